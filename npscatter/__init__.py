@@ -1,0 +1,17 @@
+"""2-D wavelet scattering with small learned spatial filters."""
+
+from npscatter.bank import FilterBank, list_banks
+from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, BankError
+from npscatter.scattering import Scattering2D, scatter
+
+__version__ = "0.1.0"
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "BackendError",
+    "BankError",
+    "FilterBank",
+    "Scattering2D",
+    "list_banks",
+    "scatter",
+]

@@ -1,0 +1,498 @@
+"""Filter banks: the frozen weights, their file format and their card.
+
+A bank is two files: ``NAME.npz`` with the taps (no pickles) and ``NAME.json``, the card, which
+says how the bank was learned and what was measured, and seals both files with SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import operator
+import os
+import zipfile
+import zlib
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
+from npscatter.plan import BOUNDARIES, Architecture
+from npscatter.symmetry import is_symmetric
+
+FORMAT_VERSION = 1
+SHIPPED = Path(__file__).parent / "banks"
+ROLES = {
+    "psi_first": "psi",
+    "carry_first": "carry",
+    "low_first": "low",
+    "psi_next": "psi",
+    "carry_next": "carry",
+    "low_next": "low",
+}
+# What the file format itself writes into a card; everything else there is the learner's.
+_SEALED = ("format_version", "name", "boundary", "architecture", "sha256", "npz_sha256")
+
+
+class FilterBank:
+    """An immutable bank of spatial filters.
+
+    Every array is applied as a correlation, ``y[u] = sum_a w[a] x[u + a - K//2]``.
+
+    Parameters
+    ----------
+    name : str
+        What the bank is called.
+    psi_first : ndarray of complex, shape (L, 1, K, K)
+        Wavelets for one raw map.
+    carry_first : ndarray, shape (R, 1, K, K)
+        From one raw map to R carried maps.
+    low_first : ndarray, shape (1, 1, K, K)
+        Low-pass for one raw map.
+    psi_next : ndarray of complex, shape (L, R, K, K)
+        Wavelets for carried maps.
+    carry_next : ndarray, shape (R, R, K, K)
+        From carried maps to those of the next octave.
+    low_next : ndarray, shape (1, R, K, K)
+        Low-pass for carried maps.
+    psi_stride : int, optional
+        1, or 2 for wavelets that halve the resolution (the paper's network).
+    next_from : str, optional
+        "carried" or "octave": when the ``*_next`` arrays take over; see
+        `npscatter.plan.Architecture`.
+    boundary : str, optional
+        The boundary the bank was learned for: "kymatio", "zero" or "periodic".
+    card : dict, optional
+        How the bank was learned and what it measures; anything JSON can hold.
+
+    Raises
+    ------
+    BankError
+        If shapes, kernel sizes or values do not make a bank.
+
+    Notes
+    -----
+    K is odd and may differ from array to array. The arrays are stored as float64 and complex128,
+    and are read-only.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        psi_first: np.ndarray,
+        carry_first: np.ndarray,
+        low_first: np.ndarray,
+        psi_next: np.ndarray,
+        carry_next: np.ndarray,
+        low_next: np.ndarray,
+        psi_stride: int = 1,
+        next_from: str = "carried",
+        boundary: str = "kymatio",
+        card: dict | None = None,
+    ):
+        arrays = {
+            "psi_first": psi_first,
+            "carry_first": carry_first,
+            "low_first": low_first,
+            "psi_next": psi_next,
+            "carry_next": carry_next,
+            "low_next": low_next,
+        }
+        self._name = name
+        self._arrays = {key: _frozen(key, value) for key, value in arrays.items()}
+        L, R = self._arrays["psi_first"].shape[0], self._arrays["carry_first"].shape[0]
+        self._architecture = Architecture(L, R, psi_stride, next_from)
+        self._boundary = boundary
+        self._card = json.dumps(card or {})
+        self._check()
+
+    def _check(self) -> None:
+        if not isinstance(self._name, str) or not self._name:
+            raise BankError(explain("name", self._name, "must be a non-empty str", "name the bank"))
+        L, R = self.L, self.R
+        if L < 2 or L % 2:
+            raise BankError(
+                explain(
+                    "psi_first", self["psi_first"].shape, "L must be even", "use L = 2, 4, 6, 8"
+                )
+            )
+        if self.architecture.psi_stride not in (1, 2):
+            raise BankError(
+                explain("psi_stride", self.architecture.psi_stride, "must be 1 or 2", "choose one")
+            )
+        if self.architecture.next_from not in ("carried", "octave"):
+            raise BankError(
+                explain(
+                    "next_from",
+                    self.architecture.next_from,
+                    "must be 'carried' or 'octave'",
+                    "choose one",
+                )
+            )
+        if self.architecture.next_from == "octave" and R != 1:
+            raise BankError(
+                explain(
+                    "next_from", "octave", f"needs R = 1, this bank has R = {R}", "use 'carried'"
+                )
+            )
+        if self.boundary not in BOUNDARIES:
+            raise BankError(
+                explain("boundary", self.boundary, f"must be one of {BOUNDARIES}", "choose one")
+            )
+        leading = {
+            "psi_first": (L, 1),
+            "carry_first": (R, 1),
+            "low_first": (1, 1),
+            "psi_next": (L, R),
+            "carry_next": (R, R),
+            "low_next": (1, R),
+        }
+        for key, taps in self._arrays.items():
+            if taps.ndim != 4 or taps.shape[:2] != leading[key]:
+                raise BankError(
+                    explain(
+                        key,
+                        taps.shape,
+                        f"must have shape {leading[key]} + (K, K)",
+                        "check L, R and the order of the axes",
+                    )
+                )
+            if taps.shape[2] != taps.shape[3] or taps.shape[2] % 2 == 0:
+                raise BankError(
+                    explain(key, taps.shape, "kernels must be square and odd", "pad with zeros")
+                )
+            if not np.isfinite(taps).all():
+                raise BankError(
+                    explain(key, "an array", "holds NaN or infinity", "learn or copy it again")
+                )
+
+    @property
+    def name(self) -> str:
+        """The bank's name."""
+        return self._name
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the planner must know: L, R, strides, and which weights apply where."""
+        return self._architecture
+
+    @property
+    def boundary(self) -> str:
+        """The boundary the bank was learned for."""
+        return self._boundary
+
+    @property
+    def L(self) -> int:
+        """Number of orientations."""
+        return self._architecture.orientations
+
+    @property
+    def R(self) -> int:
+        """Number of maps carried from octave to octave."""
+        return self._architecture.carriers
+
+    @property
+    def card(self) -> dict:
+        """A copy of the card: how the bank was learned, and its measured errors."""
+        return json.loads(self._card)
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """Return one weight array, read-only; the keys are those of the constructor."""
+        return self._arrays[key]
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of the weight arrays."""
+        return tuple(self._arrays)
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 over the architecture, the boundary and every tap: the bank's identity."""
+        digest = hashlib.sha256(_canonical(self._header()))
+        for key, taps in self._arrays.items():
+            digest.update(f"{key}{taps.shape}{taps.dtype.str}".encode())
+            digest.update(taps.astype(taps.dtype.newbyteorder("<"), copy=False).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def symmetric(self) -> bool:
+        """Whether the square's symmetries leave the bank unchanged, bit for bit.
+
+        Only then are mirrored and rotated images mapped to exactly permuted coefficients, and
+        only then may an executor fold its windows.
+        """
+        return all(
+            is_symmetric(np.stack([taps.real, taps.imag]) if ROLES[key] == "psi" else taps,
+                         ROLES[key])
+            for key, taps in self._arrays.items()
+        )
+
+    def multiply_adds(self, key: str, folded: bool) -> int:
+        """Return the multiply-adds one output sample of ``self[key]`` takes.
+
+        Parameters
+        ----------
+        key : str
+            A weight array. All its outputs (orientations, carriers) are counted together.
+        folded : bool
+            Whether windows are folded first by x(a, b) +- x(a, -b), +- (-a): then each parity
+            needs one quadrant of taps, and a mirrored pair of wavelets is computed as one.
+            The additions of the folding are not counted.
+        """
+        taps = self._arrays[key]
+        if not folded:
+            parts = (taps.real, taps.imag) if ROLES[key] == "psi" else (taps,)
+            return sum(int(np.count_nonzero(part)) for part in parts)
+        if not self.symmetric:
+            raise BankError(
+                explain("folded", True, f"bank {self.name!r} is not symmetric", "use folded=False")
+            )
+        centre = taps.shape[-1] // 2
+        flipped = np.flip(taps, -2)
+        count = 0
+        for output in range(taps.shape[0]):
+            # The mirror image of a wavelet, up to its conjugate, reuses the folded products.
+            mirrored = (
+                np.array_equal(np.abs(flipped[output].real), np.abs(earlier.real))
+                and np.array_equal(np.abs(flipped[output].imag), np.abs(earlier.imag))
+                for earlier in taps[:output]
+            )
+            if ROLES[key] == "psi" and any(mirrored):
+                continue
+            for part in (taps[output].real, taps[output].imag):
+                for row_sign in (1, -1):
+                    for column_sign in (1, -1):
+                        folded_part = part + row_sign * np.flip(part, -2)
+                        folded_part = folded_part + column_sign * np.flip(folded_part, -1)
+                        count += int(np.count_nonzero(folded_part[..., centre:, centre:]))
+        return count
+
+    def with_card(self, card: dict) -> FilterBank:
+        """Return the same bank with another card."""
+        return FilterBank(self.name, **self._header_arguments(), **self._arrays, card=card)
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write ``path`` (suffix .npz) and the card beside it (suffix .json).
+
+        The same bank always makes the same bytes.
+
+        Returns
+        -------
+        Path
+            Of the ``.npz`` file.
+        """
+        path = Path(path).with_suffix(".npz")
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **self._arrays)
+        payload = buffer.getvalue()
+        card = {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            **self._header(),
+            "sha256": self.sha256,
+            "npz_sha256": hashlib.sha256(payload).hexdigest(),
+            **self.card,
+        }
+        card["card_sha256"] = hashlib.sha256(_canonical(card)).hexdigest()
+        path.write_bytes(payload)
+        path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+        return path
+
+    @classmethod
+    def load(cls, name_or_path: str | os.PathLike) -> FilterBank:
+        """Load a shipped bank by name, or any bank by the path of its ``.npz`` file.
+
+        Parameters
+        ----------
+        name_or_path : str or path
+            A name from `list_banks`, or a path (anything with a directory or the suffix .npz).
+
+        Raises
+        ------
+        BankError
+            If there is no such bank, or the files are missing, truncated, of another format
+            version, altered, or do not hold a valid bank.
+        """
+        if isinstance(name_or_path, str) and not _is_path(name_or_path):
+            return _load_shipped(name_or_path)
+        if not isinstance(name_or_path, str | os.PathLike):
+            raise ArgumentTypeError(
+                explain("name_or_path", name_or_path, "must be a str or a path", "see list_banks()")
+            )
+        return _load(Path(name_or_path))
+
+    def _header(self) -> dict:
+        design = self._architecture
+        return {
+            "boundary": self._boundary,
+            "architecture": {
+                "L": design.orientations,
+                "R": design.carriers,
+                "psi_stride": design.psi_stride,
+                "next_from": design.next_from,
+                "kernel_sizes": {key: taps.shape[-1] for key, taps in self._arrays.items()},
+            },
+        }
+
+    def _header_arguments(self) -> dict:
+        return {
+            "psi_stride": self._architecture.psi_stride,
+            "next_from": self._architecture.next_from,
+            "boundary": self._boundary,
+        }
+
+    def __reduce__(self):
+        return _rebuild, (self.name, self._header_arguments(), dict(self._arrays), self.card)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FilterBank):
+            return NotImplemented
+        return self.name == other.name and self.sha256 == other.sha256
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    def __repr__(self) -> str:
+        kernels = ", ".join(f"{key} {taps.shape[-1]}" for key, taps in self._arrays.items())
+        return (
+            f"FilterBank({self.name!r}, L={self.L}, R={self.R}, kernels: {kernels}, "
+            f"boundary={self.boundary!r}, symmetric={self.symmetric})"
+        )
+
+
+def list_banks() -> list[str]:
+    """Return the names of the shipped banks."""
+    return sorted(path.stem for path in SHIPPED.glob("*.json"))
+
+
+def find_bank(bank: str | os.PathLike | FilterBank, L: int) -> FilterBank:
+    """Return the bank a caller means by `bank` and `L`.
+
+    Parameters
+    ----------
+    bank : str, path or FilterBank
+        A shipped name, a path, or a bank. A shipped name stands for its family: "accurate" with
+        L = 4 is "accurate-L4".
+    L : int
+        Number of orientations.
+
+    Raises
+    ------
+    BankError
+        If nobody learned that bank at that L; the message lists what there is.
+    """
+    try:
+        L = operator.index(L)
+    except TypeError:
+        raise ArgumentTypeError(explain("L", L, "must be an integer", "pass L=8")) from None
+    found = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
+    if found.L == L:
+        return found
+    if isinstance(bank, FilterBank) or _is_path(bank):
+        raise ArgumentError(
+            explain("L", L, f"bank {found.name!r} has L={found.L}", f"pass L={found.L}")
+        )
+    family = [FilterBank.load(name) for name in list_banks()]
+    family = [b for b in family if b.card.get("family", b.name) == found.name]
+    for member in family:
+        if member.L == L:
+            return member
+    learned = ", ".join(f"L={b.L}" for b in sorted(family or [found], key=lambda b: b.L))
+    raise BankError(
+        explain(
+            "L",
+            L,
+            f"bank {found.name!r} was learned for {learned}",
+            "use one of these, or learn a bank with python -m tools.learn",
+        )
+    )
+
+
+def _is_path(name_or_path: str | os.PathLike) -> bool:
+    text = os.fspath(name_or_path) if isinstance(name_or_path, str | os.PathLike) else ""
+    return not isinstance(name_or_path, str) or text.endswith(".npz") or os.path.basename(text) != text
+
+
+@lru_cache(maxsize=32)
+def _load_shipped(name: str) -> FilterBank:
+    if name not in list_banks():
+        raise BankError(
+            explain(
+                "bank",
+                name,
+                f"no such bank is shipped; there are {', '.join(list_banks())}",
+                "use one of these, or the path of an .npz file",
+            )
+        )
+    return _load(SHIPPED / f"{name}.npz")
+
+
+def _load(path: Path) -> FilterBank:
+    def refuse(rule: str, remedy: str = "restore the file, or learn the bank again") -> BankError:
+        return BankError(explain("bank", str(path), rule, remedy))
+
+    try:
+        payload = path.read_bytes()
+        text = path.with_suffix(".json").read_bytes()
+    except OSError as error:
+        raise refuse(
+            f"cannot read {error.filename}: {error.strerror}",
+            "a bank is an .npz file with its .json card beside it",
+        ) from None
+    try:
+        card = json.loads(text)
+        seal = card.pop("card_sha256")
+        version = card["format_version"]
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise refuse("its card is not a bank's card") from None
+    if version != FORMAT_VERSION:
+        raise refuse(
+            f"its format version is {version!r}, this npscatter reads {FORMAT_VERSION}",
+            "use the npscatter release that wrote it, or learn the bank again",
+        )
+    if hashlib.sha256(_canonical(card)).hexdigest() != seal:
+        raise refuse("its card was altered: card_sha256 does not match")
+    try:
+        design = card["architecture"]
+        name, boundary = card["name"], card["boundary"]
+        header = {"psi_stride": design["psi_stride"], "next_from": design["next_from"]}
+        npz_sha256, sha256 = card["npz_sha256"], card["sha256"]
+    except (KeyError, TypeError):
+        raise refuse("its card lacks an entry of the format") from None
+    if hashlib.sha256(payload).hexdigest() != npz_sha256:
+        raise refuse("the .npz file was truncated or altered: npz_sha256 does not match")
+    try:
+        with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise refuse(f"the .npz file cannot be read ({error})") from None
+    if set(arrays) != set(ROLES):
+        raise refuse(f"the .npz file holds {sorted(arrays)}, not {sorted(ROLES)}")
+    story = {key: value for key, value in card.items() if key not in _SEALED}
+    try:
+        bank = FilterBank(name, **arrays, **header, boundary=boundary, card=story)
+    except (BankError, TypeError) as error:
+        raise refuse(f"it does not hold a valid bank ({error})") from None
+    if bank.sha256 != sha256:
+        raise refuse("its taps or architecture were altered: sha256 does not match")
+    return bank
+
+
+def _frozen(key: str, value: np.ndarray) -> np.ndarray:
+    dtype = np.complex128 if ROLES[key] == "psi" else np.float64
+    taps = np.asarray(value)
+    if taps.dtype.kind not in "fc" or (taps.dtype.kind == "c" and dtype is np.float64):
+        raise BankError(explain(key, taps.dtype, f"must hold {dtype.__name__}", "convert it"))
+    taps = np.array(taps, dtype=dtype, order="C")
+    taps.setflags(write=False)
+    return taps
+
+
+def _canonical(card: dict) -> bytes:
+    return json.dumps(card, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _rebuild(name: str, header: dict, arrays: dict, card: dict) -> FilterBank:
+    return FilterBank(name, **header, **arrays, card=card)

@@ -1,0 +1,39 @@
+"""The exceptions npscatter raises.
+
+Each is both the built-in a Python reader expects and, where Kymatio raises ``RuntimeError``,
+a ``RuntimeError`` too, so except-clauses written for Kymatio keep working.
+"""
+
+from __future__ import annotations
+
+
+class ArgumentError(ValueError, RuntimeError):
+    """An argument has a value that the transform cannot use."""
+
+
+class ArgumentTypeError(TypeError):
+    """An argument has a type that the transform cannot use."""
+
+
+class BankError(ArgumentError):
+    """A filter bank, or the file that should hold one, is not usable."""
+
+
+class BackendError(ArgumentError, ImportError):
+    """A backend is unknown or not installed (Kymatio raises ``ImportError`` here)."""
+
+
+def explain(argument: str, value: object, rule: str, remedy: str) -> str:
+    """Return the one sentence every npscatter error is made of.
+
+    Parameters
+    ----------
+    argument, rule, remedy : str
+        The argument's name, the rule it broke, and what to do instead.
+    value : object
+        What was received; shown with `repr`, shortened to 120 characters.
+    """
+    shown = repr(value)
+    if len(shown) > 120:
+        shown = shown[:117] + "..."
+    return f"{argument}={shown}: {rule}; {remedy}"

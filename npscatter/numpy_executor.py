@@ -1,0 +1,105 @@
+"""The program in NumPy, an array at a time: the page to read to understand the transform."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from npscatter.bank import FilterBank
+from npscatter.plan import Maps, Plan
+
+# Images are taken in blocks whose workspace stays within this many bytes (one image at least).
+BLOCK_BYTES = 2**26
+
+
+def execute(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray) -> None:
+    """Run the plan's program.
+
+    Parameters
+    ----------
+    plan : Plan
+        Made for `bank`'s architecture.
+    bank : FilterBank
+        The weights.
+    images : ndarray, shape (N, H, W)
+        float32 or float64, of the plan's `input_shape`; never written to.
+    output : ndarray, shape (N, C, H // 2^J, W // 2^J)
+        Of the same dtype; filled.
+    """
+    weights = {key: bank[key] for key in bank.keys()}
+    image_bytes = plan.workspace_size * images.dtype.itemsize
+    block = max(1, BLOCK_BYTES // image_bytes)
+    for start in range(0, len(images), block):
+        _execute_block(plan, weights, images[start : start + block], output[start : start + block])
+
+
+def _execute_block(plan: Plan, weights: dict, images: np.ndarray, output: np.ndarray) -> None:
+    count, dtype = len(images), images.dtype
+    workspace = np.empty((count, plan.workspace_size), dtype)
+
+    def view(maps: Maps, groups: int) -> np.ndarray:
+        stretch = workspace[:, maps.offset : maps.offset + maps.size]
+        return stretch.reshape(count, groups, maps.count // groups, maps.height, maps.width)
+
+    for step in plan.steps:
+        if step.operation == "pad":
+            view(step.target, 1)[:, 0, 0] = pad(images, plan.rows, plan.columns)
+            continue
+        source = view(step.source, step.groups)
+        taps = weights[step.weights]
+        if step.operation == "modulus":
+            size = (step.target.height, step.target.width)
+            real = correlate(source, taps.real.astype(dtype), step, size, plan.edge)
+            imaginary = correlate(source, taps.imag.astype(dtype), step, size, plan.edge)
+            view(step.target, step.groups)[...] = np.sqrt(real * real + imaginary * imaginary)
+        elif step.operation == "smooth":
+            size = (step.target.height, step.target.width)
+            smooth = correlate(source, taps.astype(dtype), step, size, plan.edge)
+            view(step.target, step.groups)[...] = smooth
+        else:  # "emit"
+            smooth = correlate(source, taps.astype(dtype), step, plan.output_shape, plan.edge)
+            output[:, step.channel : step.channel + step.groups] = smooth[:, :, 0]
+
+
+def pad(images: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> np.ndarray:
+    """Return images whose pixel (y, x) is image pixel (rows[y], columns[x]), or 0 for index -1."""
+    rows, columns = np.array(rows), np.array(columns)
+    padded = images[:, rows[:, None], columns]
+    padded[:, rows < 0] = 0
+    padded[:, :, columns < 0] = 0
+    return padded
+
+
+def correlate(source, taps, step, size, edge) -> np.ndarray:
+    """Return the strided multi-channel correlation that `npscatter.plan.Step` defines.
+
+    Parameters
+    ----------
+    source : ndarray, shape (N, groups, I, H, W)
+        The maps of every group.
+    taps : ndarray, shape (O, I, K, K)
+        Real weights.
+    step : Step
+        Gives the stride and the first sample.
+    size : tuple of int
+        Height and width of the result.
+    edge : str
+        "wrap" or "zero".
+
+    Returns
+    -------
+    ndarray, shape (N, groups, O, *size)
+    """
+    K, stride = taps.shape[-1], step.stride
+    height, width = size
+    margin = ((0, 0),) * 3 + ((K // 2, K // 2),) * 2
+    mode = {"wrap": "wrap", "zero": "constant"}[edge]
+    padded = np.pad(source, margin, mode=mode)
+    result = np.zeros((*source.shape[:2], len(taps), *size), source.dtype)
+    for a in range(K):
+        top, left = a + stride * step.first[0], stride * step.first[1]
+        rows = padded[..., top : top + stride * height : stride, left:]
+        windows = sliding_window_view(rows, K, axis=-1)[..., : stride * width : stride, :]
+        # (N, groups, I, H, W, K) with (O, I, K), summed over I and K
+        result += np.moveaxis(np.tensordot(windows, taps[:, :, a], ((2, 5), (1, 2))), -1, 2)
+    return result

@@ -1,0 +1,476 @@
+"""The planner: integers in, a straight-line program out.
+
+The transform is one short recursion over octaves, unrolled here once. Writing ``psi``, ``carry``
+and ``low`` for the bank's wavelets, carriers and low-pass, it reads, depth first::
+
+    octaves(u, level, order):                     # u: one raw map that enters at octave `level`
+        maps = u
+        for octave in level .. J-1:
+            if order < max_order and (octave > level or order == 0):
+                for each orientation: octaves(|psi maps|, octave, order + 1)
+            if octave < J-1: maps = carry(maps), stride 2
+        emit low(maps), stride 2                  # one output channel
+
+Everything an executor needs to know stands in the `Plan` this makes: padded sizes, where each
+padded pixel comes from, the steps, where in the workspace each step reads and writes, and which
+output channel a path fills. No executor computes a size, an order or a channel of its own.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain
+
+BOUNDARIES = ("kymatio", "zero", "periodic")
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What the planner must know of a bank: integers and one rule.
+
+    Attributes
+    ----------
+    orientations : int
+        L, the number of wavelets per octave, even.
+    carriers : int
+        R, the number of maps carried from one octave to the next.
+    psi_stride : int
+        1: wavelets keep the resolution and the smoothing after them halves it.
+        2: wavelets halve it and the smoothing after them keeps it (the paper's network).
+    next_from : str
+        When the ``*_next`` weights take over from the ``*_first``: "carried" (as soon as the
+        input is carried maps, not one raw map) or "octave" (from the second octave on; the
+        paper's one set of weights per level, possible only for R = 1).
+    """
+
+    orientations: int
+    carriers: int
+    psi_stride: int
+    next_from: str
+
+    def generation(self, raw: bool, octave: int) -> str:
+        """Return "first" or "next": which weights apply to such maps at such an octave."""
+        first = raw if self.next_from == "carried" else octave == 0
+        return "first" if first else "next"
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """A stack of maps in the workspace, C order: ``count`` maps of ``height`` x ``width``."""
+
+    offset: int
+    count: int
+    height: int
+    width: int
+
+    @property
+    def size(self) -> int:
+        """Number of samples in the whole stack."""
+        return self.count * self.height * self.width
+
+    def __getitem__(self, index: int) -> Maps:
+        """Return map `index` alone."""
+        return Maps(
+            self.offset + index * self.height * self.width, 1, self.height, self.width
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation of the program.
+
+    With ``w`` the bank's array `weights`, K its kernel size and ``s`` the `stride`, for every
+    group g, output map o and sample (y, x) of the target::
+
+        target[g, o, y, x] = sum over i, a, b of
+            w[o, i, a, b] * source[g, i, s*(y + first[0]) + a - K//2, s*(x + first[1]) + b - K//2]
+
+    out-of-range samples being wrapped or zero, as the plan's `edge` says. "modulus" takes the
+    absolute value of the (complex) sum; "smooth" keeps the (real) sum; "emit" is "smooth" whose
+    groups are written to output channels `channel`, `channel` + 1, ... instead of the workspace;
+    "pad" copies the input through the plan's `rows` and `columns`.
+
+    Attributes
+    ----------
+    operation : str
+        "pad", "modulus", "smooth" or "emit".
+    weights : str
+        Name of the bank's array ("" for "pad").
+    source, target : Maps or None
+        Where it reads and writes; None for the input and the output.
+    groups : int
+        The source holds `groups` independent stacks, the target as many.
+    stride : int
+        1 or 2.
+    first : tuple of int
+        Index (y, x) on the target's full grid of the first sample that is computed.
+    channel : int
+        First output channel of an "emit", -1 otherwise.
+    """
+
+    operation: str
+    weights: str
+    source: Maps | None
+    target: Maps | None
+    groups: int
+    stride: int
+    first: tuple[int, int]
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One output channel: its order and, per order, scale j, orientation theta and n = j L + theta."""
+
+    j: tuple[int, ...]
+    theta: tuple[int, ...]
+    n: tuple[int, ...]
+
+    @property
+    def order(self) -> int:
+        """Number of wavelet moduli along the path: 0, 1 or 2."""
+        return len(self.j)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The program of one transform.
+
+    Attributes
+    ----------
+    J, max_order : int
+        Scale and highest order.
+    architecture : Architecture
+        Of the bank the plan was made for.
+    boundary : str
+        "kymatio", "zero" or "periodic".
+    edge : str
+        What every convolution does beyond the edge of its maps: "wrap" or "zero".
+    shape : tuple of int
+        (H, W) of an unpadded image.
+    input_shape : tuple of int
+        (H, W) an image must have (the padded size under ``pre_pad``).
+    output_shape : tuple of int
+        (H // 2^J, W // 2^J) of one channel.
+    rows, columns : tuple of int
+        Padded pixel (y, x) is image pixel (rows[y], columns[x]); -1 stands for a zero.
+    steps : tuple of Step
+        The program.
+    paths : tuple of Path
+        One per output channel, in Kymatio's order.
+    workspace_size : int
+        Samples of workspace one image needs: the peak, buffers being reused once free.
+    """
+
+    J: int
+    max_order: int
+    architecture: Architecture
+    boundary: str
+    edge: str
+    shape: tuple[int, int]
+    input_shape: tuple[int, int]
+    output_shape: tuple[int, int]
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    steps: tuple[Step, ...]
+    paths: tuple[Path, ...]
+    workspace_size: int
+
+    @property
+    def padded_shape(self) -> tuple[int, int]:
+        """Height and width of the finest grid."""
+        return len(self.rows), len(self.columns)
+
+    @property
+    def n_coefficients(self) -> int:
+        """Number of output channels, 1 + L J (+ L^2 J (J-1) / 2 at order 2)."""
+        return len(self.paths)
+
+
+def make_plan(
+    J: int,
+    shape: tuple[int, int],
+    architecture: Architecture,
+    max_order: int = 2,
+    boundary: str = "kymatio",
+    pre_pad: bool = False,
+) -> Plan:
+    """Make the program for images of `shape`.
+
+    Parameters
+    ----------
+    J : int
+        Log2 of the scale, from 1 up to log2 of the smaller side.
+    shape : tuple of int
+        (H, W) of the unpadded image, any parity.
+    architecture : Architecture
+        The bank's.
+    max_order : int
+        1 or 2.
+    boundary : str
+        "kymatio": reflect once to ``(H // 2^J + 2) 2^J`` pixels, then wrap; "zero": zeros beyond
+        the edge at every level; "periodic": the image is its own period.
+    pre_pad : bool
+        The caller's images already have the padded size; the margin is still cropped.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        For values no plan can be made from.
+    """
+    J = _integer("J", J)
+    max_order = _integer("max_order", max_order)
+    shape = _shape(shape)
+    if max_order not in (1, 2):
+        raise ArgumentError(
+            explain("max_order", max_order, "must be 1 or 2", "pass max_order=1 or max_order=2")
+        )
+    if boundary not in BOUNDARIES:
+        raise ArgumentError(
+            explain(
+                "boundary", boundary, f"must be one of {BOUNDARIES}", "pass one, or None for the bank's"
+            )
+        )
+    largest = min(shape).bit_length() - 1
+    if not 1 <= J <= largest:
+        raise ArgumentError(
+            explain(
+                "J",
+                J,
+                f"must be at least 1 and 2^J at most the smaller side of shape={shape}",
+                f"pass J between 1 and {largest}" if largest else "pass larger images",
+            )
+        )
+    period = 2**J
+    if boundary == "periodic" and not pre_pad and any(side % period for side in shape):
+        raise ArgumentError(
+            explain(
+                "shape",
+                shape,
+                f"under boundary='periodic' both sides must be multiples of 2^J = {period}",
+                "crop or pad the images, lower J, or use boundary='kymatio'",
+            )
+        )
+    return _make_plan(J, shape, architecture, max_order, boundary, bool(pre_pad))
+
+
+def shape_before_padding(J: int, padded_shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the (H, W) that images of `padded_shape`, padded by 2^J on every side, had.
+
+    Raises
+    ------
+    ArgumentError
+        Unless both padded sides are multiples of 2^J, at least 3 2^J.
+    """
+    J, padded_shape = _integer("J", J), _shape(padded_shape)
+    period = 2 ** max(J, 0)
+    if any(side % period or side < 3 * period for side in padded_shape):
+        raise ArgumentError(
+            explain(
+                "x.shape[-2:]",
+                padded_shape,
+                f"with pre_pad=True both must be multiples of 2^J = {period}, "
+                f"at least {3 * period}",
+                "pad the images by 2^J on every side, or use pre_pad=False",
+            )
+        )
+    return padded_shape[0] - 2 * period, padded_shape[1] - 2 * period
+
+
+@lru_cache(maxsize=64)
+def _make_plan(
+    J: int,
+    shape: tuple[int, int],
+    architecture: Architecture,
+    max_order: int,
+    boundary: str,
+    pre_pad: bool,
+) -> Plan:
+    period = 2**J
+    output_shape = (shape[0] // period, shape[1] // period)
+    rows, first_row = _padding(shape[0], period, boundary, pre_pad)
+    columns, first_column = _padding(shape[1], period, boundary, pre_pad)
+    paths = _paths(J, architecture.orientations, max_order)
+    program = _Program(J, architecture, max_order, (first_row, first_column), paths)
+    image = program.allocate(1, len(rows), len(columns))
+    program.steps.append(Step("pad", "", None, image, 1, 1, (0, 0), -1))
+    program.octaves(image, 0, ())
+    return Plan(
+        J=J,
+        max_order=max_order,
+        architecture=architecture,
+        boundary=boundary,
+        edge="zero" if boundary == "zero" else "wrap",
+        shape=shape,
+        input_shape=(len(rows), len(columns)) if pre_pad else shape,
+        output_shape=output_shape,
+        rows=rows,
+        columns=columns,
+        steps=tuple(program.steps),
+        paths=paths,
+        workspace_size=program.peak,
+    )
+
+
+def _padding(side: int, period: int, boundary: str, pre_pad: bool) -> tuple[tuple[int, ...], int]:
+    """Return the image index of every padded sample of one axis, and the first output kept.
+
+    Kymatio pads to ``((M + 2^J) // 2^J + 1) 2^J``, the odd pixel to the right, and crops one
+    output sample per side (kymatio/scattering2d/utils.py).
+    """
+    padded = ((side + period) // period + 1) * period
+    before = (padded - side) // 2
+    if pre_pad:
+        return tuple(range(padded)), 1
+    if boundary == "periodic":
+        return tuple(range(side)), 0
+    if boundary == "zero":
+        # Only as many zeros in front as put output samples on the pixels where Kymatio has them.
+        lead = before % period
+        return (-1,) * lead + tuple(range(side)), 1 if lead else 0
+    # Reflection about the edge pixels has period 2 side - 2, however far it goes.
+    reflected = 2 * side - 2
+    positions = (i % reflected for i in range(-before, padded - before))
+    return tuple(min(i, reflected - i) for i in positions), 1
+
+
+def _paths(J: int, L: int, max_order: int) -> tuple[Path, ...]:
+    """Return the paths in Kymatio's order: S0; S1 by j1, theta1; S2 by j1, theta1, j2, theta2."""
+    first = [(j, theta) for j in range(J) for theta in range(L)]
+    chains: list[tuple[tuple[int, int], ...]] = [(), *((one,) for one in first)]
+    if max_order == 2:
+        chains += [(one, two) for one in first for two in first if two[0] > one[0]]
+    return tuple(
+        Path(
+            tuple(j for j, _ in chain),
+            tuple(theta for _, theta in chain),
+            tuple(j * L + theta for j, theta in chain),
+        )
+        for chain in chains
+    )
+
+
+class _Program:
+    """The recursion, unrolled: collects steps, places buffers, numbers channels."""
+
+    def __init__(self, J, architecture, max_order, first, paths):
+        self.J = J
+        self.architecture = architecture
+        self.max_order = max_order
+        self.first = first
+        self.channels = {path.n: channel for channel, path in enumerate(paths)}
+        self.steps: list[Step] = []
+        self.peak = 0
+        self._holes: list[tuple[int, int]] = []  # (offset, size) below the peak, by offset
+
+    def octaves(self, source: Maps, level: int, n: tuple[int, ...], groups: int = 1) -> None:
+        """Append the subtree of `groups` raw maps that enter at `level`, and free them.
+
+        `n` names the path of the first of them; the others are its successors.
+        """
+        design, order = self.architecture, len(n)
+        maps, raw = source, True
+        for octave in range(level, self.J):
+            generation = design.generation(raw, octave)
+            if order < self.max_order and (octave > level or order == 0):
+                wavelets = f"psi_{generation}"
+                moduli = self.append(
+                    "modulus", wavelets, maps, design.orientations, design.psi_stride
+                )
+                path = octave * design.orientations
+                if order + 1 == self.max_order:
+                    # Nothing branches off any more: all orientations go on side by side.
+                    self.octaves(moduli, octave, (*n, path), design.orientations)
+                else:
+                    for theta in range(design.orientations):
+                        self.octaves(moduli[theta], octave, (*n, path + theta))
+            # Each octave halves the resolution once: in the wavelet or in what smooths it.
+            stride = 2 // design.psi_stride if order > 0 and octave == level else 2
+            if octave < self.J - 1:
+                carried = self.append(
+                    "smooth", f"carry_{generation}", maps, design.carriers, stride, groups
+                )
+                self.free(maps)
+                maps, raw = carried, False
+            else:
+                self.steps.append(
+                    Step(
+                        operation="emit",
+                        weights=f"low_{generation}",
+                        source=maps,
+                        target=None,
+                        groups=groups,
+                        stride=stride,
+                        first=self.first,
+                        channel=self.channels[n],
+                    )
+                )
+                self.free(maps)
+
+    def append(self, operation, weights, source, outputs, stride, groups=1) -> Maps:
+        """Append one step that fills `outputs` new maps per group, and return them."""
+        target = self.allocate(
+            groups * outputs, -(-source.height // stride), -(-source.width // stride)
+        )
+        self.steps.append(Step(operation, weights, source, target, groups, stride, (0, 0), -1))
+        return target
+
+    def allocate(self, count: int, height: int, width: int) -> Maps:
+        """Place maps in the first hole that holds them, else at the end of the workspace."""
+        size = count * height * width
+        for index, (offset, space) in enumerate(self._holes):
+            if space >= size:
+                left = [(offset + size, space - size)] if space > size else []
+                self._holes[index : index + 1] = left
+                return Maps(offset, count, height, width)
+        offset = self.peak
+        if self._holes and sum(self._holes[-1]) == self.peak:
+            offset, _ = self._holes.pop()
+        self.peak = offset + size
+        return Maps(offset, count, height, width)
+
+    def free(self, maps: Maps) -> None:
+        """Return the space of `maps`, joined with the holes beside it."""
+        holes = []
+        offset, size = maps.offset, maps.size
+        for hole in sorted([*self._holes, (offset, size)]):
+            if holes and sum(holes[-1]) == hole[0]:
+                holes[-1] = (holes[-1][0], holes[-1][1] + hole[1])
+            else:
+                holes.append(hole)
+        self._holes = holes
+
+
+def _integer(name: str, value: object) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise ArgumentTypeError(
+            explain(name, value, "must be an integer", f"pass {name} as an int")
+        ) from None
+
+
+def _shape(shape: object) -> tuple[int, int]:
+    try:
+        height, width = shape
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(
+            explain("shape", shape, "must be a pair (H, W)", "pass e.g. shape=(32, 32)")
+        ) from None
+    height, width = _integer("shape[0]", height), _integer("shape[1]", width)
+    if height < 1 or width < 1:
+        raise ArgumentError(
+            explain(
+                "shape", (height, width), "both sides must be at least 1", "pass the image's size"
+            )
+        )
+    return height, width

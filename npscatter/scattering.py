@@ -1,0 +1,288 @@
+"""The public face of the transform: validate once, plan once, hand over to an executor."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from npscatter import numpy_executor
+from npscatter.bank import FilterBank, find_bank
+from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, explain
+from npscatter.plan import Plan, make_plan, shape_before_padding
+
+_EXECUTORS = {"numpy": numpy_executor.execute}
+# Best first: what "auto" looks for.
+_PREFERENCE = ("numpy",)
+
+
+class Scattering2D:
+    """The 2-D scattering transform, in Kymatio's conventions.
+
+    With phi_J the low-pass and psi the Morlet wavelets at scales j < J and L orientations::
+
+        S0 = x * phi_J
+        S1[j1, t1] = |x * psi[j1, t1]| * phi_J
+        S2[j1, t1, j2, t2] = ||x * psi[j1, t1]| * psi[j2, t2]| * phi_J,    j2 > j1
+
+    computed as a cascade of small spatial filters (the bank) that was learned to give Kymatio's
+    coefficients.
+
+    Parameters
+    ----------
+    J : int
+        Log2 of the scale: 1 up to log2 of the smaller side.
+    shape : tuple of int
+        (H, W) of the images, any parity.
+    L : int, optional
+        Number of orientations; a bank must have been learned for it.
+    max_order : int, optional
+        1 or 2.
+    pre_pad : bool, optional
+        The images already have Kymatio's padded size ``((H + 2^J) // 2^J + 1) 2^J`` (both axes);
+        the output still has H // 2^J x W // 2^J samples.
+    backend : str, optional
+        "auto" (the best installed) or "numpy".
+    out_type : str, optional
+        "array", or "list" for a list of dicts with the keys ``coef``, ``j``, ``n``, ``theta``.
+    bank : str, path or FilterBank, optional
+        A shipped bank's name, the path of an ``.npz`` file, or a bank.
+    boundary : str, optional
+        "kymatio", "zero", "periodic", or None for the bank's own; see `npscatter.plan.make_plan`.
+
+    Attributes
+    ----------
+    bank : FilterBank
+    plan : Plan
+    n_coefficients : int
+        C, the number of output channels.
+    output_shape : tuple of int
+        (C, H // 2^J, W // 2^J), what one image becomes.
+
+    Raises
+    ------
+    ArgumentError
+        A `ValueError` and a `RuntimeError`: an argument's value is not usable.
+    ArgumentTypeError
+        A `TypeError`: an argument's type is not.
+    BankError, BackendError
+        No such bank, or no such backend.
+
+    Examples
+    --------
+    >>> S = Scattering2D(J=2, shape=(32, 32))
+    >>> S(np.zeros((5, 32, 32), np.float32)).shape
+    (5, 81, 8, 8)
+    """
+
+    def __init__(
+        self,
+        J: int,
+        shape: tuple[int, int],
+        L: int = 8,
+        max_order: int = 2,
+        pre_pad: bool = False,
+        backend: str = "auto",
+        out_type: str = "array",
+        *,
+        bank: str | os.PathLike | FilterBank = "accurate",
+        boundary: str | None = None,
+    ):
+        self.bank = find_bank(bank, L)
+        self.plan: Plan = make_plan(
+            J,
+            shape,
+            self.bank.architecture,
+            max_order=max_order,
+            boundary=self.bank.boundary if boundary is None else boundary,
+            pre_pad=pre_pad,
+        )
+        self.J = self.plan.J
+        self.shape = self.plan.shape
+        self.L = self.bank.L
+        self.max_order = self.plan.max_order
+        self.pre_pad = bool(pre_pad)
+        self.backend = _backend(backend)
+        self.out_type = out_type
+        if out_type not in ("array", "list"):
+            raise ArgumentError(
+                explain("out_type", out_type, "must be 'array' or 'list'", "pass one of them")
+            )
+
+    @property
+    def n_coefficients(self) -> int:
+        """Number of output channels: 1 + L J at order 1, and L^2 J (J-1) / 2 more at order 2."""
+        return self.plan.n_coefficients
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """Shape (C, H // 2^J, W // 2^J) of one image's coefficients."""
+        return (self.n_coefficients, *self.plan.output_shape)
+
+    @property
+    def boundary(self) -> str:
+        """The boundary in use."""
+        return self.plan.boundary
+
+    def meta(self) -> dict[str, np.ndarray]:
+        """Return what each output channel is.
+
+        Returns
+        -------
+        dict of ndarray of int
+            ``order`` (C,), and ``j``, ``theta``, ``n`` (C, 2): scale, orientation and wavelet
+            number ``n = j L + theta`` of the first and the second wavelet, -1 where there is none.
+        """
+        paths = self.plan.paths
+
+        def column(name: str) -> np.ndarray:
+            values = (getattr(path, name) for path in paths)
+            return np.array([(*value, -1, -1)[:2] for value in values])
+
+        return {
+            "order": np.array([path.order for path in paths]),
+            "j": column("j"),
+            "theta": column("theta"),
+            "n": column("n"),
+        }
+
+    def __call__(self, x: np.ndarray) -> np.ndarray | list[dict]:
+        """Return the scattering coefficients of `x`.
+
+        Parameters
+        ----------
+        x : array_like, shape (..., H, W)
+            Real images; any leading shape, none and zero-length included; any memory layout;
+            never written to. float32 and float64 are kept; bool, integers and float16 keep their
+            values (no rescaling) in the dtype NumPy promotes them to with float32: float32 up to
+            16 bits, float64 beyond.
+
+        Returns
+        -------
+        ndarray, shape (..., C, H // 2^J, W // 2^J)
+            float32 or float64; or, for ``out_type="list"``, a list of C dicts whose ``coef`` have
+            shape (..., H // 2^J, W // 2^J).
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            For a wrong shape or dtype.
+
+        Notes
+        -----
+        NaN and infinity are not refused: every coefficient whose window holds one is NaN or
+        infinite, the others are what they would be without it. The squares in the modulus
+        overflow or vanish beyond magnitudes of about 1e18 and 1e-18 in float32.
+        """
+        images = self._images(x)
+        batch = images.shape[:-2]
+        flat = images.reshape(-1, *images.shape[-2:])
+        output = np.empty((len(flat), *self.output_shape), images.dtype)
+        if output.size:
+            _EXECUTORS[self.backend](self.plan, self.bank, flat, output)
+        output = output.reshape(*batch, *self.output_shape)
+        if self.out_type == "array":
+            return output
+        return [
+            {"coef": output[..., channel, :, :], "j": path.j, "n": path.n, "theta": path.theta}
+            for channel, path in enumerate(self.plan.paths)
+        ]
+
+    scattering = __call__
+
+    def _images(self, x: object) -> np.ndarray:
+        try:
+            images = np.asarray(x)
+        except (TypeError, ValueError) as error:
+            raise ArgumentTypeError(
+                explain("x", x, f"is no array of numbers ({error})", "pass an array (..., H, W)")
+            ) from None
+        if images.dtype.kind not in "biuf" or images.dtype.itemsize > 8:
+            raise ArgumentTypeError(
+                explain(
+                    "x.dtype",
+                    images.dtype,
+                    "must be float32, float64, an integer type or bool",
+                    "convert the images, e.g. x.astype(np.float32)",
+                )
+            )
+        if images.ndim < 2 or images.shape[-2:] != self.plan.input_shape:
+            H, W = self.plan.input_shape
+            padded = " (the padded size, as pre_pad=True)" if self.pre_pad else ""
+            raise ArgumentError(
+                explain(
+                    "x.shape",
+                    images.shape,
+                    f"must be (..., {H}, {W}){padded}",
+                    f"resize or crop the images, or construct for shape={images.shape[-2:]}",
+                )
+            )
+        return images.astype(np.result_type(images.dtype, np.float32), copy=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"Scattering2D(J={self.J}, shape={self.shape}, L={self.L}, "
+            f"max_order={self.max_order}, pre_pad={self.pre_pad}, backend={self.backend!r}, "
+            f"out_type={self.out_type!r}, bank={self.bank.name!r}, boundary={self.boundary!r})"
+        )
+
+
+def scatter(
+    x: np.ndarray,
+    J: int = 2,
+    *,
+    L: int = 8,
+    max_order: int = 2,
+    bank: str | os.PathLike | FilterBank = "accurate",
+    backend: str = "auto",
+    boundary: str | None = None,
+    pre_pad: bool = False,
+    out_type: str = "array",
+) -> np.ndarray | list[dict]:
+    """Return the scattering coefficients of `x`: `Scattering2D` for the shape `x` has.
+
+    Parameters
+    ----------
+    x : array_like, shape (..., H, W)
+        Real images; see `Scattering2D.__call__`.
+    J, L, max_order, bank, backend, boundary, out_type
+        As for `Scattering2D`.
+    pre_pad : bool, optional
+        `x` is padded already, by 2^J pixels on every side; H and W must be multiples of 2^J.
+
+    Returns
+    -------
+    ndarray, shape (..., C, H // 2^J, W // 2^J), or list of dict
+        See `Scattering2D.__call__`.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError, BankError, BackendError
+        As for `Scattering2D`.
+    """
+    shape = np.shape(x)[-2:]
+    if len(shape) < 2:
+        raise ArgumentError(
+            explain("x.shape", np.shape(x), "must be (..., H, W)", "pass images of two axes")
+        )
+    if pre_pad:
+        shape = shape_before_padding(J, shape)
+    S = Scattering2D(
+        J, shape, L, max_order, pre_pad, backend, out_type, bank=bank, boundary=boundary
+    )
+    return S(x)
+
+
+def _backend(backend: object) -> str:
+    if backend == "auto":
+        return next(name for name in _PREFERENCE if name in _EXECUTORS)
+    if not isinstance(backend, str) or backend not in _EXECUTORS:
+        raise BackendError(
+            explain(
+                "backend",
+                backend,
+                f"must be 'auto' or one of {tuple(_EXECUTORS)}",
+                "pass backend='auto'",
+            )
+        )
+    return backend

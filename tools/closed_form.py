@@ -1,0 +1,272 @@
+"""The closed-form start: a bank fitted to Kymatio's filters in the Fourier domain, without data.
+
+For a stationary input of power spectrum P the mean squared error of a filter is the integral of
+|fitted - wanted|^2 P. Natural images have P ~ 1/|w|^2, for which the measure dw P is uniform in
+log |w| and angle; the integrals here are sums over such a log-polar grid. After o octaves the
+maps carried by the cascade are the image filtered by h_r, so the filters seen from the image are
+
+    psi(w) = sum_r psi_next_r(2^o w) h_r(w),    h_r(w) = sum_s carry_next_rs(2^(o-1) w) h_s(w)
+
+wanted: Kymatio's Morlet at scale o; one set of weights serves octaves 1, 2, 3, ... at once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from npscatter.bank import ROLES
+from tools.parameters import Design, Parameters
+
+OCTAVES = 4
+CARRIER_SIGMA = 1.1
+
+
+def frequencies(radii: int = 64, angles: int = 32) -> torch.Tensor:
+    """Return a log-polar grid, inside the square |w0|, |w1| <= pi.
+
+    Returns
+    -------
+    Tensor, shape (N, 2)
+        Radians per pixel.
+    """
+    radius = np.geomspace(0.02, np.pi * np.sqrt(2), radii)
+    angle = (np.arange(angles) + 0.5) * 2 * np.pi / angles
+    w = np.stack([np.outer(radius, np.cos(angle)), np.outer(radius, np.sin(angle))], -1)
+    w = w.reshape(-1, 2)
+    return torch.from_numpy(w[(np.abs(w) <= np.pi).all(1)])
+
+
+def response(taps: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """Return sum_a taps[a] exp(i w a), the transfer function of a correlation.
+
+    Parameters
+    ----------
+    taps : Tensor, shape (..., K, K)
+    w : Tensor, shape (N, 2)
+
+    Returns
+    -------
+    Tensor of complex, shape (..., N)
+    """
+    a = torch.arange(taps.shape[-1], dtype=w.dtype) - taps.shape[-1] // 2
+    rows = torch.exp(1j * w[:, :1] * a)
+    columns = torch.exp(1j * w[:, 1:] * a)
+    return torch.einsum("...ab,na,nb->...n", taps.to(rows.dtype), rows, columns)
+
+
+def morlet(w: torch.Tensor, L: int, scale: int) -> torch.Tensor:
+    """Return Kymatio's Morlet wavelets of one scale, all orientations, in the Fourier domain.
+
+    psi_hat(w) = g(w - xi) - kappa g(w), g(w) = exp(-w' C w / 2), C with sigma = 0.8 2^j along the
+    wave vector and sigma L / 4 across, |xi| = 3 pi / (4 2^j), each summed over the aliases of
+    sampling at the pixels, and kappa such that psi_hat(0) = 0
+    (kymatio/scattering2d/filter_bank.py; this is for the correlation, so w -> -w).
+
+    Returns
+    -------
+    Tensor, shape (L, N)
+    """
+    sigma, xi, slant = 0.8 * 2**scale, 0.75 * np.pi / 2**scale, 4 / L
+    wavelets = []
+    for t in range(L):
+        angle = (L // 2 - 1 - t) * np.pi / L
+        c, s = np.cos(angle), np.sin(angle)
+
+        def gaussian(w: torch.Tensor, shift: float, c=c, s=s) -> torch.Tensor:
+            total = 0
+            for p in (-2, -1, 0, 1, 2):
+                for q in (-2, -1, 0, 1, 2):
+                    w0, w1 = w[:, 0] + 2 * np.pi * p, w[:, 1] + 2 * np.pi * q
+                    along, across = c * w0 + s * w1 + shift, (c * w1 - s * w0) / slant
+                    total = total + torch.exp(-(sigma**2) * (along**2 + across**2) / 2)
+            return total
+
+        zero = torch.zeros(1, 2, dtype=w.dtype)
+        kappa = gaussian(zero, xi) / gaussian(zero, 0)
+        wavelets.append(gaussian(w, xi) - kappa * gaussian(w, 0))
+    return torch.stack(wavelets)
+
+
+def low_pass(w: torch.Tensor, J: int) -> torch.Tensor:
+    """Return Kymatio's low-pass phi_J in the Fourier domain, a Gaussian of sigma 0.8 2^(J-1)."""
+    sigma = 0.8 * 2 ** (J - 1)
+    total = 0
+    for p in (-2, -1, 0, 1, 2):
+        for q in (-2, -1, 0, 1, 2):
+            square = (w[:, 0] + 2 * np.pi * p) ** 2 + (w[:, 1] + 2 * np.pi * q) ** 2
+            total = total + torch.exp(-(sigma**2) * square / 2)
+    return total
+
+
+def carriers(R: int, scale: float) -> torch.Tensor:
+    """Return the R sampled kernels {g, dg/d0, dg/d1, d2g/d0d1} of a Gaussian, size 31."""
+    a = np.arange(-15, 16)
+    g = np.exp(-(a**2) / (2 * scale**2))
+    g /= g.sum()
+    d = a * g / (np.abs(a) * g).sum()
+    kernels = [np.outer(g, g), np.outer(d, g), np.outer(g, d), np.outer(d, d)]
+    return torch.from_numpy(np.stack(kernels[:R]))
+
+
+def filters(weights: dict, orientations: list[int], w: torch.Tensor, octaves: int):
+    """Yield per octave the cascade's transfer functions: wavelets (orientations, N), low-pass (N,).
+
+    For banks of ``psi_stride`` 1, whose aliases the square modulus of the error adds up.
+    """
+    h = None
+    for octave in range(octaves):
+        stage, v = ("first" if octave == 0 else "next"), w * 2**octave
+        inputs = h if octave else torch.ones(1, len(w), dtype=torch.complex128)
+        psi = weights[f"psi_{stage}"]
+        psi = response(torch.complex(psi[0], psi[1])[orientations], v)
+        low = response(weights[f"low_{stage}"], v)
+        yield (psi * inputs).sum(1), (low * inputs).sum(1)[0]
+        h = (response(weights[f"carry_{stage}"], v) * inputs).sum(1)
+
+
+def filter_errors(weights: dict, L: int, w: torch.Tensor, octaves: int = OCTAVES):
+    """Return the squared relative errors over a frequency grid.
+
+    Returns
+    -------
+    psi : Tensor, shape (octaves, orbits)
+        Of the wavelets, one orientation of every orbit under the square's symmetries.
+    low : Tensor, shape (octaves,)
+        Of the low-passes.
+    """
+    psi_errors, low_errors = [], []
+    chosen = representatives(L)
+    for octave, (psi, low) in enumerate(filters(weights, chosen, w, octaves)):
+        wanted = morlet(w, L, octave)[chosen]
+        psi_errors.append((psi - wanted).abs().square().sum(1) / wanted.square().sum(1))
+        wanted = low_pass(w, octave + 1)
+        low_errors.append((low - wanted).abs().square().sum() / wanted.square().sum())
+    return torch.stack(psi_errors), torch.stack(low_errors)
+
+
+def representatives(L: int) -> list[int]:
+    """Return one orientation of every orbit under the square's symmetries."""
+    return [L // 2 - 1 - angle for angle in range(L // 4 + 1)]
+
+
+def closed_form(design: Design) -> Parameters:
+    """Return parameters fitted to Kymatio's filters by linear least squares, array by array.
+
+    The carried maps are taken to be the image seen through a Gaussian and its derivatives, of
+    sigma 1.1 pixels at their own resolution; `polish` then frees them.
+
+    Parameters
+    ----------
+    design : Design
+        Symmetric and constrained, with ``psi_stride`` 1.
+    """
+    parameters = Parameters(design)
+    w, L = frequencies(), design.L
+    image = torch.ones(1, len(w), dtype=torch.complex128)
+    carried = [
+        response(carriers(design.R, CARRIER_SIGMA * 2**o), w) for o in range(OCTAVES)
+    ]
+    targets = {
+        "psi": lambda o: morlet(w, L, o)[representatives(L)],
+        "carry": lambda o: carried[o],
+        "low": lambda o: low_pass(w, o + 1)[None],
+    }
+    for key in ("psi_first", "low_first", "carry_first"):
+        _fit(parameters, key, w, [0], [image], targets[ROLES[key]])
+    weights = parameters()["carry_first"].detach()
+    carried_first = (response(weights, w) * image).sum(1)
+    octaves = list(range(1, OCTAVES))
+    maps = [carried_first, *carried[1 : OCTAVES - 1]]
+    for key in ("psi_next", "low_next", "carry_next"):
+        _fit(parameters, key, w, octaves, maps, targets[ROLES[key]])
+    return parameters
+
+
+@torch.no_grad()
+def _fit(parameters: Parameters, key: str, w: torch.Tensor, octaves, maps, target) -> None:
+    """Fit one array over several octaves, `maps` being the transfer functions of its inputs."""
+    free, K = parameters.free[key], parameters.design.kernels[key]
+    delta = torch.eye(K * K, dtype=w.dtype).reshape(K * K, K, K)
+    # (octaves * N, inputs * K * K): what every single tap does.
+    taps = torch.cat(
+        [
+            torch.einsum("in,kn->nik", h, response(delta, w * 2**o)).reshape(len(w), -1)
+            for o, h in zip(octaves, maps, strict=True)
+        ]
+    )
+    wanted = torch.cat([target(o).to(taps.dtype) for o in octaves], 1)
+
+    def outputs(free: torch.Tensor) -> torch.Tensor:
+        dense = parameters.dense(key, free)
+        if ROLES[key] == "psi":
+            dense = torch.complex(dense[0], dense[1])[representatives(parameters.design.L)]
+        return dense.to(taps.dtype).reshape(len(dense), -1) @ taps.T
+
+    zero = torch.zeros_like(free)
+    offset = outputs(zero)
+    columns = [outputs(unit) - offset for unit in torch.eye(len(free), dtype=free.dtype)]
+    matrix = torch.view_as_real(torch.stack(columns, -1).movedim(-1, 0)).reshape(len(free), -1)
+    right = torch.view_as_real(wanted - offset).reshape(-1)
+    normal = matrix @ matrix.T
+    ridge = 1e-10 * normal.diagonal().mean() * torch.eye(len(free), dtype=free.dtype)
+    free.copy_(torch.linalg.solve(normal + ridge, matrix @ right))
+
+
+def polish(parameters: Parameters, steps: int = 30) -> float:
+    """Fit all arrays together, by Levenberg-Marquardt on the relative filter errors.
+
+    Returns
+    -------
+    float
+        The root mean square of the relative filter errors that is left.
+    """
+    design = parameters.design
+    w = frequencies(40, 24)
+    chosen, keys = representatives(design.L), list(parameters.free)
+    sizes = [len(parameters.free[key]) for key in keys]
+    wanted = [
+        (morlet(w, design.L, octave)[chosen], low_pass(w, octave + 1)) for octave in range(OCTAVES)
+    ]
+
+    def residual(theta: torch.Tensor) -> torch.Tensor:
+        free = dict(zip(keys, theta.split(sizes), strict=True))
+        weights = {key: parameters.dense(key, free[key]) for key in keys}
+        parts = []
+        for (psi, low), (psi_wanted, low_wanted) in zip(
+            filters(weights, chosen, w, OCTAVES), wanted, strict=True
+        ):
+            scale = psi_wanted.square().sum(1, keepdim=True).sqrt() * len(chosen) ** 0.5
+            parts.append(((psi - psi_wanted) / scale).reshape(-1))
+            parts.append((low - low_wanted) / low_wanted.square().sum().sqrt())
+        return torch.view_as_real(torch.cat(parts)).reshape(-1) / len(parts) ** 0.5
+
+    theta = torch.cat([parameters.free[key].detach() for key in keys])
+    damping, error = 1e-3, residual(theta)
+    for _ in range(steps):
+        jacobian = _jacobian(residual, theta)
+        normal, gradient = jacobian @ jacobian.T, jacobian @ error
+        for _ in range(12):
+            scaled = normal + damping * torch.diag(normal.diagonal().clamp(min=1e-12))
+            candidate = theta - torch.linalg.solve(scaled, gradient)
+            candidate_error = residual(candidate)
+            if candidate_error.square().sum() < error.square().sum():
+                theta, error, damping = candidate, candidate_error, damping / 5
+                break
+            damping *= 4
+        else:
+            break
+    with torch.no_grad():
+        for key, free in zip(keys, theta.split(sizes), strict=True):
+            parameters.free[key].copy_(free)
+    return float(error.square().sum().sqrt())
+
+
+def _jacobian(function, theta: torch.Tensor) -> torch.Tensor:
+    """Return the derivative of every residual (columns) by every parameter (rows)."""
+
+    def directional(direction: torch.Tensor) -> torch.Tensor:
+        return torch.func.jvp(function, (theta,), (direction,))[1]
+
+    units = torch.eye(len(theta), dtype=theta.dtype)
+    return torch.vmap(directional, chunk_size=64)(units)
