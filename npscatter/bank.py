@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
-from npscatter.plan import BOUNDARIES, Architecture
+from npscatter.plan import BOUNDARIES, Architecture, Plan
 from npscatter.symmetry import is_symmetric
 
 FORMAT_VERSION = 1
@@ -33,7 +33,15 @@ ROLES = {
     "low_next": "low",
 }
 # What the file format itself writes into a card; everything else there is the learner's.
-_SEALED = ("format_version", "name", "boundary", "architecture", "sha256", "npz_sha256")
+_SEALED = {
+    "format_version",
+    "name",
+    "boundary",
+    "architecture",
+    "sha256",
+    "npz_sha256",
+    "card_sha256",
+}
 
 
 class FilterBank:
@@ -112,6 +120,11 @@ class FilterBank:
     def _check(self) -> None:
         if not isinstance(self._name, str) or not self._name:
             raise BankError(explain("name", self._name, "must be a non-empty str", "name the bank"))
+        sealed = _SEALED & set(self.card)
+        if sealed:
+            raise BankError(
+                explain("card", sorted(sealed), "save() writes these entries", "leave them out")
+            )
         L, R = self.L, self.R
         if L < 2 or L % 2:
             raise BankError(
@@ -199,9 +212,22 @@ class FilterBank:
         """A copy of the card: how the bank was learned, and its measured errors."""
         return json.loads(self._card)
 
+    def describe(self) -> dict:
+        """Return the whole card: format version, name, architecture and SHA-256, then `card`."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            **self._header(),
+            "sha256": self.sha256,
+            **self.card,
+        }
+
     def __getitem__(self, key: str) -> np.ndarray:
         """Return one weight array, read-only; the keys are those of the constructor."""
         return self._arrays[key]
+
+    def __iter__(self):
+        return iter(self._arrays)
 
     def keys(self) -> tuple[str, ...]:
         """Return the names of the weight arrays."""
@@ -224,8 +250,9 @@ class FilterBank:
         only then may an executor fold its windows.
         """
         return all(
-            is_symmetric(np.stack([taps.real, taps.imag]) if ROLES[key] == "psi" else taps,
-                         ROLES[key])
+            is_symmetric(
+                np.stack([taps.real, taps.imag]) if ROLES[key] == "psi" else taps, ROLES[key]
+            )
             for key, taps in self._arrays.items()
         )
 
@@ -283,21 +310,19 @@ class FilterBank:
         Path
             Of the ``.npz`` file.
         """
-        path = Path(path).with_suffix(".npz")
+        path = Path(path)
+        if path.suffix != ".npz":
+            path = path.with_name(path.name + ".npz")
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **self._arrays)
         payload = buffer.getvalue()
-        card = {
-            "format_version": FORMAT_VERSION,
-            "name": self.name,
-            **self._header(),
-            "sha256": self.sha256,
-            "npz_sha256": hashlib.sha256(payload).hexdigest(),
-            **self.card,
-        }
+        card = {**self.describe(), "npz_sha256": hashlib.sha256(payload).hexdigest()}
         card["card_sha256"] = hashlib.sha256(_canonical(card)).hexdigest()
-        path.write_bytes(payload)
-        path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(card, indent=1) + "\n"
+        for target, content in ((path, payload), (path.with_suffix(".json"), text.encode())):
+            partial = target.with_name(target.name + ".partial")
+            partial.write_bytes(content)
+            partial.replace(target)
         return path
 
     @classmethod
@@ -364,7 +389,7 @@ class FilterBank:
 
 def list_banks() -> list[str]:
     """Return the names of the shipped banks."""
-    return sorted(path.stem for path in SHIPPED.glob("*.json"))
+    return sorted(path.stem for path in SHIPPED.glob("*.npz"))
 
 
 def find_bank(bank: str | os.PathLike | FilterBank, L: int) -> FilterBank:
@@ -395,11 +420,11 @@ def find_bank(bank: str | os.PathLike | FilterBank, L: int) -> FilterBank:
             explain("L", L, f"bank {found.name!r} has L={found.L}", f"pass L={found.L}")
         )
     family = [FilterBank.load(name) for name in list_banks()]
-    family = [b for b in family if b.card.get("family", b.name) == found.name]
+    family = [member for member in family if _family(member) == _family(found)]
     for member in family:
         if member.L == L:
             return member
-    learned = ", ".join(f"L={b.L}" for b in sorted(family or [found], key=lambda b: b.L))
+    learned = ", ".join(f"L={member.L}" for member in sorted(family, key=lambda b: b.L))
     raise BankError(
         explain(
             "L",
@@ -410,9 +435,39 @@ def find_bank(bank: str | os.PathLike | FilterBank, L: int) -> FilterBank:
     )
 
 
+def multiply_adds(plan: Plan, bank: FilterBank, folded: bool) -> int:
+    """Return the multiply-adds one image takes.
+
+    Parameters
+    ----------
+    plan : Plan
+        The program.
+    bank : FilterBank
+        Its weights.
+    folded : bool
+        See `FilterBank.multiply_adds`.
+    """
+    per_sample = {key: bank.multiply_adds(key, folded) for key in bank}
+    total = 0
+    for step in plan.steps:
+        if step.operation != "pad":
+            target = step.target
+            height, width = (target.height, target.width) if target else plan.output_shape
+            total += step.groups * height * width * per_sample[step.weights]
+    return total
+
+
+def _family(bank: FilterBank) -> str:
+    return bank.card.get("family", bank.name)
+
+
 def _is_path(name_or_path: str | os.PathLike) -> bool:
-    text = os.fspath(name_or_path) if isinstance(name_or_path, str | os.PathLike) else ""
-    return not isinstance(name_or_path, str) or text.endswith(".npz") or os.path.basename(text) != text
+    # Only a bare word can be a shipped bank's name.
+    return (
+        not isinstance(name_or_path, str)
+        or name_or_path.endswith(".npz")
+        or os.path.basename(name_or_path) != name_or_path
+    )
 
 
 @lru_cache(maxsize=32)

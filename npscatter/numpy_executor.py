@@ -26,7 +26,7 @@ def execute(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray
     output : ndarray, shape (N, C, H // 2^J, W // 2^J)
         Of the same dtype; filled.
     """
-    weights = {key: bank[key] for key in bank.keys()}
+    weights = {key: bank[key] for key in bank}
     image_bytes = plan.workspace_size * images.dtype.itemsize
     block = max(1, BLOCK_BYTES // image_bytes)
     for start in range(0, len(images), block):

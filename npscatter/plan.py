@@ -73,9 +73,7 @@ class Maps:
 
     def __getitem__(self, index: int) -> Maps:
         """Return map `index` alone."""
-        return Maps(
-            self.offset + index * self.height * self.width, 1, self.height, self.width
-        )
+        return Maps(self.offset + index * self.height * self.width, 1, self.height, self.width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """One output channel: its order and, per order, scale j, orientation theta and n = j L + theta."""
+    """One output channel: scale j, orientation theta and n = j L + theta of each wavelet."""
 
     j: tuple[int, ...]
     theta: tuple[int, ...]
@@ -235,7 +233,10 @@ def make_plan(
     if boundary not in BOUNDARIES:
         raise ArgumentError(
             explain(
-                "boundary", boundary, f"must be one of {BOUNDARIES}", "pass one, or None for the bank's"
+                "boundary",
+                boundary,
+                f"must be one of {BOUNDARIES}",
+                "pass one, or None for the bank's",
             )
         )
     largest = min(shape).bit_length() - 1

@@ -22,37 +22,57 @@ OCTAVES = 4
 CARRIER_SIGMA = 1.1
 
 
-def frequencies(radii: int = 64, angles: int = 32) -> torch.Tensor:
-    """Return a log-polar grid, inside the square |w0|, |w1| <= pi.
+class Grid:
+    """Quasi-random frequencies, even in log |w| and angle, inside the square |w0|, |w1| <= pi.
 
-    Returns
-    -------
-    Tensor, shape (N, 2)
-        Radians per pixel.
-    """
-    radius = np.geomspace(0.02, np.pi * np.sqrt(2), radii)
-    angle = (np.arange(angles) + 0.5) * 2 * np.pi / angles
-    w = np.stack([np.outer(radius, np.cos(angle)), np.outer(radius, np.sin(angle))], -1)
-    w = w.reshape(-1, 2)
-    return torch.from_numpy(w[(np.abs(w) <= np.pi).all(1)])
-
-
-def response(taps: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-    """Return sum_a taps[a] exp(i w a), the transfer function of a correlation.
+    A regular grid would be met in step by the waves of the deeper octaves, and a fit would hide
+    its errors between the points.
 
     Parameters
     ----------
-    taps : Tensor, shape (..., K, K)
-    w : Tensor, shape (N, 2)
+    points : int
+        How many, before those outside the square are dropped.
+    seed : int
+        Of the scrambled Sobol sequence.
 
-    Returns
-    -------
-    Tensor of complex, shape (..., N)
+    Attributes
+    ----------
+    w : Tensor, shape (N, 2)
+        Radians per pixel, |w| from 0.02 up.
     """
-    a = torch.arange(taps.shape[-1], dtype=w.dtype) - taps.shape[-1] // 2
-    rows = torch.exp(1j * w[:, :1] * a)
-    columns = torch.exp(1j * w[:, 1:] * a)
-    return torch.einsum("...ab,na,nb->...n", taps.to(rows.dtype), rows, columns)
+
+    def __init__(self, points: int = 2048, seed: int = 0):
+        unit = torch.quasirandom.SobolEngine(2, scramble=True, seed=seed).draw(points).numpy()
+        radius = 0.02 * (np.pi * np.sqrt(2) / 0.02) ** unit[:, 0].astype(np.float64)
+        angle = 2 * np.pi * unit[:, 1].astype(np.float64)
+        w = np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1)
+        self.w = torch.from_numpy(w[(np.abs(w) <= np.pi).all(1)])
+        self._waves: dict[tuple[int, int], torch.Tensor] = {}
+
+    def waves(self, K: int, octave: int) -> torch.Tensor:
+        """Return exp(i 2^octave w a) for the taps a of a K x K kernel, shape (K * K, N)."""
+        if (K, octave) not in self._waves:
+            a = torch.arange(K, dtype=self.w.dtype) - K // 2
+            rows = torch.exp(1j * 2**octave * self.w[:, 0] * a[:, None])
+            columns = torch.exp(1j * 2**octave * self.w[:, 1] * a[:, None])
+            self._waves[K, octave] = (rows[:, None] * columns).reshape(K * K, -1)
+        return self._waves[K, octave]
+
+    def response(self, taps: torch.Tensor, octave: int = 0) -> torch.Tensor:
+        """Return the transfer function of a correlation, sum_a taps[a] exp(i 2^octave w a).
+
+        Parameters
+        ----------
+        taps : Tensor, shape (..., K, K)
+        octave : int
+            The grid the kernel works on has 2^octave pixels per sample.
+
+        Returns
+        -------
+        Tensor of complex, shape (..., N)
+        """
+        waves = self.waves(taps.shape[-1], octave)
+        return taps.flatten(-2).to(waves.dtype) @ waves
 
 
 def morlet(w: torch.Tensor, L: int, scale: int) -> torch.Tensor:
@@ -109,23 +129,22 @@ def carriers(R: int, scale: float) -> torch.Tensor:
     return torch.from_numpy(np.stack(kernels[:R]))
 
 
-def filters(weights: dict, orientations: list[int], w: torch.Tensor, octaves: int):
+def filters(weights: dict, orientations: list[int], grid: Grid, octaves: int):
     """Yield per octave the cascade's transfer functions: wavelets (orientations, N), low-pass (N,).
 
     For banks of ``psi_stride`` 1, whose aliases the square modulus of the error adds up.
     """
-    h = None
+    h = torch.ones(1, len(grid.w), dtype=torch.complex128)
     for octave in range(octaves):
-        stage, v = ("first" if octave == 0 else "next"), w * 2**octave
-        inputs = h if octave else torch.ones(1, len(w), dtype=torch.complex128)
+        stage = "next" if octave else "first"
         psi = weights[f"psi_{stage}"]
-        psi = response(torch.complex(psi[0], psi[1])[orientations], v)
-        low = response(weights[f"low_{stage}"], v)
-        yield (psi * inputs).sum(1), (low * inputs).sum(1)[0]
-        h = (response(weights[f"carry_{stage}"], v) * inputs).sum(1)
+        psi = grid.response(torch.complex(psi[0], psi[1])[orientations], octave)
+        low = grid.response(weights[f"low_{stage}"], octave)
+        yield (psi * h).sum(1), (low * h).sum(1)[0]
+        h = (grid.response(weights[f"carry_{stage}"], octave) * h).sum(1)
 
 
-def filter_errors(weights: dict, L: int, w: torch.Tensor, octaves: int = OCTAVES):
+def filter_errors(weights: dict, L: int, grid: Grid, octaves: int = OCTAVES):
     """Return the squared relative errors over a frequency grid.
 
     Returns
@@ -137,10 +156,10 @@ def filter_errors(weights: dict, L: int, w: torch.Tensor, octaves: int = OCTAVES
     """
     psi_errors, low_errors = [], []
     chosen = representatives(L)
-    for octave, (psi, low) in enumerate(filters(weights, chosen, w, octaves)):
-        wanted = morlet(w, L, octave)[chosen]
+    for octave, (psi, low) in enumerate(filters(weights, chosen, grid, octaves)):
+        wanted = morlet(grid.w, L, octave)[chosen]
         psi_errors.append((psi - wanted).abs().square().sum(1) / wanted.square().sum(1))
-        wanted = low_pass(w, octave + 1)
+        wanted = low_pass(grid.w, octave + 1)
         low_errors.append((low - wanted).abs().square().sum() / wanted.square().sum())
     return torch.stack(psi_errors), torch.stack(low_errors)
 
@@ -162,36 +181,32 @@ def closed_form(design: Design) -> Parameters:
         Symmetric and constrained, with ``psi_stride`` 1.
     """
     parameters = Parameters(design)
-    w, L = frequencies(), design.L
-    image = torch.ones(1, len(w), dtype=torch.complex128)
-    carried = [
-        response(carriers(design.R, CARRIER_SIGMA * 2**o), w) for o in range(OCTAVES)
-    ]
+    grid, L = Grid(), design.L
+    image = torch.ones(1, len(grid.w), dtype=torch.complex128)
+    carried = [grid.response(carriers(design.R, CARRIER_SIGMA * 2**o)) for o in range(OCTAVES)]
     targets = {
-        "psi": lambda o: morlet(w, L, o)[representatives(L)],
+        "psi": lambda o: morlet(grid.w, L, o)[representatives(L)],
         "carry": lambda o: carried[o],
-        "low": lambda o: low_pass(w, o + 1)[None],
+        "low": lambda o: low_pass(grid.w, o + 1)[None],
     }
     for key in ("psi_first", "low_first", "carry_first"):
-        _fit(parameters, key, w, [0], [image], targets[ROLES[key]])
-    weights = parameters()["carry_first"].detach()
-    carried_first = (response(weights, w) * image).sum(1)
+        _fit(parameters, key, grid, [0], [image], targets[ROLES[key]])
+    carried_first = grid.response(parameters()["carry_first"].detach())[:, 0]
     octaves = list(range(1, OCTAVES))
     maps = [carried_first, *carried[1 : OCTAVES - 1]]
     for key in ("psi_next", "low_next", "carry_next"):
-        _fit(parameters, key, w, octaves, maps, targets[ROLES[key]])
+        _fit(parameters, key, grid, octaves, maps, targets[ROLES[key]])
     return parameters
 
 
 @torch.no_grad()
-def _fit(parameters: Parameters, key: str, w: torch.Tensor, octaves, maps, target) -> None:
+def _fit(parameters: Parameters, key: str, grid: Grid, octaves, maps, target) -> None:
     """Fit one array over several octaves, `maps` being the transfer functions of its inputs."""
     free, K = parameters.free[key], parameters.design.kernels[key]
-    delta = torch.eye(K * K, dtype=w.dtype).reshape(K * K, K, K)
     # (octaves * N, inputs * K * K): what every single tap does.
     taps = torch.cat(
         [
-            torch.einsum("in,kn->nik", h, response(delta, w * 2**o)).reshape(len(w), -1)
+            torch.einsum("in,kn->nik", h, grid.waves(K, o)).reshape(len(grid.w), -1)
             for o, h in zip(octaves, maps, strict=True)
         ]
     )
@@ -222,11 +237,12 @@ def polish(parameters: Parameters, steps: int = 30) -> float:
         The root mean square of the relative filter errors that is left.
     """
     design = parameters.design
-    w = frequencies(40, 24)
+    grid = Grid()
     chosen, keys = representatives(design.L), list(parameters.free)
     sizes = [len(parameters.free[key]) for key in keys]
     wanted = [
-        (morlet(w, design.L, octave)[chosen], low_pass(w, octave + 1)) for octave in range(OCTAVES)
+        (morlet(grid.w, design.L, octave)[chosen], low_pass(grid.w, octave + 1))
+        for octave in range(OCTAVES)
     ]
 
     def residual(theta: torch.Tensor) -> torch.Tensor:
@@ -234,7 +250,7 @@ def polish(parameters: Parameters, steps: int = 30) -> float:
         weights = {key: parameters.dense(key, free[key]) for key in keys}
         parts = []
         for (psi, low), (psi_wanted, low_wanted) in zip(
-            filters(weights, chosen, w, OCTAVES), wanted, strict=True
+            filters(weights, chosen, grid, OCTAVES), wanted, strict=True
         ):
             scale = psi_wanted.square().sum(1, keepdim=True).sqrt() * len(chosen) ** 0.5
             parts.append(((psi - psi_wanted) / scale).reshape(-1))

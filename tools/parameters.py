@@ -7,7 +7,7 @@ scale, taps outside the support exactly zero.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import torch
@@ -38,6 +38,9 @@ class Design:
         "carried" or "octave".
     boundary : str
         Boundary it is learned for.
+    radius : dict
+        Of a weight array's support: taps farther than this from the centre are zero. Arrays not
+        named use their whole square.
     """
 
     L: int
@@ -49,6 +52,7 @@ class Design:
     psi_stride: int = 1
     next_from: str = "carried"
     boundary: str = "kymatio"
+    radius: dict[str, float] = field(default_factory=dict)
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Return the shape of a weight array, real and imaginary part stacked in front."""
@@ -56,7 +60,7 @@ class Design:
         leading = {"psi": (2, self.L), "carry": (self.R,), "low": (1,)}[ROLES[key]]
         return (*leading, inputs, K, K)
 
-    def keys(self) -> list[str]:
+    def arrays(self) -> list[str]:
         """Return the weight arrays that have free numbers of their own."""
         return [key for key in ROLES if not (self.shared_low and ROLES[key] == "low")]
 
@@ -75,15 +79,16 @@ class Parameters(torch.nn.Module):
         super().__init__()
         self.design = design
         self.free = torch.nn.ParameterDict()
-        for key in design.keys():
+        for key in design.arrays():
             shape = design.shape(key)
             if design.symmetric:
                 index, sign = tie(shape, ROLES[key])
             else:
                 index, sign = np.arange(np.prod(shape)).reshape(shape), np.ones(shape, np.int8)
+            sign = sign * _support(shape[-1], design.radius.get(key, np.inf))
             self.register_buffer(f"index_{key}", torch.from_numpy(np.ascontiguousarray(index)))
             self.register_buffer(f"sign_{key}", torch.from_numpy(sign).to(dtype))
-            window = _window(shape[-1]) * np.ones(shape)
+            window = _window(shape[-1], design.radius.get(key, np.inf)) * np.ones(shape)
             self.register_buffer(f"window_{key}", torch.from_numpy(window).to(dtype))
             self.free[key] = torch.nn.Parameter(torch.zeros(int(index.max()) + 1, dtype=dtype))
 
@@ -165,8 +170,15 @@ def _retied(taps: np.ndarray, index: np.ndarray, sign: np.ndarray) -> np.ndarray
     return sign * representative[index] + 0.0
 
 
-def _window(K: int) -> np.ndarray:
+def _support(K: int, radius: float) -> np.ndarray:
+    """Return 1 on the taps within `radius` of the centre, 0 elsewhere."""
+    a = np.arange(K) - K // 2
+    return (np.hypot(a[:, None], a) <= radius).astype(np.int8)
+
+
+def _window(K: int, radius: float) -> np.ndarray:
     """Return the Gaussian window, of sum one, along which sums are corrected."""
     a = np.arange(K) - K // 2
     line = np.exp(-(a**2) / (2 * (K / 5) ** 2))
-    return np.outer(line, line) / line.sum() ** 2
+    window = np.outer(line, line) * _support(K, radius)
+    return window / window.sum()

@@ -1,0 +1,71 @@
+"""Toy banks: small seeded random weights of every architecture the format allows."""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from npscatter.bank import ROLES, FilterBank
+from npscatter.symmetry import tie
+
+KERNELS = {
+    "psi_first": 5,
+    "carry_first": 3,
+    "low_first": 5,
+    "psi_next": 3,
+    "carry_next": 5,
+    "low_next": 3,
+}
+
+
+def toy_weights(kind, L, R, kernels, seed=0):
+    """Return random weight arrays whose outputs have sum |w| <= 1: no map outgrows the image.
+
+    Parameters
+    ----------
+    kind : str
+        "symmetric" (tied by the square's symmetries, bit for bit) or "free".
+    """
+    generator = np.random.default_rng([seed, L, R])
+    weights = {}
+    for key, role in ROLES.items():
+        inputs, K = 1 if key.endswith("first") else R, kernels[key]
+        shape = ({"psi": (2, L), "carry": (R,), "low": (1,)}[role]) + (inputs, K, K)
+        if kind == "symmetric":
+            index, sign = tie(shape, role)
+            taps = sign * generator.uniform(0.2, 1, index.max() + 1)[index]
+            taps *= generator.choice([-1, 1], index.max() + 1)[index]
+        else:
+            taps = generator.uniform(-1, 1, shape)
+        if role == "low":
+            taps = np.abs(taps) if kind == "free" else taps
+        if role == "psi":
+            taps = taps / np.abs(taps).sum((0, 2, 3, 4)).max()
+            taps = taps[0] + 1j * taps[1]
+        else:
+            taps = taps / np.abs(taps).sum((1, 2, 3)).max()
+        weights[key] = taps
+    return weights
+
+
+@lru_cache
+def make_toy_bank(kind, L=4, R=1, psi_stride=1, next_from="carried", boundary="kymatio", K=None):
+    """Return a bank: kind "symmetric", "free", or "paper" (the paper's shape, free weights)."""
+    if kind == "paper":
+        psi_stride, next_from, boundary, K = 2, "octave", "zero", 7
+    kernels = dict.fromkeys(KERNELS, K) if K else KERNELS
+    weights = toy_weights("symmetric" if kind == "symmetric" else "free", L, R, kernels)
+    return FilterBank(
+        f"toy-{kind}-L{L}-R{R}",
+        **weights,
+        psi_stride=psi_stride,
+        next_from=next_from,
+        boundary=boundary,
+        card={"origin": "random numbers"},
+    )
+
+
+@pytest.fixture(scope="session")
+def toy_bank():
+    """`make_toy_bank`: banks are immutable, so tests share them."""
+    return make_toy_bank

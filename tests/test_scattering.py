@@ -1,0 +1,535 @@
+"""The public transform: its numbers against the oracle, what it accepts, and what it refuses."""
+
+import copy
+import pickle
+import tracemalloc
+from itertools import product
+
+import numpy as np
+import oracle
+import pytest
+
+from npscatter import (
+    ArgumentError,
+    ArgumentTypeError,
+    BackendError,
+    BankError,
+    Scattering2D,
+    scatter,
+)
+
+BANKS = {
+    "symmetric L=4 R=1": {"kind": "symmetric", "L": 4, "R": 1},
+    "symmetric L=4 R=3": {"kind": "symmetric", "L": 4, "R": 3},
+    "symmetric L=6 R=4": {"kind": "symmetric", "L": 6, "R": 4},
+    "symmetric L=8 R=3": {"kind": "symmetric", "L": 8, "R": 3},
+    "free L=4 R=2": {"kind": "free", "L": 4, "R": 2},
+    "free L=2 R=5": {"kind": "free", "L": 2, "R": 5},
+    "free, strided wavelets": {"kind": "free", "L": 4, "R": 2, "psi_stride": 2},
+    "free, weights per octave": {"kind": "free", "L": 4, "R": 1, "next_from": "octave"},
+    "paper": {"kind": "paper", "L": 4},
+}
+# 2^J equal to the smaller side, odd sides, sides not divisible by 2^J, other than square.
+SIZES = [
+    (1, (2, 2)),
+    (1, (5, 7)),
+    (1, (8, 6)),
+    (2, (8, 8)),
+    (2, (4, 9)),
+    (2, (11, 6)),
+    (3, (8, 13)),
+    (3, (16, 8)),
+]
+
+
+@pytest.fixture
+def generator():
+    return np.random.default_rng(20)
+
+
+@pytest.fixture(scope="module", name="S")
+def transform(toy_bank):
+    return Scattering2D(2, (12, 9), L=4, bank=toy_bank("free", 4, 2))
+
+
+@pytest.fixture(scope="module")
+def x():
+    return np.random.default_rng(21).normal(size=(12, 9))
+
+
+def by_definition(image, bank, J, **options):
+    """Return the oracle's coefficients for a bank's weights and architecture."""
+    return oracle.scattering(
+        image,
+        {key: bank[key] for key in bank.keys()},
+        J=J,
+        L=bank.L,
+        R=bank.R,
+        psi_stride=bank.architecture.psi_stride,
+        next_from=bank.architecture.next_from,
+        **{"boundary": bank.boundary, **options},
+    )
+
+
+def assert_equal_by_order(actual, expected, S, tolerance):
+    """Compare order by order, relative to the largest coefficient of that order."""
+    assert actual.shape == expected.shape
+    order = S.meta()["order"]
+    for o in range(S.max_order + 1):
+        if not (order == o).any():  # J = 1 has no second order
+            continue
+        error = np.abs(actual[..., order == o, :, :] - expected[..., order == o, :, :])
+        scale = np.abs(expected[..., order == o, :, :]).max()
+        assert scale > 0
+        assert error.max() <= tolerance * scale
+
+
+# What it computes
+
+
+@pytest.mark.parametrize("boundary", ["kymatio", "zero"])
+@pytest.mark.parametrize(("J", "shape"), SIZES)
+@pytest.mark.parametrize("design", BANKS.values(), ids=BANKS)
+def test_equals_the_definition(toy_bank, generator, design, J, shape, boundary):
+    bank = toy_bank(**design)
+    S = Scattering2D(J, shape, L=bank.L, backend="numpy", bank=bank, boundary=boundary)
+    image = generator.normal(size=shape)
+    assert_equal_by_order(S(image), by_definition(image, bank, J, boundary=boundary), S, 1e-12)
+
+
+@pytest.mark.parametrize(("J", "shape"), [(1, (2, 6)), (2, (12, 4)), (3, (8, 16))])
+@pytest.mark.parametrize("design", BANKS.values(), ids=BANKS)
+def test_equals_the_definition_when_periodic(toy_bank, generator, design, J, shape):
+    bank = toy_bank(**design)
+    S = Scattering2D(J, shape, L=bank.L, backend="numpy", bank=bank, boundary="periodic")
+    image = generator.normal(size=shape)
+    expected = by_definition(image, bank, J, boundary="periodic")
+    assert_equal_by_order(S(image), expected, S, 1e-12)
+
+
+@pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
+@pytest.mark.parametrize(("J", "shape"), [(1, (5, 4)), (2, (7, 4)), (2, (8, 9))])
+@pytest.mark.parametrize("name", ["symmetric L=4 R=3", "free L=4 R=2", "paper"])
+def test_equals_the_definition_on_padded_images(toy_bank, generator, name, J, shape, boundary):
+    bank = toy_bank(**BANKS[name])
+    S = Scattering2D(J, shape, L=4, pre_pad=True, backend="numpy", bank=bank, boundary=boundary)
+    padded = tuple(((side + 2**J) // 2**J + 1) * 2**J for side in shape)
+    image = generator.normal(size=padded)
+    expected = by_definition(image, bank, J, boundary=boundary, pre_pad=True)
+    assert expected.shape[1:] == (shape[0] // 2**J, shape[1] // 2**J)
+    assert_equal_by_order(S(image), expected, S, 1e-12)
+
+
+@pytest.mark.parametrize(("J", "shape"), [(1, (6, 5)), (2, (9, 8)), (3, (8, 9))])
+@pytest.mark.parametrize("name", ["symmetric L=4 R=3", "free, strided wavelets", "paper"])
+def test_first_order_equals_the_definition(toy_bank, generator, name, J, shape):
+    bank = toy_bank(**BANKS[name])
+    S = Scattering2D(J, shape, L=4, max_order=1, backend="numpy", bank=bank)
+    image = generator.normal(size=shape)
+    assert_equal_by_order(S(image), by_definition(image, bank, J, max_order=1), S, 1e-12)
+    complete = Scattering2D(J, shape, L=4, backend="numpy", bank=bank)(image)
+    # Groups of maps are stacked differently at order 2, so equal to rounding, not to the bit.
+    assert_equal_by_order(S(image), complete[: S.n_coefficients], S, 1e-12)
+
+
+@pytest.mark.parametrize("design", BANKS.values(), ids=BANKS)
+def test_float32_equals_the_definition_to_its_precision(toy_bank, generator, design):
+    bank = toy_bank(**design)
+    S = Scattering2D(2, (9, 8), L=bank.L, backend="numpy", bank=bank)
+    image = generator.normal(size=(9, 8)).astype(np.float32)
+    actual = S(image)
+    assert actual.dtype == np.float32
+    assert_equal_by_order(actual, by_definition(image, bank, 2), S, 1e-5)
+
+
+def test_a_padded_image_gives_what_padding_gives(S, toy_bank, x):
+    padded = np.pad(x, ((4, 4), (3, 4)), mode="reflect")
+    T = Scattering2D(2, (12, 9), L=4, pre_pad=True, bank=S.bank)
+    assert np.array_equal(T(padded), S(x))
+
+
+# Batches, memory layouts and dtypes
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (3,), (2, 3), (0,), (2, 0, 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_batches(S, generator, batch, dtype):
+    images = generator.normal(size=(*batch, 12, 9)).astype(dtype)
+    coefficients = S(images)
+    assert coefficients.shape == (*batch, *S.output_shape)
+    assert coefficients.dtype == dtype
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    for index in np.ndindex(*batch):
+        assert_equal_by_order(coefficients[index], S(images[index]), S, tolerance)
+
+
+def test_many_images_are_taken_in_blocks(toy_bank, monkeypatch, generator):
+    S = Scattering2D(1, (4, 4), L=4, backend="numpy", bank=toy_bank("free", 4, 2))
+    images = generator.normal(size=(7, 4, 4))
+    whole = S(images)
+    monkeypatch.setattr("npscatter.numpy_executor.BLOCK_BYTES", 3 * 8 * S.plan.workspace_size)
+    assert_equal_by_order(S(images), whole, S, 1e-12)
+    monkeypatch.setattr("npscatter.numpy_executor.BLOCK_BYTES", 1)
+    assert_equal_by_order(S(images), whole, S, 1e-12)
+
+
+LAYOUTS = {
+    "strided": lambda a: np.repeat(np.repeat(a, 2, -1), 3, -2)[..., ::3, ::2],
+    "reversed": lambda a: a[::-1, ::-1, ::-1].copy()[::-1, ::-1, ::-1],
+    "transposed": lambda a: np.ascontiguousarray(a.transpose(2, 0, 1)).transpose(1, 2, 0),
+    "Fortran": np.asfortranarray,
+    "big-endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
+    "broadcast": lambda a: np.broadcast_to(a[:1], a.shape),
+    "unaligned": lambda a: np.frombuffer(b"x" + a.tobytes(), a.dtype, offset=1).reshape(a.shape),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_any_memory_layout(S, generator, layout, dtype):
+    images = layout(generator.normal(size=(2, 12, 9)).astype(dtype))
+    plain = np.array(images, dtype, order="C")
+    if images.flags.owndata:
+        images.setflags(write=False)
+    coefficients = S(images)
+    assert coefficients.dtype == np.dtype(dtype) and coefficients.dtype.isnative
+    assert np.array_equal(coefficients, S(plain))
+    assert np.array_equal(images, plain)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_read_only_input_and_untouched_input(S, x, dtype):
+    image = x.astype(dtype)
+    before = image.copy()
+    expected = S(image)
+    assert np.array_equal(image, before)
+    image.setflags(write=False)
+    assert np.array_equal(S(image), expected)
+
+
+def test_the_output_is_the_callers_own(S, x):
+    first = S(x)
+    kept = first.copy()
+    second = S(2 * x)
+    assert np.array_equal(first, kept)
+    first[...] = 0
+    assert np.array_equal(S(2 * x), second)
+
+
+CONVERSIONS = [
+    ("bool", "float32"),
+    ("int8", "float32"),
+    ("uint8", "float32"),
+    ("int16", "float32"),
+    ("uint16", "float32"),
+    ("float16", "float32"),
+    ("int32", "float64"),
+    ("uint32", "float64"),
+    ("int64", "float64"),
+    ("uint64", "float64"),
+]
+
+
+@pytest.mark.parametrize(("given", "computed"), CONVERSIONS)
+def test_other_dtypes_keep_their_values(S, generator, given, computed):
+    image = generator.integers(0, 2 if given == "bool" else 100, (12, 9)).astype(given)
+    coefficients = S(image)
+    assert coefficients.dtype == computed
+    assert np.array_equal(coefficients, S(image.astype(computed)))
+
+
+def test_nested_lists_are_images(S, x):
+    assert np.array_equal(S(x.tolist()), S(x))
+
+
+REFUSED = {
+    "complex": np.ones((12, 9), complex),
+    "object": np.ones((12, 9), object),
+    "str": np.full((12, 9), "1"),
+    "bytes": np.full((12, 9), b"1"),
+    "datetime": np.zeros((12, 9), "M8[s]"),
+    "longdouble": np.ones((12, 9), np.longdouble),
+    "structured": np.ones((12, 9), [("value", float)]),
+}
+
+
+@pytest.mark.parametrize("image", REFUSED.values(), ids=REFUSED)
+def test_refused_dtypes(S, image):
+    with pytest.raises(ArgumentTypeError) as raised:
+        S(image)
+    check_message(raised.value, "x.dtype", image.dtype)
+    assert "astype" in str(raised.value)
+
+
+@pytest.mark.parametrize("image", [None, "image", [[1, 2], [3]], {"a": 1}, object()])
+def test_refused_objects(S, image):
+    with pytest.raises(TypeError) as raised:
+        S(image)
+    assert isinstance(raised.value, ArgumentTypeError)
+    assert str(raised.value).startswith("x")
+
+
+# NaN and infinity
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
+def test_nan_and_infinity_spoil_only_the_windows_that_hold_them(toy_bank, poison, boundary):
+    # Free weights hold no zero, so a window is what the plain loops read.
+    bank = toy_bank("free", 2, 2, K=3)
+    S = Scattering2D(2, (16, 20), L=2, bank=bank, boundary=boundary)
+    clean = np.random.default_rng(3).normal(size=(2, 16, 20))
+    poisoned = clean.copy()
+    poisoned[1, 2, 17] = poison
+    with np.errstate(all="ignore"):
+        actual = S(poisoned)
+    expected = by_definition(poisoned[1], bank, 2, boundary=boundary)
+    spoilt = ~np.isfinite(expected)
+    assert spoilt.any() and not spoilt.all()
+    assert np.array_equal(~np.isfinite(actual[1]), spoilt)
+    finite = S(clean)
+    assert np.array_equal(actual[0], finite[0])
+    assert np.array_equal(actual[1][~spoilt], finite[1][~spoilt])
+
+
+# What it says about itself
+
+
+@pytest.mark.parametrize(("J", "max_order"), [(1, 1), (1, 2), (2, 1), (2, 2), (3, 2)])
+def test_meta_and_sizes(toy_bank, J, max_order):
+    bank = toy_bank("symmetric", 6, 3)
+    S = Scattering2D(J, (17, 9), L=6, max_order=max_order, bank=bank)
+    count = 1 + 6 * J + (36 * J * (J - 1) // 2 if max_order == 2 else 0)
+    assert S.n_coefficients == count
+    assert S.output_shape == (count, 17 // 2**J, 9 // 2**J)
+    assert S(np.zeros((17, 9))).shape == S.output_shape
+    meta = S.meta()
+    assert set(meta) == {"order", "j", "theta", "n"}
+    assert meta["order"].shape == (count,) and meta["order"].dtype.kind == "i"
+    rows = [(0, -1, -1, -1, -1)]
+    rows += [(1, j, t, -1, -1) for j in range(J) for t in range(6)]
+    if max_order == 2:
+        rows += [
+            (2, j1, t1, j2, t2)
+            for j1, t1, j2, t2 in product(range(J), range(6), range(J), range(6))
+            if j2 > j1
+        ]
+    order, j1, t1, j2, t2 = np.array(rows).T
+    assert np.array_equal(meta["order"], order)
+    assert np.array_equal(meta["j"], np.stack([j1, j2], 1))
+    assert np.array_equal(meta["theta"], np.stack([t1, t2], 1))
+    n = np.where(meta["j"] < 0, -1, 6 * meta["j"] + meta["theta"])
+    assert np.array_equal(meta["n"], n)
+
+
+def test_attributes(S, toy_bank):
+    assert S.bank is toy_bank("free", 4, 2)
+    assert (S.J, S.shape, S.L, S.max_order, S.pre_pad) == (2, (12, 9), 4, 2, False)
+    assert (S.boundary, S.out_type) == ("kymatio", "array")
+    assert S.plan.input_shape == (12, 9)
+    assert S.plan.output_shape == S.output_shape[1:] == (3, 2)
+    for part in ("J=2", "(12, 9)", "L=4", "toy-free-L4-R2", "kymatio", S.backend):
+        assert part in repr(S)
+
+
+def test_the_banks_boundary_is_the_default(toy_bank):
+    S = Scattering2D(2, (8, 8), L=4, bank=toy_bank("paper", 4))
+    assert S.boundary == "zero"
+    T = Scattering2D(2, (8, 8), L=4, bank=toy_bank("paper", 4), boundary="periodic")
+    assert T.boundary == "periodic"
+
+
+@pytest.mark.parametrize("batch", [(), (2, 3), (0,)])
+def test_list_output_holds_the_same_coefficients(S, toy_bank, generator, batch):
+    T = Scattering2D(2, (12, 9), L=4, out_type="list", bank=S.bank)
+    images = generator.normal(size=(*batch, 12, 9))
+    array, entries, meta = S(images), T(images), S.meta()
+    assert isinstance(entries, list) and len(entries) == S.n_coefficients
+    for channel, entry in enumerate(entries):
+        assert set(entry) == {"coef", "j", "n", "theta"}
+        assert np.array_equal(entry["coef"], array[..., channel, :, :])
+        for key in ("j", "n", "theta"):
+            assert type(entry[key]) is tuple
+            assert entry[key] == tuple(meta[key][channel][: meta["order"][channel]])
+
+
+@pytest.mark.parametrize("boundary", [None, "zero", "periodic"])
+@pytest.mark.parametrize("max_order", [1, 2])
+def test_scatter_is_the_same_transform(toy_bank, generator, boundary, max_order):
+    bank = toy_bank("free", 4, 2)
+    images = generator.normal(size=(2, 8, 12))
+    S = Scattering2D(2, (8, 12), 4, max_order, bank=bank, boundary=boundary)
+    actual = scatter(images, 2, L=4, max_order=max_order, bank=bank, boundary=boundary)
+    assert np.array_equal(actual, S(images))
+    assert np.array_equal(S.scattering(images), S(images))
+    entries = scatter(images, 2, L=4, max_order=max_order, bank=bank, out_type="list")
+    assert [set(entry) for entry in entries] == [{"coef", "j", "n", "theta"}] * len(entries)
+
+
+def test_scatter_of_padded_images(toy_bank, generator):
+    bank = toy_bank("free", 4, 2)
+    padded = generator.normal(size=(2, 16, 20))
+    S = Scattering2D(2, (8, 12), 4, pre_pad=True, bank=bank)
+    assert np.array_equal(scatter(padded, 2, L=4, pre_pad=True, bank=bank), S(padded))
+    image = generator.normal(size=(8, 12))
+    padded = np.pad(image, 4, mode="reflect")
+    assert np.array_equal(
+        scatter(padded, 2, L=4, pre_pad=True, bank=bank), scatter(image, 2, L=4, bank=bank)
+    )
+
+
+@pytest.mark.parametrize("roundtrip", [lambda S: pickle.loads(pickle.dumps(S)), copy.deepcopy])
+def test_copies_compute_the_same_bits(S, x, roundtrip):
+    T = roundtrip(S)
+    assert T is not S
+    assert T.bank == S.bank and T.plan == S.plan and repr(T) == repr(S)
+    assert np.array_equal(T(x), S(x))
+
+
+@pytest.mark.parametrize("J", [2, 12])
+def test_construction_for_large_images_makes_no_large_array(toy_bank, J):
+    bank = toy_bank("symmetric", 8, 4)
+    tracemalloc.start()
+    try:
+        S = Scattering2D(J, (4096, 4096), bank=bank)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert S.output_shape == (1 + 8 * J + 32 * J * (J - 1), 4096 >> J, 4096 >> J)
+    assert peak < 5e6
+
+
+# What it refuses
+
+
+def check_message(error, argument, value):
+    """Assert that a message reads ``argument=value: rule; remedy``."""
+    shown = repr(value)
+    message = str(error)
+    assert message.startswith(f"{argument}={shown[:100]}")
+    rule, separator, remedy = message[len(argument) + 1 :].partition(": ")[2].rpartition("; ")
+    assert separator and rule and remedy
+
+
+VALUES = {
+    "J=0": ("J", 0, {"J": 0}),
+    "J negative": ("J", -1, {"J": -1}),
+    "J too large": ("J", 4, {"J": 4}),
+    "J huge": ("J", 10**9, {"J": 10**9}),
+    "J for a one-pixel side": ("J", 1, {"J": 1, "shape": (1, 9)}),
+    "zero side": ("shape", (0, 9), {"shape": (0, 9)}),
+    "negative side": ("shape", (12, -9), {"shape": (12, -9)}),
+    "L odd": ("L", 3, {"L": 3}),
+    "L not the bank's": ("L", 8, {"L": 8}),
+    "L zero": ("L", 0, {"L": 0}),
+    "max_order=0": ("max_order", 0, {"max_order": 0}),
+    "max_order=3": ("max_order", 3, {"max_order": 3}),
+    "backend": ("backend", "fourier", {"backend": "fourier"}),
+    "backend, not a name": ("backend", 3, {"backend": 3}),
+    "out_type": ("out_type", "dict", {"out_type": "dict"}),
+    "boundary": ("boundary", "reflect", {"boundary": "reflect"}),
+    "sides no multiples": ("shape", (12, 9), {"boundary": "periodic"}),
+}
+
+
+@pytest.mark.parametrize(("argument", "value", "given"), VALUES.values(), ids=VALUES)
+def test_refused_values(toy_bank, argument, value, given):
+    arguments = {"J": 2, "shape": (12, 9), "L": 4, "bank": toy_bank("free", 4, 2), **given}
+    with pytest.raises(ArgumentError) as raised:
+        Scattering2D(**arguments)
+    check_message(raised.value, argument, value)
+    assert isinstance(raised.value, ValueError) and isinstance(raised.value, RuntimeError)
+    if argument == "backend":
+        assert isinstance(raised.value, BackendError) and isinstance(raised.value, ImportError)
+
+
+TYPES = {
+    "J bool": ("J", True, {"J": True}),
+    "J float": ("J", 2.0, {"J": 2.0}),
+    "J str": ("J", "2", {"J": "2"}),
+    "J None": ("J", None, {"J": None}),
+    "shape int": ("shape", 12, {"shape": 12}),
+    "shape of one side": ("shape", (12,), {"shape": (12,)}),
+    "shape of three sides": ("shape", (3, 12, 9), {"shape": (3, 12, 9)}),
+    "shape None": ("shape", None, {"shape": None}),
+    "shape of floats": ("shape[1]", 9.0, {"shape": (12, 9.0)}),
+    "shape of bools": ("shape[0]", True, {"shape": (True, 9)}),
+    "L float": ("L", 4.0, {"L": 4.0}),
+    "L bool": ("L", True, {"L": True}),
+    "max_order bool": ("max_order", True, {"max_order": True}),
+    "max_order float": ("max_order", 2.0, {"max_order": 2.0}),
+    "bank": ("name_or_path", 3, {"bank": 3}),
+}
+
+
+@pytest.mark.parametrize(("argument", "value", "given"), TYPES.values(), ids=TYPES)
+def test_refused_types(toy_bank, argument, value, given):
+    arguments = {"J": 2, "shape": (12, 9), "L": 4, "bank": toy_bank("free", 4, 2), **given}
+    with pytest.raises(ArgumentTypeError) as raised:
+        Scattering2D(**arguments)
+    check_message(raised.value, argument, value)
+    assert isinstance(raised.value, TypeError)
+
+
+def test_integer_types_of_numpy_are_integers(toy_bank, x, S):
+    T = Scattering2D(np.int64(2), np.array([12, 9]), np.uint8(4), np.int16(2), bank=S.bank)
+    assert np.array_equal(T(x), S(x))
+    assert T.plan == S.plan and type(T.J) is int
+
+
+def test_an_unknown_bank_is_refused():
+    with pytest.raises(BankError) as raised:
+        Scattering2D(2, (12, 9), bank="no such bank")
+    check_message(raised.value, "bank", "no such bank")
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(), (9,), (108,), (9, 12), (12, 8), (13, 9), (2, 11, 9), (0, 9), (12, 0), (0, 0), (3, 12, 0)],
+)
+@pytest.mark.parametrize("pre_pad", [False, True])
+def test_refused_image_sizes(S, shape, pre_pad):
+    T = Scattering2D(2, (12, 9), L=4, pre_pad=pre_pad, bank=S.bank)
+    with pytest.raises(ArgumentError) as raised:
+        T(np.zeros(shape))
+    check_message(raised.value, "x.shape", shape)
+    assert isinstance(raised.value, RuntimeError)
+    assert str((20, 16) if pre_pad else (12, 9))[1:-1] in str(raised.value)
+
+
+def test_padded_images_need_pre_pad_and_others_must_not_have_it(S, x):
+    T = Scattering2D(2, (12, 9), L=4, pre_pad=True, bank=S.bank)
+    with pytest.raises(RuntimeError, match="padded size"):
+        T(x)
+    with pytest.raises(RuntimeError, match=r"x\.shape"):
+        S(np.zeros((20, 16)))
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "argument", "value"),
+    [
+        (np.zeros(5), {}, "x.shape", (5,)),
+        (np.float64(5), {}, "x.shape", ()),
+        (np.zeros((0, 8)), {}, "shape", (0, 8)),
+        (np.zeros((3, 8, 0)), {}, "shape", (8, 0)),
+        (np.zeros((8, 8)), {"J": 4}, "J", 4),
+        (np.zeros((12, 10)), {"pre_pad": True}, "x.shape[-2:]", (12, 10)),
+        (np.zeros((8, 16)), {"pre_pad": True}, "x.shape[-2:]", (8, 16)),
+        (np.zeros((12, 12)), {"J": -1, "pre_pad": True}, "J", -1),
+        (np.zeros((12, 12)), {"J": 10**5, "pre_pad": True}, None, None),
+    ],
+)
+def test_scatter_refuses_what_the_class_refuses(S, image, options, argument, value):
+    with pytest.raises(ArgumentError) as raised:
+        scatter(image, **{"J": 2, "L": 4, "bank": S.bank, **options})
+    if argument:
+        check_message(raised.value, argument, value)
+
+
+def test_scatter_refuses_types_the_class_refuses(S):
+    for image in ([[1, 2], [3]], np.ones((8, 8), complex), np.full((8, 8), "a")):
+        with pytest.raises(ArgumentTypeError):
+            scatter(image, 2, L=4, bank=S.bank)
+    for options in ({"J": 2.0}, {"J": True}, {"J": True, "pre_pad": True}):
+        with pytest.raises(ArgumentTypeError):
+            scatter(np.ones((12, 12)), **{"J": 2, "L": 4, "bank": S.bank, **options})

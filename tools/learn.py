@@ -1,0 +1,172 @@
+"""Learn a filter bank from Kymatio, and freeze it.
+
+\b
+  python -m tools.learn train accurate --run runs/accurate
+  python -m tools.learn freeze runs/accurate --name accurate -o npscatter/banks
+
+The presets are the recipes of the shipped banks; every option overrides one entry of the preset.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import torch
+
+from npscatter.bank import ROLES
+from tools.learning import Learner, Recipe, freeze
+from tools.parameters import Design
+
+SIZES = {"psi_first": 9, "carry_first": 7, "low_first": 7}
+ACCURATE = Design(8, 4, {key: SIZES.get(key, 7) for key in ROLES})
+PAPER = Design(
+    8,
+    1,
+    dict.fromkeys(ROLES, 7),
+    symmetric=False,
+    constrained=False,
+    shared_low=True,
+    psi_stride=2,
+    next_from="octave",
+    boundary="zero",
+)
+PRESETS = {
+    "accurate": Recipe(ACCURATE),
+    # The paper's: Adam, rate 0.001, weight decay 0.01, batch 50, squared error, random start.
+    "paper": Recipe(
+        PAPER,
+        start="random",
+        shape=(32, 32),
+        count=10000,
+        scales=(1, 2),
+        epochs=60,
+        batch=50,
+        loss="mse",
+        learning_rate=1e-3,
+        weight_decay=1e-2,
+        schedule="constant",
+    ),
+    "paper-tuned": Recipe(
+        replace(PAPER, symmetric=True, constrained=True, shared_low=False, boundary="kymatio"),
+        polish=0,
+        shape=(32, 32),
+        count=10000,
+        scales=(1, 2, 3),
+        epochs=40,
+        batch=50,
+        learning_rate=2e-3,
+    ),
+}
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    """Group the commands."""
+
+
+@main.command()
+@click.argument("preset", type=click.Choice(list(PRESETS)))
+@click.option("--run", "folder", required=True, type=click.Path(path_type=Path), help="Run folder.")
+@click.option("--resume", is_flag=True, help="Go on from the run folder's checkpoint.")
+@click.option("--L", "orientations", type=click.IntRange(2), help="Orientations, even.")
+@click.option("--R", "carriers", type=click.Choice(["1", "3", "4"]), help="Carried maps.")
+@click.option(
+    "--kernel",
+    "kernels",
+    multiple=True,
+    metavar="[ARRAY=]K",
+    help="Kernel size of one weight array (e.g. psi_next=5), or of all.",
+)
+@click.option(
+    "--data",
+    "source",
+    help="photographs, random, folder:PATH, cifar10:PATH or tiny-imagenet:PATH.",
+)
+@click.option("--shape", nargs=2, type=click.IntRange(2), help="H W of the training images.")
+@click.option("--count", type=click.IntRange(1), help="Number of training images.")
+@click.option("--J", "scales", multiple=True, type=click.IntRange(1), help="Scales learned for.")
+@click.option("--epochs", type=click.IntRange(0))
+@click.option("--batch", type=click.IntRange(1))
+@click.option("--loss", type=click.Choice(["mse", "balanced"]))
+@click.option("--start", type=click.Choice(["closed-form", "random"]))
+@click.option("--polish", type=click.IntRange(0), help="Levenberg-Marquardt steps.")
+@click.option("--learning-rate", type=float)
+@click.option("--weight-decay", type=float)
+@click.option("--schedule", type=click.Choice(["constant", "cosine"]))
+@click.option("--seed", type=int)
+@click.option("--threads", type=click.IntRange(1), help="Torch's threads.")
+def train(preset, folder, resume, orientations, carriers, kernels, threads, **options) -> None:
+    """Learn by a preset's recipe, or go on learning.
+
+    Checkpoint, log (log.jsonl) and command go to the run folder.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    recipe = PRESETS[preset]
+    design = recipe.design
+    sizes = dict(design.kernels)
+    for text in kernels:
+        key, _, size = text.rpartition("=")
+        if (key and key not in sizes) or not size.isdigit() or int(size) % 2 == 0:
+            raise click.BadParameter(
+                f"{text!r}: must be K or ARRAY=K, K odd, ARRAY one of {', '.join(sizes)}",
+                param_hint="--kernel",
+            )
+        sizes.update(dict.fromkeys([key] if key else sizes, int(size)))
+    design = replace(
+        design,
+        L=orientations or design.L,
+        R=int(carriers) if carriers else design.R,
+        kernels=sizes,
+    )
+    if design.L % 2:
+        raise click.BadParameter(f"{design.L}: must be even", param_hint="--L")
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    recipe = replace(recipe, design=design, **given)
+    learner = Learner(recipe, folder)
+    try:
+        if resume:
+            learner.resume()
+        elif (folder / "checkpoint.pt").exists():
+            raise click.UsageError(
+                f"--run {folder}: holds a checkpoint; pass --resume to go on, or another folder"
+            )
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            command = shlex.join(["python", "-m", "tools.learn", *sys.argv[1:]])
+            (folder / "run.json").write_text(
+                json.dumps({"command": command, "recipe": recipe.as_dict()}, indent=1) + "\n"
+            )
+        learner.save()
+        learner.learn()
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command("freeze")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--name", required=True, help="What the bank is called.")
+@click.option("--family", help="The name under which it is found for its L; the bank's by default.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+def freeze_run(folder: Path, name: str, family: str | None, output: Path) -> None:
+    """Write a run's bank and its card."""
+    story = json.loads((folder / "run.json").read_text())
+    learner = Learner(Recipe.from_dict(story["recipe"]), folder)
+    learner.resume()
+    bank = freeze(learner, name, family or name, story["command"])
+    path = bank.save(output / name)
+    print(f"{path}: {bank}")
+    for images, errors in bank.card["errors"].items():
+        print(images, {order: f"{100 * error:.3g} %" for order, error in errors.items()})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,301 @@
+"""Learning a bank from Kymatio's coefficients: recipes, the training loop, freezing."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+import npscatter
+from npscatter.plan import Architecture, make_plan
+from tools import data, twin
+from tools.closed_form import closed_form, polish
+from tools.measure import bank_errors
+from tools.parameters import Design, Parameters
+from tools.teacher import teach
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what is learned.
+
+    Attributes
+    ----------
+    design : Design
+        The architecture and what is tied.
+    start : str
+        "closed-form", or "random": uniform in +- 1 / sqrt(fan in), Torch's convolution default.
+    polish : int
+        Levenberg-Marquardt steps after a closed form.
+    source : str
+        "photographs", "random", "folder:PATH", "cifar10:PATH" or "tiny-imagenet:PATH".
+    shape : tuple of int
+        (H, W) of the training images; larger pictures are cropped.
+    count : int
+        Number of training images.
+    scales : tuple of int
+        The J learned for at once.
+    epochs, batch : int
+        Passes over the images, and images per step.
+    loss : str
+        "mse" (the paper's squared error, all channels alike) or "balanced" (the sum over J and
+        orders of ||V - S||^2 / ||S||^2).
+    learning_rate, weight_decay : float
+        Of Adam.
+    schedule : str
+        "constant" or "cosine" (to zero).
+    seed : int
+        Of everything random.
+    """
+
+    design: Design
+    start: str = "closed-form"
+    polish: int = 20
+    source: str = "photographs"
+    shape: tuple[int, int] = (64, 64)
+    count: int = 1000
+    scales: tuple[int, ...] = (1, 2, 3)
+    epochs: int = 10
+    batch: int = 20
+    loss: str = "balanced"
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    seed: int = 0
+
+    def as_dict(self) -> dict:
+        """Return the fields, for cards and checkpoints."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_dict(cls, fields: dict) -> Recipe:
+        """Return the recipe `as_dict` wrote."""
+        fields = dict(fields)
+        fields["design"] = Design(**fields["design"])
+        fields["shape"], fields["scales"] = tuple(fields["shape"]), tuple(fields["scales"])
+        return cls(**fields)
+
+
+def training_images(recipe: Recipe) -> np.ndarray:
+    """Return the images a recipe learns from, float32, shape (count, H, W)."""
+    kind, _, path = recipe.source.partition(":")
+    if kind == "random":
+        return data.random_images(recipe.count, recipe.shape, recipe.seed)
+    if kind == "photographs":
+        pictures = _packaged_photographs("learning")
+    elif kind == "folder":
+        pictures, unreadable = data.photographs_in_folder(path)
+        for name, reason in unreadable:
+            print(f"left out {name}: {reason}")
+    elif kind in ("cifar10", "tiny-imagenet"):
+        read = data.cifar10 if kind == "cifar10" else data.tiny_imagenet
+        images, _ = read(path)
+        if images.shape[1:] != tuple(recipe.shape):
+            pictures = {str(index): image for index, image in enumerate(images)}
+        else:
+            return images[: recipe.count]
+    else:
+        raise ValueError(
+            f"source={recipe.source!r}: must be photographs, random, folder:PATH, cifar10:PATH or "
+            "tiny-imagenet:PATH; pass one of them"
+        )
+    return data.crops(pictures, recipe.shape, recipe.count, recipe.seed)
+
+
+_packaged_photographs = lru_cache(data.packaged_photographs)
+
+
+class Learner:
+    """The state of one run: parameters, optimiser, epoch and log.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to learn.
+    folder : Path, optional
+        Where checkpoints and the log go; None keeps nothing.
+
+    Notes
+    -----
+    Every random choice of epoch e follows from (seed, e), so that a run resumed from a checkpoint
+    goes on exactly as if it had not stopped. Rounding, and so the last digits, still depend on the
+    number of threads and the versions, which the card records.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path | None = None):
+        self.recipe = recipe
+        self.folder = folder
+        self.epoch = 0
+        self.log: list[dict] = []
+        self.parameters = _start(recipe)
+        self.optimizer = torch.optim.Adam(
+            self.parameters.parameters(),
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+        )
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint.
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint was made by another recipe.
+        """
+        state = torch.load(self.folder / "checkpoint.pt", weights_only=True)
+        if state["recipe"] != json.dumps(self.recipe.as_dict(), sort_keys=True):
+            raise ValueError(
+                f"folder={str(self.folder)!r}: its checkpoint was made by another recipe; "
+                "resume with the same options, or use a new folder"
+            )
+        self.parameters.load_state_dict(state["parameters"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.log = state["epoch"], json.loads(state["log"])
+
+    def save(self) -> None:
+        """Write the checkpoint and the log."""
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "recipe": json.dumps(self.recipe.as_dict(), sort_keys=True),
+            "parameters": self.parameters.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "log": json.dumps(self.log),
+        }
+        partial = self.folder / "checkpoint.partial"
+        torch.save(state, partial)
+        partial.replace(self.folder / "checkpoint.pt")
+        lines = (json.dumps(entry) + "\n" for entry in self.log)
+        (self.folder / "log.jsonl").write_text("".join(lines))
+
+    def learn(self, epochs: int | None = None) -> None:
+        """Run up to `epochs` further epochs (all that are left by default), saving after each."""
+        recipe, design = self.recipe, self.recipe.design
+        images = training_images(recipe)
+        wanted = {J: teach(images, J, design.L).astype(np.float32) for J in recipe.scales}
+        plans = {
+            J: make_plan(J, recipe.shape, architecture(design), boundary=design.boundary)
+            for J in recipe.scales
+        }
+        norms = {J: _squares_per_order(plans[J], wanted[J]) / len(images) for J in recipe.scales}
+        last = recipe.epochs if epochs is None else min(self.epoch + epochs, recipe.epochs)
+        steps = -(-len(images) // recipe.batch)
+        for epoch in range(self.epoch, last):
+            order = np.random.default_rng([recipe.seed, epoch]).permutation(len(images))
+            total = {J: 0.0 for J in recipe.scales}
+            progress = tqdm(
+                range(steps), f"epoch {epoch + 1}/{recipe.epochs}", leave=False, disable=None
+            )
+            for step in progress:
+                self._set_rate((epoch + step / steps) / recipe.epochs)
+                chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
+                batch = torch.from_numpy(images[chosen])
+                self.optimizer.zero_grad()
+                weights = {key: taps.float() for key, taps in self.parameters().items()}
+                for J in recipe.scales:
+                    error = twin.run(plans[J], weights, batch) - torch.from_numpy(wanted[J][chosen])
+                    loss = self._loss(plans[J], error, norms[J])
+                    # The graph of `weights` serves every J.
+                    loss.backward(retain_graph=recipe.scales[-1] != J)
+                    total[J] += float(loss.detach()) / steps
+                self.optimizer.step()
+                progress.set_postfix_str(", ".join(f"J={J} {v:.3g}" for J, v in total.items()))
+            self.epoch = epoch + 1
+            losses = {f"J={J}": value for J, value in total.items()}
+            self.log.append({"epoch": self.epoch, "loss": losses})
+            self.save()
+            print(f"epoch {self.epoch}/{recipe.epochs}: {losses}", flush=True)
+
+    def _loss(self, plan, error: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+        if self.recipe.loss == "mse":
+            return error.square().mean()
+        return (_squares_per_order(plan, error) / (len(error) * norms)).sum()
+
+    def _set_rate(self, progress: float) -> None:
+        rate = self.recipe.learning_rate
+        if self.recipe.schedule == "cosine":
+            rate *= 0.5 * (1 + math.cos(math.pi * progress))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+
+def architecture(design: Design) -> Architecture:
+    """Return what the planner must know of a design."""
+    return Architecture(design.L, design.R, design.psi_stride, design.next_from)
+
+
+def freeze(learner: Learner, name: str, family: str, command: str) -> npscatter.FilterBank:
+    """Return the learned bank with its card.
+
+    Parameters
+    ----------
+    learner : Learner
+        After learning.
+    name, family : str
+        The bank's name, and the name under which it is found for its L.
+    command : str
+        What was typed.
+    """
+    if learner.recipe.design.constrained:
+        learner.parameters.normalise()
+    bank = learner.parameters.bank(name)
+    log = learner.log
+    errors = {}
+    for J, size in ((1, 32), (2, 32), (2, 64), (3, 64)):
+        errors[f"photographs {size}x{size} J={J}"] = bank_errors(bank, J, size)
+    chosen = sorted({0, len(log) // 4, len(log) // 2, 3 * len(log) // 4, len(log) - 1})
+    return bank.with_card(
+        {
+            "family": family,
+            "learned": {
+                "command": command,
+                "recipe": learner.recipe.as_dict(),
+                "learning_photographs": list(data.LEARNING_PHOTOGRAPHS),
+                "log": [log[index] for index in chosen] if log else [],
+                "threads": torch.get_num_threads(),
+                "versions": {
+                    "npscatter": npscatter.__version__,
+                    "python": platform.python_version(),
+                    **{
+                        package: version(package)
+                        for package in ("numpy", "scipy", "torch", "kymatio")
+                    },
+                },
+            },
+            "errors": errors,
+        }
+    )
+
+
+def _start(recipe: Recipe) -> Parameters:
+    if recipe.start == "closed-form":
+        parameters = closed_form(recipe.design)
+        polish(parameters, recipe.polish)
+        parameters.normalise()
+        return parameters
+    if recipe.start != "random":
+        raise ValueError(f"start={recipe.start!r}: must be closed-form or random; pass one of them")
+    parameters = Parameters(recipe.design)
+    generator = np.random.default_rng(recipe.seed)
+    for key in recipe.design.arrays():
+        shape = recipe.design.shape(key)
+        bound = 1 / np.sqrt(np.prod(shape[-3:]))
+        parameters.set_dense(key, generator.uniform(-bound, bound, shape))
+    return parameters
+
+
+def _squares_per_order(plan, coefficients) -> torch.Tensor:
+    """Return the sum of squares of every order, one entry per order there is."""
+    squares = torch.as_tensor(coefficients).square().sum((0, 2, 3))
+    order = torch.tensor([path.order for path in plan.paths])
+    return torch.zeros(int(order.max()) + 1).index_add(0, order, squares)
