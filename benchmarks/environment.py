@@ -7,7 +7,6 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-
 import npscatter
 
 RESULTS = Path(__file__).parent / "results"

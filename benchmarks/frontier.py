@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 
 import click
 import torch
@@ -30,7 +31,7 @@ def design(R: int, sizes: str, radius: dict[str, float] | None = None) -> Design
     return Design(8, R, kernels, radius=radius or {})
 
 
-# psi_first, carry_first, low_first, psi_next, carry_next, low_next
+# psi_first, carry_first, low_first, psi_next, carry_next, low_next; a radius keeps the taps within.
 DESIGNS = [
     design(4, "977777"),
     design(4, "977777", {"psi_next": 3.7, "psi_first": 4.5}),
@@ -39,17 +40,16 @@ DESIGNS = [
     design(4, "977577"),
     design(4, "777777"),
     design(4, "777777", {"psi_next": 3.2}),
-    design(4, "975777"),
-    design(4, "977755"),
-    design(4, "955755"),
-    design(4, "977575"),
-    design(4, "755555"),
+    design(4, "977777", {"psi_next": 3.0}),
+    design(4, "977777", {"psi_next": 3.0, "psi_first": 4.5}),
+    design(4, "977777", {"psi_next": 3.0, "carry_first": 3.2, "low_first": 3.2}),
+    design(4, "957755", {"psi_next": 3.0}),
     design(3, "977777"),
-    design(3, "999999"),
-    design(3, "777777"),
+    design(3, "977777", {"psi_next": 3.2}),
     design(3, "977577"),
     design(3, "755555"),
-    design(1, "999999"),
+    design(4, "755555"),
+    design(1, "977777"),
     design(1, "777777"),
 ]
 
@@ -119,11 +119,16 @@ def plot(rows: list[dict]) -> Figure:
 
 @click.command(help=__doc__)
 @click.option("--steps", default=18, show_default=True, help="Levenberg-Marquardt steps.")
-def main(steps: int) -> None:
+@click.option("--missing", is_flag=True, help="Keep the designs that frontier.json has already.")
+def main(steps: int, missing: bool) -> None:
     """Measure every design and write the results."""
-    rows = []
+    path = RESULTS / "frontier.json"
+    rows = json.loads(path.read_text())["designs"] if missing and path.exists() else []
+    known = [label(row) for row in rows]
     torch.set_num_threads(1)
     for chosen in DESIGNS:
+        if label(asdict(chosen)) in known:
+            continue
         rows.append(measure(chosen, steps))
         row = rows[-1]
         print(
@@ -133,7 +138,7 @@ def main(steps: int) -> None:
             flush=True,
         )
         result = {"environment": environment("python -m benchmarks.frontier"), "designs": rows}
-        (RESULTS / "frontier.json").write_text(json.dumps(result, indent=1) + "\n")
+        path.write_text(json.dumps(result, indent=1) + "\n")
         plot(rows).savefig(RESULTS / "frontier.png", dpi=120)
 
 

@@ -26,8 +26,7 @@ def accuracy_table() -> str:
     """Return the accuracy table: J = 2 at every size, then `accurate` at the other scales."""
     result = json.loads((RESULTS / "accuracy.json").read_text())
     found = {
-        (row["bank"], row["size"], row["J"], row["source"]): row["errors"]
-        for row in result["rows"]
+        (row["bank"], row["size"], row["J"], row["source"]): row["errors"] for row in result["rows"]
     }
     names = list(result["banks"])
     cases = [(name, size, 2) for name in names for size in (32, 64, 224)]
@@ -66,7 +65,9 @@ def rendered(text: str) -> str:
     for name, table in TABLES.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
         text, count = re.subn(
-            pattern, lambda found, table=table: found[1] + table() + "\n" + found[2], text,
+            pattern,
+            lambda found, table=table: found[1] + table() + "\n" + found[2],
+            text,
             flags=re.DOTALL,
         )
         if count != 1:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import operator
 import os
 import zipfile
 import zlib
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
-from npscatter.plan import BOUNDARIES, Architecture, Plan
+from npscatter.plan import BOUNDARIES, Architecture, Plan, integer
 from npscatter.symmetry import is_symmetric
 
 FORMAT_VERSION = 1
@@ -408,10 +407,7 @@ def find_bank(bank: str | os.PathLike | FilterBank, L: int) -> FilterBank:
     BankError
         If nobody learned that bank at that L; the message lists what there is.
     """
-    try:
-        L = operator.index(L)
-    except TypeError:
-        raise ArgumentTypeError(explain("L", L, "must be an integer", "pass L=8")) from None
+    L = integer("L", L)
     found = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
     if found.L == L:
         return found
@@ -451,9 +447,7 @@ def multiply_adds(plan: Plan, bank: FilterBank, folded: bool) -> int:
     total = 0
     for step in plan.steps:
         if step.operation != "pad":
-            target = step.target
-            height, width = (target.height, target.width) if target else plan.output_shape
-            total += step.groups * height * width * per_sample[step.weights]
+            total += step.groups * step.size[0] * step.size[1] * per_sample[step.weights]
     return total
 
 

@@ -450,10 +450,7 @@ def banks(as_json: bool) -> None:
     with _told_in_one_line():
         shipped = [FilterBank.load(name) for name in npscatter.list_banks()]
     if as_json:
-        cards = {
-            bank.name: bank.describe()
-            for bank in shipped
-        }
+        cards = {bank.name: bank.describe() for bank in shipped}
         click.echo(json.dumps(cards, indent=1))
         return
     header = ("name", "L", "R", "psi", "carry", "low", "boundary", "symmetric", "S0", "S1", "S2")

@@ -9,7 +9,7 @@ from npscatter.bank import FilterBank
 from npscatter.plan import Maps, Plan
 
 # Images are taken in blocks whose workspace stays within this many bytes (one image at least).
-BLOCK_BYTES = 2**26
+BLOCK_BYTES = 2**24
 
 
 def execute(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray) -> None:
@@ -48,17 +48,15 @@ def _execute_block(plan: Plan, weights: dict, images: np.ndarray, output: np.nda
         source = view(step.source, step.groups)
         taps = weights[step.weights]
         if step.operation == "modulus":
-            size = (step.target.height, step.target.width)
-            real = correlate(source, taps.real.astype(dtype), step, size, plan.edge)
-            imaginary = correlate(source, taps.imag.astype(dtype), step, size, plan.edge)
-            view(step.target, step.groups)[...] = np.sqrt(real * real + imaginary * imaginary)
-        elif step.operation == "smooth":
-            size = (step.target.height, step.target.width)
-            smooth = correlate(source, taps.astype(dtype), step, size, plan.edge)
-            view(step.target, step.groups)[...] = smooth
-        else:  # "emit"
-            smooth = correlate(source, taps.astype(dtype), step, plan.output_shape, plan.edge)
-            output[:, step.channel : step.channel + step.groups] = smooth[:, :, 0]
+            both = np.concatenate([taps.real, taps.imag]).astype(dtype)
+            real, imaginary = np.split(correlate(source, both, step, plan.edge), 2, axis=2)
+            view(step.target, 1)[...] = np.sqrt(real * real + imaginary * imaginary)
+        else:
+            smooth = correlate(source, taps.astype(dtype), step, plan.edge)
+            if step.operation == "smooth":
+                view(step.target, step.groups)[...] = smooth
+            else:  # "emit"
+                output[:, step.channel : step.channel + step.groups] = smooth[:, :, 0]
 
 
 def pad(images: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> np.ndarray:
@@ -70,7 +68,7 @@ def pad(images: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> 
     return padded
 
 
-def correlate(source, taps, step, size, edge) -> np.ndarray:
+def correlate(source, taps, step, edge) -> np.ndarray:
     """Return the strided multi-channel correlation that `npscatter.plan.Step` defines.
 
     Parameters
@@ -80,26 +78,25 @@ def correlate(source, taps, step, size, edge) -> np.ndarray:
     taps : ndarray, shape (O, I, K, K)
         Real weights.
     step : Step
-        Gives the stride and the first sample.
-    size : tuple of int
-        Height and width of the result.
+        Gives the stride, the first sample and the size of the result.
     edge : str
         "wrap" or "zero".
 
     Returns
     -------
-    ndarray, shape (N, groups, O, *size)
+    ndarray, shape (N, groups, O, *step.size)
     """
-    K, stride = taps.shape[-1], step.stride
-    height, width = size
+    outputs, _, K, _ = taps.shape
+    stride, (height, width) = step.stride, step.size
     margin = ((0, 0),) * 3 + ((K // 2, K // 2),) * 2
     mode = {"wrap": "wrap", "zero": "constant"}[edge]
     padded = np.pad(source, margin, mode=mode)
-    result = np.zeros((*source.shape[:2], len(taps), *size), source.dtype)
+    top, left = (stride * first for first in step.first)
+    result = np.zeros((*source.shape[:2], outputs, height * width), source.dtype)
     for a in range(K):
-        top, left = a + stride * step.first[0], stride * step.first[1]
-        rows = padded[..., top : top + stride * height : stride, left:]
+        # One row of taps at a time, as a product of (O, I K) with (I K, height width).
+        rows = padded[..., a + top :, left:][..., : stride * height : stride, :]
         windows = sliding_window_view(rows, K, axis=-1)[..., : stride * width : stride, :]
-        # (N, groups, I, H, W, K) with (O, I, K), summed over I and K
-        result += np.moveaxis(np.tensordot(windows, taps[:, :, a], ((2, 5), (1, 2))), -1, 2)
-    return result
+        samples = np.moveaxis(windows, -1, 3).reshape(*source.shape[:2], -1, height * width)
+        result += taps[:, :, a].reshape(outputs, -1) @ samples
+    return result.reshape(*source.shape[:2], outputs, height, width)

@@ -67,6 +67,11 @@ class Maps:
     width: int
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of each map."""
+        return self.height, self.width
+
+    @property
     def size(self) -> int:
         """Number of samples in the whole stack."""
         return self.count * self.height * self.width
@@ -105,6 +110,8 @@ class Step:
         1 or 2.
     first : tuple of int
         Index (y, x) on the target's full grid of the first sample that is computed.
+    size : tuple of int
+        Height and width computed of each target map.
     channel : int
         First output channel of an "emit", -1 otherwise.
     """
@@ -116,6 +123,7 @@ class Step:
     groups: int
     stride: int
     first: tuple[int, int]
+    size: tuple[int, int]
     channel: int
 
 
@@ -223,8 +231,8 @@ def make_plan(
     ArgumentError, ArgumentTypeError
         For values no plan can be made from.
     """
-    J = _integer("J", J)
-    max_order = _integer("max_order", max_order)
+    J = integer("J", J)
+    max_order = integer("max_order", max_order)
     shape = _shape(shape)
     if max_order not in (1, 2):
         raise ArgumentError(
@@ -239,16 +247,7 @@ def make_plan(
                 "pass one, or None for the bank's",
             )
         )
-    largest = min(shape).bit_length() - 1
-    if not 1 <= J <= largest:
-        raise ArgumentError(
-            explain(
-                "J",
-                J,
-                f"must be at least 1 and 2^J at most the smaller side of shape={shape}",
-                f"pass J between 1 and {largest}" if largest else "pass larger images",
-            )
-        )
+    _check_scale(J, shape)
     period = 2**J
     if boundary == "periodic" and not pre_pad and any(side % period for side in shape):
         raise ArgumentError(
@@ -270,8 +269,9 @@ def shape_before_padding(J: int, padded_shape: tuple[int, int]) -> tuple[int, in
     ArgumentError
         Unless both padded sides are multiples of 2^J, at least 3 2^J.
     """
-    J, padded_shape = _integer("J", J), _shape(padded_shape)
-    period = 2 ** max(J, 0)
+    J, padded_shape = integer("J", J), _shape(padded_shape)
+    _check_scale(J, padded_shape)
+    period = 2**J
     if any(side % period or side < 3 * period for side in padded_shape):
         raise ArgumentError(
             explain(
@@ -299,9 +299,9 @@ def _make_plan(
     rows, first_row = _padding(shape[0], period, boundary, pre_pad)
     columns, first_column = _padding(shape[1], period, boundary, pre_pad)
     paths = _paths(J, architecture.orientations, max_order)
-    program = _Program(J, architecture, max_order, (first_row, first_column), paths)
+    program = _Program(J, architecture, max_order, (first_row, first_column), output_shape, paths)
     image = program.allocate(1, len(rows), len(columns))
-    program.steps.append(Step("pad", "", None, image, 1, 1, (0, 0), -1))
+    program.steps.append(Step("pad", "", None, image, 1, 1, (0, 0), image.shape, -1))
     program.octaves(image, 0, ())
     return Plan(
         J=J,
@@ -361,11 +361,12 @@ def _paths(J: int, L: int, max_order: int) -> tuple[Path, ...]:
 class _Program:
     """The recursion, unrolled: collects steps, places buffers, numbers channels."""
 
-    def __init__(self, J, architecture, max_order, first, paths):
+    def __init__(self, J, architecture, max_order, first, output_shape, paths):
         self.J = J
         self.architecture = architecture
         self.max_order = max_order
         self.first = first
+        self.output_shape = output_shape
         self.channels = {path.n: channel for channel, path in enumerate(paths)}
         self.steps: list[Step] = []
         self.peak = 0
@@ -410,6 +411,7 @@ class _Program:
                         groups=groups,
                         stride=stride,
                         first=self.first,
+                        size=self.output_shape,
                         channel=self.channels[n],
                     )
                 )
@@ -420,7 +422,9 @@ class _Program:
         target = self.allocate(
             groups * outputs, -(-source.height // stride), -(-source.width // stride)
         )
-        self.steps.append(Step(operation, weights, source, target, groups, stride, (0, 0), -1))
+        self.steps.append(
+            Step(operation, weights, source, target, groups, stride, (0, 0), target.shape, -1)
+        )
         return target
 
     def allocate(self, count: int, height: int, width: int) -> Maps:
@@ -449,7 +453,21 @@ class _Program:
         self._holes = holes
 
 
-def _integer(name: str, value: object) -> int:
+def _check_scale(J: int, shape: tuple[int, int]) -> None:
+    largest = min(shape).bit_length() - 1
+    if not 1 <= J <= largest:
+        raise ArgumentError(
+            explain(
+                "J",
+                J,
+                f"must be at least 1 and 2^J at most the smaller side of shape={shape}",
+                f"pass J between 1 and {largest}" if largest else "pass larger images",
+            )
+        )
+
+
+def integer(name: str, value: object) -> int:
+    """Return `value` as an int, or raise an `ArgumentTypeError` that names it."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -467,7 +485,7 @@ def _shape(shape: object) -> tuple[int, int]:
         raise ArgumentTypeError(
             explain("shape", shape, "must be a pair (H, W)", "pass e.g. shape=(32, 32)")
         ) from None
-    height, width = _integer("shape[0]", height), _integer("shape[1]", width)
+    height, width = integer("shape[0]", height), integer("shape[1]", width)
     if height < 1 or width < 1:
         raise ArgumentError(
             explain(

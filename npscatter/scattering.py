@@ -191,21 +191,7 @@ class Scattering2D:
     scattering = __call__
 
     def _images(self, x: object) -> np.ndarray:
-        try:
-            images = np.asarray(x)
-        except (TypeError, ValueError) as error:
-            raise ArgumentTypeError(
-                explain("x", x, f"is no array of numbers ({error})", "pass an array (..., H, W)")
-            ) from None
-        if images.dtype.kind not in "biuf" or images.dtype.itemsize > 8:
-            raise ArgumentTypeError(
-                explain(
-                    "x.dtype",
-                    images.dtype,
-                    "must be float32, float64, an integer type or bool",
-                    "convert the images, e.g. x.astype(np.float32)",
-                )
-            )
+        images = _numbers(x)
         if images.ndim < 2 or images.shape[-2:] != self.plan.input_shape:
             H, W = self.plan.input_shape
             padded = " (the padded size, as pre_pad=True)" if self.pre_pad else ""
@@ -217,7 +203,7 @@ class Scattering2D:
                     f"resize or crop the images, or construct for shape={images.shape[-2:]}",
                 )
             )
-        return images.astype(np.result_type(images.dtype, np.float32), copy=False)
+        return images
 
     def __repr__(self) -> str:
         return (
@@ -260,17 +246,38 @@ def scatter(
     ArgumentError, ArgumentTypeError, BankError, BackendError
         As for `Scattering2D`.
     """
-    shape = np.shape(x)[-2:]
-    if len(shape) < 2:
+    images = _numbers(x)
+    if images.ndim < 2:
         raise ArgumentError(
-            explain("x.shape", np.shape(x), "must be (..., H, W)", "pass images of two axes")
+            explain("x.shape", images.shape, "must be (..., H, W)", "pass images of two axes")
         )
+    shape = images.shape[-2:]
     if pre_pad:
         shape = shape_before_padding(J, shape)
     S = Scattering2D(
         J, shape, L, max_order, pre_pad, backend, out_type, bank=bank, boundary=boundary
     )
-    return S(x)
+    return S(images)
+
+
+def _numbers(x: object) -> np.ndarray:
+    """Return images as float32 or float64, uncopied where they are, or raise."""
+    try:
+        images = np.asarray(x)
+    except (TypeError, ValueError) as error:
+        raise ArgumentTypeError(
+            explain("x", x, f"is no array of numbers ({error})", "pass an array (..., H, W)")
+        ) from None
+    if images.dtype.kind not in "biuf" or images.dtype.itemsize > 8:
+        raise ArgumentTypeError(
+            explain(
+                "x.dtype",
+                images.dtype,
+                "must be float32, float64, an integer type or bool",
+                "convert the images, e.g. x.astype(np.float32)",
+            )
+        )
+    return images.astype(np.result_type(images.dtype, np.float32), copy=False)
 
 
 def _backend(backend: object) -> str:

@@ -15,8 +15,8 @@ import pytest
 import npscatter
 from npscatter import ArgumentError, ArgumentTypeError, BankError, FilterBank, list_banks
 from npscatter import bank as bank_module
-from npscatter.bank import ROLES, find_bank
-from npscatter.plan import Architecture
+from npscatter.bank import ROLES, find_bank, multiply_adds
+from npscatter.plan import Architecture, make_plan
 
 SHIPPED = ["accurate", "accurate-L4", "accurate-L6", "paper", "paper-tuned"]
 
@@ -342,6 +342,25 @@ def test_multiply_adds_of_known_kernels(toy_bank):
     assert free.multiply_adds("carry_next", folded=False) == 4 * 49
     with pytest.raises(BankError, match=r"^folded=True: .*not symmetric"):
         free.multiply_adds("psi_first", folded=True)
+
+
+def test_multiply_adds_of_a_transform(toy_bank):
+    # Padded to 12 x 14: eight wavelets at every pixel, and nine low-passes at 4 x 5 samples each.
+    bank = toy_bank("symmetric", 8, 3, K=7)
+    plan = make_plan(1, (8, 10), bank.architecture)
+    assert plan.padded_shape == (12, 14)
+    assert multiply_adds(plan, bank, folded=False) == 12 * 14 * 752 + 9 * 4 * 5 * 49
+    assert multiply_adds(plan, bank, folded=True) == 12 * 14 * 203 + 9 * 4 * 5 * 16
+    # One octave more, at order 1: three carriers from 9 maps, eight wavelets at half resolution,
+    # of the second generation; low-passes from the carriers of 9 maps, and from 8 raw maps.
+    plan = make_plan(2, (8, 8), bank.architecture, max_order=1)
+    per_sample = {key: bank.multiply_adds(key, folded=False) for key in ROLES}
+    assert plan.padded_shape == (16, 16)
+    assert multiply_adds(plan, bank, folded=False) == (
+        16 * 16 * per_sample["psi_first"]
+        + 8 * 8 * (9 * per_sample["carry_first"] + per_sample["psi_next"])
+        + 2 * 2 * (9 * per_sample["low_next"] + 8 * per_sample["low_first"])
+    )
 
 
 # Files
@@ -706,7 +725,7 @@ def family(toy_bank, folder):
 def test_a_shipped_name_stands_for_its_family(shipped, toy_bank):
     family(toy_bank, shipped)
     assert [find_bank("good", L).name for L in (4, 6, 8)] == ["good-L4", "good-L6", "good"]
-    assert find_bank("good-L4", 4).name == "good-L4"
+    assert [find_bank("good-L4", L).name for L in (4, 6, 8)] == ["good-L4", "good-L6", "good"]
     assert find_bank("good", np.int64(6)).name == "good-L6"
     assert find_bank("lone", 8).name == "lone"
     assert npscatter.Scattering2D(1, (8, 8), L=6, bank="good").bank.name == "good-L6"

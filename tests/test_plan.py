@@ -129,7 +129,7 @@ def run_symbolically(plan, name):
     outputs = {"psi": design.orientations, "carry": design.carriers, "low": 1}
     for step in plan.steps:
         if step.operation == "pad":
-            assert (step.target.height, step.target.width) == plan.padded_shape
+            assert step.size == step.target.shape == plan.padded_shape
             assert step.source is None and step.target.count == 1
             workspace.write(step.target, [name("pad")])
             continue
@@ -148,11 +148,12 @@ def run_symbolically(plan, name):
             for index, result in enumerate(results):
                 assert step.channel + index not in channels, "emitted twice"
                 channels[step.channel + index] = result
-            kept = np.add(step.first, plan.output_shape)
+            assert step.size == plan.output_shape
+            kept = np.add(step.first, step.size)
             assert min(step.first) >= 0 and (kept <= grid).all(), "beyond the grid"
         else:
             assert not overlap(step.source, step.target), "reads what it overwrites"
-            assert (step.target.height, step.target.width) == grid
+            assert step.size == step.target.shape == grid
             assert step.first == (0, 0) and step.channel == -1
             workspace.write(step.target, results)
     assert workspace.end == plan.workspace_size

@@ -46,18 +46,16 @@ def run(plan: Plan, weights: dict[str, torch.Tensor], images: torch.Tensor) -> t
             continue
         source, taps = stored[step.source], weights[step.weights]
         if step.operation == "modulus":
-            size = (step.target.height, step.target.width)
-            parts = _correlate(source, taps.flatten(0, 1), step, size, plan.edge)
+            parts = _correlate(source, taps.flatten(0, 1), step, plan.edge)
             # Unlike a square root, this norm has the gradient zero, not NaN, at zero.
             moduli = torch.linalg.vector_norm(parts.unflatten(1, (2, -1)), dim=1)
             stored[step.target] = moduli
             for theta in range(step.target.count):
                 stored[step.target[theta]] = moduli[:, theta : theta + 1]
         elif step.operation == "smooth":
-            size = (step.target.height, step.target.width)
-            stored[step.target] = _correlate(source, taps, step, size, plan.edge)
+            stored[step.target] = _correlate(source, taps, step, plan.edge)
         else:
-            channels[step.channel] = _correlate(source, taps, step, plan.output_shape, plan.edge)
+            channels[step.channel] = _correlate(source, taps, step, plan.edge)
     return torch.cat([channels[channel] for channel in sorted(channels)], 1)
 
 
@@ -67,7 +65,7 @@ def _pad(images: torch.Tensor, plan: Plan) -> torch.Tensor:
     return images[:, rows[:, None].clamp(min=0), columns.clamp(min=0)] * inside
 
 
-def _correlate(source, taps, step: Step, size, edge: str) -> torch.Tensor:
+def _correlate(source, taps, step: Step, edge: str) -> torch.Tensor:
     """Return the correlation `npscatter.plan.Step` defines; groups lie along the channels."""
     margin = taps.shape[-1] // 2
     if edge == "wrap":
@@ -78,5 +76,7 @@ def _correlate(source, taps, step: Step, size, edge: str) -> torch.Tensor:
         padded = functional.pad(source, (margin,) * 4)
     top, left = (step.stride * first for first in step.first)
     stacks = padded[..., top:, left:].unflatten(1, (step.groups, -1)).flatten(0, 1)
-    result = functional.conv2d(stacks, taps, stride=step.stride)[..., : size[0], : size[1]]
+    result = functional.conv2d(stacks, taps, stride=step.stride)[
+        ..., : step.size[0], : step.size[1]
+    ]
     return result.unflatten(0, (-1, step.groups)).flatten(1, 2)

@@ -1,0 +1,89 @@
+"""The shipped banks: complete, small, as close to Kymatio as promised, and as their cards say."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import readme
+from benchmarks.environment import RESULTS
+from npscatter import FilterBank, list_banks
+from npscatter.bank import SHIPPED
+from tools.measure import bank_errors
+
+ACCURATE_J2 = {"S0": 0.001, "S1": 0.003, "S2": 0.005}
+ACCURATE = {"S1": 0.005, "S2": 0.010}
+OTHER_L = {"S1": 0.010, "S2": 0.020}
+# bank, J, image side, bounds on held-out photographs
+PROMISES = [
+    ("accurate", 2, 32, ACCURATE_J2),
+    ("accurate", 2, 64, ACCURATE_J2),
+    ("accurate", 2, 224, ACCURATE_J2),
+    ("accurate", 1, 224, {"S1": 0.005}),
+    ("accurate", 3, 224, ACCURATE),
+    ("accurate", 4, 224, ACCURATE),
+    ("accurate", 5, 224, ACCURATE),
+    ("accurate-L4", 2, 64, OTHER_L),
+    ("accurate-L4", 3, 64, OTHER_L),
+    ("accurate-L6", 2, 64, OTHER_L),
+    ("accurate-L6", 3, 64, OTHER_L),
+]
+
+
+@pytest.mark.parametrize(("name", "J", "size", "bounds"), PROMISES)
+def test_errors_against_kymatio_on_photographs(name, J, size, bounds):
+    errors = bank_errors(FilterBank.load(name), J, size)
+    assert {order: errors[order] for order in bounds if errors[order] > bounds[order]} == {}
+
+
+@pytest.mark.parametrize("name", list_banks())
+def test_cards_tell_what_is_measured(name):
+    bank = FilterBank.load(name)
+    assert bank.card["learned"]["command"].startswith("python -m tools.learn train ")
+    assert bank.card["learned"]["log"]
+    for size in (32, 64):
+        told = bank.card["errors"][f"photographs {size}x{size} J=2"]
+        assert bank_errors(bank, 2, size) == pytest.approx(told, rel=1e-6)
+
+
+def test_the_folder_is_complete_and_small():
+    assert list_banks() == ["accurate", "accurate-L4", "accurate-L6", "paper", "paper-tuned"]
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 500_000
+    symmetric = [name for name in list_banks() if FilterBank.load(name).symmetric]
+    assert symmetric == ["accurate", "accurate-L4", "accurate-L6", "paper-tuned"]
+
+
+def test_results_are_of_the_shipped_banks():
+    result = json.loads((RESULTS / "accuracy.json").read_text())
+    assert {name: told["sha256"] for name, told in result["banks"].items()} == {
+        name: FilterBank.load(name).sha256 for name in list_banks()
+    }
+    for name, J, size, bounds in PROMISES:
+        (row,) = (
+            row["errors"]
+            for row in result["rows"]
+            if (row["bank"], row["J"], row["size"], row["source"]) == (name, J, size, "photographs")
+        )
+        assert {order: row[order] for order in bounds if row[order] > bounds[order]} == {}
+
+
+def test_the_accurate_design_is_the_cheapest_measured_that_meets_the_aims():
+    designs = json.loads((RESULTS / "frontier.json").read_text())["designs"]
+    aims = ACCURATE_J2 | {"S0": 0.001}
+    good = [
+        design
+        for design in designs
+        if all(design["errors"]["photographs 64x64 J=2"][order] <= aims[order] for order in aims)
+    ]
+    cheapest = min(good, key=lambda design: design["multiply_adds_per_pixel"]["folded"])
+    learned = FilterBank.load("accurate").card["learned"]["recipe"]["design"]
+    assert (learned["R"], learned["kernels"], learned["radius"]) == (
+        cheapest["R"],
+        cheapest["kernels"],
+        cheapest["radius"],
+    )
+
+
+def test_the_readme_shows_the_committed_results():
+    result = CliRunner().invoke(readme.main, ["--check"])
+    assert result.exit_code == 0, result.output
