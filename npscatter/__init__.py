@@ -1,6 +1,7 @@
 """2-D wavelet scattering with small learned spatial filters."""
 
-from npscatter.bank import FilterBank, list_banks
+from npscatter.bank import FilterBank
+from npscatter.bank_file import list_banks
 from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, BankError
 from npscatter.scattering import Scattering2D, scatter
 

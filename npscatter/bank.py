@@ -1,28 +1,20 @@
-"""Filter banks: the frozen weights, their file format and their card.
-
-A bank is two files: ``NAME.npz`` with the taps (no pickles) and ``NAME.json``, the card, which
-says how the bank was learned and what was measured, and seals both files with SHA-256.
-"""
+"""Filter banks: the frozen weights of a transform, what they satisfy and what they cost."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import zipfile
-import zlib
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from npscatter import bank_file
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
 from npscatter.plan import BOUNDARIES, Architecture, Plan, integer
 from npscatter.symmetry import is_symmetric
 
-FORMAT_VERSION = 1
-SHIPPED = Path(__file__).parent / "banks"
 ROLES = {
     "psi_first": "psi",
     "carry_first": "carry",
@@ -31,16 +23,8 @@ ROLES = {
     "carry_next": "carry",
     "low_next": "low",
 }
-# What the file format itself writes into a card; everything else there is the learner's.
-_SEALED = {
-    "format_version",
-    "name",
-    "boundary",
-    "architecture",
-    "sha256",
-    "npz_sha256",
-    "card_sha256",
-}
+# What `FilterBank.describe` and the file format write into a card; the rest is the learner's.
+_RESERVED = {"name", "boundary", "architecture", "sha256", *bank_file.SEALS}
 
 
 class FilterBank:
@@ -108,52 +92,62 @@ class FilterBank:
             "carry_next": carry_next,
             "low_next": low_next,
         }
+        _require(
+            card is None or isinstance(card, dict),
+            *("card", card, "must be a dict or None", "pass a dict"),
+        )
+        try:
+            self._card = json.dumps(card or {})
+        except (TypeError, ValueError) as error:
+            raise BankError(
+                explain("card", card, f"must be what JSON can hold ({error})", "convert it")
+            ) from None
         self._name = name
         self._arrays = {key: _frozen(key, value) for key, value in arrays.items()}
         L, R = self._arrays["psi_first"].shape[0], self._arrays["carry_first"].shape[0]
         self._architecture = Architecture(L, R, psi_stride, next_from)
         self._boundary = boundary
-        self._card = json.dumps(card or {})
         self._check()
+        self._sha256 = self._digest()
+        self._symmetric = all(
+            is_symmetric(
+                np.stack([taps.real, taps.imag]) if ROLES[key] == "psi" else taps, ROLES[key]
+            )
+            for key, taps in self._arrays.items()
+        )
 
     def _check(self) -> None:
-        if not isinstance(self._name, str) or not self._name:
-            raise BankError(explain("name", self._name, "must be a non-empty str", "name the bank"))
-        sealed = _SEALED & set(self.card)
-        if sealed:
-            raise BankError(
-                explain("card", sorted(sealed), "save() writes these entries", "leave them out")
-            )
-        L, R = self.L, self.R
-        if L < 2 or L % 2:
-            raise BankError(
-                explain(
-                    "psi_first", self["psi_first"].shape, "L must be even", "use L = 2, 4, 6, 8"
-                )
-            )
-        if self.architecture.psi_stride not in (1, 2):
-            raise BankError(
-                explain("psi_stride", self.architecture.psi_stride, "must be 1 or 2", "choose one")
-            )
-        if self.architecture.next_from not in ("carried", "octave"):
-            raise BankError(
-                explain(
-                    "next_from",
-                    self.architecture.next_from,
-                    "must be 'carried' or 'octave'",
-                    "choose one",
-                )
-            )
-        if self.architecture.next_from == "octave" and R != 1:
-            raise BankError(
-                explain(
-                    "next_from", "octave", f"needs R = 1, this bank has R = {R}", "use 'carried'"
-                )
-            )
-        if self.boundary not in BOUNDARIES:
-            raise BankError(
-                explain("boundary", self.boundary, f"must be one of {BOUNDARIES}", "choose one")
-            )
+        L, R, design = self.L, self.R, self._architecture
+        reserved = sorted(_RESERVED & set(self.card))
+        _require(not reserved, "card", reserved, "save() writes these entries", "leave them out")
+        _require(
+            isinstance(self._name, str) and self._name,
+            *("name", self._name, "must be a non-empty str", "name the bank"),
+        )
+        _require(
+            L >= 2 and L % 2 == 0,
+            *("psi_first", self["psi_first"].shape, "L must be even", "use L = 2, 4, 6, 8"),
+        )
+        _require(
+            R >= 1,
+            *("carry_first", self["carry_first"].shape, "R must be at least 1", "add a carrier"),
+        )
+        _require(
+            type(design.psi_stride) is int and design.psi_stride in (1, 2),
+            *("psi_stride", design.psi_stride, "must be the int 1 or 2", "choose one"),
+        )
+        _require(
+            design.next_from in ("carried", "octave"),
+            *("next_from", design.next_from, "must be 'carried' or 'octave'", "choose one"),
+        )
+        _require(
+            design.next_from == "carried" or R == 1,
+            *("next_from", "octave", f"needs R = 1, this bank has R = {R}", "use 'carried'"),
+        )
+        _require(
+            self.boundary in BOUNDARIES,
+            *("boundary", self.boundary, f"must be one of {BOUNDARIES}", "choose one"),
+        )
         leading = {
             "psi_first": (L, 1),
             "carry_first": (R, 1),
@@ -163,23 +157,19 @@ class FilterBank:
             "low_next": (1, R),
         }
         for key, taps in self._arrays.items():
-            if taps.ndim != 4 or taps.shape[:2] != leading[key]:
-                raise BankError(
-                    explain(
-                        key,
-                        taps.shape,
-                        f"must have shape {leading[key]} + (K, K)",
-                        "check L, R and the order of the axes",
-                    )
-                )
-            if taps.shape[2] != taps.shape[3] or taps.shape[2] % 2 == 0:
-                raise BankError(
-                    explain(key, taps.shape, "kernels must be square and odd", "pad with zeros")
-                )
-            if not np.isfinite(taps).all():
-                raise BankError(
-                    explain(key, "an array", "holds NaN or infinity", "learn or copy it again")
-                )
+            rule = f"must have shape {leading[key]} + (K, K)"
+            _require(
+                taps.shape[:2] == leading[key],
+                *(key, taps.shape, rule, "check L, R and the order of the axes"),
+            )
+            _require(
+                taps.shape[2] == taps.shape[3] and taps.shape[2] % 2 == 1,
+                *(key, taps.shape, "kernels must be square and odd", "pad with zeros"),
+            )
+            _require(
+                np.isfinite(taps).all(),
+                *(key, "an array", "holds NaN or infinity", "learn or copy it again"),
+            )
 
     @property
     def name(self) -> str:
@@ -212,18 +202,18 @@ class FilterBank:
         return json.loads(self._card)
 
     def describe(self) -> dict:
-        """Return the whole card: format version, name, architecture and SHA-256, then `card`."""
+        """Return the whole card: name, architecture and SHA-256, then `card`."""
         return {
-            "format_version": FORMAT_VERSION,
             "name": self.name,
-            **self._header(),
+            **self.header(),
             "sha256": self.sha256,
             **self.card,
         }
 
     def __getitem__(self, key: str) -> np.ndarray:
         """Return one weight array, read-only; the keys are those of the constructor."""
-        return self._arrays[key]
+        # A view: whoever reshapes it or asks for it to be writeable does not reach the bank's.
+        return self._arrays[key].view()
 
     def __iter__(self):
         return iter(self._arrays)
@@ -232,28 +222,19 @@ class FilterBank:
         """Return the names of the weight arrays."""
         return tuple(self._arrays)
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """SHA-256 over the architecture, the boundary and every tap: the bank's identity."""
-        digest = hashlib.sha256(_canonical(self._header()))
-        for key, taps in self._arrays.items():
-            digest.update(f"{key}{taps.shape}{taps.dtype.str}".encode())
-            digest.update(taps.astype(taps.dtype.newbyteorder("<"), copy=False).tobytes())
-        return digest.hexdigest()
+        return self._sha256
 
-    @cached_property
+    @property
     def symmetric(self) -> bool:
         """Whether the square's symmetries leave the bank unchanged, bit for bit.
 
         Only then are mirrored and rotated images mapped to exactly permuted coefficients, and
         only then may an executor fold its windows.
         """
-        return all(
-            is_symmetric(
-                np.stack([taps.real, taps.imag]) if ROLES[key] == "psi" else taps, ROLES[key]
-            )
-            for key, taps in self._arrays.items()
-        )
+        return self._symmetric
 
     def multiply_adds(self, key: str, folded: bool) -> int:
         """Return the multiply-adds one output sample of ``self[key]`` takes.
@@ -309,20 +290,7 @@ class FilterBank:
         Path
             Of the ``.npz`` file.
         """
-        path = Path(path)
-        if path.suffix != ".npz":
-            path = path.with_name(path.name + ".npz")
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **self._arrays)
-        payload = buffer.getvalue()
-        card = {**self.describe(), "npz_sha256": hashlib.sha256(payload).hexdigest()}
-        card["card_sha256"] = hashlib.sha256(_canonical(card)).hexdigest()
-        text = json.dumps(card, indent=1) + "\n"
-        for target, content in ((path, payload), (path.with_suffix(".json"), text.encode())):
-            partial = target.with_name(target.name + ".partial")
-            partial.write_bytes(content)
-            partial.replace(target)
-        return path
+        return bank_file.write(Path(path), self._arrays, self.describe())
 
     @classmethod
     def load(cls, name_or_path: str | os.PathLike) -> FilterBank:
@@ -331,7 +299,8 @@ class FilterBank:
         Parameters
         ----------
         name_or_path : str or path
-            A name from `list_banks`, or a path (anything with a directory or the suffix .npz).
+            A name from `npscatter.list_banks`, or a path (anything with a directory or the suffix
+            .npz).
 
         Raises
         ------
@@ -339,15 +308,23 @@ class FilterBank:
             If there is no such bank, or the files are missing, truncated, of another format
             version, altered, or do not hold a valid bank.
         """
-        if isinstance(name_or_path, str) and not _is_path(name_or_path):
-            return _load_shipped(name_or_path)
         if not isinstance(name_or_path, str | os.PathLike):
             raise ArgumentTypeError(
-                explain("name_or_path", name_or_path, "must be a str or a path", "see list_banks()")
+                explain("bank", name_or_path, "must be a str, a path or a FilterBank", "pass one")
             )
-        return _load(Path(name_or_path))
+        if _is_path(name_or_path):
+            return _load(Path(name_or_path))
+        return _load_shipped(name_or_path)
 
-    def _header(self) -> dict:
+    def _digest(self) -> str:
+        digest = hashlib.sha256(bank_file.canonical_json(self.header()))
+        for key, taps in self._arrays.items():
+            digest.update(f"{key}{taps.shape}{taps.dtype.str}".encode())
+            digest.update(taps.astype(taps.dtype.newbyteorder("<"), copy=False).tobytes())
+        return digest.hexdigest()
+
+    def header(self) -> dict:
+        """Return the boundary and the architecture, as cards have them."""
         design = self._architecture
         return {
             "boundary": self._boundary,
@@ -386,11 +363,6 @@ class FilterBank:
         )
 
 
-def list_banks() -> list[str]:
-    """Return the names of the shipped banks."""
-    return sorted(path.stem for path in SHIPPED.glob("*.npz"))
-
-
 def find_bank(bank: str | os.PathLike | FilterBank, L: int) -> FilterBank:
     """Return the bank a caller means by `bank` and `L`.
 
@@ -415,7 +387,7 @@ def find_bank(bank: str | os.PathLike | FilterBank, L: int) -> FilterBank:
         raise ArgumentError(
             explain("L", L, f"bank {found.name!r} has L={found.L}", f"pass L={found.L}")
         )
-    family = [FilterBank.load(name) for name in list_banks()]
+    family = [FilterBank.load(name) for name in bank_file.list_banks()]
     family = [member for member in family if _family(member) == _family(found)]
     for member in family:
         if member.L == L:
@@ -466,81 +438,58 @@ def _is_path(name_or_path: str | os.PathLike) -> bool:
 
 @lru_cache(maxsize=32)
 def _load_shipped(name: str) -> FilterBank:
-    if name not in list_banks():
+    if name not in bank_file.list_banks():
         raise BankError(
             explain(
                 "bank",
                 name,
-                f"no such bank is shipped; there are {', '.join(list_banks())}",
+                f"no such bank is shipped; there are {', '.join(bank_file.list_banks())}",
                 "use one of these, or the path of an .npz file",
             )
         )
-    return _load(SHIPPED / f"{name}.npz")
+    return _load(bank_file.SHIPPED / f"{name}.npz")
 
 
 def _load(path: Path) -> FilterBank:
-    def refuse(rule: str, remedy: str = "restore the file, or learn the bank again") -> BankError:
-        return BankError(explain("bank", str(path), rule, remedy))
-
-    try:
-        payload = path.read_bytes()
-        text = path.with_suffix(".json").read_bytes()
-    except OSError as error:
-        raise refuse(
-            f"cannot read {error.filename}: {error.strerror}",
-            "a bank is an .npz file with its .json card beside it",
-        ) from None
-    try:
-        card = json.loads(text)
-        seal = card.pop("card_sha256")
-        version = card["format_version"]
-    except (ValueError, KeyError, AttributeError, TypeError):
-        raise refuse("its card is not a bank's card") from None
-    if version != FORMAT_VERSION:
-        raise refuse(
-            f"its format version is {version!r}, this npscatter reads {FORMAT_VERSION}",
-            "use the npscatter release that wrote it, or learn the bank again",
-        )
-    if hashlib.sha256(_canonical(card)).hexdigest() != seal:
-        raise refuse("its card was altered: card_sha256 does not match")
+    arrays, card = bank_file.read(path)
+    if set(arrays) != set(ROLES):
+        raise bank_file.refused(path, f"the .npz file holds {sorted(arrays)}, not {sorted(ROLES)}")
     try:
         design = card["architecture"]
-        name, boundary = card["name"], card["boundary"]
-        header = {"psi_stride": design["psi_stride"], "next_from": design["next_from"]}
-        npz_sha256, sha256 = card["npz_sha256"], card["sha256"]
-    except (KeyError, TypeError):
-        raise refuse("its card lacks an entry of the format") from None
-    if hashlib.sha256(payload).hexdigest() != npz_sha256:
-        raise refuse("the .npz file was truncated or altered: npz_sha256 does not match")
-    try:
-        with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise refuse(f"the .npz file cannot be read ({error})") from None
-    if set(arrays) != set(ROLES):
-        raise refuse(f"the .npz file holds {sorted(arrays)}, not {sorted(ROLES)}")
-    story = {key: value for key, value in card.items() if key not in _SEALED}
-    try:
-        bank = FilterBank(name, **arrays, **header, boundary=boundary, card=story)
-    except (BankError, TypeError) as error:
-        raise refuse(f"it does not hold a valid bank ({error})") from None
-    if bank.sha256 != sha256:
-        raise refuse("its taps or architecture were altered: sha256 does not match")
+        bank = FilterBank(
+            card["name"],
+            **arrays,
+            psi_stride=design["psi_stride"],
+            next_from=design["next_from"],
+            boundary=card["boundary"],
+            card={key: value for key, value in card.items() if key not in _RESERVED},
+        )
+    except (BankError, TypeError, KeyError) as error:
+        raise bank_file.refused(path, f"it does not hold a valid bank ({error})") from None
+    if bank.describe() != card:
+        raise bank_file.refused(path, "its card and its taps, of another sha256, contradict")
     return bank
+
+
+def _require(holds: object, argument: str, value: object, rule: str, remedy: str) -> None:
+    if not holds:
+        raise BankError(explain(argument, value, rule, remedy))
 
 
 def _frozen(key: str, value: np.ndarray) -> np.ndarray:
     dtype = np.complex128 if ROLES[key] == "psi" else np.float64
-    taps = np.asarray(value)
-    if taps.dtype.kind not in "fc" or (taps.dtype.kind == "c" and dtype is np.float64):
-        raise BankError(explain(key, taps.dtype, f"must hold {dtype.__name__}", "convert it"))
+    try:
+        taps = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise BankError(explain(key, value, f"is no array ({error})", "pass an array")) from None
+    _require(taps.ndim == 4, key, taps.shape, "must have four axes", "see FilterBank's shapes")
+    _require(
+        taps.dtype.kind == "f" or (taps.dtype.kind == "c" and dtype is np.complex128),
+        *(key, taps.dtype, f"must hold {dtype.__name__}", "convert it"),
+    )
     taps = np.array(taps, dtype=dtype, order="C")
     taps.setflags(write=False)
     return taps
-
-
-def _canonical(card: dict) -> bytes:
-    return json.dumps(card, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _rebuild(name: str, header: dict, arrays: dict, card: dict) -> FilterBank:

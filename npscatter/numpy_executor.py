@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from npscatter.bank import FilterBank
 from npscatter.plan import Maps, Plan
@@ -71,6 +70,9 @@ def pad(images: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> 
 def correlate(source, taps, step, edge) -> np.ndarray:
     """Return the strided multi-channel correlation that `npscatter.plan.Step` defines.
 
+    Every sample is summed tap by tap in one order, whatever its place and the batch, so equal
+    windows give equal bits; a matrix product would be faster and promise no such thing.
+
     Parameters
     ----------
     source : ndarray, shape (N, groups, I, H, W)
@@ -86,17 +88,15 @@ def correlate(source, taps, step, edge) -> np.ndarray:
     -------
     ndarray, shape (N, groups, O, *step.size)
     """
-    outputs, _, K, _ = taps.shape
-    stride, (height, width) = step.stride, step.size
+    K, stride, (height, width) = taps.shape[-1], step.stride, step.size
     margin = ((0, 0),) * 3 + ((K // 2, K // 2),) * 2
     mode = {"wrap": "wrap", "zero": "constant"}[edge]
     padded = np.pad(source, margin, mode=mode)
     top, left = (stride * first for first in step.first)
-    result = np.zeros((*source.shape[:2], outputs, height * width), source.dtype)
+    result = np.zeros((*source.shape[:2], len(taps), height, width), source.dtype)
     for a in range(K):
-        # One row of taps at a time, as a product of (O, I K) with (I K, height width).
-        rows = padded[..., a + top :, left:][..., : stride * height : stride, :]
-        windows = sliding_window_view(rows, K, axis=-1)[..., : stride * width : stride, :]
-        samples = np.moveaxis(windows, -1, 3).reshape(*source.shape[:2], -1, height * width)
-        result += taps[:, :, a].reshape(outputs, -1) @ samples
-    return result.reshape(*source.shape[:2], outputs, height, width)
+        for b in range(K):
+            samples = padded[..., a + top :, b + left :]
+            samples = samples[..., : stride * height : stride, : stride * width : stride]
+            result += np.einsum("oi,ngihw->ngohw", taps[:, :, a, b], samples)
+    return result

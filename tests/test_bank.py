@@ -14,7 +14,7 @@ import pytest
 
 import npscatter
 from npscatter import ArgumentError, ArgumentTypeError, BankError, FilterBank, list_banks
-from npscatter import bank as bank_module
+from npscatter import bank_file as bank_module
 from npscatter.bank import ROLES, find_bank, multiply_adds
 from npscatter.plan import Architecture, make_plan
 
@@ -38,9 +38,9 @@ def shipped(tmp_path, monkeypatch):
     folder = tmp_path / "shipped"
     folder.mkdir()
     monkeypatch.setattr(bank_module, "SHIPPED", folder)
-    bank_module._load_shipped.cache_clear()
+    npscatter.bank._load_shipped.cache_clear()
     yield folder
-    bank_module._load_shipped.cache_clear()
+    npscatter.bank._load_shipped.cache_clear()
 
 
 def parts(bank):
@@ -501,7 +501,7 @@ def test_paths_that_are_no_bank(tmp_path):
         with pytest.raises(BankError, match=r"^bank="):
             FilterBank.load(path)
     for path in (None, 3, b"accurate", ["accurate"]):
-        with pytest.raises(ArgumentTypeError, match=r"^name_or_path="):
+        with pytest.raises(ArgumentTypeError, match=r"^bank="):
             FilterBank.load(path)
 
 

@@ -57,7 +57,7 @@ def shipped(tmp_path_factory, monkeypatch):
     toy_bank("accurate", R=4, card={"errors": errors, "seed": 7}).save(folder / "accurate")
     toy_bank("accurate-L4", L=4, card={"family": "accurate"}).save(folder / "accurate-L4")
     toy_bank("paper", seed=1).save(folder / "paper")
-    monkeypatch.setattr(npscatter.bank, "SHIPPED", folder)
+    monkeypatch.setattr(npscatter.bank_file, "SHIPPED", folder)
     npscatter.bank._load_shipped.cache_clear()
     yield folder
     npscatter.bank._load_shipped.cache_clear()
@@ -441,7 +441,7 @@ def test_banks_table(folder):
 def test_banks_json_prints_the_cards(folder, shipped):
     cards = json.loads(run("banks", "--json").stdout)
     assert list(cards) == ["accurate", "accurate-L4", "paper"]
-    assert cards["accurate"] == json.loads((shipped / "accurate.json").read_text())
+    assert cards["accurate"] == FilterBank.load("accurate").describe()
     assert cards["accurate"]["seed"] == 7
 
 
@@ -656,7 +656,8 @@ def test_a_missing_extra_is_told_in_one_line(tmp_path, missing, name, arguments)
 def test_no_command_uses_what_the_extra_does_not_bring(folder, shipped):
     grey(folder / "a.png")
     ship = (
-        f"import pathlib, npscatter.bank\nnpscatter.bank.SHIPPED = pathlib.Path({str(shipped)!r})\n"
+        "import pathlib, npscatter.bank_file\n"
+        f"npscatter.bank_file.SHIPPED = pathlib.Path({str(shipped)!r})\n"
     )
     code = WITHOUT.format(["scipy", "kymatio", "torch", "skimage"]) + ship + RUN_MODULE
     for arguments in (

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from benchmarks import readme
 from benchmarks.environment import RESULTS
 from npscatter import FilterBank, list_banks
-from npscatter.bank import SHIPPED
+from npscatter.bank_file import SHIPPED
 from tools.measure import bank_errors
 
 ACCURATE_J2 = {"S0": 0.001, "S1": 0.003, "S2": 0.005}
