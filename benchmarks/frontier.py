@@ -1,27 +1,35 @@
 """Error against cost: the number of carried maps and the kernel sizes of the accurate bank.
 
-``python -m benchmarks.frontier`` fits a bank of each design in closed form (no photographs are
-learned from, so the designs are compared alike), measures it on held-out photographs, counts its
-multiply-adds, and writes benchmarks/results/frontier.json and frontier.png.
+``python -m benchmarks.frontier`` fits a bank of each design in closed form, measures it on
+held-out photographs and counts its multiply-adds. Then, from the cheap end, it tunes the designs
+that are near the aims by the recipe of the accurate bank, until one meets them: that one is
+chosen. It writes benchmarks/results/frontier.json and frontier.png.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import click
 import torch
 from matplotlib.figure import Figure
 
 from benchmarks.environment import RESULTS, environment
-from npscatter import Scattering2D
+from npscatter import FilterBank, Scattering2D
 from npscatter.bank import ROLES, multiply_adds
 from tools.closed_form import closed_form, polish
+from tools.learn import PRESETS
+from tools.learning import Learner
 from tools.measure import bank_errors
 from tools.parameters import Design
 
+SHOWN = "photographs 64x64 J=2"
+# Relative errors of S0, S1 and S2 at J = 2 on photographs.
+AIMS = {"S0": 0.001, "S1": 0.003, "S2": 0.005}
+# Tuning has been seen to take a quarter to a third off the closed form's error.
+NEAR = 1.6
 COST_SHAPE = (512, 512)  # large, so that the padding counts little
 
 
@@ -46,6 +54,9 @@ DESIGNS = [
     design(4, "957755", {"psi_next": 3.0}),
     design(3, "977777"),
     design(3, "977777", {"psi_next": 3.2}),
+    design(3, "977777", {"psi_next": 3.2, "psi_first": 4.5}),
+    design(3, "977777", {"psi_next": 3.0, "psi_first": 4.5}),
+    design(3, "977777", {"psi_next": 3.0, "psi_first": 4.3}),
     design(3, "977577"),
     design(3, "755555"),
     design(4, "755555"),
@@ -70,76 +81,129 @@ def measure(chosen: Design, steps: int) -> dict:
             "folded": multiply_adds(plan, bank, True) / (COST_SHAPE[0] * COST_SHAPE[1]),
             "direct": multiply_adds(plan, bank, False) / (COST_SHAPE[0] * COST_SHAPE[1]),
         },
-        "errors": {
-            f"photographs {size}x{size} J={J}": bank_errors(bank, J, size)
-            for J, size in ((1, 32), (2, 32), (2, 64), (3, 64))
-        },
+        "errors": all_errors(bank),
         "seconds": time.perf_counter() - start,
+    }
+
+
+def meets(errors: dict, factor: float = 1) -> bool:
+    """Say whether all J = 2 errors are within the aims, times a factor."""
+    return all(
+        found[order] <= factor * AIMS[order]
+        for images, found in errors.items()
+        if images.endswith("J=2")
+        for order in AIMS
+    )
+
+
+def tune(chosen: Design) -> dict:
+    """Return the errors after learning by the accurate bank's recipe."""
+    learner = Learner(replace(PRESETS["accurate"], design=chosen))
+    learner.learn()
+    return all_errors(learner.parameters.bank("tuned"))
+
+
+def all_errors(bank: FilterBank) -> dict:
+    """Return a bank's errors on photographs, by size and scale."""
+    return {
+        f"photographs {size}x{size} J={J}": bank_errors(bank, J, size)
+        for J, size in ((1, 32), (2, 32), (2, 64), (3, 64))
     }
 
 
 def label(row: dict) -> str:
     """Return a short name: R, the six kernel sizes, and the radii where supports are round."""
-    sizes = "".join(str(row["kernels"][key]) for key in ROLES)
     radii = " ".join(f"{key} r={radius}" for key, radius in row["radius"].items())
-    return f"R={row['R']} {sizes} {radii}".strip()
+    return f"R={row['R']} {sizes(row)} {radii}".strip()
+
+
+def sizes(row: dict) -> str:
+    """Return the six kernel sizes, a digit each."""
+    return "".join(str(row["kernels"][key]) for key in ROLES)
 
 
 def plot(rows: list[dict]) -> Figure:
     """Return the figure: error against multiply-adds, for both orders."""
-    figure = Figure(figsize=(10, 5), layout="constrained")
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    rows = sorted(rows, key=folded_cost)
     for axis, order in zip(figure.subplots(1, 2, sharex=True), ("S1", "S2"), strict=True):
+        best = float("inf")
         for R, marker in ((1, "^"), (3, "s"), (4, "o")):
             chosen = [row for row in rows if row["R"] == R]
-            cost = [row["multiply_adds_per_pixel"]["folded"] for row in chosen]
-            error = [100 * row["errors"]["photographs 64x64 J=2"][order] for row in chosen]
-            axis.scatter(cost, error, marker=marker, label=f"R = {R}")
-        best = float("inf")
-        for row in sorted(rows, key=lambda row: row["multiply_adds_per_pixel"]["folded"]):
-            error = 100 * row["errors"]["photographs 64x64 J=2"][order]
+            errors = [100 * row["errors"][SHOWN][order] for row in chosen]
+            axis.scatter(list(map(folded_cost, chosen)), errors, marker=marker, label=f"R = {R}")
+        for row in rows:
+            error = 100 * row["errors"][SHOWN][order]
+            if "tuned" in row:
+                tuned = 100 * row["tuned"][SHOWN][order]
+                axis.annotate(
+                    "",
+                    (folded_cost(row), tuned),
+                    (folded_cost(row), error),
+                    arrowprops={"arrowstyle": "->", "color": "C3"},
+                )
+                axis.scatter([folded_cost(row)], [tuned], marker="*", s=90, color="C3")
             if error < best:
                 best = error
                 axis.annotate(
                     label(row),
-                    (row["multiply_adds_per_pixel"]["folded"], error),
-                    xytext=(4, 4),
+                    (folded_cost(row), error),
+                    xytext=(5, 3),
                     textcoords="offset points",
                     fontsize=7,
                 )
-        axis.axhline({"S1": 0.3, "S2": 0.5}[order], color="0.6", lw=1, ls="--")
+        axis.scatter([], [], marker="*", s=90, color="C3", label="tuned")
+        axis.axhline(100 * AIMS[order], color="0.6", lw=1, ls="--", label="aim")
+        axis.margins(x=0.2)
         axis.set(
             yscale="log",
-            title=f"{order}, photographs 64x64, J = 2, closed form",
+            title=f"{order}, {SHOWN}",
             xlabel="multiply-adds per pixel, folded",
-            ylabel="relative L2 error (%)",
+            ylabel="relative L2 error against Kymatio (%)",
         )
-        axis.legend(title="dashed: the aim")
+        axis.legend()
     return figure
+
+
+def folded_cost(row: dict) -> float:
+    """Return a design's multiply-adds per pixel."""
+    return row["multiply_adds_per_pixel"]["folded"]
 
 
 @click.command(help=__doc__)
 @click.option("--steps", default=18, show_default=True, help="Levenberg-Marquardt steps.")
-@click.option("--missing", is_flag=True, help="Keep the designs that frontier.json has already.")
+@click.option("--missing", is_flag=True, help="Keep what frontier.json has already.")
 def main(steps: int, missing: bool) -> None:
-    """Measure every design and write the results."""
+    """Measure every design, choose one and write the results."""
     path = RESULTS / "frontier.json"
     rows = json.loads(path.read_text())["designs"] if missing and path.exists() else []
-    known = [label(row) for row in rows]
     torch.set_num_threads(1)
-    for chosen in DESIGNS:
-        if label(asdict(chosen)) in known:
-            continue
-        rows.append(measure(chosen, steps))
-        row = rows[-1]
-        print(
-            label(row),
-            round(row["multiply_adds_per_pixel"]["folded"]),
-            row["errors"]["photographs 64x64 J=2"],
-            flush=True,
-        )
-        result = {"environment": environment("python -m benchmarks.frontier"), "designs": rows}
+
+    def write(chosen: str | None = None) -> None:
+        result = {
+            "environment": environment("python -m benchmarks.frontier"),
+            "aims": AIMS,
+            "chosen": chosen,
+            "designs": rows,
+        }
         path.write_text(json.dumps(result, indent=1) + "\n")
         plot(rows).savefig(RESULTS / "frontier.png", dpi=120)
+
+    known = [label(row) for row in rows]
+    for chosen in DESIGNS:
+        if label(asdict(chosen)) not in known:
+            rows.append(measure(chosen, steps))
+            print(label(rows[-1]), folded_cost(rows[-1]), rows[-1]["errors"][SHOWN], flush=True)
+            write()
+    for row in sorted(rows, key=folded_cost):
+        if meets(row["errors"], NEAR):
+            if "tuned" not in row:
+                row["tuned"] = tune(design(row["R"], sizes(row), row["radius"]))
+            print("tuned", label(row), row["tuned"][SHOWN], flush=True)
+            write()
+            if meets(row["tuned"]):
+                write(label(row))
+                break
 
 
 if __name__ == "__main__":

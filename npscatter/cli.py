@@ -17,6 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 import npscatter
+from npscatter.accuracy import relative_errors
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, ArgumentTypeError
 from npscatter.plan import BOUNDARIES
@@ -211,15 +212,9 @@ def _print_errors(
         f"              on the crop of rows {row} to {row + height - 1}, "
         f"columns {column} to {column + width - 1}, as a picture of its own:"
     )
-    for n in range(S.max_order + 1):
-        ratio = _relative_error(ours[order == n], reference["coefficients"][order == n])
-        click.echo(f"              S{n}  {ratio:.2e}")
+    for name, error in relative_errors(ours, reference["coefficients"], order).items():
+        click.echo(f"              {name}  {error:.2e}")
     click.echo(f"              stored from {', '.join(reference['versions'])}")
-
-
-def _relative_error(ours: np.ndarray, theirs: np.ndarray) -> float:
-    difference = ours.astype(np.float64) - theirs
-    return float(np.linalg.norm(difference) / np.linalg.norm(theirs.astype(np.float64)))
 
 
 @main.command(

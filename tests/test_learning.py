@@ -9,11 +9,11 @@ import torch
 from click.testing import CliRunner
 
 from npscatter import FilterBank, Scattering2D, list_banks
+from npscatter.accuracy import relative_errors
 from npscatter.bank import ROLES
 from tools import learn, twin
 from tools.closed_form import Grid, closed_form, filter_errors, low_pass, morlet, polish
 from tools.learning import Learner, Recipe, architecture, freeze, training_images
-from tools.measure import relative_errors
 from tools.parameters import Design, Parameters
 from tools.teacher import teach, teacher
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from npscatter import FilterBank, Scattering2D
+from npscatter.accuracy import relative_errors
 from tools.data import crops, packaged_photographs, random_images
 from tools.teacher import teach
 
@@ -38,30 +39,6 @@ def test_images(source: str, size: int) -> np.ndarray:
 @lru_cache(maxsize=32)
 def _taught(source: str, size: int, J: int, L: int) -> np.ndarray:
     return teach(test_images(source, size), J, L)
-
-
-def relative_errors(computed: np.ndarray, wanted: np.ndarray, order: np.ndarray) -> dict:
-    """Return ||V - S|| / ||S|| of each order over whole batches, borders included.
-
-    Parameters
-    ----------
-    computed, wanted : ndarray, shape (N, C, h, w)
-        V and S.
-    order : ndarray of int, shape (C,)
-        Of the channels.
-
-    Returns
-    -------
-    dict
-        "S0", "S1", and "S2" if there are such channels.
-    """
-    return {
-        f"S{k}": float(
-            np.linalg.norm(computed[:, order == k] - wanted[:, order == k])
-            / np.linalg.norm(wanted[:, order == k])
-        )
-        for k in np.unique(order)
-    }
 
 
 def bank_errors(
