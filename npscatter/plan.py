@@ -234,6 +234,8 @@ def make_plan(
     J = integer("J", J)
     max_order = integer("max_order", max_order)
     shape = _shape(shape)
+    if not isinstance(pre_pad, bool):
+        raise ArgumentTypeError(explain("pre_pad", pre_pad, "must be True or False", "pass a bool"))
     if max_order not in (1, 2):
         raise ArgumentError(
             explain("max_order", max_order, "must be 1 or 2", "pass max_order=1 or max_order=2")
@@ -258,7 +260,7 @@ def make_plan(
                 "crop or pad the images, lower J, or use boundary='kymatio'",
             )
         )
-    return _make_plan(J, shape, architecture, max_order, boundary, bool(pre_pad))
+    return _make_plan(J, shape, architecture, max_order, boundary, pre_pad)
 
 
 def shape_before_padding(J: int, padded_shape: tuple[int, int]) -> tuple[int, int]:

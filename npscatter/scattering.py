@@ -101,7 +101,7 @@ class Scattering2D:
         self.shape = self.plan.shape
         self.L = self.bank.L
         self.max_order = self.plan.max_order
-        self.pre_pad = bool(pre_pad)
+        self.pre_pad = pre_pad
         self.backend = _backend(backend)
         self.out_type = out_type
         if out_type not in ("array", "list"):

@@ -167,15 +167,14 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path):
     whole.learn()
     begun = Learner(recipe(), tmp_path)
     begun.learn(epochs=2)
-    resumed = Learner(recipe(), tmp_path)
-    resumed.resume()
+    resumed = Learner(recipe(), tmp_path, resume=True)
     assert resumed.epoch == 2
     resumed.learn()
     assert resumed.parameters.bank("a").sha256 == whole.parameters.bank("a").sha256
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == whole.log
     with pytest.raises(ValueError, match="another recipe"):
-        Learner(recipe(batch=6), tmp_path).resume()
+        Learner(recipe(batch=6), tmp_path, resume=True)
 
 
 def test_paper_recipe_is_the_papers():

@@ -458,6 +458,7 @@ TYPES = {
     "L bool": ("L", True, {"L": True}),
     "max_order bool": ("max_order", True, {"max_order": True}),
     "max_order float": ("max_order", 2.0, {"max_order": 2.0}),
+    "pre_pad": ("pre_pad", "no", {"pre_pad": "no"}),
     "bank": ("bank", 3, {"bank": 3}),
 }
 

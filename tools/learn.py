@@ -70,9 +70,9 @@ PRESETS = {
         replace(PAPER, symmetric=True, constrained=True, shared_low=False, boundary="kymatio"),
         polish=0,
         shape=(32, 32),
-        count=5000,
+        count=2500,
         scales=(1, 2, 3),
-        epochs=30,
+        epochs=24,
         batch=50,
         learning_rate=2e-3,
     ),
@@ -101,8 +101,8 @@ def main() -> None:
     "--radius",
     "radii",
     multiple=True,
-    metavar="ARRAY=R",
-    help="Keep only the taps of one weight array within this distance of the centre.",
+    metavar="[ARRAY=]R",
+    help="Keep only the taps of one weight array, or of all, within this distance of the centre.",
 )
 @click.option(
     "--data",
@@ -134,54 +134,58 @@ def train(
     torch.use_deterministic_algorithms(True)
     recipe = PRESETS[preset]
     design = recipe.design
-    sizes = dict(design.kernels)
-    for text in kernels:
-        key, _, size = text.rpartition("=")
-        if (key and key not in sizes) or not size.isdigit() or int(size) % 2 == 0:
-            raise click.BadParameter(
-                f"{text!r}: must be K or ARRAY=K, K odd, ARRAY one of {', '.join(sizes)}",
-                param_hint="--kernel",
-            )
-        sizes.update(dict.fromkeys([key] if key else sizes, int(size)))
-    radius = dict(design.radius)
-    for text in radii:
-        key, _, value = text.rpartition("=")
-        try:
-            radius[{name: name for name in sizes}[key]] = float(value)
-        except (KeyError, ValueError):
-            raise click.BadParameter(
-                f"{text!r}: must be ARRAY=R, R a number, ARRAY one of {', '.join(sizes)}",
-                param_hint="--radius",
-            ) from None
     design = replace(
         design,
-        radius=radius,
         L=orientations or design.L,
         R=int(carriers) if carriers else design.R,
-        kernels=sizes,
+        kernels=design.kernels | _per_array("--kernel", kernels, _odd, "K odd"),
+        radius=design.radius | _per_array("--radius", radii, float, "R a number"),
     )
     if design.L % 2:
         raise click.BadParameter(f"{design.L}: must be even", param_hint="--L")
     given = {key: value for key, value in options.items() if value not in (None, ())}
     recipe = replace(recipe, design=design, **given)
-    learner = Learner(recipe, folder)
     try:
-        if resume:
-            learner.resume()
-        elif (folder / "checkpoint.pt").exists():
+        if not resume and (folder / "checkpoint.pt").exists():
             raise click.UsageError(
                 f"--run {folder}: holds a checkpoint; pass --resume to go on, or another folder"
             )
-        else:
+        if not resume:
             folder.mkdir(parents=True, exist_ok=True)
             command = shlex.join(["python", "-m", "tools.learn", *sys.argv[1:]])
             (folder / "run.json").write_text(
                 json.dumps({"command": command, "recipe": recipe.as_dict()}, indent=1) + "\n"
             )
+        learner = Learner(recipe, folder, resume)
         learner.save()
         learner.learn()
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
+
+
+def _per_array(option: str, texts: tuple[str, ...], convert, rule: str) -> dict:
+    """Return the value per weight array that texts ARRAY=VALUE, or VALUE for all arrays, give."""
+    values = {}
+    for text in texts:
+        key, _, value = text.rpartition("=")
+        try:
+            if key and key not in ROLES:
+                raise ValueError
+            values.update(dict.fromkeys([key] if key else ROLES, convert(value)))
+        except ValueError:
+            raise click.BadParameter(
+                f"{text!r}: must be ARRAY={rule[0]} or {rule[0]}, {rule}, "
+                f"ARRAY one of {', '.join(ROLES)}",
+                param_hint=option,
+            ) from None
+    return values
+
+
+def _odd(text: str) -> int:
+    size = int(text)
+    if size < 1 or size % 2 == 0:
+        raise ValueError
+    return size
 
 
 @main.command("freeze")
@@ -194,8 +198,7 @@ def train(
 def freeze_run(folder: Path, name: str, family: str | None, output: Path) -> None:
     """Write a run's bank and its card."""
     story = json.loads((folder / "run.json").read_text())
-    learner = Learner(Recipe.from_dict(story["recipe"]), folder)
-    learner.resume()
+    learner = Learner(Recipe.from_dict(story["recipe"]), folder, resume=True)
     bank = freeze(learner, name, family or name, story["command"])
     path = bank.save(output / name)
     print(f"{path}: {bank}")

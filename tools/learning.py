@@ -122,6 +122,15 @@ class Learner:
         What to learn.
     folder : Path, optional
         Where checkpoints and the log go; None keeps nothing.
+    resume : bool
+        Go on from the folder's checkpoint instead of starting anew.
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint was made by another recipe.
+    FileNotFoundError
+        If there is none.
 
     Notes
     -----
@@ -130,26 +139,22 @@ class Learner:
     number of threads and the versions, which the card records.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path | None = None):
+    def __init__(self, recipe: Recipe, folder: Path | None = None, resume: bool = False):
         self.recipe = recipe
         self.folder = folder
         self.epoch = 0
         self.log: list[dict] = []
-        self.parameters = _start(recipe)
+        self.parameters = Parameters(recipe.design) if resume else _start(recipe)
         self.optimizer = torch.optim.Adam(
             self.parameters.parameters(),
             lr=recipe.learning_rate,
             weight_decay=recipe.weight_decay,
         )
 
-    def resume(self) -> None:
-        """Go on from the folder's checkpoint.
+        if resume:
+            self._resume()
 
-        Raises
-        ------
-        ValueError
-            If the checkpoint was made by another recipe.
-        """
+    def _resume(self) -> None:
         state = torch.load(self.folder / "checkpoint.pt", weights_only=True)
         if state["recipe"] != json.dumps(self.recipe.as_dict(), sort_keys=True):
             raise ValueError(
@@ -253,6 +258,8 @@ def freeze(learner: Learner, name: str, family: str, command: str) -> npscatter.
     errors = {}
     for J, size in ((1, 32), (2, 32), (2, 64), (3, 64)):
         errors[f"photographs {size}x{size} J={J}"] = bank_errors(bank, J, size)
+    packaged = learner.recipe.source == "photographs"
+    photographs = list(data.LEARNING_PHOTOGRAPHS) if packaged else []
     chosen = sorted({0, len(log) // 4, len(log) // 2, 3 * len(log) // 4, len(log) - 1})
     return bank.with_card(
         {
@@ -260,7 +267,7 @@ def freeze(learner: Learner, name: str, family: str, command: str) -> npscatter.
             "learned": {
                 "command": command,
                 "recipe": learner.recipe.as_dict(),
-                "learning_photographs": list(data.LEARNING_PHOTOGRAPHS),
+                "photographs": photographs,
                 "log": [log[index] for index in chosen] if log else [],
                 "threads": torch.get_num_threads(),
                 "versions": {
