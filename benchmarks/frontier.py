@@ -9,7 +9,6 @@ chosen. It writes benchmarks/results/frontier.json and frontier.png.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict, replace
 
 import click
@@ -17,12 +16,12 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.environment import RESULTS, environment
-from npscatter import FilterBank, Scattering2D
+from npscatter import Scattering2D
 from npscatter.bank import ROLES, multiply_adds
 from tools.closed_form import closed_form, polish
 from tools.learn import PRESETS
 from tools.learning import Learner
-from tools.measure import bank_errors
+from tools.measure import photograph_errors
 from tools.parameters import Design
 
 SHOWN = "photographs 64x64 J=2"
@@ -67,7 +66,6 @@ DESIGNS = [
 
 def measure(chosen: Design, steps: int) -> dict:
     """Return one design's errors and cost."""
-    start = time.perf_counter()
     parameters = closed_form(chosen)
     filter_error = polish(parameters, steps)
     bank = parameters.bank("trial")
@@ -81,8 +79,7 @@ def measure(chosen: Design, steps: int) -> dict:
             "folded": multiply_adds(plan, bank, True) / (COST_SHAPE[0] * COST_SHAPE[1]),
             "direct": multiply_adds(plan, bank, False) / (COST_SHAPE[0] * COST_SHAPE[1]),
         },
-        "errors": all_errors(bank),
-        "seconds": time.perf_counter() - start,
+        "errors": photograph_errors(bank),
     }
 
 
@@ -100,15 +97,7 @@ def tune(chosen: Design) -> dict:
     """Return the errors after learning by the accurate bank's recipe."""
     learner = Learner(replace(PRESETS["accurate"], design=chosen))
     learner.learn()
-    return all_errors(learner.parameters.bank("tuned"))
-
-
-def all_errors(bank: FilterBank) -> dict:
-    """Return a bank's errors on photographs, by size and scale."""
-    return {
-        f"photographs {size}x{size} J={J}": bank_errors(bank, J, size)
-        for J, size in ((1, 32), (2, 32), (2, 64), (3, 64))
-    }
+    return photograph_errors(learner.parameters.bank("tuned"))
 
 
 def label(row: dict) -> str:

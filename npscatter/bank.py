@@ -97,7 +97,7 @@ class FilterBank:
             *("card", card, "must be a dict or None", "pass a dict"),
         )
         try:
-            self._card = json.dumps(card or {})
+            self._card = json.dumps(card or {}, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise BankError(
                 explain("card", card, f"must be what JSON can hold ({error})", "convert it")
@@ -369,13 +369,15 @@ def find_bank(bank: str | os.PathLike | FilterBank, L: int) -> FilterBank:
     Parameters
     ----------
     bank : str, path or FilterBank
-        A shipped name, a path, or a bank. A shipped name stands for its family: "accurate" with
-        L = 4 is "accurate-L4".
+        A shipped name, a path, or a bank. The name of a family stands for all its members:
+        "accurate" with L = 4 is "accurate-L4".
     L : int
         Number of orientations.
 
     Raises
     ------
+    ArgumentError
+        If `bank` is one bank, and has another L.
     BankError
         If nobody learned that bank at that L; the message lists what there is.
     """
@@ -383,7 +385,7 @@ def find_bank(bank: str | os.PathLike | FilterBank, L: int) -> FilterBank:
     found = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
     if found.L == L:
         return found
-    if isinstance(bank, FilterBank) or _is_path(bank):
+    if isinstance(bank, FilterBank) or _is_path(bank) or _family(found) != found.name:
         raise ArgumentError(
             explain("L", L, f"bank {found.name!r} has L={found.L}", f"pass L={found.L}")
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from npscatter.errors import BankError, explain
+from npscatter.whole_file import written_whole
 
 FORMAT_VERSION = 1
 SHIPPED = Path(__file__).parent / "banks"
@@ -52,9 +53,8 @@ def write(path: Path, arrays: dict[str, np.ndarray], card: dict) -> Path:
     sealed["card_sha256"] = hashlib.sha256(canonical_json(sealed)).hexdigest()
     text = json.dumps(sealed, indent=1) + "\n"
     for target, content in ((path, payload), (path.with_suffix(".json"), text.encode())):
-        partial = target.with_name(target.name + ".partial")
-        partial.write_bytes(content)
-        partial.replace(target)
+        with written_whole(target) as file:
+            file.write(content)
     return path
 
 
@@ -66,8 +66,8 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     BankError
         If a file is missing, truncated, altered, of another version, or not a bank's at all.
     """
-    path = _with_suffix(path)
     try:
+        path = _with_suffix(path)
         payload = path.read_bytes()
         text = path.with_suffix(".json").read_bytes()
     except OSError as error:

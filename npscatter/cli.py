@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,21 +13,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
+import click
 import numpy as np
 
 import npscatter
 from npscatter.accuracy import relative_errors
 from npscatter.bank import FilterBank
-from npscatter.errors import ArgumentError, ArgumentTypeError
+from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, BankError
 from npscatter.plan import BOUNDARIES
+from npscatter.whole_file import written_whole
 
 INSTALL = "pip install 'npscatter[cli]'"
-try:
-    import click
-except ImportError:
-    print(f"Error: the npscatter command needs click, not installed: {INSTALL}", file=sys.stderr)
-    raise SystemExit(2) from None
-
 FIGURES = (".png", ".pdf", ".svg")
 DEMO = Path(__file__).parent / "demo"
 # The row of a card's errors that the table of banks shows.
@@ -83,21 +78,17 @@ def _check_output(path: Path, *suffixes: str) -> None:
 
 
 @contextmanager
-def _written_whole(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that appears under its name only once it is complete."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+def _output_file(path: Path) -> Iterator[BinaryIO]:
+    """Open the output, written whole or not at all."""
     try:
-        with open(partial, "xb") as file:
+        with written_whole(path) as file:
             yield file
-        os.replace(partial, path)
     except OSError as error:
         raise Failure(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _save_figure(figure, path: Path) -> None:
-    with _written_whole(path) as file:
+    with _output_file(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower(), dpi=150)
 
 
@@ -336,7 +327,7 @@ def transform(
         coefficients = work.finish()
         if not work.names:
             raise Failure(f"0 of {len(files)} pictures were transformed; nothing was written", 1)
-        with _written_whole(output) as file:
+        with _output_file(output) as file:
             if output.suffix.lower() == ".npy":
                 np.save(file, coefficients, allow_pickle=False)
             else:
@@ -383,8 +374,7 @@ class _Transform:
         """Take one more picture, shape (..., H, W), or raise `WrongSizeError`."""
         shape = picture.shape[-2:]
         if self.S is None:
-            with _told_in_one_line():
-                self.S = self._construct(shape)
+            self._begin(shape)
             # Pages that no picture ever reaches are never touched.
             size = (self._count, *picture.shape[:-2], *self.S.output_shape)
             self._output = np.empty(size, self._dtype)
@@ -396,6 +386,15 @@ class _Transform:
         self._waiting.append(picture.astype(self._dtype))
         if len(self._waiting) * picture.size >= BATCH_PIXELS:
             self._transform_waiting()
+
+    def _begin(self, shape: tuple[int, int]) -> None:
+        try:
+            self.S = self._construct(shape)
+        except (BankError, BackendError, ArgumentTypeError) as error:
+            raise Failure(error) from None
+        except ArgumentError as error:
+            # This picture is too small; the next may do.
+            raise WrongSizeError(error) from None
 
     def finish(self) -> np.ndarray | None:
         """Return the coefficients of all pictures taken, None without any."""

@@ -7,7 +7,8 @@ import numpy as np
 from npscatter.bank import FilterBank
 from npscatter.plan import Maps, Plan
 
-# Images are taken in blocks whose workspace stays within this many bytes (one image at least).
+# Images are taken in blocks whose workspace stays within this many bytes (one image at least);
+# the arrays that come and go in `correlate` take about three times as much again.
 BLOCK_BYTES = 2**24
 
 
@@ -28,8 +29,11 @@ def execute(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray
     weights = {key: bank[key] for key in bank}
     image_bytes = plan.workspace_size * images.dtype.itemsize
     block = max(1, BLOCK_BYTES // image_bytes)
-    for start in range(0, len(images), block):
-        _execute_block(plan, weights, images[start : start + block], output[start : start + block])
+    # Infinities and NaN go through as arithmetic has it, in silence.
+    with np.errstate(invalid="ignore", over="ignore"):
+        for start in range(0, len(images), block):
+            stop = start + block
+            _execute_block(plan, weights, images[start:stop], output[start:stop])
 
 
 def _execute_block(plan: Plan, weights: dict, images: np.ndarray, output: np.ndarray) -> None:

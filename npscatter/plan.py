@@ -240,7 +240,7 @@ def make_plan(
         raise ArgumentError(
             explain("max_order", max_order, "must be 1 or 2", "pass max_order=1 or max_order=2")
         )
-    if boundary not in BOUNDARIES:
+    if not isinstance(boundary, str) or boundary not in BOUNDARIES:
         raise ArgumentError(
             explain(
                 "boundary",

@@ -52,8 +52,14 @@ class Scattering2D:
 
     Attributes
     ----------
+    J, shape, L, max_order, pre_pad, out_type, boundary
+        As given, or taken from the bank.
+    backend : str
+        The backend in use, never "auto".
     bank : FilterBank
+        The bank in use.
     plan : Plan
+        The program it runs.
     n_coefficients : int
         C, the number of output channels.
     output_shape : tuple of int
@@ -97,17 +103,33 @@ class Scattering2D:
             boundary=self.bank.boundary if boundary is None else boundary,
             pre_pad=pre_pad,
         )
-        self.J = self.plan.J
-        self.shape = self.plan.shape
-        self.L = self.bank.L
-        self.max_order = self.plan.max_order
         self.pre_pad = pre_pad
         self.backend = _backend(backend)
         self.out_type = out_type
-        if out_type not in ("array", "list"):
+        if not isinstance(out_type, str) or out_type not in ("array", "list"):
             raise ArgumentError(
                 explain("out_type", out_type, "must be 'array' or 'list'", "pass one of them")
             )
+
+    @property
+    def J(self) -> int:
+        """Log2 of the scale."""
+        return self.plan.J
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the images, before padding."""
+        return self.plan.shape
+
+    @property
+    def L(self) -> int:
+        """Number of orientations."""
+        return self.bank.L
+
+    @property
+    def max_order(self) -> int:
+        """Highest order computed."""
+        return self.plan.max_order
 
     @property
     def n_coefficients(self) -> int:
@@ -252,6 +274,10 @@ def scatter(
             explain("x.shape", images.shape, "must be (..., H, W)", "pass images of two axes")
         )
     shape = images.shape[-2:]
+    if 0 in shape:
+        raise ArgumentError(
+            explain("x.shape", images.shape, "both sides must be at least 1", "pass real images")
+        )
     if pre_pad:
         shape = shape_before_padding(J, shape)
     S = Scattering2D(
@@ -281,7 +307,7 @@ def _numbers(x: object) -> np.ndarray:
 
 
 def _backend(backend: object) -> str:
-    if backend == "auto":
+    if isinstance(backend, str) and backend == "auto":
         return next(name for name in _PREFERENCE if name in _EXECUTORS)
     if not isinstance(backend, str) or backend not in _EXECUTORS:
         raise BackendError(

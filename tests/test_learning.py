@@ -191,7 +191,7 @@ def test_paper_recipe_is_the_papers():
 def test_freeze_writes_the_card():
     learner = Learner(recipe(epochs=1))
     learner.learn()
-    bank = freeze(learner, "tiny-L4", "tiny", "python -m tools.learn ...")
+    bank = freeze(learner, "tiny-L4", "tiny", [{"command": "python -m tools.learn ..."}])
     card = bank.card
     assert card["family"] == "tiny"
     assert Recipe.from_dict(card["learned"]["recipe"]) == learner.recipe

@@ -511,8 +511,8 @@ def test_padded_images_need_pre_pad_and_others_must_not_have_it(S, x):
     [
         (np.zeros(5), {}, "x.shape", (5,)),
         (np.float64(5), {}, "x.shape", ()),
-        (np.zeros((0, 8)), {}, "shape", (0, 8)),
-        (np.zeros((3, 8, 0)), {}, "shape", (8, 0)),
+        (np.zeros((0, 8)), {}, "x.shape", (0, 8)),
+        (np.zeros((3, 8, 0)), {}, "x.shape", (3, 8, 0)),
         (np.zeros((8, 8)), {"J": 4}, "J", 4),
         (np.zeros((12, 10)), {"pre_pad": True}, "x.shape[-2:]", (12, 10)),
         (np.zeros((8, 16)), {"pre_pad": True}, "x.shape[-2:]", (8, 16)),

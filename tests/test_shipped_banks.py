@@ -11,14 +11,13 @@ from npscatter import FilterBank, list_banks
 from npscatter.bank_file import SHIPPED
 from tools.measure import bank_errors
 
-ACCURATE_J2 = {"S0": 0.001, "S1": 0.003, "S2": 0.005}
 ACCURATE = {"S1": 0.005, "S2": 0.010}
 OTHER_L = {"S1": 0.010, "S2": 0.020}
 # bank, J, image side, bounds on held-out photographs
 PROMISES = [
-    ("accurate", 2, 32, ACCURATE_J2),
-    ("accurate", 2, 64, ACCURATE_J2),
-    ("accurate", 2, 224, ACCURATE_J2),
+    ("accurate", 2, 32, frontier.AIMS),
+    ("accurate", 2, 64, frontier.AIMS),
+    ("accurate", 2, 224, frontier.AIMS),
     ("accurate", 1, 224, {"S1": 0.005}),
     ("accurate", 3, 224, ACCURATE),
     ("accurate", 4, 224, ACCURATE),
@@ -39,7 +38,9 @@ def test_errors_against_kymatio_on_photographs(name, J, size, bounds):
 @pytest.mark.parametrize("name", list_banks())
 def test_cards_tell_what_is_measured(name):
     bank = FilterBank.load(name)
-    assert bank.card["learned"]["command"].startswith("python -m tools.learn train ")
+    sessions = bank.card["learned"]["sessions"]
+    assert all(told["command"].startswith("python -m tools.learn train ") for told in sessions)
+    assert all(told["threads"] >= 1 and told["versions"]["kymatio"] for told in sessions)
     assert bank.card["learned"]["log"]
     for size in (32, 64):
         told = bank.card["errors"][f"photographs {size}x{size} J=2"]

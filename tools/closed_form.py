@@ -132,7 +132,7 @@ def carriers(R: int, scale: float) -> torch.Tensor:
 def filters(weights: dict, orientations: list[int], grid: Grid, octaves: int):
     """Yield per octave the cascade's transfer functions: wavelets (orientations, N), low-pass (N,).
 
-    For banks of ``psi_stride`` 1, whose aliases the square modulus of the error adds up.
+    As seen before any aliasing.
     """
     h = torch.ones(1, len(grid.w), dtype=torch.complex128)
     for octave in range(octaves):
@@ -178,8 +178,19 @@ def closed_form(design: Design) -> Parameters:
     Parameters
     ----------
     design : Design
-        Symmetric and constrained, with ``psi_stride`` 1.
+        Symmetric, constrained, with a low-pass of its own. Strides do not enter: aliases are not
+        fitted, so that for ``psi_stride`` 2 this is only a start.
+
+    Raises
+    ------
+    ValueError
+        For another design.
     """
+    if not (design.symmetric and design.constrained) or design.shared_low:
+        raise ValueError(
+            "start='closed-form': fits symmetric, constrained designs with a low-pass of their "
+            "own; use start='random'"
+        )
     parameters = Parameters(design)
     grid, L = Grid(), design.L
     image = torch.ones(1, len(grid.w), dtype=torch.complex128)

@@ -19,15 +19,16 @@ import click
 import torch
 
 from npscatter.bank import ROLES
-from tools.learning import Learner, Recipe, freeze
+from tools.learning import Learner, Recipe, freeze, surroundings
 from tools.parameters import Design
 
 # From the frontier (benchmarks/frontier.py): the cheapest design that meets the aims once tuned.
 ACCURATE = Design(
     8,
-    3,
+    4,
     dict.fromkeys(ROLES, 7) | {"psi_first": 9},
     radius={"psi_first": 4.5, "psi_next": 3.2},
+    cross=0.8,
 )
 PAPER = Design(
     8,
@@ -48,7 +49,7 @@ PRESETS = {
         scales=(1, 2, 3, 4),
         epochs=6,
         batch=10,
-        learning_rate=2e-4,
+        learning_rate=1e-4,
     ),
     # The paper's: Adam, rate 0.001, weight decay 0.01, batch 50, squared error, random start, on
     # 1000 random images for 60 epochs; its images have 512 x 128 pixels of the same noise.
@@ -150,14 +151,13 @@ def train(
             raise click.UsageError(
                 f"--run {folder}: holds a checkpoint; pass --resume to go on, or another folder"
             )
-        if not resume:
-            folder.mkdir(parents=True, exist_ok=True)
-            command = shlex.join(["python", "-m", "tools.learn", *sys.argv[1:]])
-            (folder / "run.json").write_text(
-                json.dumps({"command": command, "recipe": recipe.as_dict()}, indent=1) + "\n"
-            )
         learner = Learner(recipe, folder, resume)
         learner.save()
+        story = json.loads((folder / "run.json").read_text()) if resume else {"sessions": []}
+        story["recipe"] = recipe.as_dict()
+        command = shlex.join(["python", "-m", "tools.learn", *sys.argv[1:]])
+        story["sessions"].append({"command": command, **surroundings()})
+        (folder / "run.json").write_text(json.dumps(story, indent=1) + "\n")
         learner.learn()
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
@@ -197,10 +197,13 @@ def _odd(text: str) -> int:
 )
 def freeze_run(folder: Path, name: str, family: str | None, output: Path) -> None:
     """Write a run's bank and its card."""
-    story = json.loads((folder / "run.json").read_text())
-    learner = Learner(Recipe.from_dict(story["recipe"]), folder, resume=True)
-    bank = freeze(learner, name, family or name, story["command"])
-    path = bank.save(output / name)
+    try:
+        story = json.loads((folder / "run.json").read_text())
+        learner = Learner(Recipe.from_dict(story["recipe"]), folder, resume=True)
+        bank = freeze(learner, name, family or name, story["sessions"])
+        path = bank.save(output / name)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
     print(f"{path}: {bank}")
     for images, errors in bank.card["errors"].items():
         print(images, {order: f"{100 * error:.3g} %" for order, error in errors.items()})

@@ -16,9 +16,10 @@ from tqdm import tqdm
 
 import npscatter
 from npscatter.plan import Architecture, make_plan
-from tools import data, twin
+from npscatter.whole_file import written_whole
+from tools import data, published_sets, twin
 from tools.closed_form import closed_form, polish
-from tools.measure import bank_errors
+from tools.measure import photograph_errors
 from tools.parameters import Design, Parameters
 from tools.teacher import teach
 
@@ -36,11 +37,12 @@ class Recipe:
     polish : int
         Levenberg-Marquardt steps after a closed form.
     source : str
-        "photographs", "random", "folder:PATH", "cifar10:PATH" or "tiny-imagenet:PATH".
+        "photographs", "random", "folder:PATH", "cifar10:PATH" or "tiny-imagenet:PATH"; of the two
+        data sets, as the paper, the green channel of the test split.
     shape : tuple of int
         (H, W) of the training images; larger pictures are cropped.
     count : int
-        Number of training images.
+        Number of training images, at most.
     scales : tuple of int
         The J learned for at once.
     epochs, batch : int
@@ -96,8 +98,10 @@ def training_images(recipe: Recipe) -> np.ndarray:
         for name, reason in unreadable:
             print(f"left out {name}: {reason}")
     elif kind in ("cifar10", "tiny-imagenet"):
-        read = data.cifar10 if kind == "cifar10" else data.tiny_imagenet
-        images, _ = read(path)
+        if kind == "cifar10":
+            images, _ = published_sets.cifar10(path, "test", "green")
+        else:
+            images, _ = published_sets.tiny_imagenet(path, "test", "green", recipe.count)
         if images.shape[1:] != tuple(recipe.shape):
             pictures = {str(index): image for index, image in enumerate(images)}
         else:
@@ -142,6 +146,11 @@ class Learner:
     def __init__(self, recipe: Recipe, folder: Path | None = None, resume: bool = False):
         self.recipe = recipe
         self.folder = folder
+        design = recipe.design
+        self.plans = {
+            J: make_plan(J, recipe.shape, architecture(design), boundary=design.boundary)
+            for J in recipe.scales
+        }
         self.epoch = 0
         self.log: list[dict] = []
         self.parameters = Parameters(recipe.design) if resume else _start(recipe)
@@ -177,9 +186,8 @@ class Learner:
             "epoch": self.epoch,
             "log": json.dumps(self.log),
         }
-        partial = self.folder / "checkpoint.partial"
-        torch.save(state, partial)
-        partial.replace(self.folder / "checkpoint.pt")
+        with written_whole(self.folder / "checkpoint.pt") as file:
+            torch.save(state, file)
         lines = (json.dumps(entry) + "\n" for entry in self.log)
         (self.folder / "log.jsonl").write_text("".join(lines))
 
@@ -188,10 +196,7 @@ class Learner:
         recipe, design = self.recipe, self.recipe.design
         images = training_images(recipe)
         wanted = {J: teach(images, J, design.L).astype(np.float32) for J in recipe.scales}
-        plans = {
-            J: make_plan(J, recipe.shape, architecture(design), boundary=design.boundary)
-            for J in recipe.scales
-        }
+        plans = self.plans
         norms = {J: _squares_per_order(plans[J], wanted[J]) / len(images) for J in recipe.scales}
         last = recipe.epochs if epochs is None else min(self.epoch + epochs, recipe.epochs)
         steps = -(-len(images) // recipe.batch)
@@ -239,7 +244,19 @@ def architecture(design: Design) -> Architecture:
     return Architecture(design.L, design.R, design.psi_stride, design.next_from)
 
 
-def freeze(learner: Learner, name: str, family: str, command: str) -> npscatter.FilterBank:
+def surroundings() -> dict:
+    """Return what rounding depends on: the number of threads and the versions."""
+    return {
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "npscatter": npscatter.__version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("numpy", "scipy", "torch", "kymatio")},
+        },
+    }
+
+
+def freeze(learner: Learner, name: str, family: str, sessions: list) -> npscatter.FilterBank:
     """Return the learned bank with its card.
 
     Parameters
@@ -248,38 +265,35 @@ def freeze(learner: Learner, name: str, family: str, command: str) -> npscatter.
         After learning.
     name, family : str
         The bank's name, and the name under which it is found for its L.
-    command : str
-        What was typed.
+    sessions : list of dict
+        What was typed, each time learning was begun or resumed, with its `surroundings`.
+
+    Raises
+    ------
+    ValueError
+        If epochs are left to learn.
     """
+    if learner.epoch < learner.recipe.epochs:
+        raise ValueError(
+            f"the run stands at epoch {learner.epoch} of {learner.recipe.epochs}: "
+            "finish it with --resume"
+        )
     if learner.recipe.design.constrained:
         learner.parameters.normalise()
     bank = learner.parameters.bank(name)
     log = learner.log
-    errors = {}
-    for J, size in ((1, 32), (2, 32), (2, 64), (3, 64)):
-        errors[f"photographs {size}x{size} J={J}"] = bank_errors(bank, J, size)
-    packaged = learner.recipe.source == "photographs"
-    photographs = list(data.LEARNING_PHOTOGRAPHS) if packaged else []
     chosen = sorted({0, len(log) // 4, len(log) // 2, 3 * len(log) // 4, len(log) - 1})
+    packaged = learner.recipe.source == "photographs"
     return bank.with_card(
         {
             "family": family,
             "learned": {
-                "command": command,
+                "sessions": sessions,
                 "recipe": learner.recipe.as_dict(),
-                "photographs": photographs,
+                "photographs": list(data.LEARNING_PHOTOGRAPHS) if packaged else [],
                 "log": [log[index] for index in chosen] if log else [],
-                "threads": torch.get_num_threads(),
-                "versions": {
-                    "npscatter": npscatter.__version__,
-                    "python": platform.python_version(),
-                    **{
-                        package: version(package)
-                        for package in ("numpy", "scipy", "torch", "kymatio")
-                    },
-                },
             },
-            "errors": errors,
+            "errors": photograph_errors(bank),
         }
     )
 

@@ -60,3 +60,11 @@ def bank_errors(
     S = Scattering2D(J, (size, size), bank.L, bank=bank, boundary=boundary, backend="numpy")
     computed = S(test_images(source, size).astype(np.float64))
     return relative_errors(computed, _taught(source, size, J, bank.L), S.meta()["order"])
+
+
+def photograph_errors(bank: FilterBank) -> dict:
+    """Return a bank's relative errors on photographs by size and scale, as cards have them."""
+    return {
+        f"photographs {size}x{size} J={J}": bank_errors(bank, J, size)
+        for J, size in ((1, 32), (2, 32), (2, 64), (3, 64))
+    }

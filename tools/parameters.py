@@ -1,13 +1,13 @@
 """The free numbers of a bank, and how its weight arrays follow from them.
 
 Learning moves `free` vectors; what a bank must satisfy holds by construction: kernels tied by the
-square's symmetries, wavelets that sum to zero, low-passes that sum to one, carriers of fixed
-scale, taps outside the support exactly zero.
+square's symmetries, wavelets that sum to zero, low-passes that sum to one, taps outside the support
+exactly zero.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class Design:
     symmetric : bool
         Tie the kernels by the square's symmetries (R in 1, 3, 4).
     constrained : bool
-        Wavelets sum to zero, low-passes to one, carriers keep their scale.
+        Wavelets sum to zero, low-passes to one.
     shared_low : bool
         The low-pass is the carrier (R = 1; the paper has one phi per level).
     psi_stride : int
@@ -41,6 +41,9 @@ class Design:
     radius : dict
         Of a weight array's support: taps farther than this from the centre are zero. Arrays not
         named use their whole square.
+    cross : float
+        For R = 4: the wavelets of later octaves read the cross derivative only at angles with
+        |sin 2 theta| at least this. It serves the diagonals; the others do without at little loss.
     """
 
     L: int
@@ -53,6 +56,7 @@ class Design:
     next_from: str = "carried"
     boundary: str = "kymatio"
     radius: dict[str, float] = field(default_factory=dict)
+    cross: float = 0.0
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Return the shape of a weight array, real and imaginary part stacked in front."""
@@ -64,9 +68,16 @@ class Design:
         """Return the weight arrays that have free numbers of their own."""
         return [key for key in ROLES if not (self.shared_low and ROLES[key] == "low")]
 
-    def as_dict(self) -> dict:
-        """Return the fields, for cards and checkpoints."""
-        return asdict(self)
+    def support(self, key: str) -> np.ndarray:
+        """Return 1 where a weight array may have taps, 0 where it is zero, of a shape like it."""
+        shape = self.shape(key)
+        a = np.arange(shape[-1]) - shape[-1] // 2
+        support = np.hypot(a[:, None], a) <= self.radius.get(key, np.inf)
+        support = np.broadcast_to(support, shape).astype(np.int8)
+        if key == "psi_next" and self.R == 4:
+            angle = (self.L // 2 - 1 - np.arange(self.L)) * np.pi / self.L
+            support[:, np.abs(np.sin(2 * angle)) < self.cross, 3] = 0
+        return support
 
 
 class Parameters(torch.nn.Module):
@@ -85,10 +96,11 @@ class Parameters(torch.nn.Module):
                 index, sign = tie(shape, ROLES[key])
             else:
                 index, sign = np.arange(np.prod(shape)).reshape(shape), np.ones(shape, np.int8)
-            sign = sign * _support(shape[-1], design.radius.get(key, np.inf))
+            sign = sign * design.support(key)
             self.register_buffer(f"index_{key}", torch.from_numpy(np.ascontiguousarray(index)))
             self.register_buffer(f"sign_{key}", torch.from_numpy(sign).to(dtype))
-            window = _window(shape[-1], design.radius.get(key, np.inf)) * np.ones(shape)
+            window = _window(shape[-1]) * design.support(key)
+            window /= np.maximum(window.sum((-2, -1), keepdims=True), np.finfo(float).tiny)
             self.register_buffer(f"window_{key}", torch.from_numpy(window).to(dtype))
             self.free[key] = torch.nn.Parameter(torch.zeros(int(index.max()) + 1, dtype=dtype))
 
@@ -144,7 +156,7 @@ class Parameters(torch.nn.Module):
             self.set_dense("low_next", weights["low_next"] * column)
 
     @torch.no_grad()
-    def bank(self, name: str, card: dict | None = None) -> FilterBank:
+    def bank(self, name: str) -> FilterBank:
         """Freeze into a bank."""
         design = self.design
         arrays = {}
@@ -159,7 +171,6 @@ class Parameters(torch.nn.Module):
             psi_stride=design.psi_stride,
             next_from=design.next_from,
             boundary=design.boundary,
-            card=card,
         )
 
 
@@ -170,15 +181,8 @@ def _retied(taps: np.ndarray, index: np.ndarray, sign: np.ndarray) -> np.ndarray
     return sign * representative[index] + 0.0
 
 
-def _support(K: int, radius: float) -> np.ndarray:
-    """Return 1 on the taps within `radius` of the centre, 0 elsewhere."""
-    a = np.arange(K) - K // 2
-    return (np.hypot(a[:, None], a) <= radius).astype(np.int8)
-
-
-def _window(K: int, radius: float) -> np.ndarray:
-    """Return the Gaussian window, of sum one, along which sums are corrected."""
+def _window(K: int) -> np.ndarray:
+    """Return the Gaussian window along which sums are corrected."""
     a = np.arange(K) - K // 2
     line = np.exp(-(a**2) / (2 * (K / 5) ** 2))
-    window = np.outer(line, line) * _support(K, radius)
-    return window / window.sum()
+    return np.outer(line, line)
