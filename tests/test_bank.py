@@ -727,7 +727,7 @@ def test_a_shipped_name_stands_for_its_family(shipped, toy_bank):
     assert [find_bank("good", L).name for L in (4, 6, 8)] == ["good-L4", "good-L6", "good"]
     assert find_bank("good-L4", 4).name == "good-L4"
     # A member's own name means that member, not its family.
-    with pytest.raises(ArgumentError, match="^L=8: bank 'good-L4' has L=4; pass L=4"):
+    with pytest.raises(ArgumentError, match=r"^L=8: bank 'good-L4' has L=4; pass L=4"):
         find_bank("good-L4", 8)
     assert find_bank("good", np.int64(6)).name == "good-L6"
     assert find_bank("lone", 8).name == "lone"

@@ -165,7 +165,7 @@ class Learner:
 
     def _resume(self) -> None:
         state = torch.load(self.folder / "checkpoint.pt", weights_only=True)
-        if state["recipe"] != json.dumps(self.recipe.as_dict(), sort_keys=True):
+        if Recipe.from_dict(json.loads(state["recipe"])) != self.recipe:
             raise ValueError(
                 f"folder={str(self.folder)!r}: its checkpoint was made by another recipe; "
                 "resume with the same options, or use a new folder"
@@ -180,7 +180,7 @@ class Learner:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {
-            "recipe": json.dumps(self.recipe.as_dict(), sort_keys=True),
+            "recipe": json.dumps(self.recipe.as_dict()),
             "parameters": self.parameters.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "epoch": self.epoch,

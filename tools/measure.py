@@ -66,5 +66,5 @@ def photograph_errors(bank: FilterBank) -> dict:
     """Return a bank's relative errors on photographs by size and scale, as cards have them."""
     return {
         f"photographs {size}x{size} J={J}": bank_errors(bank, J, size)
-        for J, size in ((1, 32), (2, 32), (2, 64), (3, 64))
+        for J, size in ((1, 32), (2, 32), (2, 64), (2, 224), (3, 64))
     }
