@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.frontier`` fits a bank of each design in closed form, measures it on
 held-out photographs and counts its multiply-adds. Then, from the cheap end, it tunes the designs
-that are near the aims by the recipe of the accurate bank, until one meets them: that one is
-chosen. It writes benchmarks/results/frontier.json and frontier.png.
+that are near the aims by the recipe of the accurate bank, until one meets them (the cheapest), and
+the accurate bank's own. It writes benchmarks/results/frontier.json and frontier.png.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from tools.parameters import Design
 SHOWN = "photographs 64x64 J=2"
 # Relative errors of S0, S1 and S2 at J = 2 on photographs.
 AIMS = {"S0": 0.001, "S1": 0.003, "S2": 0.005}
-# Tuning has been seen to take about a fifth off the closed form's error.
-NEAR = 1.25
+# Tuning has been seen to take up to a third off the closed form's error.
+NEAR = 1.4
 COST_SHAPE = (512, 512)  # large, so that the padding counts little
 
 
@@ -174,11 +174,12 @@ def main(steps: int, missing: bool) -> None:
     rows = json.loads(path.read_text())["designs"] if missing and path.exists() else []
     torch.set_num_threads(1)
 
-    def write(chosen: str | None = None) -> None:
+    def write(cheapest: str | None = None) -> None:
         result = {
             "environment": environment("python -m benchmarks.frontier"),
             "aims": AIMS,
-            "chosen": chosen,
+            "cheapest": cheapest,
+            "chosen": label(asdict(PRESETS["accurate"].design)),
             "designs": rows,
         }
         path.write_text(json.dumps(result, indent=1) + "\n")
@@ -190,15 +191,16 @@ def main(steps: int, missing: bool) -> None:
             rows.append(measure(chosen, steps))
             print(label(rows[-1]), folded_cost(rows[-1]), rows[-1]["errors"][SHOWN], flush=True)
             write()
+    cheapest = None
+    own = label(asdict(PRESETS["accurate"].design))
     for row in sorted(rows, key=folded_cost):
-        if meets(row["errors"], NEAR):
+        if label(row) == own or (cheapest is None and meets(row["errors"], NEAR)):
             if "tuned" not in row:
                 row["tuned"] = tune(design(row["R"], sizes(row), row["radius"], row["cross"]))
             print("tuned", label(row), row["tuned"][SHOWN], flush=True)
-            write()
-            if meets(row["tuned"]):
-                write(label(row))
-                break
+            if cheapest is None and meets(row["tuned"]):
+                cheapest = label(row)
+            write(cheapest)
 
 
 if __name__ == "__main__":

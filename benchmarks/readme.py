@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks import frontier
 from benchmarks.environment import RESULTS
 
 README = Path(__file__).parents[1] / "README.md"
@@ -57,7 +58,37 @@ def accuracy_table() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"accuracy": accuracy_table}
+def frontier_text() -> str:
+    """Return why the accurate bank has the size it has."""
+    result = json.loads((RESULTS / "frontier.json").read_text())
+    rows = {frontier.label(row): row for row in result["designs"]}
+    cheapest, chosen = rows[result["cheapest"]], rows[result["chosen"]]
+
+    def told(row: dict) -> str:
+        errors = row["tuned"][frontier.SHOWN]
+        return (
+            f"({frontier.folded_cost(row):.0f} multiply-adds per pixel, S1 "
+            f"{percent(errors['S1'])} %, S2 {percent(errors['S2'])} % on {frontier.SHOWN})"
+        )
+
+    aims = ", ".join(f"{order} {100 * aim:.2g} %" for order, aim in result["aims"].items())
+    text = (
+        "Why `accurate` has the size it has: of the designs in "
+        "[frontier.json](benchmarks/results/frontier.json), measured from the cheap end, "
+        f"`{result['cheapest']}` {told(cheapest)} is the first that meets the aims at J = 2 "
+        f"({aims}) once tuned"
+    )
+    if chosen is cheapest:
+        return text + "; it is the shipped one."
+    dearer = frontier.folded_cost(chosen) / frontier.folded_cost(cheapest) - 1
+    return text + (
+        f". The shipped `{result['chosen']}` {told(chosen)} costs {100 * dearer:.0f} % more and "
+        "errs much less. The digits are the kernel sizes of psi, carry and low for the first "
+        "octave, then for the later ones; r is the radius of a round support."
+    )
+
+
+TABLES = {"accuracy": accuracy_table, "frontier": frontier_text}
 
 
 def rendered(text: str) -> str:

@@ -68,17 +68,20 @@ def test_results_are_of_the_shipped_banks():
         assert {order: row[order] for order in bounds if row[order] > bounds[order]} == {}
 
 
-def test_the_accurate_design_is_the_cheapest_tuned_that_meets_the_aims():
+def test_the_accurate_design_is_within_a_tenth_of_the_cheapest_that_meets_the_aims():
     result = json.loads((RESULTS / "frontier.json").read_text())
     tuned = [row for row in result["designs"] if "tuned" in row]
     cheapest = min((row for row in tuned if frontier.meets(row["tuned"])), key=frontier.folded_cost)
-    assert frontier.label(cheapest) == result["chosen"]
+    assert frontier.label(cheapest) == result["cheapest"]
     # Nothing cheaper was near the aims and left untuned.
     for row in result["designs"]:
         if frontier.folded_cost(row) < frontier.folded_cost(cheapest) and row not in tuned:
             assert not frontier.meets(row["errors"], frontier.NEAR)
     learned = FilterBank.load("accurate").card["learned"]["recipe"]["design"]
     assert frontier.label(learned) == result["chosen"]
+    (chosen,) = (row for row in tuned if frontier.label(row) == result["chosen"])
+    assert frontier.meets(chosen["tuned"])
+    assert frontier.folded_cost(chosen) < 1.1 * frontier.folded_cost(cheapest)
 
 
 def test_the_readme_shows_the_committed_results():

@@ -43,6 +43,8 @@ class Recipe:
         (H, W) of the training images; larger pictures are cropped.
     count : int
         Number of training images, at most.
+    standardise : bool
+        Shift and scale the images, all alike, to mean zero and variance one.
     scales : tuple of int
         The J learned for at once.
     epochs, batch : int
@@ -64,6 +66,7 @@ class Recipe:
     source: str = "photographs"
     shape: tuple[int, int] = (64, 64)
     count: int = 1000
+    standardise: bool = False
     scales: tuple[int, ...] = (1, 2, 3)
     epochs: int = 10
     batch: int = 20
@@ -195,6 +198,8 @@ class Learner:
         """Run up to `epochs` further epochs (all that are left by default), saving after each."""
         recipe, design = self.recipe, self.recipe.design
         images = training_images(recipe)
+        if recipe.standardise:
+            images = (images - images.mean()) / images.std()
         wanted = {J: teach(images, J, design.L).astype(np.float32) for J in recipe.scales}
         plans = self.plans
         norms = {J: _squares_per_order(plans[J], wanted[J]) / len(images) for J in recipe.scales}
