@@ -106,7 +106,7 @@ def tune(chosen: Design) -> dict:
 
 def label(row: dict) -> str:
     """Return a short name: R, the six kernel sizes, and the radii where supports are round."""
-    radii = " ".join(f"{key} r={radius}" for key, radius in row["radius"].items())
+    radii = " ".join(f"{key} r={radius}" for key, radius in sorted(row["radius"].items()))
     if row["cross"]:
         radii += " cross on diagonals"
     return f"R={row['R']} {sizes(row)} {radii}".strip()
@@ -119,44 +119,38 @@ def sizes(row: dict) -> str:
 
 def plot(rows: list[dict]) -> Figure:
     """Return the figure: error against multiply-adds, for both orders."""
-    figure = Figure(figsize=(11, 5), layout="constrained")
+    figure = Figure(figsize=(12, 5.5), layout="constrained")
     rows = sorted(rows, key=folded_cost)
     for axis, order in zip(figure.subplots(1, 2, sharex=True), ("S1", "S2"), strict=True):
-        best = float("inf")
         for R, marker in ((1, "^"), (3, "s"), (4, "o")):
             chosen = [row for row in rows if row["R"] == R]
             errors = [100 * row["errors"][SHOWN][order] for row in chosen]
             axis.scatter(list(map(folded_cost, chosen)), errors, marker=marker, label=f"R = {R}")
-        for row in rows:
+        for number, row in enumerate(rows, 1):
             error = 100 * row["errors"][SHOWN][order]
+            place = {"textcoords": "offset points", "fontsize": 8}
+            axis.annotate(str(number), (folded_cost(row), error), xytext=(4, 3), **place)
             if "tuned" in row:
                 tuned = 100 * row["tuned"][SHOWN][order]
+                arrow = {"arrowstyle": "->", "color": "C3"}
                 axis.annotate(
-                    "",
-                    (folded_cost(row), tuned),
-                    (folded_cost(row), error),
-                    arrowprops={"arrowstyle": "->", "color": "C3"},
+                    "", (folded_cost(row), tuned), (folded_cost(row), error), arrowprops=arrow
                 )
                 axis.scatter([folded_cost(row)], [tuned], marker="*", s=90, color="C3")
-            if error < best:
-                best = error
-                axis.annotate(
-                    label(row),
-                    (folded_cost(row), error),
-                    xytext=(5, 3),
-                    textcoords="offset points",
-                    fontsize=7,
-                )
         axis.scatter([], [], marker="*", s=90, color="C3", label="tuned")
         axis.axhline(100 * AIMS[order], color="0.6", lw=1, ls="--", label="aim")
-        axis.margins(x=0.2)
+        axis.tick_params(axis="y", which="minor", labelsize=7)
         axis.set(
             yscale="log",
             title=f"{order}, {SHOWN}",
             xlabel="multiply-adds per pixel, folded",
             ylabel="relative L2 error against Kymatio (%)",
         )
-        axis.legend()
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("{x:g}")
+        axis.legend(fontsize=8)
+    key = "\n".join(f"{number:2d}  {label(row)}" for number, row in enumerate(rows, 1))
+    figure.text(1.0, 0.5, key, fontsize=7, family="monospace", va="center")
     return figure
 
 
@@ -183,7 +177,7 @@ def main(steps: int, missing: bool) -> None:
             "designs": rows,
         }
         path.write_text(json.dumps(result, indent=1) + "\n")
-        plot(rows).savefig(RESULTS / "frontier.png", dpi=120)
+        plot(rows).savefig(RESULTS / "frontier.png", dpi=110, bbox_inches="tight")
 
     known = [label(row) for row in rows]
     for chosen in DESIGNS:

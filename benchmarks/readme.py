@@ -19,8 +19,10 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def percent(error: float | None) -> str:
-    """Return an error in percent, two significant digits."""
-    return "" if error is None else f"{100 * error:.2g}"
+    """Return an error in percent, two significant digits, no exponent."""
+    if error is None:
+        return ""
+    return f"{100 * error:.0f}" if error >= 1 else f"{100 * error:.2g}"
 
 
 def accuracy_table() -> str:

@@ -44,7 +44,7 @@ def test_cards_tell_what_is_measured(name):
     assert bank.card["learned"]["log"]
     for size in (32, 64):
         told = bank.card["errors"][f"photographs {size}x{size} J=2"]
-        assert bank_errors(bank, 2, size) == pytest.approx(told, rel=1e-6)
+        assert bank_errors(bank, 2, size) == pytest.approx(told, rel=1e-3)
 
 
 def test_the_folder_is_complete_and_small():
