@@ -26,17 +26,16 @@ def execute(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray
     output : ndarray, shape (N, C, H // 2^J, W // 2^J)
         Of the same dtype; filled.
     """
-    weights = {key: bank[key] for key in bank}
     image_bytes = plan.workspace_size * images.dtype.itemsize
     block = max(1, BLOCK_BYTES // image_bytes)
     # Infinities and NaN go through as arithmetic has it, in silence.
     with np.errstate(invalid="ignore", over="ignore"):
         for start in range(0, len(images), block):
             stop = start + block
-            _execute_block(plan, weights, images[start:stop], output[start:stop])
+            _execute_block(plan, bank, images[start:stop], output[start:stop])
 
 
-def _execute_block(plan: Plan, weights: dict, images: np.ndarray, output: np.ndarray) -> None:
+def _execute_block(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray) -> None:
     count, dtype = len(images), images.dtype
     workspace = np.empty((count, plan.workspace_size), dtype)
 
@@ -49,7 +48,7 @@ def _execute_block(plan: Plan, weights: dict, images: np.ndarray, output: np.nda
             view(step.target, 1)[:, 0, 0] = pad(images, plan.rows, plan.columns)
             continue
         source = view(step.source, step.groups)
-        taps = weights[step.weights]
+        taps = bank[step.weights]
         if step.operation == "modulus":
             both = np.concatenate([taps.real, taps.imag]).astype(dtype)
             real, imaginary = np.split(correlate(source, both, step, plan.edge), 2, axis=2)

@@ -77,7 +77,7 @@ def test_twin_has_gradients_where_the_modulus_is_zero():
 
 
 def test_constraints_hold_for_any_free_numbers():
-    design = Design(8, 4, dict.fromkeys(ROLES, 7), radius={"psi_next": 3.2})
+    design = Design(8, 4, dict.fromkeys(ROLES, 7), radius={"psi_next": 3.2}, cross=0.8)
     bank = random_parameters(design).bank("random")
     assert bank.symmetric
     for key in ("psi_first", "psi_next"):
@@ -90,6 +90,8 @@ def test_constraints_hold_for_any_free_numbers():
     outside = np.hypot(a[:, None], a) > 3.2
     assert not bank["psi_next"][..., outside].any()
     assert bank["psi_next"][..., ~outside].all(axis=-1).any()
+    # Only the diagonals, orientations 1 and 5 of 8, read the cross derivative.
+    assert [bool(taps[3].any()) for taps in bank["psi_next"]] == [k in (1, 5) for k in range(8)]
 
 
 def test_normalising_carriers_changes_no_coefficient():
