@@ -177,7 +177,7 @@ def main(steps: int, missing: bool) -> None:
             "designs": rows,
         }
         path.write_text(json.dumps(result, indent=1) + "\n")
-        plot(rows).savefig(RESULTS / "frontier.png", dpi=110, bbox_inches="tight")
+        plot(rows).savefig(RESULTS / "frontier.png", dpi=100, bbox_inches="tight")
 
     known = [label(row) for row in rows]
     for chosen in DESIGNS:
