@@ -11,26 +11,14 @@ import json
 import click
 from tqdm import tqdm
 
+from benchmarks import cost
 from benchmarks.environment import RESULTS, environment
 from npscatter import FilterBank, list_banks
-from npscatter.bank import multiply_adds
-from npscatter.plan import make_plan
 from tools.data import HELD_OUT_PHOTOGRAPHS
 from tools.measure import COUNTS, bank_errors
 
 SCALES = {32: (1, 2, 3, 4), 64: (1, 2, 3, 4), 224: (1, 2, 3, 4, 5)}
 SOURCES = ("photographs", "white noise")
-COST_SHAPE = (512, 512)
-
-
-def cost(bank: FilterBank) -> dict:
-    """Return the multiply-adds per pixel of J = 2, order 2, on a large image."""
-    plan = make_plan(2, COST_SHAPE, bank.architecture, boundary=bank.boundary)
-    pixels = COST_SHAPE[0] * COST_SHAPE[1]
-    return {
-        "direct": multiply_adds(plan, bank, False) / pixels,
-        "folded": multiply_adds(plan, bank, True) / pixels if bank.symmetric else None,
-    }
 
 
 @click.command(help=__doc__)
@@ -57,7 +45,7 @@ def main() -> None:
         "banks": {
             name: {
                 "sha256": FilterBank.load(name).sha256,
-                "multiply_adds_per_pixel_J2": cost(FilterBank.load(name)),
+                "multiply_adds_per_pixel_J2": cost.per_pixel(FilterBank.load(name)),
             }
             for name in list_banks()
         },

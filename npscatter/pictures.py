@@ -12,7 +12,6 @@ from PIL import Image, ImageOps
 
 # Luma weights of red, green and blue (ITU-R BT.601).
 LUMINANCE = (0.299, 0.587, 0.114)
-CHANNELS = ("grey", "red", "green", "blue", "all")
 
 
 class PictureError(Exception):
