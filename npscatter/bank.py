@@ -236,19 +236,25 @@ class FilterBank:
         """
         return self._symmetric
 
-    def multiply_adds(self, key: str, folded: bool) -> int:
+    def multiply_adds(
+        self, key: str, folded: bool, outputs: tuple[int, ...] | None = None
+    ) -> int:
         """Return the multiply-adds one output sample of ``self[key]`` takes.
 
         Parameters
         ----------
         key : str
-            A weight array. All its outputs (orientations, carriers) are counted together.
+            A weight array.
         folded : bool
             Whether windows are folded first by x(a, b) +- x(a, -b), +- (-a): then each parity
             needs one quadrant of taps, and a mirrored pair of wavelets is computed as one.
             The additions of the folding are not counted.
+        outputs : tuple of int, optional
+            The outputs (orientations, carriers) that are computed, together; all by default.
         """
         taps = self._arrays[key]
+        if outputs is not None:
+            taps = taps[list(outputs)]
         if not folded:
             parts = (taps.real, taps.imag) if ROLES[key] == "psi" else (taps,)
             return sum(int(np.count_nonzero(part)) for part in parts)
@@ -417,11 +423,21 @@ def multiply_adds(plan: Plan, bank: FilterBank, folded: bool) -> int:
     folded : bool
         See `FilterBank.multiply_adds`.
     """
-    per_sample = {key: bank.multiply_adds(key, folded) for key in bank}
+
+    @lru_cache
+    def per_sample(key: str, outputs: tuple[int, ...] | None) -> int:
+        return bank.multiply_adds(key, folded, outputs)
+
     total = 0
     for step in plan.steps:
-        if step.operation != "pad":
-            total += step.groups * step.size[0] * step.size[1] * per_sample[step.weights]
+        if step.operation == "pad":
+            continue
+        groups = step.groups
+        if step.wavelets:
+            height, width = step.modulus_shape
+            total += groups * height * width * per_sample(step.wavelets, step.orientations)
+            groups *= len(step.orientations)
+        total += groups * step.size[0] * step.size[1] * per_sample(step.weights, None)
     return total
 
 

@@ -40,25 +40,28 @@ def _execute_block(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.
     workspace = np.empty((count, plan.workspace_size), dtype)
 
     def view(maps: Maps, groups: int) -> np.ndarray:
-        stretch = workspace[:, maps.offset : maps.offset + maps.size]
+        start = plan.offsets[maps.buffer] + maps.first * maps.height * maps.width
+        stretch = workspace[:, start : start + maps.count * maps.height * maps.width]
         return stretch.reshape(count, groups, maps.count // groups, maps.height, maps.width)
 
     for step in plan.steps:
         if step.operation == "pad":
             view(step.target, 1)[:, 0, 0] = pad(images, plan.rows, plan.columns)
             continue
-        source = view(step.source, step.groups)
-        taps = bank[step.weights]
-        if step.operation == "modulus":
+        maps = view(step.source, step.groups)
+        if step.wavelets:
+            taps = bank[step.wavelets][list(step.orientations)]
             both = np.concatenate([taps.real, taps.imag]).astype(dtype)
-            real, imaginary = np.split(correlate(source, both, step, plan.edge), 2, axis=2)
-            view(step.target, 1)[...] = np.sqrt(real * real + imaginary * imaginary)
-        else:
-            smooth = correlate(source, taps.astype(dtype), step, plan.edge)
-            if step.operation == "smooth":
-                view(step.target, step.groups)[...] = smooth
-            else:  # "emit"
-                output[:, step.channel : step.channel + step.groups] = smooth[:, :, 0]
+            origin, grid = (0, 0), step.modulus_shape
+            parts = correlate(maps, both, step.wavelet_stride, origin, grid, plan.edge)
+            real, imaginary = np.split(parts, 2, axis=2)
+            maps = np.sqrt(real * real + imaginary * imaginary).reshape(count, -1, 1, *grid)
+        taps = bank[step.weights].astype(dtype)
+        smooth = correlate(maps, taps, step.stride, step.first, step.size, plan.edge)
+        if step.operation == "smooth":
+            view(step.target, maps.shape[1])[...] = smooth
+        else:  # "emit"
+            output[:, list(step.channels)] = smooth[:, :, 0]
 
 
 def pad(images: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> np.ndarray:
@@ -70,7 +73,7 @@ def pad(images: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> 
     return padded
 
 
-def correlate(source, taps, step, edge) -> np.ndarray:
+def correlate(source, taps, stride, first, size, edge) -> np.ndarray:
     """Return the strided multi-channel correlation that `npscatter.plan.Step` defines.
 
     Every sample is summed tap by tap in one order, whatever its place and the batch, so equal
@@ -82,20 +85,22 @@ def correlate(source, taps, step, edge) -> np.ndarray:
         The maps of every group.
     taps : ndarray, shape (O, I, K, K)
         Real weights.
-    step : Step
-        Gives the stride, the first sample and the size of the result.
+    stride : int
+        1 or 2.
+    first, size : tuple of int
+        First sample of the result on the full grid, and its height and width.
     edge : str
         "wrap" or "zero".
 
     Returns
     -------
-    ndarray, shape (N, groups, O, *step.size)
+    ndarray, shape (N, groups, O, *size)
     """
-    K, stride, (height, width) = taps.shape[-1], step.stride, step.size
+    K, (height, width) = taps.shape[-1], size
     margin = ((0, 0),) * 3 + ((K // 2, K // 2),) * 2
     mode = {"wrap": "wrap", "zero": "constant"}[edge]
     padded = np.pad(source, margin, mode=mode)
-    top, left = (stride * first for first in step.first)
+    top, left = (stride * index for index in first)
     result = np.zeros((*source.shape[:2], len(taps), height, width), source.dtype)
     for a in range(K):
         for b in range(K):

@@ -11,18 +11,22 @@ and ``low`` for the bank's wavelets, carriers and low-pass, it reads, depth firs
             if octave < J-1: maps = carry(maps), stride 2
         emit low(maps), stride 2                  # one output channel
 
-Everything an executor needs to know stands in the `Plan` this makes: padded sizes, where each
-padded pixel comes from, the steps, where in the workspace each step reads and writes, and which
-output channel a path fills. No executor computes a size, an order or a channel of its own.
+A modulus is read once, by the smoothing that follows it, so the two make one step and no program
+ever stores a modulus. Everything an executor needs to know stands in the `Plan` this makes:
+padded sizes, where each padded pixel comes from, the steps, where in the workspace each step
+reads and writes, and which output channel a path fills. No executor computes a size, an order or
+a channel of its own.
 """
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
+from npscatter.symmetry import mirrored_orientations
 
 BOUNDARIES = ("kymatio", "zero", "periodic")
 
@@ -59,9 +63,10 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """A stack of maps in the workspace, C order: ``count`` maps of ``height`` x ``width``."""
+    """A run of maps in one buffer of the workspace: ``count`` maps of ``height`` x ``width``."""
 
-    offset: int
+    buffer: int
+    first: int
     count: int
     height: int
     width: int
@@ -71,52 +76,59 @@ class Maps:
         """Height and width of each map."""
         return self.height, self.width
 
-    @property
-    def size(self) -> int:
-        """Number of samples in the whole stack."""
-        return self.count * self.height * self.width
-
-    def __getitem__(self, index: int) -> Maps:
-        """Return map `index` alone."""
-        return Maps(self.offset + index * self.height * self.width, 1, self.height, self.width)
+    def __getitem__(self, part: slice) -> Maps:
+        """Return some of the maps, as a slice of a list."""
+        start, stop, _ = part.indices(self.count)
+        return Maps(self.buffer, self.first + start, stop - start, self.height, self.width)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One operation of the program.
 
-    With ``w`` the bank's array `weights`, K its kernel size and ``s`` the `stride`, for every
-    group g, output map o and sample (y, x) of the target::
+    "pad" copies the input through the plan's `rows` and `columns`. The others correlate: with
+    ``w`` a weight array of the bank and K its kernel size, for every group g, output map o and
+    sample (y, x)::
 
-        target[g, o, y, x] = sum over i, a, b of
-            w[o, i, a, b] * source[g, i, s*(y + first[0]) + a - K//2, s*(x + first[1]) + b - K//2]
+        (w * maps)[g, o, y, x] = sum over i, a, b of
+            w[o, i, a, b] * maps[g, i, s*(y + y0) + a - K//2, s*(x + x0) + b - K//2]
 
-    out-of-range samples being wrapped or zero, as the plan's `edge` says. "modulus" takes the
-    absolute value of the (complex) sum; "smooth" keeps the (real) sum; "emit" is "smooth" whose
-    groups are written to output channels `channel`, `channel` + 1, ... instead of the workspace;
-    "pad" copies the input through the plan's `rows` and `columns`.
+    s being a stride and (y0, x0) the first sample that is computed; samples beyond the edge of
+    the maps are wrapped or zero, as the plan's `edge` says. Where the step has `wavelets`, it
+    first takes the modulus of the correlation of the source with them, ``|psi * source|``, whose
+    maps are each a group of their own in what follows. Then it correlates with `weights`:
+    "smooth" writes to the target, "emit" to the output, one channel per group.
 
     Attributes
     ----------
     operation : str
-        "pad", "modulus", "smooth" or "emit".
+        "pad", "smooth" or "emit".
+    wavelets : str
+        Name of the bank's wavelets whose modulus is taken first; "" for none.
+    orientations : tuple of int
+        Which of these wavelets are used, in this order.
+    wavelet_stride : int
+        Stride of the wavelets, 1 or 2.
     weights : str
-        Name of the bank's array ("" for "pad").
+        Name of the bank's array that smooths ("" for "pad").
     source, target : Maps or None
         Where it reads and writes; None for the input and the output.
     groups : int
-        The source holds `groups` independent stacks, the target as many.
+        The source holds `groups` independent stacks.
     stride : int
-        1 or 2.
+        Stride of the smoothing, 1 or 2.
     first : tuple of int
-        Index (y, x) on the target's full grid of the first sample that is computed.
+        Index (y0, x0) on the target's full grid of the first sample that is computed.
     size : tuple of int
         Height and width computed of each target map.
-    channel : int
-        First output channel of an "emit", -1 otherwise.
+    channels : tuple of int
+        Output channel of each group of an "emit".
     """
 
     operation: str
+    wavelets: str
+    orientations: tuple[int, ...]
+    wavelet_stride: int
     weights: str
     source: Maps | None
     target: Maps | None
@@ -124,7 +136,12 @@ class Step:
     stride: int
     first: tuple[int, int]
     size: tuple[int, int]
-    channel: int
+    channels: tuple[int, ...]
+
+    @property
+    def modulus_shape(self) -> tuple[int, int]:
+        """Height and width of what is smoothed: the modulus, or the source where there is none."""
+        return tuple(-(-side // self.wavelet_stride) for side in self.source.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +184,10 @@ class Plan:
         The program.
     paths : tuple of Path
         One per output channel, in Kymatio's order.
+    buffers : tuple of Maps
+        Every stack of maps the program stores, whole.
+    offsets : tuple of int
+        Where each buffer starts in the workspace, in samples.
     workspace_size : int
         Samples of workspace one image needs: the peak, buffers being reused once free.
     """
@@ -183,6 +204,8 @@ class Plan:
     columns: tuple[int, ...]
     steps: tuple[Step, ...]
     paths: tuple[Path, ...]
+    buffers: tuple[Maps, ...]
+    offsets: tuple[int, ...]
     workspace_size: int
 
     @property
@@ -203,6 +226,7 @@ def make_plan(
     max_order: int = 2,
     boundary: str = "kymatio",
     pre_pad: bool = False,
+    rounds: int = 1,
 ) -> Plan:
     """Make the program for images of `shape`.
 
@@ -221,6 +245,9 @@ def make_plan(
         the edge at every level; "periodic": the image is its own period.
     pre_pad : bool
         The caller's images already have the padded size; the margin is still cropped.
+    rounds : int
+        The image's own moduli, where they are carried on, are taken in at most so many rounds of
+        orientations, each through to its last channel, so that fewer maps are stored at a time.
 
     Returns
     -------
@@ -260,7 +287,7 @@ def make_plan(
                 "crop or pad the images, lower J, or use boundary='kymatio'",
             )
         )
-    return _make_plan(J, shape, architecture, max_order, boundary, pre_pad)
+    return _make_plan(J, shape, architecture, max_order, boundary, pre_pad, rounds)
 
 
 def shape_before_padding(J: int, padded_shape: tuple[int, int]) -> tuple[int, int]:
@@ -295,6 +322,7 @@ def _make_plan(
     max_order: int,
     boundary: str,
     pre_pad: bool,
+    rounds: int,
 ) -> Plan:
     period = 2**J
     output_shape = (shape[0] // period, shape[1] // period)
@@ -302,9 +330,14 @@ def _make_plan(
     columns, first_column = _padding(shape[1], period, boundary, pre_pad)
     paths = _paths(J, architecture.orientations, max_order)
     program = _Program(J, architecture, max_order, (first_row, first_column), output_shape, paths)
-    image = program.allocate(1, len(rows), len(columns))
-    program.steps.append(Step("pad", "", None, image, 1, 1, (0, 0), image.shape, -1))
-    program.octaves(image, 0, ())
+    program.rounds = mirrored_orientations(architecture.orientations, rounds)
+    image = program.store(1, len(rows), len(columns))
+    program.steps.append(Step("pad", "", (), 1, "", None, image, 1, 1, (0, 0), image.shape, ()))
+    program.octaves(image, 0, [()])
+    steps, buffers = tuple(program.steps), tuple(program.buffers)
+    offsets, workspace_size = place(
+        steps, buffers, lambda maps: maps.count * maps.height * maps.width
+    )
     return Plan(
         J=J,
         max_order=max_order,
@@ -316,9 +349,11 @@ def _make_plan(
         output_shape=output_shape,
         rows=rows,
         columns=columns,
-        steps=tuple(program.steps),
+        steps=steps,
         paths=paths,
-        workspace_size=program.peak,
+        buffers=buffers,
+        offsets=offsets,
+        workspace_size=workspace_size,
     )
 
 
@@ -361,7 +396,7 @@ def _paths(J: int, L: int, max_order: int) -> tuple[Path, ...]:
 
 
 class _Program:
-    """The recursion, unrolled: collects steps, places buffers, numbers channels."""
+    """The recursion, unrolled: collects steps and buffers, numbers channels."""
 
     def __init__(self, J, architecture, max_order, first, output_shape, paths):
         self.J = J
@@ -370,89 +405,111 @@ class _Program:
         self.first = first
         self.output_shape = output_shape
         self.channels = {path.n: channel for channel, path in enumerate(paths)}
+        self.rounds: list[tuple[int, ...]] = []
         self.steps: list[Step] = []
-        self.peak = 0
-        self._holes: list[tuple[int, int]] = []  # (offset, size) below the peak, by offset
+        self.buffers: list[Maps] = []
 
-    def octaves(self, source: Maps, level: int, n: tuple[int, ...], groups: int = 1) -> None:
-        """Append the subtree of `groups` raw maps that enter at `level`, and free them.
+    def octaves(self, maps: Maps, start: int, paths: list[tuple[int, ...]]) -> None:
+        """Append the subtree of the stacks `maps`, one per path, that stand at octave `start`."""
+        raw = start == 0
+        for octave in range(start, self.J):
+            if len(paths[0]) < self.max_order:
+                self.branch(maps, raw, octave, paths)
+            maps, raw = self.smooth(maps, raw, octave, paths), False
 
-        `n` names the path of the first of them; the others are its successors.
+    def branch(self, maps: Maps, raw: bool, octave: int, paths: list[tuple[int, ...]]) -> None:
+        """Append the wavelets of one octave and all that follows from their moduli."""
+        L, R = self.architecture.orientations, self.architecture.carriers
+        stored = octave < self.J - 1
+        for orientations in self.rounds if stored and paths == [()] else [tuple(range(L))]:
+            longer = [(*path, octave * L + theta) for path in paths for theta in orientations]
+            moduli = self.smooth(maps, raw, octave, longer, orientations)
+            if stored and len(longer[0]) == self.max_order:
+                # Nothing branches off any more: all go on side by side.
+                self.octaves(moduli, octave + 1, longer)
+            elif stored:
+                for index, path in enumerate(longer):
+                    self.octaves(moduli[R * index : R * (index + 1)], octave + 1, [path])
+
+    def smooth(self, maps, raw, octave, paths, orientations=()) -> Maps | None:
+        """Append one step, which carries `paths` to the next octave or emits them at the last.
+
+        With `orientations`, the step takes their moduli first.
         """
-        design, order = self.architecture, len(n)
-        maps, raw = source, True
-        for octave in range(level, self.J):
-            generation = design.generation(raw, octave)
-            if order < self.max_order and (octave > level or order == 0):
-                wavelets = f"psi_{generation}"
-                moduli = self.append(
-                    "modulus", wavelets, maps, design.orientations, design.psi_stride
-                )
-                path = octave * design.orientations
-                if order + 1 == self.max_order:
-                    # Nothing branches off any more: all orientations go on side by side.
-                    self.octaves(moduli, octave, (*n, path), design.orientations)
-                else:
-                    for theta in range(design.orientations):
-                        self.octaves(moduli[theta], octave, (*n, path + theta))
+        design = self.architecture
+        generation = design.generation(raw, octave)
+        wavelets, wavelet_stride, stride = "", 1, 2
+        if orientations:
             # Each octave halves the resolution once: in the wavelet or in what smooths it.
-            stride = 2 // design.psi_stride if order > 0 and octave == level else 2
-            if octave < self.J - 1:
-                carried = self.append(
-                    "smooth", f"carry_{generation}", maps, design.carriers, stride, groups
-                )
-                self.free(maps)
-                maps, raw = carried, False
-            else:
-                self.steps.append(
-                    Step(
-                        operation="emit",
-                        weights=f"low_{generation}",
-                        source=maps,
-                        target=None,
-                        groups=groups,
-                        stride=stride,
-                        first=self.first,
-                        size=self.output_shape,
-                        channel=self.channels[n],
-                    )
-                )
-                self.free(maps)
-
-    def append(self, operation, weights, source, outputs, stride, groups=1) -> Maps:
-        """Append one step that fills `outputs` new maps per group, and return them."""
-        target = self.allocate(
-            groups * outputs, -(-source.height // stride), -(-source.width // stride)
-        )
+            wavelets, wavelet_stride = f"psi_{generation}", design.psi_stride
+            stride = 2 // design.psi_stride
+            generation = design.generation(True, octave)
+        grid = tuple(-(-side // (stride * wavelet_stride)) for side in maps.shape)
+        emits = octave == self.J - 1
+        target = None if emits else self.store(len(paths) * design.carriers, *grid)
         self.steps.append(
-            Step(operation, weights, source, target, groups, stride, (0, 0), target.shape, -1)
+            Step(
+                operation="emit" if emits else "smooth",
+                wavelets=wavelets,
+                orientations=tuple(orientations),
+                wavelet_stride=wavelet_stride,
+                weights=f"{'low' if emits else 'carry'}_{generation}",
+                source=maps,
+                target=target,
+                groups=len(paths) // max(1, len(orientations)),
+                stride=stride,
+                first=self.first if emits else (0, 0),
+                size=self.output_shape if emits else grid,
+                channels=tuple(self.channels[path] for path in paths) if emits else (),
+            )
         )
         return target
 
-    def allocate(self, count: int, height: int, width: int) -> Maps:
-        """Place maps in the first hole that holds them, else at the end of the workspace."""
-        size = count * height * width
-        for index, (offset, space) in enumerate(self._holes):
-            if space >= size:
-                left = [(offset + size, space - size)] if space > size else []
-                self._holes[index : index + 1] = left
-                return Maps(offset, count, height, width)
-        offset = self.peak
-        if self._holes and sum(self._holes[-1]) == self.peak:
-            offset, _ = self._holes.pop()
-        self.peak = offset + size
-        return Maps(offset, count, height, width)
+    def store(self, count: int, height: int, width: int) -> Maps:
+        """Return a new buffer."""
+        self.buffers.append(Maps(len(self.buffers), 0, count, height, width))
+        return self.buffers[-1]
 
-    def free(self, maps: Maps) -> None:
-        """Return the space of `maps`, joined with the holes beside it."""
-        holes = []
-        offset, size = maps.offset, maps.size
-        for hole in sorted([*self._holes, (offset, size)]):
-            if holes and sum(holes[-1]) == hole[0]:
-                holes[-1] = (holes[-1][0], holes[-1][1] + hole[1])
-            else:
-                holes.append(hole)
-        self._holes = holes
+
+def place(
+    steps: tuple[Step, ...], buffers: tuple[Maps, ...], samples: Callable[[Maps], int]
+) -> tuple[tuple[int, ...], int]:
+    """Place buffers in a workspace, each in the first hole that holds it while it is in use.
+
+    Parameters
+    ----------
+    steps, buffers
+        Of a plan.
+    samples : callable
+        The samples a buffer takes, which depend on how an executor lays its rows out.
+
+    Returns
+    -------
+    offsets : tuple of int
+        Where each buffer starts.
+    size : int
+        Samples of the whole workspace.
+    """
+    last_use = {}
+    for number, step in enumerate(steps):
+        for maps in (step.source, step.target):
+            if maps:
+                last_use[maps.buffer] = number
+    offsets = [0] * len(buffers)
+    taken: list[tuple[int, int, int]] = []  # (offset, end, buffer), by offset
+    size = 0
+    for number, step in enumerate(steps):
+        if step.target:
+            needed, offset = samples(buffers[step.target.buffer]), 0
+            for start, end, _ in taken:
+                if start - offset >= needed:
+                    break
+                offset = end
+            offsets[step.target.buffer] = offset
+            taken = sorted([*taken, (offset, offset + needed, step.target.buffer)])
+            size = max(size, offset + needed)
+        taken = [entry for entry in taken if last_use[entry[2]] > number]
+    return tuple(offsets), size
 
 
 def _check_scale(J: int, shape: tuple[int, int]) -> None:

@@ -46,6 +46,21 @@ def orientation_action(generator: str, L: int) -> tuple[np.ndarray, np.ndarray]:
     return L // 2 - 1 - (turned - L * half_turns), half_turns % 2 == 1
 
 
+def mirrored_orientations(L: int, rounds: int) -> list[tuple[int, ...]]:
+    """Return all L orientations in at most `rounds` parts, mirror images being kept together."""
+    mirror, _ = orientation_action("flip", L)
+    pairs = sorted({tuple(sorted({t, int(mirror[t])})) for t in range(L)}, key=lambda p: -len(p))
+    parts: list[list[int]] = []
+    for pair in pairs:
+        for part in parts:
+            if (len(part) + len(pair)) * rounds <= L:
+                part += pair
+                break
+        else:
+            parts.append([*pair])
+    return [tuple(sorted(part)) for part in parts]
+
+
 def act(generator: str, taps: np.ndarray, role: str) -> np.ndarray:
     """Return `taps` of a whole weight array after a symmetry of the square.
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from npscatter.bank import ROLES, FilterBank
-from npscatter.plan import Maps, Plan, Step
+from npscatter.plan import Plan
 
 
 def weights_of(bank: FilterBank, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
@@ -36,27 +36,30 @@ def run(plan: Plan, weights: dict[str, torch.Tensor], images: torch.Tensor) -> t
     -------
     Tensor, shape (N, C, H // 2^J, W // 2^J)
     """
-    # Autograd keeps every map anyway, so the plan's reuse of the workspace is not imitated:
-    # a map is looked up by its place, which the program writes before it reads.
-    stored: dict[Maps, torch.Tensor] = {}
+    # Autograd keeps every map anyway, so the plan's reuse of the workspace is not imitated.
+    stored: dict[int, torch.Tensor] = {}
     channels = {}
     for step in plan.steps:
         if step.operation == "pad":
-            stored[step.target] = _pad(images, plan)[:, None]
+            stored[step.target.buffer] = _pad(images, plan)[:, None]
             continue
-        source, taps = stored[step.source], weights[step.weights]
-        if step.operation == "modulus":
-            parts = _correlate(source, taps.flatten(0, 1), step, plan.edge)
+        source = step.source
+        maps = stored[source.buffer][:, source.first : source.first + source.count]
+        if step.wavelets:
+            taps = weights[step.wavelets][:, list(step.orientations)].flatten(0, 1)
+            origin, grid = (0, 0), step.modulus_shape
+            parts = _correlate(maps, taps, step.groups, step.wavelet_stride, origin, grid, plan)
+            parts = parts.unflatten(1, (step.groups, 2, -1))
             # Unlike a square root, this norm has the gradient zero, not NaN, at zero.
-            moduli = torch.linalg.vector_norm(parts.unflatten(1, (2, -1)), dim=1)
-            stored[step.target] = moduli
-            for theta in range(step.target.count):
-                stored[step.target[theta]] = moduli[:, theta : theta + 1]
-        elif step.operation == "smooth":
-            stored[step.target] = _correlate(source, taps, step, plan.edge)
+            maps = torch.linalg.vector_norm(parts, dim=2).flatten(1, 2)
+        groups = step.groups * max(1, len(step.orientations))
+        taps = weights[step.weights]
+        maps = _correlate(maps, taps, groups, step.stride, step.first, step.size, plan)
+        if step.operation == "smooth":
+            stored[step.target.buffer] = maps
         else:
-            channels[step.channel] = _correlate(source, taps, step, plan.edge)
-    return torch.cat([channels[channel] for channel in sorted(channels)], 1)
+            channels.update(zip(step.channels, maps.unbind(1), strict=True))
+    return torch.stack([channels[channel] for channel in sorted(channels)], 1)
 
 
 def _pad(images: torch.Tensor, plan: Plan) -> torch.Tensor:
@@ -65,18 +68,16 @@ def _pad(images: torch.Tensor, plan: Plan) -> torch.Tensor:
     return images[:, rows[:, None].clamp(min=0), columns.clamp(min=0)] * inside
 
 
-def _correlate(source, taps, step: Step, edge: str) -> torch.Tensor:
+def _correlate(source, taps, groups, stride, first, size, plan: Plan) -> torch.Tensor:
     """Return the correlation `npscatter.plan.Step` defines; groups lie along the channels."""
     margin = taps.shape[-1] // 2
-    if edge == "wrap":
+    if plan.edge == "wrap":
         rows = torch.arange(-margin, source.shape[-2] + margin) % source.shape[-2]
         columns = torch.arange(-margin, source.shape[-1] + margin) % source.shape[-1]
         padded = source[..., rows[:, None], columns]
     else:
         padded = functional.pad(source, (margin,) * 4)
-    top, left = (step.stride * first for first in step.first)
-    stacks = padded[..., top:, left:].unflatten(1, (step.groups, -1)).flatten(0, 1)
-    result = functional.conv2d(stacks, taps, stride=step.stride)[
-        ..., : step.size[0], : step.size[1]
-    ]
-    return result.unflatten(0, (-1, step.groups)).flatten(1, 2)
+    top, left = (stride * index for index in first)
+    stacks = padded[..., top:, left:].unflatten(1, (groups, -1)).flatten(0, 1)
+    result = functional.conv2d(stacks, taps, stride=stride)[..., : size[0], : size[1]]
+    return result.unflatten(0, (-1, groups)).flatten(1, 2)
