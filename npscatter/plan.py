@@ -246,7 +246,7 @@ def make_plan(
     pre_pad : bool
         The caller's images already have the padded size; the margin is still cropped.
     rounds : int
-        The image's own moduli, where they are carried on, are taken in at most so many rounds of
+        The image's own moduli, where they are carried on, are taken in about so many rounds of
         orientations, each through to its last channel, so that fewer maps are stored at a time.
 
     Returns
@@ -260,12 +260,17 @@ def make_plan(
     """
     J = integer("J", J)
     max_order = integer("max_order", max_order)
+    rounds = integer("rounds", rounds)
     shape = _shape(shape)
     if not isinstance(pre_pad, bool):
         raise ArgumentTypeError(explain("pre_pad", pre_pad, "must be True or False", "pass a bool"))
     if max_order not in (1, 2):
         raise ArgumentError(
             explain("max_order", max_order, "must be 1 or 2", "pass max_order=1 or max_order=2")
+        )
+    if rounds < 1:
+        raise ArgumentError(
+            explain("rounds", rounds, "must be at least 1", "pass rounds=1 for all at once")
         )
     if not isinstance(boundary, str) or boundary not in BOUNDARIES:
         raise ArgumentError(

@@ -47,9 +47,12 @@ def orientation_action(generator: str, L: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mirrored_orientations(L: int, rounds: int) -> list[tuple[int, ...]]:
-    """Return all L orientations in at most `rounds` parts, mirror images being kept together."""
+    """Return all L orientations (L even) in parts, mirror images being kept together.
+
+    No part has more than ``max(2, L // rounds)`` of them.
+    """
     mirror, _ = orientation_action("flip", L)
-    pairs = sorted({tuple(sorted({t, int(mirror[t])})) for t in range(L)}, key=lambda p: -len(p))
+    pairs = sorted({tuple(sorted({t, int(mirror[t])})) for t in range(L)}, key=lambda p: (-len(p), p))
     parts: list[list[int]] = []
     for pair in pairs:
         for part in parts:

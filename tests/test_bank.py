@@ -8,6 +8,7 @@ import json
 import pickle
 import shutil
 import zipfile
+from itertools import product
 
 import numpy as np
 import pytest
@@ -342,6 +343,41 @@ def test_multiply_adds_of_known_kernels(toy_bank):
     assert free.multiply_adds("carry_next", folded=False) == 4 * 49
     with pytest.raises(BankError, match=r"^folded=True: .*not symmetric"):
         free.multiply_adds("psi_first", folded=True)
+
+
+def test_multiply_adds_of_some_outputs(toy_bank):
+    bank = toy_bank("symmetric", 8, 4, K=7)
+    # Orientations 0 and 6, 1 and 5, 2 and 4 mirror each other; 3 and 7 lie on the axes, 1 and 5
+    # on the diagonals.
+    for outputs, unfolded, folded in [
+        ((), 0, 0),
+        ((0,), 97, 49),
+        ((6, 0), 2 * 97, 49),
+        ((0, 4), 2 * 97, 2 * 49),
+        ((1, 5), 2 * 91, 49),
+        ((3,), 91, 28),
+        ((3, 7), 2 * 91, 2 * 28),
+        ((1, 2, 4, 5), 2 * 91 + 2 * 97, 2 * 49),
+        (tuple(range(8)), 752, 203),
+    ]:
+        assert bank.multiply_adds("psi_first", False, outputs) == unfolded
+        assert bank.multiply_adds("psi_first", True, outputs) == folded
+        assert bank.multiply_adds("psi_first", True, outputs[::-1]) == folded
+    for carrier, taps in enumerate((16, 12, 12, 9)):
+        assert bank.multiply_adds("carry_first", folded=True, outputs=(carrier,)) == taps
+    for key in ROLES:
+        every = tuple(range(len(bank[key])))
+        for folded in (False, True):
+            assert bank.multiply_adds(key, folded, every) == bank.multiply_adds(key, folded)
+
+
+@pytest.mark.parametrize("L", [4, 6, 8, 10])
+def test_rounds_take_no_more_multiply_adds(toy_bank, L):
+    # Mirrored pairs stay together, so folding saves as much.
+    bank = toy_bank("symmetric", L, 4)
+    for J, folded in product((1, 2, 3), (False, True)):
+        plans = [make_plan(J, (16, 17), bank.architecture, rounds=rounds) for rounds in (1, 2, 4)]
+        assert len({multiply_adds(plan, bank, folded) for plan in plans}) == 1
 
 
 def test_multiply_adds_of_a_transform(toy_bank):

@@ -10,7 +10,8 @@ from kymatio.scattering2d.utils import compute_padding
 
 from npscatter import plan as planner
 from npscatter.errors import ArgumentError, ArgumentTypeError
-from npscatter.plan import BOUNDARIES, Architecture, Maps, make_plan, shape_before_padding
+from npscatter.plan import BOUNDARIES, Architecture, Maps, make_plan, place, shape_before_padding
+from npscatter.symmetry import mirrored_orientations
 
 ARCHITECTURES = [
     Architecture(2, 1, 1, "carried"),
@@ -23,10 +24,11 @@ SIZES = [(1, (2, 3)), (1, (9, 8)), (2, (4, 4)), (2, (7, 10)), (3, (8, 24)), (4, 
 
 
 def all_plans():
-    """Yield one plan per architecture, size, order, boundary and kind of padding."""
+    """Yield one plan per architecture, size, order, boundary, padding and number of rounds."""
     for design, (J, shape), max_order in product(ARCHITECTURES, SIZES, (1, 2)):
         yield make_plan(J, shape, design, max_order)
         yield make_plan(J, shape, design, max_order, pre_pad=True)
+        yield make_plan(J, shape, design, max_order, rounds=2)
         yield make_plan(J, shape, design, max_order, "zero")
         divisible = tuple(side // 2**J * 2**J for side in shape)
         yield make_plan(J, divisible, design, max_order, "periodic")
@@ -86,112 +88,274 @@ def by_definition(plan, name):
 class Workspace:
     """Remembers, sample by sample, which written map lies there; reads what is whole only."""
 
-    def __init__(self, size):
+    def __init__(self, size, offsets):
         self.map = np.full(size, -1)
         self.sample = np.full(size, -1)
+        self.offsets = offsets
         self.written = []  # (symbolic map, height, width) of every map ever written
         self.end = 0
 
+    def stretches(self, maps):
+        """Return where each of the maps lies."""
+        samples = maps.height * maps.width
+        start = self.offsets[maps.buffer] + maps.first * samples
+        assert start >= 0 and start + maps.count * samples <= len(self.map)
+        return [slice(start + i * samples, start + (i + 1) * samples) for i in range(maps.count)]
+
     def write(self, maps, expressions):
-        assert len(expressions) == maps.count
-        assert maps.offset >= 0 and maps.offset + maps.size <= len(self.map)
-        self.end = max(self.end, maps.offset + maps.size)
-        for index, expression in enumerate(expressions):
-            one = maps[index]
-            place = slice(one.offset, one.offset + one.size)
-            self.map[place] = len(self.written)
-            self.sample[place] = np.arange(one.size)
-            self.written.append((expression, one.height, one.width))
+        for stretch, expression in zip(self.stretches(maps), expressions, strict=True):
+            self.map[stretch] = len(self.written)
+            self.sample[stretch] = np.arange(maps.height * maps.width)
+            self.written.append((expression, maps.height, maps.width))
+            self.end = max(self.end, stretch.stop)
 
     def read(self, maps):
         expressions = []
-        for index in range(maps.count):
-            one = maps[index]
-            place = slice(one.offset, one.offset + one.size)
-            (writer,) = set(self.map[place].tolist())
+        for stretch in self.stretches(maps):
+            (writer,) = set(self.map[stretch].tolist())
             assert writer >= 0, "read before it was written"
-            assert np.array_equal(self.sample[place], np.arange(one.size)), "half overwritten"
+            samples = np.arange(maps.height * maps.width)
+            assert np.array_equal(self.sample[stretch], samples), "half overwritten"
             expression, height, width = self.written[writer]
-            assert (height, width) == (maps.height, maps.width)
+            assert (height, width) == maps.shape
             expressions.append(expression)
         return expressions
 
+    def overlap(self, one, other):
+        """Say whether two runs of maps share a sample."""
+        a, b = self.stretches(one), self.stretches(other)
+        return a[0].start < b[-1].stop and b[0].start < a[-1].stop
 
-def overlap(a, b):
-    return a.offset < b.offset + b.size and b.offset < a.offset + a.size
+
+def strided(shape, stride):
+    """Return the shape of every `stride`-th sample."""
+    return tuple(len(range(0, side, stride)) for side in shape)
 
 
 def run_symbolically(plan, name):
-    """Run the program over a symbolic workspace; return what every output channel received."""
-    workspace, channels = Workspace(plan.workspace_size), {}
-    design = plan.architecture
-    inputs = {"first": 1, "next": design.carriers}
-    outputs = {"psi": design.orientations, "carry": design.carriers, "low": 1}
+    """Run the program over a symbolic workspace; return what the output channels received."""
+    workspace, channels = Workspace(plan.workspace_size, plan.offsets), {}
+    carriers = plan.architecture.carriers
+    inputs = {"first": 1, "next": carriers}
+    outputs = {"carry": carriers, "low": 1}
+    assert [buffer.buffer for buffer in plan.buffers] == list(range(len(plan.offsets)))
+    # Every buffer is written once, whole.
+    assert [step.target for step in plan.steps if step.target] == list(plan.buffers)
     for step in plan.steps:
         if step.operation == "pad":
             assert step.size == step.target.shape == plan.padded_shape
             assert step.source is None and step.target.count == 1
             workspace.write(step.target, [name("pad")])
             continue
+        groups = np.reshape(workspace.read(step.source), (step.groups, -1)).tolist()
+        shape = step.source.shape
+        if step.wavelets:
+            kind, _, generation = step.wavelets.partition("_")
+            assert kind == "psi" and len(groups[0]) == inputs[generation]
+            groups = [
+                [name("modulus", step.wavelets, step.wavelet_stride, theta, tuple(group))]
+                for group in groups
+                for theta in step.orientations
+            ]
+            shape = strided(shape, step.wavelet_stride)
+        else:
+            assert (step.orientations, step.wavelet_stride) == ((), 1)
+        assert step.modulus_shape == shape
         kind, _, generation = step.weights.partition("_")
-        assert {"modulus": "psi", "smooth": "carry", "emit": "low"}[step.operation] == kind
-        assert step.source.count == step.groups * inputs[generation]
-        maps = np.reshape(workspace.read(step.source), (step.groups, -1)).tolist()
+        assert {"smooth": "carry", "emit": "low"}[step.operation] == kind
+        assert len(groups[0]) == inputs[generation]
         results = [
             name(step.operation, step.weights, step.stride, o, tuple(group))
-            for group in maps
+            for group in groups
             for o in range(outputs[kind])
         ]
-        grid = tuple(-(-side // step.stride) for side in (step.source.height, step.source.width))
+        grid = strided(shape, step.stride)
         if step.operation == "emit":
             assert step.target is None
-            for index, result in enumerate(results):
-                assert step.channel + index not in channels, "emitted twice"
-                channels[step.channel + index] = result
+            for channel, result in zip(step.channels, results, strict=True):
+                assert channel not in channels, "emitted twice"
+                channels[channel] = result
             assert step.size == plan.output_shape
             kept = np.add(step.first, step.size)
             assert min(step.first) >= 0 and (kept <= grid).all(), "beyond the grid"
         else:
-            assert not overlap(step.source, step.target), "reads what it overwrites"
+            assert not workspace.overlap(step.source, step.target), "reads what it overwrites"
             assert step.size == step.target.shape == grid
-            assert step.first == (0, 0) and step.channel == -1
+            assert step.first == (0, 0) and step.channels == ()
             workspace.write(step.target, results)
     assert workspace.end == plan.workspace_size
-    return channels
+    assert sorted(channels) == list(range(plan.n_coefficients))
+    return [channels[channel] for channel in range(plan.n_coefficients)]
 
 
 def test_the_program_run_symbolically_is_the_definition():
     for plan in all_plans():
         name = Expressions()
-        channels = run_symbolically(plan, name)
-        expected = by_definition(plan, name)
-        assert sorted(channels) == list(range(plan.n_coefficients))
-        assert [channels[c] for c in range(plan.n_coefficients)] == expected
+        assert run_symbolically(plan, name) == by_definition(plan, name)
 
 
 def test_the_symbolic_workspace_notices_hazards():
-    image, half = Maps(0, 1, 2, 2), Maps(2, 1, 1, 2)
-    workspace = Workspace(6)
+    # Two maps of four samples, and other buffers placed across them.
+    workspace = Workspace(10, (0, 6, 4, 3))
+    pair, half, same = Maps(0, 0, 2, 2, 2), Maps(1, 0, 1, 1, 2), Maps(2, 0, 1, 2, 2)
     with pytest.raises(AssertionError, match="before it was written"):
-        workspace.read(image)
-    workspace.write(image, [7])
-    assert workspace.read(image) == [7]
-    workspace.write(half, [8])
+        workspace.read(pair)
+    workspace.write(pair, [7, 8])
+    assert workspace.read(pair) == [7, 8] and workspace.read(pair[1:2]) == [8]
+    assert workspace.overlap(pair, half) and workspace.overlap(pair[1:], half)
+    assert not workspace.overlap(pair[:1], half) and not workspace.overlap(pair[:1], pair[1:])
+    workspace.write(half, [9])
+    assert workspace.read(pair[:1]) == [7]
     with pytest.raises(ValueError):
-        workspace.read(image)
-    workspace.write(Maps(0, 2, 1, 2), [9, 9])
-    with pytest.raises(ValueError):
-        workspace.read(image)
+        workspace.read(pair)
+    workspace.write(same, [10])
+    assert workspace.read(pair) == [7, 10]
+    with pytest.raises(AssertionError):
+        workspace.read(Maps(2, 0, 1, 4, 1))  # another shape than was written
+    workspace.write(Maps(3, 0, 1, 1, 6), [11])
+    with pytest.raises(AssertionError, match="half overwritten"):
+        workspace.read(pair[1:])
+    for beyond in (Maps(1, 0, 1, 1, 5), Maps(1, 2, 1, 1, 2)):
+        with pytest.raises(AssertionError):
+            workspace.write(beyond, [12])
 
 
 def test_buffers_are_reused():
     for J in (2, 3, 4):
         plan = make_plan(J, (64, 64), Architecture(8, 4, 1, "carried"))
-        targets = [step.target.size for step in plan.steps if step.target]
-        height, width = plan.padded_shape
-        assert sum(targets) > 2 * plan.workspace_size
-        # The padded image, its eight moduli, and less than as much again for all below them.
-        assert 9 * height * width <= plan.workspace_size < 15 * height * width
+        image, *carried = (maps.count * maps.height * maps.width for maps in plan.buffers)
+        assert image + sum(carried) > (J - 1) * plan.workspace_size
+        # The padded image, the carried maps of its eight moduli (four each, at a quarter of the
+        # samples), and not half as much for all below them.
+        assert 9 * image <= plan.workspace_size < 12 * image
+        # No modulus is stored: of full resolution there is the image alone.
+        assert max(carried) == 8 * image
+        assert [maps.shape for maps in plan.buffers].count(plan.padded_shape) == 1
+
+
+def uses(plan):
+    """Return, per buffer, the number of the step that writes it and of the last that reads it."""
+    written = [number for number, step in enumerate(plan.steps) if step.target]
+    read = {step.source.buffer: n for n, step in enumerate(plan.steps) if step.source}
+    return list(zip(written, [read[buffer] for buffer in range(len(written))], strict=True))
+
+
+RULES = {
+    "rows of sixteen": lambda maps: maps.count * maps.height * (-(-maps.width // 16) * 16),
+    "one margin": lambda maps: maps.count * maps.height * maps.width + 5,
+    "maps with margins": lambda maps: maps.count * (maps.height + 2) * (maps.width + 6),
+    "anything": lambda maps: 1 + maps.buffer * 7919 % 31,
+}
+
+
+@pytest.mark.parametrize("samples", RULES.values(), ids=RULES)
+def test_buffers_in_use_never_overlap_whatever_they_take(samples):
+    for plan in all_plans():
+        offsets, size = place(plan.steps, plan.buffers, samples)
+        ends = [start + samples(maps) for start, maps in zip(offsets, plan.buffers, strict=True)]
+        in_use = uses(plan)
+        for buffer, (start, end) in enumerate(zip(offsets, ends, strict=True)):
+            others = [b for b in range(buffer) if in_use[b][1] >= in_use[buffer][0]]
+            assert start >= 0
+            assert all(end <= offsets[b] or ends[b] <= start for b in others)
+            # No hole before it would have held it.
+            for lower in {0, *(ends[b] for b in others)}:
+                upper = lower + end - start
+                assert lower >= start or any(lower < ends[b] and offsets[b] < upper for b in others)
+        assert size == max(ends)
+
+
+def test_the_peak_is_what_is_in_use_at_once():
+    def samples(maps):
+        return maps.count * maps.height * maps.width
+
+    for plan in all_plans():
+        assert place(plan.steps, plan.buffers, samples) == (plan.offsets, plan.workspace_size)
+        in_use = [0] * len(plan.steps)
+        for maps, (written, read) in zip(plan.buffers, uses(plan), strict=True):
+            for number in range(written, read + 1):
+                in_use[number] += samples(maps)
+        # Not one sample is lost between buffers.
+        assert plan.workspace_size == max(in_use)
+
+
+@pytest.mark.parametrize("psi_stride", [1, 2])
+@pytest.mark.parametrize("J", [2, 3, 4])
+def test_rounds_compute_the_same_channels_in_less_workspace(J, psi_stride):
+    name = Expressions()
+    for max_order in (1, 2):
+        design = Architecture(8, 4, psi_stride, "carried")
+        plans = [make_plan(J, (32, 35), design, max_order, rounds=n) for n in (1, 2, 4)]
+        expected = by_definition(plans[0], name)
+        for plan in plans:
+            assert run_symbolically(plan, name) == expected
+        one, two, four = (plan.workspace_size for plan in plans)
+        assert one > two > four
+        assert 2 * four < one
+        # Nothing else of the plan knows of them.
+        same = {"steps": (), "buffers": (), "offsets": (), "workspace_size": 0}
+        assert len({dataclasses.replace(plan, **same) for plan in plans}) == 1
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 4, 8, 100])
+@pytest.mark.parametrize("L", [2, 6, 8, 10])
+def test_a_round_takes_mirror_images_together(L, rounds):
+    plan = make_plan(3, (16, 16), Architecture(L, 3, 1, "carried"), rounds=rounds)
+    name = Expressions()
+    assert run_symbolically(plan, name) == by_definition(plan, name)
+    wavelets = [step for step in plan.steps if step.wavelets]
+    of_the_image = [step.orientations for step in wavelets if step.source == plan.buffers[0]]
+    assert of_the_image == mirrored_orientations(L, rounds)
+    # Rounds at two octaves of the image; no others at its last, nor for the moduli's wavelets.
+    assert len(wavelets) == 2 * len(of_the_image) + 1 + L * (2 + 1)
+
+
+def test_without_a_next_octave_there_are_no_rounds():
+    for design in ARCHITECTURES:
+        assert len({make_plan(1, (8, 9), design, rounds=rounds) for rounds in (1, 2, 4)}) == 1
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 4])
+@pytest.mark.parametrize("max_order", [1, 2])
+def test_a_step_emits_its_groups_in_order(max_order, rounds):
+    plan = make_plan(3, (16, 16), Architecture(8, 4, 1, "carried"), max_order, rounds=rounds)
+    emits = [step for step in plan.steps if step.operation == "emit"]
+    for step in emits:
+        paths = [plan.paths[channel] for channel in step.channels]
+        assert list(step.channels) == sorted(step.channels)
+        assert len({path.j for path in paths}) == 1
+        if step.wavelets:
+            # The last wavelet of each path is the step's own: all those of one group follow.
+            assert [path.theta[-1] for path in paths] == [*step.orientations] * step.groups
+            assert {path.j[-1] for path in paths} == {plan.J - 1}
+            assert len({path.theta[:-1] for path in paths}) == step.groups
+        else:
+            assert len(paths) == step.groups
+            assert all(path.j[-1:] < (plan.J - 1,) for path in paths)
+    assert sorted(c for step in emits for c in step.channels) == list(range(plan.n_coefficients))
+
+
+def test_the_moduli_have_the_shape_their_stride_leaves():
+    # Under "zero" sides may be odd: here six zeros go before 35 rows, and none before 16 columns.
+    for stride, shapes in [
+        (1, [(41, 16), (21, 8), (11, 4)]),
+        (2, [(21, 8), (11, 4), (6, 2)]),
+    ]:
+        plan = make_plan(3, (35, 16), Architecture(2, 1, stride, "carried"), 1, "zero")
+        moduli = [step for step in plan.steps if step.wavelets]
+        assert [step.modulus_shape for step in moduli] == shapes
+        for step in plan.steps[1:]:
+            assert step.wavelets or step.modulus_shape == step.source.shape
+
+
+def test_maps_are_sliced_like_a_list():
+    maps = Maps(3, 10, 8, 4, 5)
+    for start, stop in product((None, 0, 2, 5, -3), (None, 5, 7, 8, 9, -1)):
+        places = list(range(10, 18))[start:stop]
+        part = maps[start:stop]
+        assert list(range(part.first, part.first + part.count)) == places
+        assert (part.buffer, part.shape) == (3, (4, 5))
+    assert maps[2:7][1:3] == maps[3:5] == Maps(3, 13, 2, 4, 5)
 
 
 def leaves(value):
@@ -206,8 +370,8 @@ def leaves(value):
 
 
 def test_a_plan_is_integers_and_names():
-    plans = [*all_plans(), make_plan(np.int64(2), np.array([8, 9]), ARCHITECTURES[1], np.uint8(2))]
-    for plan in plans:
+    integers = np.int64(2), np.array([8, 9]), ARCHITECTURES[1], np.uint8(2)
+    for plan in [*all_plans(), make_plan(*integers, rounds=np.int8(2))]:
         for leaf in leaves(plan):
             assert leaf is None or type(leaf) in (int, str)
         hash(plan)
@@ -254,7 +418,7 @@ def test_under_zero_boundary_samples_sit_on_kymatios_pixels():
     for side in range(2, 71):
         for J in range(1, side.bit_length()):
             plan = make_plan(J, (side, 70), design, 1, "zero")
-            (emit,) = (step for step in plan.steps if step.channel == 0)
+            (emit,) = (step for step in plan.steps if 0 in step.channels)
             kymatio = make_plan(J, (side, 70), design, 1)
             pixels = [plan.rows[2**J * (k + emit.first[0])] for k in range(side // 2**J)]
             assert pixels == [kymatio.rows[2**J * (k + 1)] for k in range(side // 2**J)]
@@ -303,6 +467,8 @@ def test_refusals_name_the_argument():
             "boundary='mirror': .*" + ", ".join(map(repr, BOUNDARIES)),
         ),
         ((2, (8, 6), design, 2, "periodic"), r"shape=\(8, 6\): .*2\^J = 4"),
+        ((1, (8, 8), design, 2, "zero", False, 0), "rounds=0: .*at least 1; "),
+        ((1, (8, 8), design, 2, "zero", False, np.int64(-2)), "rounds=-2: .*at least 1; "),
     ]:
         with pytest.raises(ArgumentError, match=r"^" + message):
             make_plan(*arguments)
@@ -311,6 +477,10 @@ def test_refusals_name_the_argument():
         ((1, 8, design), "shape=8: "),
         ((1, ("8", 8), design), r"shape\[0\]='8': "),
         ((1, (8, 8), design, 1.0), "max_order=1.0: "),
+        *(
+            ((1, (8, 8), design, 2, "zero", False, rounds), f"rounds={rounds!r}: .*an integer; ")
+            for rounds in (2.0, True, "2", None, 1j)
+        ),
     ]:
         with pytest.raises(ArgumentTypeError, match=r"^" + message):
             make_plan(*arguments)

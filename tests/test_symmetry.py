@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from npscatter.symmetry import GENERATORS, act, is_symmetric, orientation_action, tie
+from npscatter.symmetry import (
+    GENERATORS,
+    act,
+    is_symmetric,
+    mirrored_orientations,
+    orientation_action,
+    tie,
+)
 
 # Shape and role of every kind of weight array.
 SHAPES = [
@@ -88,6 +95,30 @@ def test_orientations_of_eight():
     # theta -> pi / 2 - theta exchanges 0 and pi/2 and keeps pi/4.
     assert image.tolist() == [2, 1, 0, 7, 6, 5, 4, 3]
     assert conjugate.tolist() == [False] * 3 + [True] * 5
+
+
+@pytest.mark.parametrize("L", range(2, 17, 2))
+def test_mirrored_orientations(L):
+    image, _ = orientation_action("flip", L)
+    for rounds in range(1, 2 * L + 1):
+        parts = mirrored_orientations(L, rounds)
+        assert sorted(t for part in parts for t in part) == list(range(L))
+        for part in parts:
+            assert part and list(part) == sorted(part)
+            assert {int(image[t]) for t in part} == set(part)
+            # As many as an equal share, or one mirrored pair.
+            assert len(part) <= max(2, L // rounds)
+        # Two orientations are their own mirror images, the others come in pairs.
+        if rounds <= 2 or L % (2 * rounds) == 0:
+            assert len(parts) == rounds
+        if rounds > L // 2:
+            assert len(parts) == L // 2 + (L // rounds < 2)
+
+
+def test_mirrored_orientations_of_eight():
+    assert mirrored_orientations(8, 1) == [tuple(range(8))]
+    assert sorted(mirrored_orientations(8, 4)) == [(0, 6), (1, 5), (2, 4), (3, 7)]
+    assert sorted(mirrored_orientations(8, 8)) == [(0, 6), (1, 5), (2, 4), (3,), (7,)]
 
 
 @pytest.mark.parametrize("generator", GENERATORS)

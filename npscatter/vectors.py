@@ -1,0 +1,410 @@
+"""Machine code for one row of a convolution: explicit vectors, emitted as LLVM IR.
+
+Compilers do not vectorise loops over taps that are read from an array, so the loops are unrolled
+here, from a `npscatter.folding.Summation`, into straight vector code. What is compiled knows the
+pattern of the taps, never their values: weights are an argument.
+
+A map's row holds `lanes` images side by side, sample by sample: element ``x * lanes + image``. A
+shift by one sample is a shift by `lanes` elements, so one code serves one image (lanes = 1) and
+several small ones, whose rows alone would leave vectors half empty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import llvmlite.binding
+import numpy as np
+from llvmlite import ir
+from numba import cfunc
+from numba.core import cgutils, config, types
+from numba.extending import intrinsic
+
+from npscatter.folding import Summation
+
+INDEX = ir.IntType(64)
+# Bytes of folded rows one block of columns may fill: most of a first-level cache.
+BLOCK_BYTES = 28 * 1024
+_WIDE = ("skylake-avx512", "cascadelake", "cooperlake", "icelake-", "tigerlake", "rocketlake")
+_WIDE += ("sapphirerapids", "emeraldrapids", "graniterapids", "znver4", "znver5", "x86-64-v4")
+_MIDDLE = ("haswell", "broadwell", "skylake", "alderlake", "raptorlake", "znver", "x86-64-v3")
+
+
+@lru_cache(maxsize=1)
+def vector_bytes() -> int:
+    """Return the bytes of one vector of the CPU that Numba compiles for: 64, 32 or 16."""
+    name = config.CPU_NAME or ""
+    if name and name != llvmlite.binding.get_host_cpu_name():
+        if name.startswith(_WIDE):
+            return 64
+        return 32 if name.startswith(_MIDDLE) else 16
+    features = llvmlite.binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 64
+    return 32 if features.get("avx2") and features.get("fma") else 16
+
+
+def registers() -> int:
+    """Return how many vector registers there are."""
+    return 16 if vector_bytes() == 32 else 32
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One weight array, as a row of its correlation is computed: all that its code depends on.
+
+    Attributes
+    ----------
+    summation : Summation
+        The order of the sums.
+    modulus : bool
+        The outputs are real parts, then imaginary parts, of which the modulus is stored.
+    stride : int
+        1 or 2.
+    dtype : str
+        "float32" or "float64".
+    lanes : int
+        Images side by side in a row, a power of two, at most `width`.
+    """
+
+    summation: Summation
+    modulus: bool
+    stride: int
+    dtype: str
+    lanes: int
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return np.dtype(self.dtype).itemsize
+
+    @property
+    def width(self) -> int:
+        """Elements of one vector."""
+        return vector_bytes() // self.itemsize
+
+    @property
+    def radius(self) -> int:
+        """Samples a window reaches to each side."""
+        return self.summation.size // 2
+
+    @property
+    def margin(self) -> int:
+        """Samples read to the left of a block, even so that even columns stay even."""
+        return self.radius + self.radius % 2
+
+    @property
+    def outputs(self) -> int:
+        """Maps that are stored."""
+        return len(self.summation.outputs) // (2 if self.modulus else 1)
+
+    @property
+    def folded_rows(self) -> int:
+        """Rows in the scratch memory; at stride 2 even and odd columns lie apart."""
+        return len(self.summation.rows) * self.stride
+
+    @property
+    def block(self) -> int:
+        """How many elements of a row of output are computed at a time."""
+        margins = 2 * self.margin * self.lanes // self.width
+        vectors = BLOCK_BYTES // (self.folded_rows * vector_bytes()) - margins
+        return max(4, vectors) * self.width
+
+    @property
+    def pitch(self) -> int:
+        """Elements of one row in the scratch memory."""
+        margin = self.margin * self.lanes * 2 // self.stride
+        return self.block + (-(-margin // self.width) + 1) * self.width
+
+    @property
+    def scratch(self) -> int:
+        """Elements of scratch memory."""
+        return self.folded_rows * self.pitch
+
+    @property
+    def digest(self) -> str:
+        """A name for the machine code: equal only if the code is."""
+        told = f"{sources()} {vector_bytes()} {registers()} {self!r}"
+        return hashlib.sha256(told.encode()).hexdigest()[:24]
+
+
+@lru_cache(maxsize=1)
+def sources() -> str:
+    """Return a hash of the files that decide what is compiled, so that no cache outlives them."""
+    digest = hashlib.sha256()
+    for name in ("folding.py", "vectors.py", "numba_kernels.py"):
+        digest.update((Path(__file__).parent / name).read_bytes())
+    return digest.hexdigest()
+
+
+# Compiled functions refer to their `Kernel` by its digest, which a cache on disk can hold.
+_KERNELS: dict[str, Kernel] = {}
+
+
+@lru_cache(maxsize=256)
+def compiled_row(kernel: Kernel):
+    """Return a C function that computes vectors of one row of every output map of `kernel`.
+
+    Its arguments are int64: `rows`, the address of a table with the address of sample 0 of each
+    source row (map by map, from y - radius to y + radius); `skip`, the elements from there to the
+    first one that is read; the addresses of `scratch`, `weights` and `out`; `vectors`, how many;
+    `out_stride`, the elements between output maps.
+    """
+    digest = kernel.digest
+    _KERNELS[digest] = kernel
+
+    def row(rows, skip, scratch, weights, out, vectors, out_stride):
+        _row(digest, rows, skip, scratch, weights, out, vectors, out_stride)
+
+    return cached(lambda cache: cfunc(types.void(*[types.int64] * 7), cache=cache)(row))
+
+
+def cached(compile_with):
+    """Return ``compile_with(True)``, or without a cache on disk where there is no place for one."""
+    try:
+        return compile_with(True)
+    except (RuntimeError, OSError):
+        return compile_with(False)
+
+
+class _Emitter:
+    """Vector operations of one LLVM function."""
+
+    def __init__(self, builder: ir.IRBuilder, dtype: str):
+        self.builder = builder
+        self.scalar = {"float32": ir.FloatType(), "float64": ir.DoubleType()}[dtype]
+        self.itemsize = np.dtype(dtype).itemsize
+        self.width = vector_bytes() // self.itemsize
+        self.vector = ir.VectorType(self.scalar, self.width)
+
+    def pointer(self, address):
+        return self.builder.inttoptr(address, self.scalar.as_pointer())
+
+    def index(self, value: int) -> ir.Constant:
+        return ir.Constant(INDEX, value)
+
+    def at(self, pointer, elements):
+        """Return `pointer` moved by so many elements (an int or an LLVM value)."""
+        if isinstance(elements, int):
+            elements = self.index(elements)
+        return self.builder.gep(pointer, [elements])
+
+    def load(self, pointer):
+        """Load a vector; rows start anywhere, so only an element's alignment is promised."""
+        place = self.builder.bitcast(pointer, self.vector.as_pointer())
+        loaded = self.builder.load(place)
+        loaded.align = self.itemsize
+        return loaded
+
+    def store(self, vector, pointer):
+        place = self.builder.bitcast(pointer, self.vector.as_pointer())
+        self.builder.store(vector, place).align = self.itemsize
+
+    def splat(self, pointer):
+        """Load one element into every place of a vector."""
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        first = self.builder.insert_element(
+            undefined, self.builder.load(pointer), ir.Constant(ir.IntType(32), 0)
+        )
+        return self.shuffle(first, undefined, [0] * self.width)
+
+    def shuffle(self, one, other, places: list[int]):
+        kind = ir.VectorType(ir.IntType(32), len(places))
+        return self.builder.shuffle_vector(one, other, ir.Constant(kind, places))
+
+    def halves(self, one, other, lanes: int):
+        """Return the even and the odd samples of two vectors in a row."""
+        even = [k // lanes * 2 * lanes + k % lanes for k in range(self.width)]
+        return (
+            self.shuffle(one, other, even),
+            self.shuffle(one, other, [place + lanes for place in even]),
+        )
+
+    def folded(self, one, other, fold: int):
+        return self.builder.fadd(one, other) if fold > 0 else self.builder.fsub(one, other)
+
+    def instruction(self, name: str, *operands):
+        """Call an LLVM intrinsic on vectors."""
+        kind = ir.FunctionType(self.vector, [self.vector] * len(operands))
+        name = f"llvm.{name}.v{self.width}f{8 * self.itemsize}"
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return self.builder.call(function, operands)
+
+    def multiply_add(self, a, b, c):
+        return self.instruction("fmuladd", a, b, c)
+
+
+def _emit_fold(emit: _Emitter, kernel: Kernel, rows_table, skip, scratch, vectors) -> None:
+    """Emit the first half of a row: fold the source's rows into the scratch, map by map."""
+    builder, stride = emit.builder, kernel.stride
+    width, pitch, lanes = kernel.width, kernel.pitch, kernel.lanes
+    margin = -(-kernel.margin * lanes * (2 // stride) // width)
+    count = builder.add(vectors, emit.index(margin))
+    for number in range(kernel.summation.maps):
+        rows = [(k, row) for k, row in enumerate(kernel.summation.rows) if row.map == number]
+        offsets = {sign * row.offset for _, row in rows for sign in (1, -1 if row.fold else 1)}
+        pointers = {}
+        for offset in sorted(offsets):
+            place = emit.at(rows_table, number * kernel.summation.size + kernel.radius + offset)
+            pointers[offset] = emit.at(emit.pointer(builder.load(place)), skip)
+        with cgutils.for_range(builder, count, intp=INDEX) as loop:
+            x = builder.mul(loop.index, emit.index(width))
+            sx = builder.mul(x, emit.index(stride))
+            loaded = {
+                offset: [emit.load(emit.at(pointer, builder.add(sx, emit.index(part * width))))
+                         for part in range(stride)]
+                for offset, pointer in pointers.items()
+            }  # fmt: skip
+            for k, row in rows:
+                values = loaded[row.offset]
+                if row.fold:
+                    opposite = loaded[-row.offset]
+                    values = [
+                        emit.folded(*pair, row.fold) for pair in zip(values, opposite, strict=True)
+                    ]
+                parts = values if stride == 1 else emit.halves(*values, lanes)
+                for part, value in enumerate(parts):
+                    start = (k * stride + part) * pitch
+                    emit.store(value, emit.at(scratch, builder.add(x, emit.index(start))))
+
+
+def _emit_sums(emit: _Emitter, kernel: Kernel, scratch, weights, out, vectors, out_stride) -> None:
+    """Emit the second half: the sums, sample by sample, and the modulus."""
+    builder, plan, pitch = emit.builder, kernel.summation, kernel.pitch
+
+    def sample(x, row: int, offset: int):
+        column = kernel.margin + offset
+        start = (row * kernel.stride + column % kernel.stride) * pitch
+        start += column // kernel.stride * kernel.lanes
+        return emit.load(emit.at(scratch, builder.add(x, emit.index(start))))
+
+    with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
+        x = builder.mul(loop.index, emit.index(kernel.width))
+        results = {}
+        for outputs in _passes(plan, kernel.modulus):
+            wanted = {a for o in outputs for a in plan.outputs[o][:2]}
+            sums = {}
+            for term in plan.samples:
+                needed = [entry for entry in term.terms if entry[0] in wanted]
+                if not needed:
+                    continue
+                value = sample(x, term.row, term.offset)
+                if term.fold:
+                    value = emit.folded(value, sample(x, term.row, -term.offset), term.fold)
+                for accumulator, index in needed:
+                    weight = emit.splat(emit.at(weights, index))
+                    if accumulator in sums:
+                        sums[accumulator] = emit.multiply_add(value, weight, sums[accumulator])
+                    else:
+                        sums[accumulator] = builder.fmul(value, weight)
+            for o in outputs:
+                first, second, sign = plan.outputs[o]
+                result = sums.get(first, ir.Constant(emit.vector, None))
+                if sign:
+                    result = emit.folded(result, sums[second], sign)
+                results[o] = result
+        for o in range(kernel.outputs):
+            result = results[o]
+            if kernel.modulus:
+                imaginary = results[o + kernel.outputs]
+                square = builder.fmul(imaginary, imaginary)
+                result = emit.instruction("sqrt", emit.multiply_add(result, result, square))
+            place = builder.add(x, builder.mul(out_stride, emit.index(o)))
+            emit.store(result, emit.at(out, place))
+
+
+def _passes(plan: Summation, modulus: bool) -> list[list[int]]:
+    """Return the outputs in groups whose accumulators fit the registers together."""
+    room = registers() * 5 // 8
+    groups: list[tuple[set[int], list[int]]] = []
+    for o, (first, second, sign) in enumerate(plan.outputs):
+        needed = {first, second} if sign else {first}
+        half = modulus and o == len(plan.outputs) // 2
+        if groups and len(groups[-1][0] | needed) <= room and not (half and room < plan.accumulators):
+            groups[-1][0].update(needed)
+            groups[-1][1].append(o)
+        else:
+            groups.append((set(needed), [o]))
+    return [outputs for _, outputs in groups]
+
+
+@intrinsic(prefer_literal=True)
+def _row(typing, digest, rows, skip, scratch, weights, out, vectors, out_stride):
+    kernel = _KERNELS[digest.literal_value]
+
+    def generate(context, builder, _, values):
+        emit = _Emitter(builder, kernel.dtype)
+        _, rows, skip, *addresses, vectors, out_stride = values
+        rows = builder.inttoptr(rows, INDEX.as_pointer())
+        scratch, weights, out = (emit.pointer(address) for address in addresses)
+        _emit_fold(emit, kernel, rows, skip, scratch, vectors)
+        _emit_sums(emit, kernel, scratch, weights, out, vectors, out_stride)
+        return context.get_dummy_value()
+
+    return types.void(digest, *[types.int64] * 7), generate
+
+
+@intrinsic
+def call_row(typing, function, rows, skip, scratch, weights, out, vectors, out_stride):
+    """Call the function `compiled_row` made, by its address."""
+
+    def generate(context, builder, _, values):
+        kind = ir.FunctionType(ir.VoidType(), [INDEX] * 7)
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), values[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 8), generate
+
+
+@intrinsic(prefer_literal=True)
+def copy_vectors(typing, dtype, source, target, vectors):
+    """Copy so many vectors, one after the other, from one address to another."""
+
+    def generate(context, builder, _, values):
+        emit = _Emitter(builder, dtype.literal_value)
+        _, source, target, vectors = values
+        with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
+            x = builder.mul(loop.index, emit.index(emit.width))
+            loaded = emit.load(emit.at(emit.pointer(source), x))
+            emit.store(loaded, emit.at(emit.pointer(target), x))
+        return context.get_dummy_value()
+
+    return types.void(dtype, *[types.int64] * 3), generate
+
+
+@intrinsic(prefer_literal=True)
+def load(typing, dtype, address):
+    """Return the element at an address that may be unaligned."""
+
+    def generate(context, builder, _, values):
+        loaded = builder.load(_Emitter(builder, dtype.literal_value).pointer(values[1]))
+        loaded.align = 1
+        return loaded
+
+    return getattr(types, dtype.literal_value)(dtype, types.int64), generate
+
+
+@intrinsic(prefer_literal=True)
+def store(typing, dtype, address, value):
+    """Write an element to an address that may be unaligned."""
+
+    def generate(context, builder, _, values):
+        place = _Emitter(builder, dtype.literal_value).pointer(values[1])
+        builder.store(values[2], place).align = 1
+        return context.get_dummy_value()
+
+    return types.void(dtype, types.int64, getattr(types, dtype.literal_value)), generate
+
+
+@intrinsic
+def atomic_add(typing, address, value):
+    """Add to the int64 at an address, and return what was there before."""
+
+    def generate(context, builder, _, values):
+        place = builder.inttoptr(values[0], INDEX.as_pointer())
+        return builder.atomic_rmw("add", place, values[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), generate
