@@ -41,6 +41,11 @@ class Sample:
     fold: int
     terms: tuple[tuple[int, int], ...]
 
+    @property
+    def sums(self) -> set[int]:
+        """The accumulators it enters."""
+        return {accumulator for accumulator, _ in self.terms}
+
 
 @dataclass(frozen=True)
 class Summation:

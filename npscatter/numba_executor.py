@@ -126,7 +126,7 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, lanes: int, folded: bool =
     ]
     itemsize = np.dtype(dtype).itemsize
     width = vector_bytes() // itemsize
-    left = _up(max(one.margin for one in codes) * lanes, width)
+    left = max(width, _up(max(one.margin for one in codes) * lanes, width))
 
     def pitch(columns: int) -> int:
         return left + _up(columns * lanes, width) + left

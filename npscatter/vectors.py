@@ -117,12 +117,15 @@ class Kernel:
     def pitch(self) -> int:
         """Elements of one row in the scratch memory."""
         margin = self.margin * self.lanes * 2 // self.stride
-        return self.block + (-(-margin // self.width) + 1) * self.width
+        vectors = self.block // self.width + -(-margin // self.width) + 1
+        # An odd number, so that rows do not start at the same place of a page, which caches and
+        # the order of loads after stores suffer from.
+        return (vectors | 1) * self.width
 
     @property
     def scratch(self) -> int:
-        """Elements of scratch memory."""
-        return self.folded_rows * self.pitch
+        """Elements of scratch memory: folded rows, one vector per output, and one to spare."""
+        return self.folded_rows * self.pitch + (2 * self.outputs + 1) * self.width
 
     @property
     def digest(self) -> str:
@@ -233,6 +236,11 @@ class _Emitter:
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
         return self.builder.call(function, operands)
 
+    def barrier(self):
+        """Keep loads on either side apart: hoisted, they would fill the registers."""
+        kind = ir.FunctionType(ir.VoidType(), [])
+        self.builder.asm(kind, "", "~{memory}", [], True)
+
     def multiply_add(self, a, b, c):
         return self.instruction("fmuladd", a, b, c)
 
@@ -272,63 +280,137 @@ def _emit_fold(emit: _Emitter, kernel: Kernel, rows_table, skip, scratch, vector
 
 
 def _emit_sums(emit: _Emitter, kernel: Kernel, scratch, weights, out, vectors, out_stride) -> None:
-    """Emit the second half: the sums, sample by sample, and the modulus."""
-    builder, plan, pitch = emit.builder, kernel.summation, kernel.pitch
+    """Emit the second half: the sums, sample by sample, and the modulus.
 
-    def sample(x, row: int, offset: int):
-        column = kernel.margin + offset
-        start = (row * kernel.stride + column % kernel.stride) * pitch
-        start += column // kernel.stride * kernel.lanes
-        return emit.load(emit.at(scratch, builder.add(x, emit.index(start))))
+    Square roots take long, and a load may have to wait for an older store if both lie at the same
+    place of a page. So a turn of the loop leaves the squares of its moduli in the scratch memory,
+    and the next turn draws the roots between its own sums and stores each once it is there.
+    """
+    builder, plan, width = emit.builder, kernel.summation, kernel.width
+    passes, chains, abreast = _schedule(kernel)
+    squares = emit.at(scratch, kernel.folded_rows * kernel.pitch)
+    spare = emit.at(squares, 2 * kernel.outputs * width)
 
-    with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
-        x = builder.mul(loop.index, emit.index(kernel.width))
-        results = {}
-        for outputs in _passes(plan, kernel.modulus):
-            wanted = {a for o in outputs for a in plan.outputs[o][:2]}
-            sums = {}
-            for term in plan.samples:
-                needed = [entry for entry in term.terms if entry[0] in wanted]
-                if not needed:
-                    continue
-                value = sample(x, term.row, term.offset)
-                if term.fold:
-                    value = emit.folded(value, sample(x, term.row, -term.offset), term.fold)
-                for accumulator, index in needed:
+    def output(o: int, x):
+        return emit.at(out, builder.add(x, builder.mul(out_stride, emit.index(o))))
+
+    def root(o: int):
+        return emit.instruction("sqrt", emit.load(emit.at(squares, o * width)))
+
+    turns = builder.sdiv(builder.add(vectors, emit.index(abreast - 1)), emit.index(abreast))
+    parts = range(abreast)
+    with cgutils.for_range(builder, turns, intp=INDEX) as loop:
+        x = builder.mul(loop.index, emit.index(abreast * width))
+        first_turn = builder.icmp_signed("==", loop.index, emit.index(0))
+        products = [(group, term) for group in passes for term in plan.samples if group & term.sums]
+        roots = kernel.outputs * abreast if kernel.modulus else 0
+        pauses = [len(products) * k // roots for k in range(roots)]
+        pending, sums = [], {}
+
+        def draw():
+            for k, result in pending:
+                o, part = divmod(k, abreast)
+                place = output(o, builder.add(x, emit.index((part - abreast) * width)))
+                emit.store(result, builder.select(first_turn, spare, place))
+
+        for number, (group, term) in enumerate(products):
+            if number in pauses:
+                emit.barrier()
+                draw()
+                pending = [(k, root(k)) for k in range(roots) if pauses[k] == number]
+            values = [
+                _sample(emit, kernel, scratch, x, part, term.row, term.offset) for part in parts
+            ]
+            if term.fold:
+                values = [
+                    emit.folded(
+                        value,
+                        _sample(emit, kernel, scratch, x, part, term.row, -term.offset),
+                        term.fold,
+                    )
+                    for part, value in enumerate(values)
+                ]
+            for accumulator, index in term.terms:
+                if accumulator in group:
                     weight = emit.splat(emit.at(weights, index))
-                    if accumulator in sums:
-                        sums[accumulator] = emit.multiply_add(value, weight, sums[accumulator])
-                    else:
-                        sums[accumulator] = builder.fmul(value, weight)
-            for o in outputs:
-                first, second, sign = plan.outputs[o]
-                result = sums.get(first, ir.Constant(emit.vector, None))
-                if sign:
-                    result = emit.folded(result, sums[second], sign)
-                results[o] = result
-        for o in range(kernel.outputs):
-            result = results[o]
+                    for part, value in enumerate(values):
+                        key = accumulator, term.row % chains, part
+                        if key in sums:
+                            sums[key] = emit.multiply_add(value, weight, sums[key])
+                        else:
+                            sums[key] = builder.fmul(value, weight)
+        draw()
+        for part in parts:
+            mine = {key[:2]: value for key, value in sums.items() if key[2] == part}
+            results = _outputs(emit, plan, mine)
             if kernel.modulus:
-                imaginary = results[o + kernel.outputs]
-                square = builder.fmul(imaginary, imaginary)
-                result = emit.instruction("sqrt", emit.multiply_add(result, result, square))
-            place = builder.add(x, builder.mul(out_stride, emit.index(o)))
-            emit.store(result, emit.at(out, place))
+                pairs = zip(results[: kernel.outputs], results[kernel.outputs :], strict=True)
+                results = [emit.multiply_add(re, re, builder.fmul(im, im)) for re, im in pairs]
+            for o, result in enumerate(results):
+                if kernel.modulus:
+                    emit.store(result, emit.at(squares, (o * abreast + part) * width))
+                else:
+                    emit.store(result, output(o, builder.add(x, emit.index(part * width))))
+    if kernel.modulus:
+        last = builder.mul(builder.sub(turns, emit.index(1)), emit.index(abreast * width))
+        for k in range(kernel.outputs * abreast):
+            o, part = divmod(k, abreast)
+            emit.store(root(k), output(o, builder.add(last, emit.index(part * width))))
 
 
-def _passes(plan: Summation, modulus: bool) -> list[list[int]]:
-    """Return the outputs in groups whose accumulators fit the registers together."""
-    room = registers() * 5 // 8
-    groups: list[tuple[set[int], list[int]]] = []
-    for o, (first, second, sign) in enumerate(plan.outputs):
-        needed = {first, second} if sign else {first}
-        half = modulus and o == len(plan.outputs) // 2
-        if groups and len(groups[-1][0] | needed) <= room and not (half and room < plan.accumulators):
-            groups[-1][0].update(needed)
-            groups[-1][1].append(o)
-        else:
-            groups.append((set(needed), [o]))
-    return [outputs for _, outputs in groups]
+def _sample(emit: _Emitter, kernel: Kernel, scratch, x, part: int, row: int, offset: int):
+    """Load a vector of samples of a folded row, for the outputs from `x` on."""
+    column = kernel.margin + offset
+    start = (row * kernel.stride + column % kernel.stride) * kernel.pitch
+    start += column // kernel.stride * kernel.lanes + part * kernel.width
+    return emit.load(emit.at(scratch, emit.builder.add(x, emit.index(start))))
+
+
+def _outputs(emit: _Emitter, plan: Summation, sums: dict) -> list:
+    """Join partial sums to accumulators and these to outputs."""
+    totals = {}
+    for (accumulator, _), value in sums.items():
+        known = totals.get(accumulator)
+        totals[accumulator] = emit.builder.fadd(known, value) if known else value
+    results = []
+    for first, second, sign in plan.outputs:
+        result = totals.get(first, ir.Constant(emit.vector, None))
+        results.append(emit.folded(result, totals[second], sign) if sign else result)
+    return results
+
+
+def _schedule(kernel: Kernel) -> tuple[list[set[int]], int, int]:
+    """Return how the sums use the registers.
+
+    Returns
+    -------
+    passes : list of set of int
+        Accumulators that are summed together; if there are too many for the registers, those that
+        share no row are summed apart, for then nothing is loaded twice.
+    chains : int
+        Partial sums of an accumulator, by rows, so that enough multiply-adds are independent.
+    abreast : int
+        Vectors summed side by side, so that a weight is loaded once for all of them.
+    """
+    plan = kernel.summation
+    abreast = 2 if registers() == 32 else 1
+    room = 10
+    apart = [set(range(plan.accumulators))]
+    if plan.accumulators > room:
+        apart = []
+        for row in range(len(plan.rows)):
+            joined = set().union(*(term.sums for term in plan.samples if term.row == row))
+            for other in [group for group in apart if group & joined]:
+                apart.remove(other)
+                joined |= other
+            apart.append(joined)
+    passes = []
+    for group in apart:
+        members, count = sorted(group), -(-len(group) // room)
+        size = -(-len(members) // count)
+        passes += [set(members[k : k + size]) for k in range(0, len(members), size)]
+    chains = max(1, min(4, 8 // (abreast * min(map(len, passes)))))
+    return passes, chains, abreast
 
 
 @intrinsic(prefer_literal=True)
