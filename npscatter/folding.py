@@ -60,7 +60,7 @@ class Summation:
     rows : tuple of Row
         The rows that are read.
     samples : tuple of Sample
-        The products, in order, row by row.
+        The products, in order.
     accumulators : int
         How many sums are kept.
     outputs : tuple of (int, int, int)
@@ -117,7 +117,8 @@ def summation(taps: np.ndarray, folded: bool) -> tuple[Summation, np.ndarray]:
         else:
             sums.append(part)
             outputs.append((len(sums) - 1, 0, 0))
-    keys = sorted({key for part in sums for key in part})
+    # Sums and differences of the same samples side by side.
+    keys = sorted({key for part in sums for key in part}, key=lambda key: (key[:2], key[3], key))
     rows = sorted({key[:3] for key in keys})
     samples, weights = [], []
     for key in keys:

@@ -103,12 +103,14 @@ class Kernel:
 
     @property
     def folded_rows(self) -> int:
-        """Rows in the scratch memory; at stride 2 even and odd columns lie apart."""
-        return len(self.summation.rows) * self.stride
+        """Rows in the scratch memory: none at stride 1, at stride 2 even and odd columns apart."""
+        return 0 if self.stride == 1 else 2 * len(self.summation.rows)
 
     @property
     def block(self) -> int:
         """How many elements of a row of output are computed at a time."""
+        if self.stride == 1:
+            return 2**31
         margins = 2 * self.margin * self.lanes // self.width
         vectors = BLOCK_BYTES // (self.folded_rows * vector_bytes()) - margins
         return max(4, vectors) * self.width
@@ -116,16 +118,17 @@ class Kernel:
     @property
     def pitch(self) -> int:
         """Elements of one row in the scratch memory."""
-        margin = self.margin * self.lanes * 2 // self.stride
-        vectors = self.block // self.width + -(-margin // self.width) + 1
+        if self.stride == 1:
+            return 0
+        vectors = self.block // self.width + -(-self.margin * self.lanes // self.width) + 1
         # An odd number, so that rows do not start at the same place of a page, which caches and
         # the order of loads after stores suffer from.
         return (vectors | 1) * self.width
 
     @property
     def scratch(self) -> int:
-        """Elements of scratch memory: folded rows, one vector per output, and one to spare."""
-        return self.folded_rows * self.pitch + (2 * self.outputs + 1) * self.width
+        """Elements of scratch memory: folded rows, a vector per output, and one to spare."""
+        return self.folded_rows * self.pitch + (self.outputs + 1) * self.width
 
     @property
     def digest(self) -> str:
@@ -245,51 +248,52 @@ class _Emitter:
         return self.instruction("fmuladd", a, b, c)
 
 
-def _emit_fold(emit: _Emitter, kernel: Kernel, rows_table, skip, scratch, vectors) -> None:
-    """Emit the first half of a row: fold the source's rows into the scratch, map by map."""
-    builder, stride = emit.builder, kernel.stride
-    width, pitch, lanes = kernel.width, kernel.pitch, kernel.lanes
-    margin = -(-kernel.margin * lanes * (2 // stride) // width)
-    count = builder.add(vectors, emit.index(margin))
+def _rows(emit: _Emitter, kernel: Kernel, table, skip) -> dict:
+    """Return a pointer to the first element that is read of every row, by map and offset."""
+    pointers = {}
+    for row in kernel.summation.rows:
+        for offset in {row.offset, -row.offset if row.fold else row.offset}:
+            place = row.map * kernel.summation.size + kernel.radius + offset
+            address = emit.builder.load(emit.at(table, place))
+            pointers[row.map, offset] = emit.at(emit.pointer(address), skip)
+    return pointers
+
+
+def _emit_fold(emit: _Emitter, kernel: Kernel, table, skip, scratch, vectors) -> None:
+    """Emit what comes first at stride 2: fold rows into the scratch, columns by parity."""
+    builder, width, pitch, lanes = emit.builder, kernel.width, kernel.pitch, kernel.lanes
+    count = builder.add(vectors, emit.index(-(-kernel.margin * lanes // width)))
+    pointers = _rows(emit, kernel, table, skip)
     for number in range(kernel.summation.maps):
         rows = [(k, row) for k, row in enumerate(kernel.summation.rows) if row.map == number]
-        offsets = {sign * row.offset for _, row in rows for sign in (1, -1 if row.fold else 1)}
-        pointers = {}
-        for offset in sorted(offsets):
-            place = emit.at(rows_table, number * kernel.summation.size + kernel.radius + offset)
-            pointers[offset] = emit.at(emit.pointer(builder.load(place)), skip)
         with cgutils.for_range(builder, count, intp=INDEX) as loop:
             x = builder.mul(loop.index, emit.index(width))
-            sx = builder.mul(x, emit.index(stride))
-            loaded = {
-                offset: [emit.load(emit.at(pointer, builder.add(sx, emit.index(part * width))))
-                         for part in range(stride)]
-                for offset, pointer in pointers.items()
-            }  # fmt: skip
+            read = builder.mul(x, emit.index(2))
+
+            def pair(offset, number=number, read=read):
+                place = emit.at(pointers[number, offset], read)
+                return emit.load(place), emit.load(emit.at(place, width))
+
             for k, row in rows:
-                values = loaded[row.offset]
+                values = pair(row.offset)
                 if row.fold:
-                    opposite = loaded[-row.offset]
-                    values = [
-                        emit.folded(*pair, row.fold) for pair in zip(values, opposite, strict=True)
-                    ]
-                parts = values if stride == 1 else emit.halves(*values, lanes)
-                for part, value in enumerate(parts):
-                    start = (k * stride + part) * pitch
+                    both = zip(values, pair(-row.offset), strict=True)
+                    values = [emit.folded(*each, row.fold) for each in both]
+                for part, value in enumerate(emit.halves(*values, lanes)):
+                    start = (2 * k + part) * pitch
                     emit.store(value, emit.at(scratch, builder.add(x, emit.index(start))))
 
 
-def _emit_sums(emit: _Emitter, kernel: Kernel, scratch, weights, out, vectors, out_stride) -> None:
-    """Emit the second half: the sums, sample by sample, and the modulus.
+def _emit_sums(emit: _Emitter, kernel: Kernel, sample, squares, weights, out, vectors, out_stride):
+    """Emit the sums, and the modulus.
 
-    Square roots take long, and a load may have to wait for an older store if both lie at the same
-    place of a page. So a turn of the loop leaves the squares of its moduli in the scratch memory,
-    and the next turn draws the roots between its own sums and stores each once it is there.
+    ``sample(x, row, offset)`` emits a vector of samples of row number `row`. Square roots take
+    long, so a turn of the loop leaves the squares of its moduli in `squares`, and the next turn
+    draws the roots between its own sums.
     """
     builder, plan, width = emit.builder, kernel.summation, kernel.width
-    passes, chains, abreast = _schedule(kernel)
-    squares = emit.at(scratch, kernel.folded_rows * kernel.pitch)
-    spare = emit.at(squares, 2 * kernel.outputs * width)
+    passes, chains = _schedule(kernel)
+    spare = emit.at(squares, kernel.outputs * width)
 
     def output(o: int, x):
         return emit.at(out, builder.add(x, builder.mul(out_stride, emit.index(o))))
@@ -297,73 +301,45 @@ def _emit_sums(emit: _Emitter, kernel: Kernel, scratch, weights, out, vectors, o
     def root(o: int):
         return emit.instruction("sqrt", emit.load(emit.at(squares, o * width)))
 
-    turns = builder.sdiv(builder.add(vectors, emit.index(abreast - 1)), emit.index(abreast))
-    parts = range(abreast)
-    with cgutils.for_range(builder, turns, intp=INDEX) as loop:
-        x = builder.mul(loop.index, emit.index(abreast * width))
+    with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
+        x = builder.mul(loop.index, emit.index(width))
         first_turn = builder.icmp_signed("==", loop.index, emit.index(0))
         products = [(group, term) for group in passes for term in plan.samples if group & term.sums]
-        roots = kernel.outputs * abreast if kernel.modulus else 0
-        pauses = [len(products) * k // roots for k in range(roots)]
+        pauses = [len(products) * o // kernel.outputs for o in range(kernel.outputs)]
         pending, sums = [], {}
 
-        def draw():
-            for k, result in pending:
-                o, part = divmod(k, abreast)
-                place = output(o, builder.add(x, emit.index((part - abreast) * width)))
-                emit.store(result, builder.select(first_turn, spare, place))
+        def finish():
+            for o, result in pending:
+                before = output(o, builder.sub(x, emit.index(width)))
+                emit.store(result, builder.select(first_turn, spare, before))
 
         for number, (group, term) in enumerate(products):
-            if number in pauses:
+            if kernel.modulus and number in pauses:
                 emit.barrier()
-                draw()
-                pending = [(k, root(k)) for k in range(roots) if pauses[k] == number]
-            values = [
-                _sample(emit, kernel, scratch, x, part, term.row, term.offset) for part in parts
-            ]
+                finish()
+                pending = [(o, root(o)) for o in range(kernel.outputs) if pauses[o] == number]
+            value = sample(x, term.row, term.offset)
             if term.fold:
-                values = [
-                    emit.folded(
-                        value,
-                        _sample(emit, kernel, scratch, x, part, term.row, -term.offset),
-                        term.fold,
-                    )
-                    for part, value in enumerate(values)
-                ]
+                value = emit.folded(value, sample(x, term.row, -term.offset), term.fold)
             for accumulator, index in term.terms:
                 if accumulator in group:
                     weight = emit.splat(emit.at(weights, index))
-                    for part, value in enumerate(values):
-                        key = accumulator, term.row % chains, part
-                        if key in sums:
-                            sums[key] = emit.multiply_add(value, weight, sums[key])
-                        else:
-                            sums[key] = builder.fmul(value, weight)
-        draw()
-        for part in parts:
-            mine = {key[:2]: value for key, value in sums.items() if key[2] == part}
-            results = _outputs(emit, plan, mine)
-            if kernel.modulus:
-                pairs = zip(results[: kernel.outputs], results[kernel.outputs :], strict=True)
-                results = [emit.multiply_add(re, re, builder.fmul(im, im)) for re, im in pairs]
-            for o, result in enumerate(results):
-                if kernel.modulus:
-                    emit.store(result, emit.at(squares, (o * abreast + part) * width))
-                else:
-                    emit.store(result, output(o, builder.add(x, emit.index(part * width))))
+                    key = accumulator, term.row % chains
+                    if key in sums:
+                        sums[key] = emit.multiply_add(value, weight, sums[key])
+                    else:
+                        sums[key] = builder.fmul(value, weight)
+        finish()
+        results = _outputs(emit, plan, sums)
+        if kernel.modulus:
+            parts = zip(results[: kernel.outputs], results[kernel.outputs :], strict=True)
+            results = [emit.multiply_add(re, re, builder.fmul(im, im)) for re, im in parts]
+        for o, result in enumerate(results):
+            emit.store(result, emit.at(squares, o * width) if kernel.modulus else output(o, x))
     if kernel.modulus:
-        last = builder.mul(builder.sub(turns, emit.index(1)), emit.index(abreast * width))
-        for k in range(kernel.outputs * abreast):
-            o, part = divmod(k, abreast)
-            emit.store(root(k), output(o, builder.add(last, emit.index(part * width))))
-
-
-def _sample(emit: _Emitter, kernel: Kernel, scratch, x, part: int, row: int, offset: int):
-    """Load a vector of samples of a folded row, for the outputs from `x` on."""
-    column = kernel.margin + offset
-    start = (row * kernel.stride + column % kernel.stride) * kernel.pitch
-    start += column // kernel.stride * kernel.lanes + part * kernel.width
-    return emit.load(emit.at(scratch, emit.builder.add(x, emit.index(start))))
+        last = builder.mul(builder.sub(vectors, emit.index(1)), emit.index(width))
+        for o in range(kernel.outputs):
+            emit.store(root(o), output(o, last))
 
 
 def _outputs(emit: _Emitter, plan: Summation, sums: dict) -> list:
@@ -379,22 +355,19 @@ def _outputs(emit: _Emitter, plan: Summation, sums: dict) -> list:
     return results
 
 
-def _schedule(kernel: Kernel) -> tuple[list[set[int]], int, int]:
+def _schedule(kernel: Kernel) -> tuple[list[set[int]], int]:
     """Return how the sums use the registers.
 
     Returns
     -------
     passes : list of set of int
         Accumulators that are summed together; if there are too many for the registers, those that
-        share no row are summed apart, for then nothing is loaded twice.
+        share no row are summed apart, for then little is loaded twice.
     chains : int
         Partial sums of an accumulator, by rows, so that enough multiply-adds are independent.
-    abreast : int
-        Vectors summed side by side, so that a weight is loaded once for all of them.
     """
     plan = kernel.summation
-    abreast = 2 if registers() == 32 else 1
-    room = 10
+    room = 20 if registers() == 32 else 10
     apart = [set(range(plan.accumulators))]
     if plan.accumulators > room:
         apart = []
@@ -409,8 +382,7 @@ def _schedule(kernel: Kernel) -> tuple[list[set[int]], int, int]:
         members, count = sorted(group), -(-len(group) // room)
         size = -(-len(members) // count)
         passes += [set(members[k : k + size]) for k in range(0, len(members), size)]
-    chains = max(1, min(4, 8 // (abreast * min(map(len, passes)))))
-    return passes, chains, abreast
+    return passes, max(1, min(4, 8 // min(map(len, passes))))
 
 
 @intrinsic(prefer_literal=True)
@@ -422,8 +394,24 @@ def _row(typing, digest, rows, skip, scratch, weights, out, vectors, out_stride)
         _, rows, skip, *addresses, vectors, out_stride = values
         rows = builder.inttoptr(rows, INDEX.as_pointer())
         scratch, weights, out = (emit.pointer(address) for address in addresses)
-        _emit_fold(emit, kernel, rows, skip, scratch, vectors)
-        _emit_sums(emit, kernel, scratch, weights, out, vectors, out_stride)
+        if kernel.stride == 2:
+            _emit_fold(emit, kernel, rows, skip, scratch, vectors)
+        pointers = _rows(emit, kernel, rows, skip) if kernel.stride == 1 else {}
+
+        def sample(x, number, offset):
+            column = kernel.margin + offset
+            if kernel.stride == 2:
+                start = (2 * number + column % 2) * kernel.pitch + column // 2 * kernel.lanes
+                return emit.load(emit.at(scratch, builder.add(x, emit.index(start))))
+            row, place = kernel.summation.rows[number], builder.add(x, emit.index(column * kernel.lanes))
+            value = emit.load(emit.at(pointers[row.map, row.offset], place))
+            if row.fold:
+                opposite = emit.load(emit.at(pointers[row.map, -row.offset], place))
+                value = emit.folded(value, opposite, row.fold)
+            return value
+
+        squares = emit.at(scratch, kernel.folded_rows * kernel.pitch)
+        _emit_sums(emit, kernel, sample, squares, weights, out, vectors, out_stride)
         return context.get_dummy_value()
 
     return types.void(digest, *[types.int64] * 7), generate
