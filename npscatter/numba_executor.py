@@ -17,8 +17,7 @@ from npscatter.plan import Maps, Plan, Step
 from npscatter.vectors import Kernel, compiled_row, vector_bytes
 
 # Several small images share a vector while their workspace still fits a second-level cache.
-LANES = 4
-LANES_BYTES = 2**20
+LANES_BYTES = 5 * 2**20
 # A call returns to Python after about this many multiply-adds, to let Ctrl-C through.
 PAUSE = 2e9
 # Work (multiply-adds) that is worth starting another thread for.
@@ -92,8 +91,8 @@ def execute(
 
 def _lanes(plan: Plan, dtype: np.dtype, images: int, threads: int) -> int:
     """Return how many images share a row."""
-    lanes = min(LANES, vector_bytes() // dtype.itemsize)
-    fits = plan.workspace_size * dtype.itemsize * lanes <= LANES_BYTES
+    lanes = vector_bytes() // dtype.itemsize
+    fits = plan.workspace_size * vector_bytes() <= LANES_BYTES
     return lanes if fits and images >= lanes * threads else 1
 
 
@@ -173,6 +172,7 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, lanes: int, folded: bool =
     sizes = {"zeros": left + widest + slack, "folded": max(one.scratch for one in codes) + slack, "staged": staged + slack}
     job = np.zeros(1, JOB)
     job["lanes"], job["width"], job["itemsize"] = lanes, width, itemsize
+    job["largest"] = max(one.summation.size for one in codes)
     job["wrap"], job["left"] = plan.edge == "wrap", left
     place = 0
     for name, size in sizes.items():

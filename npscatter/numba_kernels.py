@@ -10,7 +10,19 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from npscatter.vectors import atomic_add, cached, call_row, copy_vectors, load, sources, store, vector_bytes
+from npscatter.vectors import (
+    atomic_add,
+    cached,
+    call_row,
+    copy_elements,
+    copy_vectors,
+    gather_lanes,
+    load,
+    scatter_lanes,
+    sources,
+    store,
+    vector_bytes,
+)
 
 # One step of the program. Offsets, pitches and strides are in elements.
 STEP = np.dtype(
@@ -65,6 +77,7 @@ JOB = np.dtype(
             "channel",
             "output_row",
             "output_column",
+            "largest",  # kernel size
             "split",  # 1: tickets are parts of steps; 0: whole images
             "per_image",  # tickets per image, when split
             "zeros",  # offsets of the parts of a worker's scratch memory, in bytes
@@ -83,34 +96,25 @@ SPINS = 2000
 
 
 @numba.njit
-def fill_margins(dtype, row, elements, spare, job):
+def fill_margins(dtype, row, elements, zeros, job):
     """Continue a row beyond its ends, periodically or by zeros."""
     dtype = numba.literally(dtype)
     size = job.itemsize
-    if elements >= job.width:
-        vectors = -(-spare // job.width)
-        if job.wrap:
-            # From the end backwards, so that margins wider than the row repeat it.
-            for k in range(1, vectors + 1):
-                left = row - k * job.width * size
-                copy_vectors(dtype, left + elements * size, left, 1)
-            copy_vectors(dtype, row, row + elements * size, vectors)
-        else:
-            for k in range(vectors):
-                for j in range(job.width):
-                    place = k * job.width + j
-                    store(dtype, row - (place + 1) * size, 0)
-                    store(dtype, row + (elements + place) * size, 0)
+    vectors = job.left // job.width
+    if not job.wrap:
+        copy_vectors(dtype, zeros, row - job.left * size, vectors)
+        copy_vectors(dtype, zeros, row + elements * size, vectors)
+    elif elements >= job.width:
+        # From the end backwards, so that margins wider than the row repeat it.
+        for k in range(1, vectors + 1):
+            left = row - k * job.width * size
+            copy_vectors(dtype, left + elements * size, left, 1)
+        copy_vectors(dtype, row, row + elements * size, vectors)
     else:
-        for j in range(spare):
-            # Lanes keep their place: sample by sample, lane by lane.
-            lane = j % job.lanes
-            before = elements - job.lanes - (j // job.lanes * job.lanes) % elements + lane
-            behind = j % elements
-            place = row - (j - lane + job.lanes) * size + lane * size
-            store(dtype, place, load(dtype, row + before * size) if job.wrap else 0)
-            value = load(dtype, row + behind * size) if job.wrap else 0
-            store(dtype, row + (elements + j) * size, value)
+        for j in range(1, job.left + 1):
+            store(dtype, row - j * size, load(dtype, row + (elements - j) * size))
+        for j in range(job.left):
+            store(dtype, row + (elements + j) * size, load(dtype, row + j * size))
 
 
 @numba.njit
@@ -134,19 +138,29 @@ def convolve(kernel, rows, scratch, out, first, elements, out_stride, job):
 
 
 @numba.njit
+def wrapped(row, height):
+    """Return row modulo height; rows are rarely far outside, divisions slow."""
+    while row < 0:
+        row += height
+    while row >= height:
+        row -= height
+    return row
+
+
+@numba.njit
 def set_rows(table, base, maps, height, pitch, centre, kernel, zeros, job):
     """Write the addresses of the source rows that one row of output needs."""
     radius = kernel.size // 2
+    across = height * pitch * job.itemsize
     for a in range(kernel.size):
         row = centre + a - radius
         if job.wrap:
-            row %= height
+            row = wrapped(row, height)
         inside = 0 <= row < height
         address = base + (row * pitch + job.left) * job.itemsize
         for number in range(maps):
-            table[number * kernel.size + a] = (
-                address + number * height * pitch * job.itemsize if inside else zeros
-            )
+            table[number * kernel.size + a] = address if inside else zeros
+            address += across
 
 
 @numba.njit
@@ -160,47 +174,69 @@ def slot_of(row, height, radius):
 
 
 @numba.njit
-def pad_rows(dtype, step, start, stop, rows, columns, inputs, first, count, memory, job):
-    """Copy rows of `count` images into the workspace, through the plan's rows and columns."""
+def pad_rows(dtype, step, start, stop, rows, columns, inputs, memory, zeros, job):
+    """Copy rows of the images at `inputs`, one per lane, through the plan's rows and columns."""
     dtype = numba.literally(dtype)
     size = job.itemsize
     for y in range(start, stop):
         target = memory + (step.target + y * step.target_pitch + job.left) * size
-        for lane in range(job.lanes):
-            place = target + lane * size
-            if rows[y] < 0 or lane >= count:
-                for _ in range(len(columns)):
-                    store(dtype, place, 0)
-                    place += job.lanes * size
-                continue
-            image = inputs[first + lane] + rows[y] * job.image_row
-            for x in range(len(columns)):
-                value = columns[x]
-                store(
-                    dtype,
-                    place,
-                    load(dtype, image + value * job.image_column) if value >= 0 else 0,
-                )
+        place, x = target, 0
+        while x < len(columns):
+            last = x + job.width - 1
+            if rows[y] < 0 or columns[x] < 0:
+                for lane in range(job.lanes):
+                    store(dtype, place + lane * size, 0)
+                x += 1
                 place += job.lanes * size
-        fill_margins(dtype, target, step.width * job.lanes, job.left, job)
+                continue
+            offset = rows[y] * job.image_row + columns[x] * job.image_column
+            if (
+                job.image_column == size
+                and last < len(columns)
+                and columns[last] == columns[x] + job.width - 1
+            ):
+                # So many pixels in a row; nothing but a run of neighbours rises that fast.
+                if job.lanes == 1:
+                    copy_vectors(dtype, inputs[0] + offset, place, 1)
+                else:
+                    gather_lanes(dtype, numba.int64(inputs.ctypes.data), offset, place)
+                x += job.width
+                place += job.width * job.lanes * size
+            else:
+                for lane in range(job.lanes):
+                    store(dtype, place + lane * size, load(dtype, inputs[lane] + offset))
+                x += 1
+                place += job.lanes * size
+        fill_margins(dtype, target, step.width * job.lanes, zeros, job)
 
 
 @numba.njit
-def emit_row(dtype, row, width, output, count, job):
-    """Copy one row of coefficients to the output of `count` images, lanes apart."""
+def emit_row(dtype, row, width, outputs, offset, job):
+    """Copy one row of coefficients to the outputs, one per lane."""
     dtype = numba.literally(dtype)
-    for lane in range(count):
-        source, target = row + lane * job.itemsize, output[lane]
-        for _ in range(width):
-            store(dtype, target, load(dtype, source))
-            source += job.lanes * job.itemsize
-            target += job.output_column
+    size = job.itemsize
+    if job.output_column != size:
+        for lane in range(job.lanes):
+            source, target = row + lane * size, outputs[lane] + offset
+            for _ in range(width):
+                store(dtype, target, load(dtype, source))
+                source += job.lanes * size
+                target += job.output_column
+        return
+    places = numba.int64(outputs.ctypes.data)
+    for x in range(0, width, job.width):
+        if job.lanes == 1:
+            target = outputs[0] + offset + x * size
+            copy_elements(dtype, row + x * size, target, width - x)
+        else:
+            source = row + x * job.lanes * size
+            scatter_lanes(dtype, source, places, offset + x * size, width - x)
 
 
 @numba.njit
 def run_step(
-    dtype, steps, number, kernels, channels, group, groups, start, stop, outputs, first, count,
-    memory, scratch, table, places, job,
+    dtype, steps, number, kernels, channels, group, groups, start, stop, outputs,
+    memory, scratch, table, kept, job,
 ):  # fmt: skip
     """Compute rows start..stop of some groups of a step that correlates."""
     dtype = numba.literally(dtype)
@@ -227,7 +263,7 @@ def run_step(
                     if job.wrap:
                         if row - height >= earliest:
                             continue  # kept since it was computed as row - height
-                        row %= height
+                        row = wrapped(row, height)
                     elif row < 0 or row >= height:
                         continue
                     set_rows(
@@ -242,19 +278,18 @@ def run_step(
                         wavelets, rows, scratch, out, 0, elements, across, job
                     )
                     for theta in range(moduli):
-                        fill_margins(dtype, out + theta * across * size, elements, job.left, job)
+                        fill_margins(dtype, out + theta * across * size, elements, zeros, job)
+                for a in range(smoother.size):
+                    row = centre + a - radius
+                    if job.wrap:
+                        row = wrapped(row, height)
+                    place = slot_of(row, height, radius) * step.modulus_pitch + job.left
+                    kept[a] = place * size if 0 <= row < height else -1
             for theta in range(moduli):
                 if step.wavelets >= 0:
-                    # The moduli's rows, each where it is kept.
                     staged = scratch + job.staged + theta * slots * step.modulus_pitch * size
-                    height = step.modulus_height
                     for a in range(smoother.size):
-                        row = centre + a - radius
-                        if job.wrap:
-                            row %= height
-                        place = slot_of(row, height, radius) * step.modulus_pitch + job.left
-                        inside = 0 <= row < height
-                        table[a] = staged + place * size if inside else zeros
+                        table[a] = staged + kept[a] if kept[a] >= 0 else zeros
                 else:
                     set_rows(
                         table, base, step.maps, step.source_height, step.source_pitch,
@@ -268,12 +303,8 @@ def run_step(
                     convolve(
                         smoother, rows, scratch, out, left, elements, 0, job
                     )
-                    channel = channels[step.channels + number]
-                    for lane in range(count):
-                        places[lane] = (
-                            outputs[first + lane] + channel * job.channel + y * job.output_row
-                        )
-                    emit_row(dtype, out, step.width, places, count, job)
+                    offset = channels[step.channels + number] * job.channel + y * job.output_row
+                    emit_row(dtype, out, step.width, outputs, offset, job)
                 else:
                     across = step.target_height * step.target_pitch
                     out = (number * smoother.outputs * across + y * step.target_pitch) * size
@@ -283,7 +314,7 @@ def run_step(
                         across, job,
                     )  # fmt: skip
                     for o in range(smoother.outputs):
-                        fill_margins(dtype, out + o * across * size, elements, job.left, job)
+                        fill_margins(dtype, out + o * across * size, elements, zeros, job)
 
 
 def make_worker(dtype: str):
@@ -309,7 +340,11 @@ def make_worker(dtype: str):
     ):  # fmt: skip
         made_from  # noqa: B018
         job = jobs[0]
-        places = np.empty(job.lanes, np.int64)
+        # Addresses per lane; a lane without an image does what the first one does.
+        sources = np.empty(job.lanes, np.int64)
+        targets = np.empty(job.lanes, np.int64)
+        kept = np.empty(job.largest, np.int64)
+        zeros = scratch + job.zeros
         counter = numba.int64(state.ctypes.data)
         total = len(tickets)
         if job.split:
@@ -331,11 +366,13 @@ def make_worker(dtype: str):
                     spins += 1
                     if spins > SPINS:
                         return WAITING
-                first, count, begin, end = image, 1, part.step, part.step + 1
+                first, begin, end = image, part.step, part.step + 1
             else:
-                first = ticket * job.lanes
-                count = min(job.lanes, job.images - first)
-                begin, end = 0, len(steps)
+                first, begin, end = ticket * job.lanes, 0, len(steps)
+            for lane in range(job.lanes):
+                there = first + lane < job.images
+                sources[lane] = inputs[first + lane] if there else inputs[first]
+                targets[lane] = outputs[first + lane] if there else outputs[first]
             for number in range(begin, end):
                 step = steps[number]
                 group, groups, start, stop = 0, step.groups, 0, step.height
@@ -344,13 +381,12 @@ def make_worker(dtype: str):
                     group, groups, start, stop = part.group, part.groups, part.start, part.stop
                 if step.smoother < 0:
                     pad_rows(
-                        dtype, step, start, stop, rows, columns, inputs, first, count,
-                        memory, job,
-                    )  # fmt: skip
+                        dtype, step, start, stop, rows, columns, sources, memory, zeros, job
+                    )
                 else:
                     run_step(
                         dtype, steps, number, kernels, channels, group, groups, start, stop,
-                        outputs, first, count, memory, scratch, table, places, job,
+                        targets, memory, scratch, table, kept, job,
                     )  # fmt: skip
             held[0] = -1
             atomic_add(counter + 8, 1)

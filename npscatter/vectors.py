@@ -5,8 +5,8 @@ here, from a `npscatter.folding.Summation`, into straight vector code. What is c
 pattern of the taps, never their values: weights are an argument.
 
 A map's row holds `lanes` images side by side, sample by sample: element ``x * lanes + image``. A
-shift by one sample is a shift by `lanes` elements, so one code serves one image (lanes = 1) and
-several small ones, whose rows alone would leave vectors half empty.
+shift by one sample is a shift by `lanes` elements, so one code serves one image (lanes = 1) and as
+many small ones as a vector holds, whose rows alone would leave vectors half empty.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Kernel:
     dtype : str
         "float32" or "float64".
     lanes : int
-        Images side by side in a row, a power of two, at most `width`.
+        Images side by side in a row: 1 or `width`.
     """
 
     summation: Summation
@@ -198,16 +198,50 @@ class _Emitter:
             elements = self.index(elements)
         return self.builder.gep(pointer, [elements])
 
-    def load(self, pointer):
+    def load(self, pointer, align: int | None = None):
         """Load a vector; rows start anywhere, so only an element's alignment is promised."""
         place = self.builder.bitcast(pointer, self.vector.as_pointer())
         loaded = self.builder.load(place)
-        loaded.align = self.itemsize
+        loaded.align = align or self.itemsize
         return loaded
 
-    def store(self, vector, pointer):
+    def store(self, vector, pointer, align: int | None = None):
         place = self.builder.bitcast(pointer, self.vector.as_pointer())
-        self.builder.store(vector, place).align = self.itemsize
+        self.builder.store(vector, place).align = align or self.itemsize
+
+    def store_some(self, vector, pointer, count):
+        """Store the first `count` elements, wherever the pointer points."""
+        bits = ir.VectorType(ir.IntType(1), self.width)
+        kind = ir.VectorType(INDEX, self.width)
+        counts = self.builder.insert_element(
+            ir.Constant(kind, ir.Undefined), count, ir.Constant(ir.IntType(32), 0)
+        )
+        counts = self.shuffle(counts, ir.Constant(kind, ir.Undefined), [0] * self.width)
+        mask = self.builder.icmp_signed("<", ir.Constant(kind, list(range(self.width))), counts)
+        place = self.builder.bitcast(pointer, self.vector.as_pointer())
+        arguments = [self.vector, place.type, ir.IntType(32), bits]
+        name = f"llvm.masked.store.v{self.width}f{8 * self.itemsize}.p0"
+        function = cgutils.get_or_insert_function(
+            self.builder.module, ir.FunctionType(ir.VoidType(), arguments), name
+        )
+        self.builder.call(function, [vector, place, ir.Constant(ir.IntType(32), 1), mask])
+
+    def transposed(self, rows: list) -> list:
+        """Return the columns of a square of vectors."""
+        half = self.width // 2
+        while half:
+            # Swap the off-diagonal quarters of every square of 2 * half rows.
+            for start in range(self.width):
+                if start // half % 2 == 0:
+                    one, other = rows[start], rows[start + half]
+                    keep = [k if k // half % 2 == 0 else k - half + self.width
+                            for k in range(self.width)]  # fmt: skip
+                    move = [k + half if k // half % 2 == 0 else k + self.width
+                            for k in range(self.width)]  # fmt: skip
+                    rows[start] = self.shuffle(one, other, keep)
+                    rows[start + half] = self.shuffle(one, other, move)
+            half //= 2
+        return rows
 
     def splat(self, pointer):
         """Load one element into every place of a vector."""
@@ -438,11 +472,65 @@ def copy_vectors(typing, dtype, source, target, vectors):
         _, source, target, vectors = values
         with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
             x = builder.mul(loop.index, emit.index(emit.width))
-            loaded = emit.load(emit.at(emit.pointer(source), x))
-            emit.store(loaded, emit.at(emit.pointer(target), x))
+            loaded = emit.load(emit.at(emit.pointer(source), x), align=1)
+            emit.store(loaded, emit.at(emit.pointer(target), x), align=1)
         return context.get_dummy_value()
 
     return types.void(dtype, *[types.int64] * 3), generate
+
+
+@intrinsic(prefer_literal=True)
+def copy_elements(typing, dtype, source, target, count):
+    """Copy the first elements, at most one vector, from one address to another."""
+
+    def generate(context, builder, _, values):
+        emit = _Emitter(builder, dtype.literal_value)
+        _, source, target, count = values
+        emit.store_some(emit.load(emit.pointer(source)), emit.pointer(target), count)
+        return context.get_dummy_value()
+
+    return types.void(dtype, *[types.int64] * 3), generate
+
+
+@intrinsic(prefer_literal=True)
+def gather_lanes(typing, dtype, places, offset, target):
+    """Lay the next samples of as many images as a vector has lanes side by side.
+
+    `places` is the address of a table with one address per lane, `offset` the bytes from there to
+    the first sample; one vector of samples of every lane is read.
+    """
+
+    def generate(context, builder, _, values):
+        emit = _Emitter(builder, dtype.literal_value)
+        _, places, offset, target = values
+        table = builder.inttoptr(places, INDEX.as_pointer())
+        rows = []
+        for lane in range(emit.width):
+            address = builder.add(builder.load(emit.at(table, lane)), offset)
+            rows.append(emit.load(emit.pointer(address), align=1))
+        for x, row in enumerate(emit.transposed(rows)):
+            emit.store(row, emit.at(emit.pointer(target), x * emit.width))
+        return context.get_dummy_value()
+
+    return types.void(dtype, *[types.int64] * 3), generate
+
+
+@intrinsic(prefer_literal=True)
+def scatter_lanes(typing, dtype, source, places, offset, count):
+    """Write `count` samples, at most a vector of them, of every lane to its own place."""
+
+    def generate(context, builder, _, values):
+        emit = _Emitter(builder, dtype.literal_value)
+        _, source, places, offset, count = values
+        table = builder.inttoptr(places, INDEX.as_pointer())
+        source = emit.pointer(source)
+        rows = [emit.load(emit.at(source, x * emit.width)) for x in range(emit.width)]
+        for lane, row in enumerate(emit.transposed(rows)):
+            address = builder.add(builder.load(emit.at(table, lane)), offset)
+            emit.store_some(row, emit.pointer(address), count)
+        return context.get_dummy_value()
+
+    return types.void(dtype, *[types.int64] * 4), generate
 
 
 @intrinsic(prefer_literal=True)
