@@ -28,6 +28,8 @@ from npscatter.folding import Summation
 INDEX = ir.IntType(64)
 # Bytes of folded rows one block of columns may fill: most of a first-level cache.
 BLOCK_BYTES = 28 * 1024
+# Sums that the registers hold together, with what is multiplied.
+MOST_SUMS = 10
 _WIDE = ("skylake-avx512", "cascadelake", "cooperlake", "icelake-", "tigerlake", "rocketlake")
 _WIDE += ("sapphirerapids", "emeraldrapids", "graniterapids", "znver4", "znver5", "x86-64-v4")
 _MIDDLE = ("haswell", "broadwell", "skylake", "alderlake", "raptorlake", "znver", "x86-64-v3")
@@ -113,7 +115,7 @@ class Kernel:
             return 2**31
         margins = 2 * self.margin * self.lanes // self.width
         vectors = BLOCK_BYTES // (self.folded_rows * vector_bytes()) - margins
-        return max(4, vectors) * self.width
+        return max(4, vectors // 2 * 2) * self.width
 
     @property
     def pitch(self) -> int:
@@ -127,8 +129,43 @@ class Kernel:
 
     @property
     def scratch(self) -> int:
-        """Elements of scratch memory: folded rows, a vector per output, and one to spare."""
-        return self.folded_rows * self.pitch + (self.outputs + 1) * self.width
+        """Elements of scratch memory: folded rows, squares, one vector to spare, parked sums."""
+        vectors = 1 + self.abreast * (self.outputs + self.summation.accumulators)
+        return self.folded_rows * self.pitch + vectors * self.width
+
+    @property
+    def abreast(self) -> int:
+        """Vectors summed side by side, so that a weight is loaded once for all of them."""
+        return 2 if registers() == 32 else 1
+
+    @property
+    def passes(self) -> list[set[int]]:
+        """Accumulators that are summed together.
+
+        If there are too many for the registers, those that share no row are summed apart, for
+        then little is loaded twice.
+        """
+        plan = self.summation
+        apart = [set(range(plan.accumulators))]
+        if plan.accumulators > MOST_SUMS:
+            apart = []
+            for row in range(len(plan.rows)):
+                joined = set().union(*(term.sums for term in plan.samples if term.row == row))
+                for other in [group for group in apart if group & joined]:
+                    apart.remove(other)
+                    joined |= other
+                apart.append(joined)
+        passes = []
+        for group in apart:
+            members, count = sorted(group), -(-len(group) // MOST_SUMS)
+            size = -(-len(members) // count)
+            passes += [set(members[k : k + size]) for k in range(0, len(members), size)]
+        return passes
+
+    @property
+    def chains(self) -> int:
+        """Partial sums of an accumulator, by rows, so that enough products are independent."""
+        return max(1, min(4, 8 // (self.abreast * min(map(len, self.passes)))))
 
     @property
     def digest(self) -> str:
@@ -318,105 +355,96 @@ def _emit_fold(emit: _Emitter, kernel: Kernel, table, skip, scratch, vectors) ->
                     emit.store(value, emit.at(scratch, builder.add(x, emit.index(start))))
 
 
-def _emit_sums(emit: _Emitter, kernel: Kernel, sample, squares, weights, out, vectors, out_stride):
+def _emit_sums(emit: _Emitter, kernel: Kernel, sample, memory, weights, out, turns, out_stride):
     """Emit the sums, and the modulus.
 
     ``sample(x, row, offset)`` emits a vector of samples of row number `row`. Square roots take
-    long, so a turn of the loop leaves the squares of its moduli in `squares`, and the next turn
+    long, so a turn of the loop leaves the squares of its moduli in `memory`, and the next turn
     draws the roots between its own sums.
     """
     builder, plan, width = emit.builder, kernel.summation, kernel.width
-    passes, chains = _schedule(kernel)
-    spare = emit.at(squares, kernel.outputs * width)
+    passes, parts = kernel.passes, range(kernel.abreast)
+    roots = kernel.outputs * kernel.abreast if kernel.modulus else 0
+    spare = emit.at(memory, roots * width)
+    parked = emit.at(spare, width)
 
-    def output(o: int, x):
-        return emit.at(out, builder.add(x, builder.mul(out_stride, emit.index(o))))
+    def output(k: int, x):
+        o, part = divmod(k, kernel.abreast)
+        place = builder.add(builder.mul(out_stride, emit.index(o)), emit.index(part * width))
+        return emit.at(out, builder.add(x, place))
 
-    def root(o: int):
-        return emit.instruction("sqrt", emit.load(emit.at(squares, o * width)))
+    def root(k: int):
+        return emit.instruction("sqrt", emit.load(emit.at(memory, k * width)))
 
-    with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
-        x = builder.mul(loop.index, emit.index(width))
+    def parking(accumulator: int, part: int):
+        return emit.at(parked, (accumulator * kernel.abreast + part) * width)
+
+    with cgutils.for_range(builder, turns, intp=INDEX) as loop:
+        x = builder.mul(loop.index, emit.index(kernel.abreast * width))
+        before = builder.sub(x, emit.index(kernel.abreast * width))
         first_turn = builder.icmp_signed("==", loop.index, emit.index(0))
-        products = [(group, term) for group in passes for term in plan.samples if group & term.sums]
-        pauses = [len(products) * o // kernel.outputs for o in range(kernel.outputs)]
+        products = [(number, term) for number, group in enumerate(passes)
+                    for term in plan.samples if group & term.sums]  # fmt: skip
+        pauses = [len(products) * k // roots for k in range(roots)]
         pending, sums = [], {}
 
         def finish():
-            for o, result in pending:
-                before = output(o, builder.sub(x, emit.index(width)))
-                emit.store(result, builder.select(first_turn, spare, before))
+            for k, result in pending:
+                emit.store(result, builder.select(first_turn, spare, output(k, before)))
 
-        for number, (group, term) in enumerate(products):
-            if kernel.modulus and number in pauses:
+        for count, (number, term) in enumerate(products):
+            if count and number != products[count - 1][0]:
+                # Registers are for the next pass.
+                for (accumulator, part), value in _totals(emit, sums).items():
+                    emit.store(value, parking(accumulator, part))
+                emit.barrier()
+                sums = {}
+            if count in pauses:
                 emit.barrier()
                 finish()
-                pending = [(o, root(o)) for o in range(kernel.outputs) if pauses[o] == number]
-            value = sample(x, term.row, term.offset)
+                pending = [(k, root(k)) for k in range(roots) if pauses[k] == count]
+            values = [sample(x, part, term.row, term.offset) for part in parts]
             if term.fold:
-                value = emit.folded(value, sample(x, term.row, -term.offset), term.fold)
+                others = [sample(x, part, term.row, -term.offset) for part in parts]
+                values = [emit.folded(*pair, term.fold) for pair in zip(values, others, strict=True)]
             for accumulator, index in term.terms:
-                if accumulator in group:
+                if accumulator in passes[number]:
                     weight = emit.splat(emit.at(weights, index))
-                    key = accumulator, term.row % chains
-                    if key in sums:
-                        sums[key] = emit.multiply_add(value, weight, sums[key])
-                    else:
-                        sums[key] = builder.fmul(value, weight)
+                    for part, value in enumerate(values):
+                        key = accumulator, part, term.row % kernel.chains
+                        if key in sums:
+                            sums[key] = emit.multiply_add(value, weight, sums[key])
+                        else:
+                            sums[key] = builder.fmul(value, weight)
         finish()
-        results = _outputs(emit, plan, sums)
-        if kernel.modulus:
-            parts = zip(results[: kernel.outputs], results[kernel.outputs :], strict=True)
-            results = [emit.multiply_add(re, re, builder.fmul(im, im)) for re, im in parts]
-        for o, result in enumerate(results):
-            emit.store(result, emit.at(squares, o * width) if kernel.modulus else output(o, x))
-    if kernel.modulus:
-        last = builder.mul(builder.sub(vectors, emit.index(1)), emit.index(width))
-        for o in range(kernel.outputs):
-            emit.store(root(o), output(o, last))
+        totals = _totals(emit, sums)
+        for part in parts:
+            found = {a: totals[a, part] for a in range(plan.accumulators) if (a, part) in totals}
+            for group in passes[:-1]:
+                found |= {a: emit.load(parking(a, part)) for a in group}
+            results = []
+            for first, second, sign in plan.outputs:
+                result = found.get(first, ir.Constant(emit.vector, None))
+                results.append(emit.folded(result, found[second], sign) if sign else result)
+            if kernel.modulus:
+                pairs = zip(results[: kernel.outputs], results[kernel.outputs :], strict=True)
+                results = [emit.multiply_add(re, re, builder.fmul(im, im)) for re, im in pairs]
+            for o, result in enumerate(results):
+                k = o * kernel.abreast + part
+                emit.store(result, emit.at(memory, k * width) if roots else output(k, x))
+    if roots:
+        last = builder.mul(builder.sub(turns, emit.index(1)), emit.index(kernel.abreast * width))
+        for k in range(roots):
+            emit.store(root(k), output(k, last))
 
 
-def _outputs(emit: _Emitter, plan: Summation, sums: dict) -> list:
-    """Join partial sums to accumulators and these to outputs."""
+def _totals(emit: _Emitter, sums: dict) -> dict:
+    """Join the partial sums of every accumulator."""
     totals = {}
-    for (accumulator, _), value in sums.items():
-        known = totals.get(accumulator)
-        totals[accumulator] = emit.builder.fadd(known, value) if known else value
-    results = []
-    for first, second, sign in plan.outputs:
-        result = totals.get(first, ir.Constant(emit.vector, None))
-        results.append(emit.folded(result, totals[second], sign) if sign else result)
-    return results
-
-
-def _schedule(kernel: Kernel) -> tuple[list[set[int]], int]:
-    """Return how the sums use the registers.
-
-    Returns
-    -------
-    passes : list of set of int
-        Accumulators that are summed together; if there are too many for the registers, those that
-        share no row are summed apart, for then little is loaded twice.
-    chains : int
-        Partial sums of an accumulator, by rows, so that enough multiply-adds are independent.
-    """
-    plan = kernel.summation
-    room = 20 if registers() == 32 else 10
-    apart = [set(range(plan.accumulators))]
-    if plan.accumulators > room:
-        apart = []
-        for row in range(len(plan.rows)):
-            joined = set().union(*(term.sums for term in plan.samples if term.row == row))
-            for other in [group for group in apart if group & joined]:
-                apart.remove(other)
-                joined |= other
-            apart.append(joined)
-    passes = []
-    for group in apart:
-        members, count = sorted(group), -(-len(group) // room)
-        size = -(-len(members) // count)
-        passes += [set(members[k : k + size]) for k in range(0, len(members), size)]
-    return passes, max(1, min(4, 8 // min(map(len, passes))))
+    for (accumulator, part, _), value in sums.items():
+        known = totals.get((accumulator, part))
+        totals[accumulator, part] = emit.builder.fadd(known, value) if known else value
+    return totals
 
 
 @intrinsic(prefer_literal=True)
@@ -428,24 +456,28 @@ def _row(typing, digest, rows, skip, scratch, weights, out, vectors, out_stride)
         _, rows, skip, *addresses, vectors, out_stride = values
         rows = builder.inttoptr(rows, INDEX.as_pointer())
         scratch, weights, out = (emit.pointer(address) for address in addresses)
+        abreast = emit.index(kernel.abreast)
+        turns = builder.add(vectors, emit.index(kernel.abreast - 1))
+        turns = builder.sdiv(turns, abreast)
         if kernel.stride == 2:
-            _emit_fold(emit, kernel, rows, skip, scratch, vectors)
+            _emit_fold(emit, kernel, rows, skip, scratch, builder.mul(turns, abreast))
         pointers = _rows(emit, kernel, rows, skip) if kernel.stride == 1 else {}
 
-        def sample(x, number, offset):
-            column = kernel.margin + offset
+        def sample(x, part, number, offset):
+            column, start = kernel.margin + offset, part * kernel.width
             if kernel.stride == 2:
-                start = (2 * number + column % 2) * kernel.pitch + column // 2 * kernel.lanes
+                start += (2 * number + column % 2) * kernel.pitch + column // 2 * kernel.lanes
                 return emit.load(emit.at(scratch, builder.add(x, emit.index(start))))
-            row, place = kernel.summation.rows[number], builder.add(x, emit.index(column * kernel.lanes))
+            row = kernel.summation.rows[number]
+            place = builder.add(x, emit.index(start + column * kernel.lanes))
             value = emit.load(emit.at(pointers[row.map, row.offset], place))
             if row.fold:
                 opposite = emit.load(emit.at(pointers[row.map, -row.offset], place))
                 value = emit.folded(value, opposite, row.fold)
             return value
 
-        squares = emit.at(scratch, kernel.folded_rows * kernel.pitch)
-        _emit_sums(emit, kernel, sample, squares, weights, out, vectors, out_stride)
+        memory = emit.at(scratch, kernel.folded_rows * kernel.pitch)
+        _emit_sums(emit, kernel, sample, memory, weights, out, turns, out_stride)
         return context.get_dummy_value()
 
     return types.void(digest, *[types.int64] * 7), generate
