@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import npscatter
 
 RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("numpy", "scipy", "numba", "kymatio", "torch", "scikit-image", "scikit-learn")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "kymatio",
+    "torch",
+    "pytorch-wavelets",
+    "scikit-image",
+    "scikit-learn",
+)
 
 
 def environment(command: str) -> dict:
@@ -25,10 +35,29 @@ def environment(command: str) -> dict:
         "command": command,
         "cpu": _cpu(),
         "cores": os.cpu_count(),
+        "threads": usable_threads(),
         "python": platform.python_version(),
         "npscatter": npscatter.__version__,
+        "commit": commit(),
         "versions": {package: found for package in _PACKAGES if (found := _version(package))},
     }
+
+
+def usable_threads() -> int:
+    """Return how many threads may run at once: the cores this process is allowed on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def commit() -> str | None:
+    """Return the commit the working tree was checked out from, None outside a repository."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
 
 
 def _version(package: str) -> str | None:

@@ -15,6 +15,7 @@ import click
 from benchmarks import frontier
 from benchmarks.environment import RESULTS
 
+PASSES = ("one thread", "all cores")  # of the speed benchmark
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -90,7 +91,103 @@ def frontier_text() -> str:
     )
 
 
-TABLES = {"accuracy": accuracy_table, "frontier": frontier_text}
+def number(value: float) -> str:
+    """Return a number with three significant digits, no exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def speed_table() -> str:
+    """Return the speed tables: time against Kymatio and against the network, work and memory."""
+    result = json.loads((RESULTS / "speed.json").read_text())
+    passes = [
+        (name, passed["threads"], passed)
+        for name, held in result["workloads"].items()
+        for passed in map(held.get, PASSES)
+        if passed
+    ]
+
+    def cell(passed: dict, name: str, ratio: str) -> str:
+        found = passed["contestants"][name]
+        if found["ms_per_image"] is None:
+            return ""
+        times = f" ({number(found[ratio])}x)" if ratio in found else ""
+        return number(found["ms_per_image"]) + times
+
+    def table(head: str, names: list[str], ratio: str) -> list[str]:
+        lines = [head, "|---" * head.count(" | ") + "|---|"]
+        for workload, threads, passed in passes:
+            kymatio = number(passed["contestants"][passed["kymatio"]]["ms_per_image"])
+            first = f"{kymatio} ({passed['kymatio'].removeprefix('Kymatio ')})"
+            cells = [first] if ratio == "times_as_fast_as_kymatio" else []
+            cells += [cell(passed, name, ratio) for name in names]
+            lines.append(f"| {workload} | {threads} | {' | '.join(cells)} |")
+        return lines
+
+    environment = result["environment"]
+    versions = environment["versions"]
+    lines = table(
+        "| images | threads | Kymatio | `accurate` | `paper-tuned` | `paper` | pytorch-wavelets |",
+        ["accurate", "paper-tuned", "paper", "pytorch-wavelets"],
+        "times_as_fast_as_kymatio",
+    )
+    lines += [
+        "",
+        "Milliseconds per image, and how many times as fast as the faster of Kymatio "
+        f"{versions['kymatio']}'s CPU backends, which is named: NumPy (blocks of the batch on "
+        f"Python threads) or Torch {versions['torch']}. Order 2 (order 1 at J = 1), float32, "
+        f"photographs, medians of interleaved calls on {environment['cpu']}, "
+        f"{environment['threads']} cores; the peers in the block size that suits them best. "
+        f"pytorch-wavelets{' ' + versions.get('pytorch-wavelets', '')}, one `ScatLayer` per "
+        "octave, computes other features.",
+        "",
+    ]
+    lines += table(
+        "| images | threads | Torch conv2d | `paper` | `paper-tuned` |",
+        ["Torch conv2d", "paper", "paper-tuned zero"],
+        "times_as_fast_as_conv2d",
+    )
+    lines += [
+        "",
+        "The paper's network against the same network in Torch (`conv2d`), with zeros beyond the "
+        "edge as there.",
+        "",
+        *_work_and_memory(result),
+        "",
+        "Multiply-adds per image and the share of the machine's measured peak that they reach on "
+        "one thread / on all cores, and the memory of one call on the batch with all cores, "
+        "in MiB beyond images, filters and output. "
+        f"Written by `{environment['command']}`; rounds, block sizes and versions are in "
+        "[speed.json](benchmarks/results/speed.json).",
+    ]
+    return "\n".join(lines)
+
+
+def _work_and_memory(result: dict) -> list[str]:
+    banks = ("accurate", "paper-tuned", "paper")
+    peers = ("Kymatio NumPy", "Kymatio Torch", "Torch conv2d", "pytorch-wavelets")
+    heads = [f"`{bank}` of peak" for bank in banks] + [f"`{bank}` MiB" for bank in banks]
+    heads += [f"{peer} MiB" for peer in peers]
+    lines = [f"| images | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for name, held in result["workloads"].items():
+        works = [
+            [held[timed]["contestants"][bank]["work"] for timed in PASSES if timed in held]
+            for bank in banks
+        ]
+        memory = held.get("memory", {}).get("contestants", {})
+        measured = [memory.get(one, {}).get("working_mib") for one in (*banks, *peers)]
+        cells = [
+            f"{work[0]['multiply_adds'] / 1e6:.3g} M, "
+            + " / ".join(f"{100 * one['of_peak']:.0f} %" for one in work)
+            if work
+            else ""
+            for work in works
+        ]
+        cells += ["" if one is None else number(one) for one in measured]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+TABLES = {"accuracy": accuracy_table, "frontier": frontier_text, "speed": speed_table}
 
 
 def rendered(text: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from npscatter import bank_file
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
+from npscatter.folding import summation
 from npscatter.plan import BOUNDARIES, Architecture, Plan, integer
 from npscatter.symmetry import is_symmetric
 
@@ -252,35 +253,28 @@ class FilterBank:
         outputs : tuple of int, optional
             The outputs (orientations, carriers) that are computed, together; all by default.
         """
-        taps = self._arrays[key]
-        if outputs is not None:
-            taps = taps[list(outputs)]
-        if not folded:
-            parts = (taps.real, taps.imag) if ROLES[key] == "psi" else (taps,)
-            return sum(int(np.count_nonzero(part)) for part in parts)
-        if not self.symmetric:
+        if folded and not self.symmetric:
             raise BankError(
                 explain("folded", True, f"bank {self.name!r} is not symmetric", "use folded=False")
             )
-        centre = taps.shape[-1] // 2
-        flipped = np.flip(taps, -2)
-        count = 0
-        for output in range(taps.shape[0]):
-            # The mirror image of a wavelet, up to its conjugate, reuses the folded products.
-            mirrored = (
-                np.array_equal(np.abs(flipped[output].real), np.abs(earlier.real))
-                and np.array_equal(np.abs(flipped[output].imag), np.abs(earlier.imag))
-                for earlier in taps[:output]
-            )
-            if ROLES[key] == "psi" and any(mirrored):
-                continue
-            for part in (taps[output].real, taps[output].imag):
-                for row_sign in (1, -1):
-                    for column_sign in (1, -1):
-                        folded_part = part + row_sign * np.flip(part, -2)
-                        folded_part = folded_part + column_sign * np.flip(folded_part, -1)
-                        count += int(np.count_nonzero(folded_part[..., centre:, centre:]))
-        return count
+        return summation(self.real_taps(key, outputs), folded)[0].multiply_adds
+
+    def real_taps(self, key: str, outputs: tuple[int, ...] | None = None) -> np.ndarray:
+        """Return ``self[key]`` as real filters: for wavelets all real parts, then imaginary ones.
+
+        Parameters
+        ----------
+        key : str
+            A weight array.
+        outputs : tuple of int, optional
+            Which outputs (orientations, carriers), in this order; all by default.
+
+        Returns
+        -------
+        ndarray of float64, shape (O or 2 O, R, K, K)
+        """
+        taps = self._arrays[key] if outputs is None else self._arrays[key][list(outputs)]
+        return np.concatenate([taps.real, taps.imag]) if ROLES[key] == "psi" else taps
 
     def with_card(self, card: dict) -> FilterBank:
         """Return the same bank with another card."""

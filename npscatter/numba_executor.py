@@ -1,4 +1,9 @@
-"""The program on the CPU's vector units: lays memory out, hands parts of the work to threads."""
+"""The program on the CPU's vector units: lays memory out and shares the work among threads.
+
+Threads are Python's own: compiled code works without the interpreter's lock, so they run side by
+side. Numba's parallel loops were not used: their OpenMP layer does not survive a fork, their own
+layer aborts when two Python threads call at once, and neither lets Ctrl-C through.
+"""
 
 from __future__ import annotations
 
@@ -13,30 +18,34 @@ import numpy as np
 from npscatter.bank import ROLES, FilterBank
 from npscatter.folding import summation
 from npscatter.numba_kernels import DONE, JOB, KERNEL, STEP, TICKET, WAITING, make_worker
-from npscatter.plan import Maps, Plan, Step
+from npscatter.plan import Maps, Plan, place
 from npscatter.vectors import Kernel, compiled_row, vector_bytes
 
-# Several small images share a vector while their workspace still fits a second-level cache.
-LANES_BYTES = 5 * 2**20
-# A call returns to Python after about this many multiply-adds, to let Ctrl-C through.
-PAUSE = 2e9
-# Work (multiply-adds) that is worth starting another thread for.
-SHARE = 1e7
+# What one thread may use for the maps of its image, or images side by side.
+WORKSPACE_BYTES = 6 * 2**20
+# Multiply-adds after which compiled code comes back, some tens of milliseconds, to heed Ctrl-C;
+# and the work that is worth starting another thread, or sharing one image, for.
+PAUSE = 1e9
+SHARE = 5e6
+# Rows of output that are worth a ticket of their own; the rows around them are computed twice.
+BAND = 16
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A program laid out for one kind of images.
+    """A program laid out in memory.
 
     Attributes
     ----------
-    codes : tuple of Kernel
-        The convolutions, called by their number.
+    plan : Plan
+        The program.
     dtype : str
-        Of images, weights and output.
+        Of weights, maps and output.
     lanes : int
         Images side by side in a row.
-    steps, kernels, channels : ndarray
+    kernels : tuple of Kernel
+        The convolutions, called by their number.
+    steps, kernel_table, channels : ndarray
         The tables `npscatter.numba_kernels` describes.
     weights : ndarray
         Of all kernels, one after the other.
@@ -50,11 +59,12 @@ class Layout:
         Multiply-adds of one image.
     """
 
-    codes: tuple[Kernel, ...]
+    plan: Plan
     dtype: str
     lanes: int
+    kernels: tuple[Kernel, ...]
     steps: np.ndarray
-    kernels: np.ndarray
+    kernel_table: np.ndarray
     channels: np.ndarray
     weights: np.ndarray
     rows: np.ndarray
@@ -66,7 +76,7 @@ class Layout:
 
 
 def execute(
-    plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray, threads: int
+    plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray, threads: int | None
 ) -> None:
     """Run the plan's program.
 
@@ -76,68 +86,91 @@ def execute(
         Made for `bank`'s architecture.
     bank : FilterBank
         The weights.
-    images : ndarray, shape (N, H, W)
-        float32 or float64, of the plan's `input_shape`, any strides; never written to.
-    output : ndarray, shape (N, C, H // 2^J, W // 2^J)
-        Of the same dtype, any strides; filled.
-    threads : int
-        How many threads may work.
+    images : ndarray, shape (..., H, W)
+        Real, of the plan's `input_shape`, any strides; never written to.
+    output : ndarray, shape (..., C, H // 2^J, W // 2^J)
+        float32 or float64, which is also the precision of the computation; any strides; filled.
+    threads : int or None
+        How many threads may work; None for ``NUMBA_NUM_THREADS``, by default all cores.
     """
-    lanes = _lanes(plan, images.dtype, len(images), threads)
-    layout = lay_out(plan, bank, images.dtype.name, lanes)
-    worker = _worker(layout.dtype)
-    _Call(layout, images, output, threads).run(worker)
+    threads = threads or numba.config.NUMBA_NUM_THREADS
+    targets = _addresses(output, 3)
+    layout = choose(plan, bank, output.dtype.name, len(targets), threads)
+    if images.dtype == output.dtype:
+        _Call(layout, images, _addresses(images, 2), output, targets, threads).run()
+        return
+    # Converted some at a time, so that no second batch ever exists.
+    leading = images.shape[:-2]
+    image_bytes = images.shape[-2] * images.shape[-1] * output.dtype.itemsize
+    block = max(layout.lanes * threads, threads * 2**20 // image_bytes)
+    for start in range(0, len(targets), block):
+        some = np.arange(start, min(start + block, len(targets)))
+        part = images[np.unravel_index(some, leading)] if leading else images[None]
+        part = part.astype(output.dtype)
+        _Call(layout, part, _addresses(part, 2), output, targets[some], threads).run()
 
 
-def _lanes(plan: Plan, dtype: np.dtype, images: int, threads: int) -> int:
-    """Return how many images share a row."""
-    lanes = vector_bytes() // dtype.itemsize
-    fits = plan.workspace_size * vector_bytes() <= LANES_BYTES
-    return lanes if fits and images >= lanes * threads else 1
+def choose(plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int) -> Layout:
+    """Return the layout for so many images: as many abreast, and maps at once, as memory allows."""
+    width = vector_bytes() // np.dtype(dtype).itemsize
+    small = plan.workspace_size * vector_bytes() <= WORKSPACE_BYTES
+    if small and images >= width * threads:
+        return lay_out(plan, bank, dtype, width)
+    if plan.workspace_size * np.dtype(dtype).itemsize > WORKSPACE_BYTES:
+        rounds = (1, 2, 4, plan.architecture.orientations)
+        for fewer in (plan.in_rounds(count) for count in rounds):
+            if fewer.workspace_size * np.dtype(dtype).itemsize <= WORKSPACE_BYTES:
+                plan = fewer
+                break
+    return lay_out(plan, bank, dtype, 1)
+
+
+def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> None:
+    """Compile, or load from the cache, what single images and batches of `dtype` need."""
+    threads = threads or numba.config.NUMBA_NUM_THREADS
+    for images in (1, 64 * threads):
+        layout = choose(plan, bank, dtype, images, threads)
+        nothing = np.empty((0, *plan.input_shape), dtype)
+        output = np.empty((0, plan.n_coefficients, *plan.output_shape), dtype)
+        none = np.empty(0, np.int64)
+        _Call(layout, nothing, none, output, none, 1).run()
 
 
 @lru_cache(maxsize=64)
 def lay_out(plan: Plan, bank: FilterBank, dtype: str, lanes: int, folded: bool = True) -> Layout:
-    """Return the tables and sizes of one program for one kind of images."""
-    kernels: dict[tuple, int] = {}
-    weights: list[np.ndarray] = []
+    """Return the tables and sizes of a program.
 
-    def kernel(name: str, orientations: tuple[int, ...], stride: int) -> int:
-        key = (name, orientations, stride)
-        if key not in kernels:
-            taps = bank[name]
-            if orientations:
-                taps = taps[list(orientations)]
-                taps = np.concatenate([taps.real, taps.imag])
-            sums, values = summation(taps, folded and bank.symmetric)
-            kernels[key] = len(kernels)
-            codes.append(Kernel(sums, ROLES[name] == "psi", stride, dtype, lanes))
-            weights.append(values)
-        return kernels[key]
-
-    codes: list[Kernel] = []
-    numbers = [
-        (
-            kernel(step.wavelets, step.orientations, step.wavelet_stride) if step.wavelets else -1,
-            kernel(step.weights, (), step.stride) if step.weights else -1,
-        )
-        for step in plan.steps
-    ]
+    Parameters
+    ----------
+    plan, bank
+        As for `execute`.
+    dtype : str
+        "float32" or "float64".
+    lanes : int
+        Images side by side in a row: 1, or the elements of a vector.
+    folded : bool
+        Fold the windows of a symmetric bank.
+    """
     itemsize = np.dtype(dtype).itemsize
     width = vector_bytes() // itemsize
-    left = max(width, _up(max(one.margin for one in codes) * lanes, width))
+    kernels, weights, numbers = _kernels(plan, bank, dtype, lanes, folded and bank.symmetric)
+    left = max(width, _up(max(kernel.margin for kernel in kernels) * lanes, width))
 
     def pitch(columns: int) -> int:
         return left + _up(columns * lanes, width) + left
 
-    offsets, workspace = _place(plan, pitch)
+    def samples(maps: Maps) -> int:
+        return maps.count * maps.height * pitch(maps.width)
+
+    offsets, workspace = place(plan.steps, plan.buffers, samples)
 
     def offset(maps: Maps) -> int:
         return offsets[maps.buffer] + maps.first * maps.height * pitch(maps.width)
 
     steps = np.zeros(len(plan.steps), STEP)
     channels: list[int] = []
-    staged = row = 1
+    staged = row = 0
+    work = 0.0
     for record, step, (wavelets, smoother) in zip(steps, plan.steps, numbers, strict=True):
         record["wavelets"], record["smoother"] = wavelets, smoother
         record["emits"] = step.operation == "emit"
@@ -147,147 +180,214 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, lanes: int, folded: bool =
         record["channels"] = len(channels)
         channels += step.channels
         if step.source:
+            across = pitch(step.modulus_shape[1])
             record["source"] = offset(step.source)
             record["maps"] = step.source.count // step.groups
             record["source_height"], record["source_width"] = step.source.shape
             record["source_pitch"] = pitch(step.source.width)
             record["modulus_height"], record["modulus_width"] = step.modulus_shape
-            record["modulus_pitch"] = pitch(step.modulus_shape[1])
-            kept = 2 * bank[step.weights].shape[-1] - 1
-            staged = max(staged, len(step.orientations) * kept * pitch(step.modulus_shape[1]))
+            record["modulus_pitch"] = across
+            kept = 2 * kernels[smoother].summation.size - 1
+            staged = max(staged, len(step.orientations) * kept * across)
             row = max(row, pitch(step.size[1]))
         if step.target:
             record["target"] = offset(step.target)
             record["target_pitch"], record["target_height"] = pitch(step.target.width), step.size[0]
-    table = np.zeros(len(codes), KERNEL)
+        record["work"] = _work(step, kernels, wavelets, smoother)
+        work += float(record["work"])
+
+    table = np.zeros(len(kernels), KERNEL)
     start = 0
-    for record, one, values in zip(table, codes, weights, strict=True):
-        record["size"], record["stride"] = one.summation.size, one.stride
-        record["code"] = compiled_row(one).address
-        record["margin"], record["outputs"] = one.margin, one.outputs
-        record["block"], record["weights"] = one.block, start
+    for record, kernel, values in zip(table, kernels, weights, strict=True):
+        record["code"] = compiled_row(kernel).address
+        record["size"], record["stride"] = kernel.summation.size, kernel.stride
+        record["margin"], record["outputs"] = kernel.margin, kernel.outputs
+        record["block"], record["weights"] = kernel.block, start
         start += len(values)
-    widest = max(pitch(max(plan.padded_shape[1], maps.width)) for maps in plan.buffers)
+
+    widest = max(pitch(maps.width) for maps in plan.buffers)
     slack = 4 * left + 8 * width  # vectors are read beyond the last row's end
-    sizes = {"zeros": left + widest + slack, "folded": max(one.scratch for one in codes) + slack, "staged": staged + slack}
     job = np.zeros(1, JOB)
     job["lanes"], job["width"], job["itemsize"] = lanes, width, itemsize
-    job["largest"] = max(one.summation.size for one in codes)
+    job["largest"] = max(kernel.summation.size for kernel in kernels)
     job["wrap"], job["left"] = plan.edge == "wrap", left
-    place = 0
-    for name, size in sizes.items():
-        job[name] = (place + (left if name == "zeros" else 0)) * itemsize
-        place += _up(size, width)
-    job["row"] = place * itemsize
+    scratch = 0
+    parts = {
+        "zeros": left + widest,
+        "folded": max(kernel.scratch for kernel in kernels),
+        "staged": staged,
+        "row": row,
+    }
+    for name, size in parts.items():
+        job[name] = (scratch + (left if name == "zeros" else 0)) * itemsize
+        scratch += _up(size + slack, width)
     return Layout(
-        codes=tuple(codes),
+        plan=plan,
         dtype=dtype,
         lanes=lanes,
+        kernels=kernels,
         steps=steps,
-        kernels=table,
+        kernel_table=table,
         channels=np.array([*channels, 0], np.int64),
         weights=np.concatenate(weights).astype(dtype),
         rows=np.array(plan.rows, np.int64),
         columns=np.array(plan.columns, np.int64),
         workspace=workspace + slack,
-        scratch=place + row + slack,
+        scratch=scratch,
         job=job,
-        work=float(sum(_work(step, codes, pair) for step, pair in zip(plan.steps, numbers, strict=True))),
+        work=work,
     )
 
 
-def _work(step: Step, codes: list[Kernel], numbers: tuple[int, int]) -> int:
+def _kernels(plan, bank, dtype, lanes, folded):
+    """Return the kernels a plan uses, their weights, and each step's numbers of its two."""
+    found: dict[tuple, int] = {}
+    kernels: list[Kernel] = []
+    weights: list[np.ndarray] = []
+
+    def number(name: str, orientations: tuple[int, ...] | None, stride: int) -> int:
+        if not name:
+            return -1
+        key = name, orientations, stride
+        if key not in found:
+            order, values = summation(bank.real_taps(name, orientations), folded)
+            found[key] = len(kernels)
+            kernels.append(Kernel(order, ROLES[name] == "psi", stride, dtype, lanes))
+            weights.append(values)
+        return found[key]
+
+    numbers = [
+        (
+            number(step.wavelets, step.orientations, step.wavelet_stride),
+            number(step.weights, None, step.stride),
+        )
+        for step in plan.steps
+    ]
+    return tuple(kernels), weights, numbers
+
+
+def _work(step, kernels, wavelets: int, smoother: int) -> int:
     """Return the multiply-adds of a step."""
-    wavelets, smoother = numbers
+    pixels = step.size[0] * step.size[1]
     if smoother < 0:
-        return step.size[0] * step.size[1]
-    work = step.size[0] * step.size[1] * codes[smoother].summation.multiply_adds
-    work *= max(1, len(step.orientations))
+        return pixels
+    work = pixels * kernels[smoother].summation.multiply_adds * max(1, len(step.orientations))
     if wavelets >= 0:
         height, width = step.modulus_shape
-        work += height * width * codes[wavelets].summation.multiply_adds
+        work += height * width * kernels[wavelets].summation.multiply_adds
     return work * step.groups
 
 
-def _place(plan: Plan, pitch) -> tuple[tuple[int, ...], int]:
-    from npscatter.plan import place
-
-    return place(plan.steps, plan.buffers, lambda maps: maps.count * maps.height * pitch(maps.width))
-
-
-@lru_cache(maxsize=64)
-def _worker(dtype: str):
-    return make_worker(dtype)
+def _tickets(layout: Layout, threads: int) -> np.ndarray:
+    """Cut one image's program into parts that threads can work on side by side."""
+    tickets: list[tuple[int, ...]] = []
+    for number, (record, step) in enumerate(zip(layout.steps, layout.plan.steps, strict=True)):
+        needs, height = len(tickets), step.size[0]
+        parts = max(1, min(4 * threads, int(record["work"] / SHARE)))
+        if step.groups >= parts:
+            bounds = [step.groups * k // parts for k in range(parts + 1)]
+            cuts = [(bounds[k], bounds[k + 1] - bounds[k], 0, height) for k in range(parts)]
+        else:
+            bands = max(1, min(-(-parts // step.groups), height // BAND))
+            bounds = [height * k // bands for k in range(bands + 1)]
+            cuts = [
+                (group, 1, bounds[k], bounds[k + 1])
+                for group in range(step.groups)
+                for k in range(bands)
+            ]
+        tickets += [(number, *cut, needs) for cut in cuts]
+    return np.array(tickets, TICKET)
 
 
 class _Call:
     """One call: its memory, and the threads that share it."""
 
-    def __init__(self, layout: Layout, images: np.ndarray, output: np.ndarray, threads: int):
+    def __init__(self, layout, images, sources, output, targets, threads: int):
         self.layout = layout
-        self.images, self.output = images, output
-        lanes = layout.lanes
-        self.split = False
-        parts = -(-len(images) // lanes)
-        work = layout.work * len(images)
-        self.threads = max(1, min(threads, int(work / SHARE), parts))
-        self.quota = max(1, int(PAUSE / (layout.work * lanes)))
+        # Only addresses go further; these keep the memory alive as long as any thread works.
+        self.arrays = images, output
+        self.sources, self.targets = sources, targets
+        count, work = len(targets), layout.work * layout.lanes
+        split = layout.lanes == 1 and (
+            work > PAUSE or (threads > 1 and count < 4 * threads and work > 4 * SHARE)
+        )
+        self.tickets = _tickets(layout, threads) if split else np.zeros(1, TICKET)
+        parts = count * len(self.tickets) if split else -(-count // layout.lanes)
+        self.threads = max(1, min(threads, parts, int(layout.work * count / SHARE)))
+        self.quota = max(1, int(PAUSE * parts / (1 + layout.work * count)))
+        self.memory = _memory(layout.workspace, layout.dtype) if split else None
         job = layout.job.copy()
-        job["images"] = len(images)
+        job["images"], job["split"], job["tickets"] = count, split, parts
         job["weights"] = layout.weights.ctypes.data
-        job["image_row"], job["image_column"] = images.strides[1:]
-        job["channel"], job["output_row"], job["output_column"] = output.strides[1:]
+        job["image_row"], job["image_column"] = images.strides[-2:]
+        job["channel"], job["output_row"], job["output_column"] = output.strides[-3:]
         self.job = job
-        self.inputs = images.ctypes.data + images.strides[0] * np.arange(len(images))
-        self.outputs = output.ctypes.data + output.strides[0] * np.arange(len(images))
-        self.tickets = np.zeros(1, TICKET)
         self.state = np.zeros(3, np.int64)
+        self.failures: list[BaseException] = []
 
-    def run(self, worker) -> None:
-        others = [
-            threading.Thread(target=self.work, args=(worker,), daemon=True)
-            for _ in range(self.threads - 1)
-        ]
+    def run(self) -> None:
+        """Work off all tickets, or raise what any thread raised."""
+        worker = _worker(self.layout.dtype)
+        others = [threading.Thread(target=self._help, args=(worker,)) for _ in range(1, self.threads)]
         try:
             for thread in others:
                 thread.start()
-            self.work(worker)
-        except BaseException:
-            self.state[2] = 1
-            raise
-        finally:
+            self._work(worker)
             for thread in others:
                 thread.join()
+        except BaseException:
+            self.state[2] = 1
+            for thread in others:
+                if thread.ident is not None:
+                    thread.join()
+            raise
+        if self.failures:
+            raise self.failures[0]
 
-    def work(self, worker) -> None:
+    def _help(self, worker) -> None:
+        try:
+            self._work(worker)
+        except BaseException as failure:
+            self.failures.append(failure)
+            self.state[2] = 1
+
+    def _work(self, worker) -> None:
         layout = self.layout
-        memory = _aligned(layout.workspace, layout.dtype)
-        scratch = _aligned(layout.scratch, layout.dtype)
-        table = np.zeros(1 + sum(k.summation.size * k.summation.maps for k in layout.codes), np.int64)
-        held = np.full(1, -1)
-        while True:
+        memory = self.memory if self.memory is not None else _memory(layout.workspace, layout.dtype)
+        scratch = _memory(layout.scratch, layout.dtype)
+        size = max(kernel.summation.size * kernel.summation.maps for kernel in layout.kernels)
+        table, held = np.zeros(size, np.int64), np.full(1, -1)
+        answer = WAITING
+        while answer != DONE:
             answer = worker(
-                self.job, layout.steps, layout.kernels, layout.channels, layout.rows,
-                layout.columns, self.tickets, self.inputs, self.outputs, self.state, held,
+                self.job, layout.steps, layout.kernel_table, layout.channels, layout.rows,
+                layout.columns, self.tickets, self.sources, self.targets, self.state, held,
                 memory.ctypes.data, scratch.ctypes.data, table, self.quota,
             )  # fmt: skip
-            if answer == DONE:
-                return
             if answer == WAITING:
                 time.sleep(0)
 
 
-def _aligned(elements: int, dtype: str) -> np.ndarray:
+@lru_cache
+def _worker(dtype: str):
+    return make_worker(dtype)
+
+
+def _addresses(array: np.ndarray, inner: int) -> np.ndarray:
+    """Return where each of the arrays of the last `inner` axes starts."""
+    addresses = np.array(array.ctypes.data, np.int64)
+    for size, stride in zip(array.shape[:-inner], array.strides[:-inner], strict=True):
+        addresses = addresses[..., None] + stride * np.arange(size)
+    return addresses.ravel()
+
+
+def _memory(elements: int, dtype: str) -> np.ndarray:
     """Return zeros that start at the boundary of a vector."""
-    bytes_ = np.zeros(elements * np.dtype(dtype).itemsize + vector_bytes(), np.uint8)
-    start = -bytes_.ctypes.data % vector_bytes()
-    return bytes_[start : start + elements * np.dtype(dtype).itemsize].view(dtype)
+    size = elements * np.dtype(dtype).itemsize
+    memory = np.zeros(size + vector_bytes(), np.uint8)
+    start = -memory.ctypes.data % vector_bytes()
+    return memory[start : start + size].view(dtype)
 
 
 def _up(value: int, step: int) -> int:
     return -(-value // step) * step
-
-
-def default_threads() -> int:
-    """Return how many threads are used unless a caller says otherwise."""
-    return numba.config.NUMBA_NUM_THREADS

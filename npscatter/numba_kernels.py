@@ -50,6 +50,7 @@ STEP = np.dtype(
             "first_row",
             "first_column",
             "channels",  # where its channels start in the table of channels
+            "work",  # multiply-adds
         )
     ]
 )
@@ -79,7 +80,7 @@ JOB = np.dtype(
             "output_column",
             "largest",  # kernel size
             "split",  # 1: tickets are parts of steps; 0: whole images
-            "per_image",  # tickets per image, when split
+            "tickets",  # how many
             "zeros",  # offsets of the parts of a worker's scratch memory, in bytes
             "folded",
             "staged",
@@ -346,21 +347,16 @@ def make_worker(dtype: str):
         kept = np.empty(job.largest, np.int64)
         zeros = scratch + job.zeros
         counter = numba.int64(state.ctypes.data)
-        total = len(tickets)
-        if job.split:
-            total = job.per_image * job.images
-        else:
-            total = -(-job.images // job.lanes)
         for _ in range(quota):
             if held[0] < 0:
                 held[0] = atomic_add(counter, 1)
             ticket = held[0]
-            if ticket >= total or state[2] != 0:
+            if ticket >= job.tickets or state[2] != 0:
                 return DONE
             if job.split:
-                image = ticket // job.per_image
-                part = tickets[ticket % job.per_image]
-                needed = image * job.per_image + part.needs
+                image = ticket // len(tickets)
+                part = tickets[ticket % len(tickets)]
+                needed = image * len(tickets) + part.needs
                 spins = 0
                 while atomic_add(counter + 8, 0) < needed:
                     spins += 1
@@ -377,7 +373,7 @@ def make_worker(dtype: str):
                 step = steps[number]
                 group, groups, start, stop = 0, step.groups, 0, step.height
                 if job.split:
-                    part = tickets[ticket % job.per_image]
+                    part = tickets[ticket % len(tickets)]
                     group, groups, start, stop = part.group, part.groups, part.start, part.stop
                 if step.smoother < 0:
                     pad_rows(

@@ -12,7 +12,9 @@ from npscatter.plan import Maps, Plan
 BLOCK_BYTES = 2**24
 
 
-def execute(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray) -> None:
+def execute(
+    plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray, threads: int | None
+) -> None:
     """Run the plan's program.
 
     Parameters
@@ -21,18 +23,28 @@ def execute(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray
         Made for `bank`'s architecture.
     bank : FilterBank
         The weights.
-    images : ndarray, shape (N, H, W)
-        float32 or float64, of the plan's `input_shape`; never written to.
-    output : ndarray, shape (N, C, H // 2^J, W // 2^J)
-        Of the same dtype; filled.
+    images : ndarray, shape (..., H, W)
+        Real, of the plan's `input_shape`; never written to.
+    output : ndarray, shape (..., C, H // 2^J, W // 2^J)
+        float32 or float64, which is also the precision of the computation; filled.
+    threads : int or None
+        Without effect: NumPy decides.
     """
-    image_bytes = plan.workspace_size * images.dtype.itemsize
+    flat = images.reshape(-1, *images.shape[-2:])
+    result = output.reshape(-1, *output.shape[-3:])
+    image_bytes = plan.workspace_size * output.dtype.itemsize
     block = max(1, BLOCK_BYTES // image_bytes)
     # Infinities and NaN go through as arithmetic has it, in silence.
     with np.errstate(invalid="ignore", over="ignore"):
-        for start in range(0, len(images), block):
-            stop = start + block
-            _execute_block(plan, bank, images[start:stop], output[start:stop])
+        for start in range(0, len(flat), block):
+            some = flat[start : start + block].astype(output.dtype, copy=False)
+            _execute_block(plan, bank, some, result[start : start + block])
+    if not np.may_share_memory(result, output):
+        output[...] = result.reshape(output.shape)
+
+
+def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> None:
+    """Do nothing: NumPy is always ready."""
 
 
 def _execute_block(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray) -> None:
@@ -50,8 +62,7 @@ def _execute_block(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.
             continue
         maps = view(step.source, step.groups)
         if step.wavelets:
-            taps = bank[step.wavelets][list(step.orientations)]
-            both = np.concatenate([taps.real, taps.imag]).astype(dtype)
+            both = bank.real_taps(step.wavelets, step.orientations).astype(dtype)
             origin, grid = (0, 0), step.modulus_shape
             parts = correlate(maps, both, step.wavelet_stride, origin, grid, plan.edge)
             real, imaginary = np.split(parts, 2, axis=2)

@@ -172,6 +172,10 @@ class Plan:
         "kymatio", "zero" or "periodic".
     edge : str
         What every convolution does beyond the edge of its maps: "wrap" or "zero".
+    pre_pad : bool
+        The images come padded.
+    rounds : int
+        See `make_plan`.
     shape : tuple of int
         (H, W) of an unpadded image.
     input_shape : tuple of int
@@ -197,6 +201,8 @@ class Plan:
     architecture: Architecture
     boundary: str
     edge: str
+    pre_pad: bool
+    rounds: int
     shape: tuple[int, int]
     input_shape: tuple[int, int]
     output_shape: tuple[int, int]
@@ -212,6 +218,18 @@ class Plan:
     def padded_shape(self) -> tuple[int, int]:
         """Height and width of the finest grid."""
         return len(self.rows), len(self.columns)
+
+    def in_rounds(self, rounds: int) -> Plan:
+        """Return the plan that takes the image's orientations in so many rounds."""
+        return make_plan(
+            self.J,
+            self.shape,
+            self.architecture,
+            self.max_order,
+            self.boundary,
+            self.pre_pad,
+            rounds,
+        )
 
     @property
     def n_coefficients(self) -> int:
@@ -349,6 +367,8 @@ def _make_plan(
         architecture=architecture,
         boundary=boundary,
         edge="zero" if boundary == "zero" else "wrap",
+        pre_pad=pre_pad,
+        rounds=rounds,
         shape=shape,
         input_shape=(len(rows), len(columns)) if pre_pad else shape,
         output_shape=output_shape,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+from types import ModuleType
 
 import numpy as np
 
-from npscatter import numpy_executor
 from npscatter.bank import FilterBank, find_bank
 from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, explain
-from npscatter.plan import Plan, make_plan, shape_before_padding
+from npscatter.plan import Plan, integer, make_plan, shape_before_padding
 
-_EXECUTORS = {"numpy": numpy_executor.execute}
-# Best first: what "auto" looks for.
-_PREFERENCE = ("numpy",)
+# Best first: what "auto" looks for. Each is a module with `execute` and `warm_up`, imported when
+# it is chosen.
+_EXECUTORS = {"numba": "npscatter.numba_executor", "numpy": "npscatter.numpy_executor"}
 
 
 class Scattering2D:
@@ -42,17 +43,21 @@ class Scattering2D:
         The images already have Kymatio's padded size ``((H + 2^J) // 2^J + 1) 2^J`` (both axes);
         the output still has H // 2^J x W // 2^J samples.
     backend : str, optional
-        "auto" (the best installed) or "numpy".
+        "numba" (compiled, on all cores), "numpy" (plain, slow), or "auto" (the first that can be
+        imported).
     out_type : str, optional
         "array", or "list" for a list of dicts with the keys ``coef``, ``j``, ``n``, ``theta``.
     bank : str, path or FilterBank, optional
         A shipped bank's name, the path of an ``.npz`` file, or a bank.
     boundary : str, optional
         "kymatio", "zero", "periodic", or None for the bank's own; see `npscatter.plan.make_plan`.
+    threads : int, optional
+        How many threads the "numba" backend may use; None for the environment's
+        ``NUMBA_NUM_THREADS``, which is all cores unless it is set.
 
     Attributes
     ----------
-    J, shape, L, max_order, pre_pad, out_type, boundary
+    J, shape, L, max_order, pre_pad, out_type, boundary, threads
         As given, or taken from the bank.
     backend : str
         The backend in use, never "auto".
@@ -93,6 +98,7 @@ class Scattering2D:
         *,
         bank: str | os.PathLike | FilterBank = "accurate",
         boundary: str | None = None,
+        threads: int | None = None,
     ):
         self.bank = find_bank(bank, L)
         self.plan: Plan = make_plan(
@@ -106,6 +112,11 @@ class Scattering2D:
         self.pre_pad = pre_pad
         self.backend = _backend(backend)
         self.out_type = out_type
+        self.threads = None if threads is None else integer("threads", threads)
+        if self.threads is not None and self.threads < 1:
+            raise ArgumentError(
+                explain("threads", threads, "must be at least 1", "pass None for all cores")
+            )
         if not isinstance(out_type, str) or out_type not in ("array", "list"):
             raise ArgumentError(
                 explain("out_type", out_type, "must be 'array' or 'list'", "pass one of them")
@@ -168,7 +179,20 @@ class Scattering2D:
             "n": column("n"),
         }
 
-    def __call__(self, x: np.ndarray) -> np.ndarray | list[dict]:
+    def warmup(self, dtype: type | str = np.float32) -> None:
+        """Do now what the first call would have to: compile, or load what was compiled before.
+
+        Parameters
+        ----------
+        dtype : dtype, optional
+            Of the images to come.
+        """
+        found = np.dtype(dtype)
+        _check_dtype("dtype", found)
+        dtype = np.result_type(found, np.float32).name
+        _executor(self.backend).warm_up(self.plan, self.bank, dtype, self.threads)
+
+    def __call__(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray | list[dict]:
         """Return the scattering coefficients of `x`.
 
         Parameters
@@ -178,11 +202,14 @@ class Scattering2D:
             never written to. float32 and float64 are kept; bool, integers and float16 keep their
             values (no rescaling) in the dtype NumPy promotes them to with float32: float32 up to
             16 bits, float64 beyond.
+        out : ndarray, shape (..., C, H // 2^J, W // 2^J), optional
+            Where the coefficients go: of the dtype they have, any strides, no memory shared with
+            `x`.
 
         Returns
         -------
         ndarray, shape (..., C, H // 2^J, W // 2^J)
-            float32 or float64; or, for ``out_type="list"``, a list of C dicts whose ``coef`` have
+            `out` if it was given. float32 or float64; or, for ``out_type="list"``, a list of C dicts whose ``coef`` have
             shape (..., H // 2^J, W // 2^J).
 
         Raises
@@ -197,12 +224,10 @@ class Scattering2D:
         overflow or vanish beyond magnitudes of about 1e18 and 1e-18 in float32.
         """
         images = self._images(x)
-        batch = images.shape[:-2]
-        flat = images.reshape(-1, *images.shape[-2:])
-        output = np.empty((len(flat), *self.output_shape), images.dtype)
+        output = self._output(images, out)
         if output.size:
-            _EXECUTORS[self.backend](self.plan, self.bank, flat, output)
-        output = output.reshape(*batch, *self.output_shape)
+            execute = _executor(self.backend).execute
+            execute(self.plan, self.bank, images, output, self.threads)
         if self.out_type == "array":
             return output
         return [
@@ -227,11 +252,34 @@ class Scattering2D:
             )
         return images
 
+    def _output(self, images: np.ndarray, out: object) -> np.ndarray:
+        shape = (*images.shape[:-2], *self.output_shape)
+        dtype = np.result_type(images.dtype, np.float32)
+        if out is None:
+            return np.empty(shape, dtype)
+        if not isinstance(out, np.ndarray):
+            raise ArgumentTypeError(
+                explain("out", type(out), "must be a NumPy array", "pass one, or None")
+            )
+        remedy = f"pass np.empty({shape}, np.{dtype}), or None"
+        if out.shape != shape:
+            raise ArgumentError(explain("out.shape", out.shape, f"must be {shape}", remedy))
+        if out.dtype != dtype:
+            raise ArgumentError(explain("out.dtype", out.dtype, f"must be {dtype}", remedy))
+        if not out.flags.writeable:
+            raise ArgumentError(explain("out", "a read-only array", "must be writeable", remedy))
+        if np.may_share_memory(images, out):
+            raise ArgumentError(
+                explain("out", "an array", "must not share memory with x", remedy)
+            )
+        return out
+
     def __repr__(self) -> str:
         return (
             f"Scattering2D(J={self.J}, shape={self.shape}, L={self.L}, "
             f"max_order={self.max_order}, pre_pad={self.pre_pad}, backend={self.backend!r}, "
-            f"out_type={self.out_type!r}, bank={self.bank.name!r}, boundary={self.boundary!r})"
+            f"out_type={self.out_type!r}, bank={self.bank.name!r}, boundary={self.boundary!r}, "
+            f"threads={self.threads})"
         )
 
 
@@ -246,6 +294,7 @@ def scatter(
     boundary: str | None = None,
     pre_pad: bool = False,
     out_type: str = "array",
+    threads: int | None = None,
 ) -> np.ndarray | list[dict]:
     """Return the scattering coefficients of `x`: `Scattering2D` for the shape `x` has.
 
@@ -253,7 +302,7 @@ def scatter(
     ----------
     x : array_like, shape (..., H, W)
         Real images; see `Scattering2D.__call__`.
-    J, L, max_order, bank, backend, boundary, out_type
+    J, L, max_order, bank, backend, boundary, out_type, threads
         As for `Scattering2D`.
     pre_pad : bool, optional
         `x` is padded already, by 2^J pixels on every side; H and W must be multiples of 2^J.
@@ -281,35 +330,47 @@ def scatter(
     if pre_pad:
         shape = shape_before_padding(J, shape)
     S = Scattering2D(
-        J, shape, L, max_order, pre_pad, backend, out_type, bank=bank, boundary=boundary
+        J,
+        shape,
+        L,
+        max_order,
+        pre_pad,
+        backend,
+        out_type,
+        bank=bank,
+        boundary=boundary,
+        threads=threads,
     )
     return S(images)
 
 
 def _numbers(x: object) -> np.ndarray:
-    """Return images as float32 or float64, uncopied where they are, or raise."""
+    """Return images as an array of numbers, uncopied where they are one, or raise."""
     try:
         images = np.asarray(x)
     except (TypeError, ValueError) as error:
         raise ArgumentTypeError(
             explain("x", x, f"is no array of numbers ({error})", "pass an array (..., H, W)")
         ) from None
-    if images.dtype.kind not in "biuf" or images.dtype.itemsize > 8:
+    _check_dtype("x.dtype", images.dtype)
+    return images
+
+
+def _check_dtype(argument: str, dtype: np.dtype) -> None:
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise ArgumentTypeError(
             explain(
-                "x.dtype",
-                images.dtype,
+                argument,
+                dtype,
                 "must be float32, float64, an integer type or bool",
                 "convert the images, e.g. x.astype(np.float32)",
             )
         )
-    return images.astype(np.result_type(images.dtype, np.float32), copy=False)
 
 
 def _backend(backend: object) -> str:
-    if isinstance(backend, str) and backend == "auto":
-        return next(name for name in _PREFERENCE if name in _EXECUTORS)
-    if not isinstance(backend, str) or backend not in _EXECUTORS:
+    names = tuple(_EXECUTORS) if backend == "auto" else (backend,)
+    if not all(isinstance(name, str) and name in _EXECUTORS for name in names):
         raise BackendError(
             explain(
                 "backend",
@@ -318,4 +379,22 @@ def _backend(backend: object) -> str:
                 "pass backend='auto'",
             )
         )
-    return backend
+    for name in names:
+        try:
+            _executor(name)
+        except ImportError as error:
+            failure = error
+        else:
+            return name
+    raise BackendError(
+        explain(
+            "backend",
+            backend,
+            f"cannot be imported ({failure})",
+            "install a numba that supports this NumPy, or pass backend='numpy'",
+        )
+    ) from failure
+
+
+def _executor(backend: str) -> ModuleType:
+    return importlib.import_module(_EXECUTORS[backend])

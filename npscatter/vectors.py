@@ -363,8 +363,11 @@ def _emit_sums(emit: _Emitter, kernel: Kernel, sample, memory, weights, out, tur
     draws the roots between its own sums.
     """
     builder, plan, width = emit.builder, kernel.summation, kernel.width
-    passes, parts = kernel.passes, range(kernel.abreast)
-    roots = kernel.outputs * kernel.abreast if kernel.modulus else 0
+    passes, chains, parts = kernel.passes, kernel.chains, range(kernel.abreast)
+    products = [(number, term) for number, group in enumerate(passes)
+                for term in plan.samples if group & term.sums]  # fmt: skip
+    roots = kernel.outputs * kernel.abreast if kernel.modulus and products else 0
+    pauses = [len(products) * k // roots for k in range(roots)]
     spare = emit.at(memory, roots * width)
     parked = emit.at(spare, width)
 
@@ -383,9 +386,6 @@ def _emit_sums(emit: _Emitter, kernel: Kernel, sample, memory, weights, out, tur
         x = builder.mul(loop.index, emit.index(kernel.abreast * width))
         before = builder.sub(x, emit.index(kernel.abreast * width))
         first_turn = builder.icmp_signed("==", loop.index, emit.index(0))
-        products = [(number, term) for number, group in enumerate(passes)
-                    for term in plan.samples if group & term.sums]  # fmt: skip
-        pauses = [len(products) * k // roots for k in range(roots)]
         pending, sums = [], {}
 
         def finish():
@@ -411,7 +411,7 @@ def _emit_sums(emit: _Emitter, kernel: Kernel, sample, memory, weights, out, tur
                 if accumulator in passes[number]:
                     weight = emit.splat(emit.at(weights, index))
                     for part, value in enumerate(values):
-                        key = accumulator, part, term.row % kernel.chains
+                        key = accumulator, part, term.row % chains
                         if key in sums:
                             sums[key] = emit.multiply_add(value, weight, sums[key])
                         else:

@@ -1,0 +1,90 @@
+"""The memory one contestant of the speed benchmark needs for one workload, in its own process.
+
+``python -m benchmarks.memory WORKLOAD CONTESTANT`` prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import re
+from pathlib import Path
+
+import click
+import torch
+
+from benchmarks.environment import usable_threads
+from benchmarks.peers import Contestant, UnavailableError, contestants
+from benchmarks.workloads import WORKLOADS, Workload
+
+_PROCESS = Path("/proc/self")
+# Of mallopt in glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+def resident(entry: str) -> float:
+    """Return VmRSS (now) or VmHWM (the peak) of this process in MiB."""
+    text = (_PROCESS / "status").read_text()
+    return int(re.search(rf"^{entry}:\s+(\d+) kB", text, re.MULTILINE)[1]) / 1024
+
+
+def settle() -> None:
+    """Return what has been freed to the system, and let the peak begin anew."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    (_PROCESS / "clear_refs").write_text("5")
+
+
+def keep_nothing() -> None:
+    """Have the C library give freed arrays back at once, so that none is used again unseen."""
+    for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+        ctypes.CDLL(None).mallopt(option, 2**16)
+
+
+def measure(contestant: Contestant, workload: Workload, block: int) -> dict:
+    """Return the memory of one call on the whole batch with all threads, in MiB.
+
+    Returns
+    -------
+    dict
+        "filters_mib": what stays after construction; "working_mib": the peak during the call,
+        beyond images, filters, code and output.
+    """
+    keep_nothing()
+    images = workload.images()
+    torch.set_num_threads(usable_threads())
+    settle()
+    before = resident("VmRSS")
+    prepared = contestant.prepare(workload, None)
+    settle()
+    filters = resident("VmRSS") - before
+    prepared(images, block)  # compiles, and lets libraries set up what they keep
+    settle()
+    start = resident("VmRSS")
+    coefficients = prepared(images, block)
+    peak = resident("VmHWM")
+    working = peak - start - sum(part.nbytes for part in coefficients) / 2**20
+    return {"working_mib": round(max(0.0, working), 2), "filters_mib": round(filters, 2)}
+
+
+@click.command(help=__doc__)
+@click.argument("workload", type=click.Choice(list(WORKLOADS)))
+@click.argument("contestant", type=click.Choice([one.name for one in contestants()]))
+@click.option("--block", type=int, help="Images per call; the whole batch unless given.")
+@click.option("--backend", default="auto", show_default=True, help="npscatter's backend.")
+def main(workload: str, contestant: str, block: int | None, backend: str) -> None:
+    """Measure and print."""
+    chosen = WORKLOADS[workload]
+    (one,) = (one for one in contestants(backend) if one.name == contestant)
+    try:
+        found = measure(one, chosen, block or chosen.batch)
+    except UnavailableError as error:
+        found = {"working_mib": None, "reason": str(error)}
+    except (OSError, AttributeError) as error:  # not Linux, not glibc, or not allowed
+        found = {"working_mib": None, "reason": f"{type(error).__name__}: {error}"}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,312 @@
+"""What the speed benchmark compares: npscatter's banks and its peers, all called alike."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from inspect import signature
+
+import numpy as np
+import torch
+from kymatio import Scattering2D as KymatioScattering2D
+from kymatio.scattering2d import filter_bank as kymatio_filters
+from torch.nn import functional
+
+from benchmarks.environment import usable_threads
+from benchmarks.workloads import Workload
+from npscatter import FilterBank, Scattering2D
+
+# Takes a block of images, returns their coefficients.
+Transform = Callable[[np.ndarray], np.ndarray | torch.Tensor]
+
+
+class UnavailableError(Exception):
+    """A peer that cannot be run here."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Something that turns images into coefficients.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in the results.
+    engine : str
+        "npscatter", "numpy" or "torch".
+    make : callable
+        Takes the workload and the number of threads (None for all), returns a `Transform`.
+    bank : str
+        The bank that npscatter uses.
+    boundary : str or None
+        Its boundary, None for the bank's own.
+    """
+
+    name: str
+    engine: str
+    make: Callable[[Workload, int | None], Transform]
+    bank: str = ""
+    boundary: str | None = None
+
+    def prepare(self, workload: Workload, threads: int | None) -> Prepared:
+        """Construct the transform, ready to be timed."""
+        return Prepared(self, self.make(workload, threads), threads or usable_threads())
+
+
+@dataclass
+class Prepared:
+    """A constructed transform, called a block of images at a time."""
+
+    contestant: Contestant
+    transform: Transform
+    threads: int
+
+    def blocks(self, images: int) -> list[int]:
+        """Return the block sizes worth trying, largest first.
+
+        npscatter cuts a batch up itself; the peers take it whole, and their temporaries may
+        outgrow the caches.
+        """
+        if self.contestant.engine == "npscatter":
+            return [images]
+        whole = -(-images // self.threads) if self.contestant.engine == "numpy" else images
+        return [whole, *(block for block in (100, 50, 25, 12, 6, 3, 1) if block < whole)]
+
+    def __call__(self, images: np.ndarray, block: int) -> list:
+        """Return the coefficients, block by block."""
+        blocks = [images[start : start + block] for start in range(0, len(images), block)]
+        if self.contestant.engine == "numpy" and self.threads > 1 and len(blocks) > 1:
+            # Kymatio's NumPy backend has no threads of its own, but NumPy and SciPy let others run.
+            with ThreadPoolExecutor(self.threads) as pool:
+                return list(pool.map(self.transform, blocks))
+        return [self.transform(part) for part in blocks]
+
+
+def contestants(backend: str = "auto") -> list[Contestant]:
+    """Return everything that is timed; `backend` is npscatter's."""
+
+    def ours(name: str, bank: str, boundary: str | None = None, reuse: bool = False) -> Contestant:
+        def make(workload: Workload, threads: int | None) -> Transform:
+            S = scattering(workload, bank, boundary, threads, backend)
+            return into_one_output(S) if reuse else S
+
+        return Contestant(name, "npscatter", make, bank, boundary)
+
+    return [
+        ours("accurate", "accurate"),
+        ours("accurate out=", "accurate", reuse=True),
+        ours("paper", "paper"),
+        ours("paper-tuned", "paper-tuned"),
+        ours("paper-tuned zero", "paper-tuned", "zero"),
+        Contestant("Kymatio NumPy", "numpy", lambda workload, _: kymatio(workload, "numpy")),
+        Contestant("Kymatio Torch", "torch", _kymatio_torch),
+        Contestant("Torch conv2d", "torch", _paper_in_torch),
+        Contestant("pytorch-wavelets", "torch", _pytorch_wavelets),
+    ]
+
+
+def scattering(
+    workload: Workload,
+    bank: str,
+    boundary: str | None = None,
+    threads: int | None = None,
+    backend: str = "auto",
+) -> Scattering2D:
+    """Return npscatter's transform for a workload."""
+    # CRUTCH until Scattering2D takes threads=: then pass threads=threads, and drop `signature`.
+    crutch = {"threads": threads} if "threads" in signature(Scattering2D).parameters else {}
+    return Scattering2D(
+        workload.J,
+        workload.shape,
+        max_order=workload.max_order,
+        bank=bank,
+        boundary=boundary,
+        backend=backend,
+        **crutch,
+    )
+
+
+def into_one_output(S: Scattering2D) -> Transform:
+    """Return `S` with an output that is allocated by the first call and written again by others."""
+    # CRUTCH until S(x, out=) is there: then drop this return.
+    if "out" not in signature(S.__call__).parameters:
+        return S
+    held: dict[int, np.ndarray] = {}
+
+    def transform(images: np.ndarray) -> np.ndarray:
+        count = len(images)
+        if count not in held:
+            held[count] = np.empty((count, *S.output_shape), images.dtype)
+        return S(images, out=held[count])
+
+    return transform
+
+
+@lru_cache(maxsize=2)
+def kymatio(workload: Workload, frontend: str) -> Callable:
+    """Return Kymatio's transform for a workload."""
+    with _quick_filters():
+        return KymatioScattering2D(
+            workload.J, workload.shape, max_order=workload.max_order, frontend=frontend
+        )
+
+
+@contextmanager
+def _quick_filters() -> Iterator[None]:
+    """Let Kymatio make its filters, the same to the last bit, in seconds.
+
+    At 2048 x 2048 its own functions take many minutes: one evaluates 25 periods of each wavelet on
+    the whole grid, the other adds pixel by pixel in Python.
+    """
+    gabor = kymatio_filters.gabor_2d
+
+    def gabor_2d(M, N, sigma, *rest, **options):
+        # Further out than 20 sigma, which is 10 along the wavelet, it is below 1e-21.
+        m, n = (min(side, 2 * int(20 * sigma)) for side in (M, N))
+        rows, columns = np.arange(m), np.arange(n)
+        rows[m - m // 2 :] += M - m
+        columns[n - n // 2 :] += N - n
+        small = gabor(m, n, sigma, *rest, **options)
+        full = np.zeros((M, N), small.dtype)
+        full[np.ix_(rows, columns)] = small
+        return full
+
+    def periodize_filter_fft(x, res):
+        M, N = x.shape
+        factor = 2**res
+        kept = x.copy()
+        if res > 0:
+            kept[int(M / factor / 2) :][: int(M * (1 - 1 / factor))] = 0
+            kept[:, int(N / factor / 2) :][:, : int(N * (1 - 1 / factor))] = 0
+        return kept.reshape(factor, M // factor, factor, N // factor).sum((0, 2))
+
+    slow = {name: getattr(kymatio_filters, name) for name in ("gabor_2d", "periodize_filter_fft")}
+    kymatio_filters.gabor_2d = gabor_2d
+    kymatio_filters.periodize_filter_fft = periodize_filter_fft
+    try:
+        yield
+    finally:
+        for name, function in slow.items():
+            setattr(kymatio_filters, name, function)
+
+
+def _kymatio_torch(workload: Workload, threads: int | None) -> Transform:
+    return _of_arrays(kymatio(workload, "torch"))
+
+
+def _paper_in_torch(workload: Workload, threads: int | None) -> Transform:
+    bank = FilterBank.load("paper")
+    network = conv2d_network(bank, workload.J, workload.max_order)
+    return _of_arrays(lambda images: network(images))
+
+
+def _pytorch_wavelets(workload: Workload, threads: int | None) -> Transform:
+    """Return one scattering layer per octave; its features are others, only its cost compares."""
+    if workload.J > 2:
+        raise UnavailableError("every layer adds an order: beyond J = 2 it is no second-order peer")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pkg_resources is deprecated
+            from pytorch_wavelets import ScatLayer
+    except ImportError as error:
+        raise UnavailableError(f"{type(error).__name__}: {error}") from error
+    layers = torch.nn.Sequential(*(ScatLayer() for _ in range(workload.J)))
+    return _of_arrays(lambda images: layers(images[:, None]))
+
+
+def _of_arrays(transform: Callable[[torch.Tensor], torch.Tensor]) -> Transform:
+    def of_arrays(images: np.ndarray) -> torch.Tensor:
+        with torch.inference_mode():
+            return transform(torch.from_numpy(images))
+
+    return of_arrays
+
+
+def conv2d_network(bank: FilterBank, J: int, max_order: int) -> Callable:
+    """Return the paper's network in Torch: the same as a bank with zeros beyond the edge.
+
+    All maps of one order go through an octave together. The wavelets and the low-pass beside them
+    read the same map, so they are the outputs of one convolution, of stride 2; the moduli are
+    smoothed map by map (a depthwise convolution, about four times faster than the maps as a batch)
+    and join the maps of the next order.
+
+    Parameters
+    ----------
+    bank : FilterBank
+        One carried map, strided wavelets, a set of weights per level: the paper's architecture.
+    J, max_order : int
+        Of the transform.
+
+    Returns
+    -------
+    callable
+        Takes a float32 Tensor (N, H, W) whose sides are multiples of 2^J, returns the
+        coefficients in Kymatio's order.
+    """
+    L, design = bank.L, bank.architecture
+    if (design.carriers, design.psi_stride, design.next_from) != (1, 2, "octave"):
+        raise ValueError(f"bank {bank.name!r} does not have the paper's architecture")
+
+    def weights(octave: int) -> tuple[torch.Tensor, torch.Tensor]:
+        level = "first" if octave == 0 else "next"
+        psi = bank[f"psi_{level}"]
+        smoother = bank[f"low_{level}" if octave == J - 1 else f"carry_{level}"]
+        both = np.concatenate([psi.real, psi.imag, smoother])
+        return torch.tensor(both, dtype=torch.float32), torch.tensor(smoother, dtype=torch.float32)
+
+    octaves = [weights(octave) for octave in range(J)]
+    order = _kymatio_order(L, J, max_order)
+
+    def run(images: torch.Tensor) -> torch.Tensor:
+        orders = [images[:, None]]
+        for both, smoother in octaves:
+            following = []
+            joining = None  # smoothed moduli, which are maps of the next order
+            for number, maps in enumerate(orders):
+                if number < max_order:
+                    moduli, smoothed = _wavelets(maps, both)
+                else:
+                    smoothed = _each(maps, smoother, 2)
+                following.append(smoothed if joining is None else torch.cat([smoothed, joining], 1))
+                joining = _each(moduli, smoother, 1) if number < max_order else None
+            orders = following if joining is None else [*following, joining]
+        found = torch.cat(orders, 1)
+        return found if order is None else found[:, order]
+
+    return run
+
+
+def _wavelets(maps: torch.Tensor, both: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the moduli (N, M L, h, w) and the smoothed maps (N, M, h, w) of maps (N, M, H, W)."""
+    L = len(both) // 2
+    batch = maps.flatten(0, 1)[:, None]
+    parts = functional.conv2d(batch, both, stride=2, padding=both.shape[-1] // 2)
+    parts = parts.unflatten(0, maps.shape[:2])
+    moduli = torch.hypot(parts[:, :, :L], parts[:, :, L : 2 * L])
+    return moduli.flatten(1, 2), parts[:, :, 2 * L]
+
+
+def _each(maps: torch.Tensor, kernel: torch.Tensor, stride: int) -> torch.Tensor:
+    """Return every map (N, M, H, W) smoothed by the same kernel."""
+    count = maps.shape[1]
+    kernels = kernel.expand(count, 1, -1, -1)
+    return functional.conv2d(
+        maps, kernels, stride=stride, padding=kernel.shape[-1] // 2, groups=count
+    )
+
+
+def _kymatio_order(L: int, J: int, max_order: int) -> torch.Tensor | None:
+    """Return where `conv2d_network` has each of Kymatio's channels, None for in their order."""
+    orders: list[list[tuple]] = [[()], *([] for _ in range(max_order))]
+    for octave in range(J):
+        waves = [(octave, theta) for theta in range(L)]
+        joined = [[(*path, wave) for path in paths for wave in waves] for paths in orders[:-1]]
+        for paths, more in zip(orders[1:], joined, strict=True):
+            paths += more
+    paths = [path for paths in orders for path in paths]
+    places = sorted(range(len(paths)), key=lambda place: (len(paths[place]), paths[place]))
+    return None if places == list(range(len(paths))) else torch.tensor(places)
