@@ -293,7 +293,7 @@ def test_rounds_compute_the_same_channels_in_less_workspace(J, psi_stride):
         assert one > two > four
         assert 2 * four < one
         # Nothing else of the plan knows of them.
-        same = {"steps": (), "buffers": (), "offsets": (), "workspace_size": 0}
+        same = {"rounds": 0, "steps": (), "buffers": (), "offsets": (), "workspace_size": 0}
         assert len({dataclasses.replace(plan, **same) for plan in plans}) == 1
 
 
