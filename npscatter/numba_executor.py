@@ -16,10 +16,11 @@ import numba
 import numpy as np
 
 from npscatter.bank import ROLES, FilterBank
+from npscatter.convolution import Kernel, compiled_row
 from npscatter.folding import summation
 from npscatter.numba_kernels import DONE, JOB, KERNEL, STEP, TICKET, WAITING, make_worker
 from npscatter.plan import Maps, Plan, place
-from npscatter.vectors import Kernel, compiled_row, vector_bytes
+from npscatter.vectors import vector_bytes
 
 # What one thread may use for the maps of its image, or images side by side.
 WORKSPACE_BYTES = 6 * 2**20
@@ -41,18 +42,18 @@ class Layout:
         The program.
     dtype : str
         Of weights, maps and output.
-    lanes : int
-        Images side by side in a row.
+    together : int
+        Images that share the vectors of a row; a power of two.
     kernels : tuple of Kernel
         The convolutions, called by their number.
-    steps, kernel_table, channels : ndarray
+    steps, kernel_table, channels, edges : ndarray
         The tables `npscatter.numba_kernels` describes.
     weights : ndarray
         Of all kernels, one after the other.
     rows, columns : ndarray
         The plan's.
     workspace, scratch : int
-        Elements of memory an image (or `lanes` of them) and a worker need.
+        Elements of memory `together` images and a worker need.
     job : ndarray
         What is the same for all steps; its addresses are still to be filled in.
     work : float
@@ -61,11 +62,12 @@ class Layout:
 
     plan: Plan
     dtype: str
-    lanes: int
+    together: int
     kernels: tuple[Kernel, ...]
     steps: np.ndarray
     kernel_table: np.ndarray
     channels: np.ndarray
+    edges: np.ndarray
     weights: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
@@ -102,7 +104,7 @@ def execute(
     # Converted some at a time, so that no second batch ever exists.
     leading = images.shape[:-2]
     image_bytes = images.shape[-2] * images.shape[-1] * output.dtype.itemsize
-    block = max(layout.lanes * threads, threads * 2**20 // image_bytes)
+    block = max(layout.together * threads, threads * 2**20 // image_bytes)
     for start in range(0, len(targets), block):
         some = np.arange(start, min(start + block, len(targets)))
         part = images[np.unravel_index(some, leading)] if leading else images[None]
@@ -111,18 +113,34 @@ def execute(
 
 
 def choose(plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int) -> Layout:
-    """Return the layout for so many images: as many abreast, and maps at once, as memory allows."""
-    width = vector_bytes() // np.dtype(dtype).itemsize
-    small = plan.workspace_size * vector_bytes() <= WORKSPACE_BYTES
-    if small and images >= width * threads:
-        return lay_out(plan, bank, dtype, width)
-    if plan.workspace_size * np.dtype(dtype).itemsize > WORKSPACE_BYTES:
-        rounds = (1, 2, 4, plan.architecture.orientations)
-        for fewer in (plan.in_rounds(count) for count in rounds):
-            if fewer.workspace_size * np.dtype(dtype).itemsize <= WORKSPACE_BYTES:
-                plan = fewer
+    """Return the layout for so many images.
+
+    As many images share a row as fill its vectors best and leave all threads something to do;
+    orientations are taken in rounds if the maps would need too much memory otherwise.
+    """
+    lanes = vector_bytes() // np.dtype(dtype).itemsize
+    coarse = -(-plan.padded_shape[1] // 2**plan.J)
+    best, found = 0.0, (1, plan)
+    for together in (lanes >> k for k in range(lanes.bit_length())):
+        segments = lanes // together
+        filled = coarse / (segments * -(-coarse // segments))
+        turns = -(-images // together)
+        busy = images / (together * threads * -(-turns // threads)) if together > 1 else 1.0
+        for rounds in (1, 2, 4, plan.architecture.orientations):
+            program = plan.in_rounds(rounds)
+            needed = program.workspace_size * vector_bytes() / (segments * filled)
+            if needed <= WORKSPACE_BYTES:
                 break
-    return lay_out(plan, bank, dtype, 1)
+        else:
+            if together > 1:
+                continue
+            program = plan
+        # Measured: what a row costs besides its columns, and what leaving the caches does.
+        score = filled * busy * (1 + 0.03 * np.log2(together))
+        score *= 1 - 0.03 * max(0.0, np.log2(needed / 2**21))
+        if score > best:
+            best, found = score, (together, program)
+    return lay_out(found[1], bank, dtype, found[0])
 
 
 def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> None:
@@ -137,7 +155,9 @@ def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> No
 
 
 @lru_cache(maxsize=64)
-def lay_out(plan: Plan, bank: FilterBank, dtype: str, lanes: int, folded: bool = True) -> Layout:
+def lay_out(
+    plan: Plan, bank: FilterBank, dtype: str, together: int, folded: bool = True
+) -> Layout:
     """Return the tables and sizes of a program.
 
     Parameters
@@ -146,21 +166,47 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, lanes: int, folded: bool =
         As for `execute`.
     dtype : str
         "float32" or "float64".
-    lanes : int
-        Images side by side in a row: 1, or the elements of a vector.
+    together : int
+        Images that share the vectors of a row: a power of two, at most the lanes of a vector.
     folded : bool
         Fold the windows of a symmetric bank.
     """
     itemsize = np.dtype(dtype).itemsize
-    width = vector_bytes() // itemsize
-    kernels, weights, numbers = _kernels(plan, bank, dtype, lanes, folded and bank.symmetric)
-    left = max(width, _up(max(kernel.margin for kernel in kernels) * lanes, width))
+    lanes = vector_bytes() // itemsize
+    segments = lanes // together
+    kernels, weights, numbers = _kernels(plan, bank, dtype, folded and bank.symmetric)
+    margin = max(1, *(kernel.radius for kernel in kernels))
+    # Columns of one segment: halved from octave to octave, so fixed at the coarsest.
+    coarsest = -(-(-(-plan.padded_shape[1] // 2**plan.J)) // segments)
+    octaves = {plan.padded_shape[1]: 0}
 
-    def pitch(columns: int) -> int:
-        return left + _up(columns * lanes, width) + left
+    def columns(width: int) -> int:
+        return coarsest << (plan.J - octaves[width])
+
+    def pitch(width: int) -> int:
+        # An odd number of vectors: rows that start at the same place of a page slow caches down.
+        return (columns(width) + 2 * margin | 1) * lanes
+
+    for step in plan.steps:
+        if step.source:
+            octave = octaves[step.source.width]
+            octaves.setdefault(step.modulus_shape[1], octave + step.wavelet_stride // 2)
+            if step.target:
+                octave += step.wavelet_stride * step.stride // 2
+                octaves.setdefault(step.target.width, octave)
 
     def samples(maps: Maps) -> int:
         return maps.count * maps.height * pitch(maps.width)
+
+    edges: list[int] = []
+
+    def edge(width: int) -> int:
+        start, length = len(edges), columns(width)
+        edges.extend((width, length))
+        beyond = [-k for k in range(1, margin + 1)]
+        beyond += [segments * length + k for k in range(margin)]
+        edges.extend(x % width % length * lanes + x % width // length for x in beyond)
+        return start
 
     offsets, workspace = place(plan.steps, plan.buffers, samples)
 
@@ -183,14 +229,17 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, lanes: int, folded: bool =
             across = pitch(step.modulus_shape[1])
             record["source"] = offset(step.source)
             record["maps"] = step.source.count // step.groups
-            record["source_height"], record["source_width"] = step.source.shape
+            record["source_height"] = step.source.height
             record["source_pitch"] = pitch(step.source.width)
-            record["modulus_height"], record["modulus_width"] = step.modulus_shape
-            record["modulus_pitch"] = across
+            record["modulus_height"] = step.modulus_shape[0]
+            record["modulus_columns"] = columns(step.modulus_shape[1])
+            record["modulus_pitch"], record["modulus_edge"] = across, edge(step.modulus_shape[1])
+            record["columns"] = coarsest
             kept = 2 * kernels[smoother].summation.size - 1
             staged = max(staged, len(step.orientations) * kept * across)
-            row = max(row, pitch(step.size[1]))
+            row = max(row, (coarsest + 2 * margin) * lanes)
         if step.target:
+            record["columns"], record["target_edge"] = columns(step.target.width), edge(step.target.width)
             record["target"] = offset(step.target)
             record["target_pitch"], record["target_height"] = pitch(step.target.width), step.size[0]
         record["work"] = _work(step, kernels, wavelets, smoother)
@@ -201,34 +250,38 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, lanes: int, folded: bool =
     for record, kernel, values in zip(table, kernels, weights, strict=True):
         record["code"] = compiled_row(kernel).address
         record["size"], record["stride"] = kernel.summation.size, kernel.stride
-        record["margin"], record["outputs"] = kernel.margin, kernel.outputs
-        record["block"], record["weights"] = kernel.block, start
+        record["outputs"], record["weights"] = kernel.outputs, start
         start += len(values)
 
-    widest = max(pitch(maps.width) for maps in plan.buffers)
-    slack = 4 * left + 8 * width  # vectors are read beyond the last row's end
+    widest = plan.padded_shape[1]
+    line = segments * columns(widest) + lanes
     job = np.zeros(1, JOB)
-    job["lanes"], job["width"], job["itemsize"] = lanes, width, itemsize
+    job["together"], job["segments"], job["lanes"] = together, segments, lanes
+    job["itemsize"], job["wrap"], job["margin"] = itemsize, plan.edge == "wrap", margin
     job["largest"] = max(kernel.summation.size for kernel in kernels)
-    job["wrap"], job["left"] = plan.edge == "wrap", left
+    job["line"] = line * itemsize
+    slack = (4 * margin + 8) * lanes  # vectors are read beyond the last row's end
     scratch = 0
     parts = {
-        "zeros": left + widest,
-        "folded": max(kernel.scratch for kernel in kernels),
+        "zeros": pitch(widest),
+        "sums": max(kernel.scratch for kernel in kernels) * lanes,
         "staged": staged,
         "row": row,
+        "lines": together * line,
+        "square": lanes * lanes,
     }
     for name, size in parts.items():
-        job[name] = (scratch + (left if name == "zeros" else 0)) * itemsize
-        scratch += _up(size + slack, width)
+        job[name] = (scratch + (margin * lanes if name == "zeros" else 0)) * itemsize
+        scratch += _up(size + slack, lanes)
     return Layout(
         plan=plan,
         dtype=dtype,
-        lanes=lanes,
+        together=together,
         kernels=kernels,
         steps=steps,
         kernel_table=table,
         channels=np.array([*channels, 0], np.int64),
+        edges=np.array([*edges, 0], np.int64),
         weights=np.concatenate(weights).astype(dtype),
         rows=np.array(plan.rows, np.int64),
         columns=np.array(plan.columns, np.int64),
@@ -239,7 +292,7 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, lanes: int, folded: bool =
     )
 
 
-def _kernels(plan, bank, dtype, lanes, folded):
+def _kernels(plan, bank, dtype, folded):
     """Return the kernels a plan uses, their weights, and each step's numbers of its two."""
     found: dict[tuple, int] = {}
     kernels: list[Kernel] = []
@@ -252,7 +305,7 @@ def _kernels(plan, bank, dtype, lanes, folded):
         if key not in found:
             order, values = summation(bank.real_taps(name, orientations), folded)
             found[key] = len(kernels)
-            kernels.append(Kernel(order, ROLES[name] == "psi", stride, dtype, lanes))
+            kernels.append(Kernel(order, ROLES[name] == "psi", stride, dtype))
             weights.append(values)
         return found[key]
 
@@ -307,12 +360,12 @@ class _Call:
         # Only addresses go further; these keep the memory alive as long as any thread works.
         self.arrays = images, output
         self.sources, self.targets = sources, targets
-        count, work = len(targets), layout.work * layout.lanes
-        split = layout.lanes == 1 and (
+        count, work = len(targets), layout.work * layout.together
+        split = layout.together == 1 and (
             work > PAUSE or (threads > 1 and count < 4 * threads and work > 4 * SHARE)
         )
         self.tickets = _tickets(layout, threads) if split else np.zeros(1, TICKET)
-        parts = count * len(self.tickets) if split else -(-count // layout.lanes)
+        parts = count * len(self.tickets) if split else -(-count // layout.together)
         self.threads = max(1, min(threads, parts, int(layout.work * count / SHARE)))
         self.quota = max(1, int(PAUSE * parts / (1 + layout.work * count)))
         self.memory = _memory(layout.workspace, layout.dtype) if split else None
@@ -360,8 +413,8 @@ class _Call:
         answer = WAITING
         while answer != DONE:
             answer = worker(
-                self.job, layout.steps, layout.kernel_table, layout.channels, layout.rows,
-                layout.columns, self.tickets, self.sources, self.targets, self.state, held,
+                self.job, layout.steps, layout.kernel_table, layout.channels, layout.edges,
+                layout.rows, layout.columns, self.tickets, self.sources, self.targets, self.state, held,
                 memory.ctypes.data, scratch.ctypes.data, table, self.quota,
             )  # fmt: skip
             if answer == WAITING:

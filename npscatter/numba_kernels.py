@@ -2,7 +2,13 @@
 
 Everything here runs without Python. Memory is addressed by int64 addresses, so that one compiled
 function serves arrays of any layout, writable or not. What a step means is said in
-`npscatter.plan`; how a row is computed, in `npscatter.vectors`.
+`npscatter.plan`; how a row is computed, in `npscatter.convolution`.
+
+How a row lies in memory: column x of a row of length W is cut into `segments` of s columns each,
+and the lanes of vector number j hold column j of every segment of `together` images; lane
+``image * segments + segment``. Rows longer than W (``segments * s``) repeat themselves under
+periodic edges and end in zeros otherwise. On both sides a row goes on for `margin` vectors, so
+that a window finds its columns wherever it stands.
 """
 
 from __future__ import annotations
@@ -10,21 +16,21 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from npscatter.convolution import cached, sources
 from npscatter.vectors import (
     atomic_add,
-    cached,
     call_row,
+    continue_row,
     copy_elements,
     copy_vectors,
     gather_lanes,
     load,
     scatter_lanes,
-    sources,
     store,
     vector_bytes,
 )
 
-# One step of the program. Offsets, pitches and strides are in elements.
+# One step of the program. Offsets and pitches are in elements.
 STEP = np.dtype(
     [
         (name, np.int64)
@@ -37,16 +43,18 @@ STEP = np.dtype(
             "source",  # offset of the first map
             "maps",  # maps per group
             "source_height",
-            "source_width",
             "source_pitch",
             "modulus_height",
-            "modulus_width",
+            "modulus_columns",  # of one segment
             "modulus_pitch",
+            "modulus_edge",  # where the table of edges tells of such rows
             "target",
             "height",
             "width",
+            "columns",  # of one segment
             "target_pitch",
             "target_height",  # rows of a whole target map
+            "target_edge",
             "first_row",
             "first_column",
             "channels",  # where its channels start in the table of channels
@@ -58,7 +66,7 @@ KERNEL = np.dtype(
     [
         (name, np.int64)
         # The address of the compiled code; weights: where they start.
-        for name in ("code", "size", "stride", "margin", "outputs", "block", "weights")
+        for name in ("code", "size", "stride", "outputs", "weights")
     ]
 )
 # What is the same for all steps. Addresses and strides of images and output are in bytes.
@@ -67,24 +75,28 @@ JOB = np.dtype(
         (name, np.int64)
         for name in (
             "images",  # how many
-            "lanes",
-            "width",  # elements of a vector
+            "together",
+            "segments",
+            "lanes",  # of a vector
             "itemsize",
             "wrap",
-            "left",  # elements before sample 0 of every row
+            "margin",
+            "largest",  # kernel size
             "weights",  # address
             "image_row",
             "image_column",
             "channel",
             "output_row",
             "output_column",
-            "largest",  # kernel size
             "split",  # 1: tickets are parts of steps; 0: whole images
             "tickets",  # how many
             "zeros",  # offsets of the parts of a worker's scratch memory, in bytes
-            "folded",
+            "sums",
             "staged",
             "row",
+            "lines",
+            "line",  # bytes from one line to the next
+            "square",
         )
     ]
 )
@@ -97,45 +109,44 @@ SPINS = 2000
 
 
 @numba.njit
-def fill_margins(dtype, row, elements, zeros, job):
-    """Continue a row beyond its ends, periodically or by zeros."""
+def fill_margins(dtype, row, edge, edges, job):
+    """Continue a row beyond its ends, periodically or by zeros.
+
+    ``edges[edge:]`` holds W, s, and the elements where columns W - 1, W - 2, ... and columns
+    ``segments * s``, ``segments * s + 1``, ... of the first image are found.
+    """
     dtype = numba.literally(dtype)
-    size = job.itemsize
-    vectors = job.left // job.width
+    size, margin, columns = job.itemsize, job.margin, edges[edge + 1]
+    vector = job.lanes * size
     if not job.wrap:
-        copy_vectors(dtype, zeros, row - job.left * size, vectors)
-        copy_vectors(dtype, zeros, row + elements * size, vectors)
-    elif elements >= job.width:
-        # From the end backwards, so that margins wider than the row repeat it.
-        for k in range(1, vectors + 1):
-            left = row - k * job.width * size
-            copy_vectors(dtype, left + elements * size, left, 1)
-        copy_vectors(dtype, row, row + elements * size, vectors)
-    else:
-        for j in range(1, job.left + 1):
-            store(dtype, row - j * size, load(dtype, row + (elements - j) * size))
-        for j in range(job.left):
-            store(dtype, row + (elements + j) * size, load(dtype, row + j * size))
+        for x in range(edges[edge], job.segments * columns):
+            segment = x // columns
+            place = row + (x - segment * columns) * vector + segment * size
+            for image in range(job.together):
+                store(dtype, place + image * job.segments * size, 0)
+    for k in range(1, margin + 1):
+        source, target = row + (columns - k) * vector, row - k * vector
+        outside = row + edges[edge + 1 + k] * size
+        continue_row(dtype, source, target, outside, job.segments, 1, job.wrap)
+    for k in range(margin):
+        source, target = row + k * vector, row + (columns + k) * vector
+        outside = row + (edges[edge + 2 + margin + k] - job.segments + 1) * size
+        continue_row(dtype, source, target, outside, job.segments, 0, job.wrap)
 
 
 @numba.njit
-def convolve(kernel, rows, scratch, out, first, elements, out_stride, job):
-    """Compute one row of every output map, from element `first` of the full row on."""
-    size = job.itemsize
-    start = 0
-    while start < elements:
-        count = min(kernel.block, elements - start)
-        call_row(
-            kernel.code,
-            rows,
-            kernel.stride * (first + start) - kernel.margin * job.lanes,
-            scratch + job.folded,
-            job.weights + kernel.weights * size,
-            out + start * size,
-            -(-count // job.width),
-            out_stride,
-        )
-        start += count
+def convolve(kernel, rows, scratch, out, first, columns, out_stride, job):
+    """Compute one row of every output map, from column `first` on."""
+    call_row(
+        kernel.code,
+        rows,
+        kernel.stride * first * job.lanes,
+        scratch + job.sums,
+        job.weights + kernel.weights * job.itemsize,
+        out,
+        columns,
+        out_stride,
+    )
 
 
 @numba.njit
@@ -158,7 +169,7 @@ def set_rows(table, base, maps, height, pitch, centre, kernel, zeros, job):
         if job.wrap:
             row = wrapped(row, height)
         inside = 0 <= row < height
-        address = base + (row * pitch + job.left) * job.itemsize
+        address = base + (row * pitch + job.margin * job.lanes) * job.itemsize
         for number in range(maps):
             table[number * kernel.size + a] = address if inside else zeros
             address += across
@@ -175,74 +186,90 @@ def slot_of(row, height, radius):
 
 
 @numba.njit
-def pad_rows(dtype, step, start, stop, rows, columns, inputs, memory, zeros, job):
-    """Copy rows of the images at `inputs`, one per lane, through the plan's rows and columns."""
+def pad_rows(
+    dtype, step, start, stop, rows, columns, edges, inputs, places, memory, scratch, job
+):
+    """Copy rows of the images at `inputs` into the workspace, through the plan's rows and columns.
+
+    Every image's row is first laid out as a line, then the lines are interleaved.
+    """
     dtype = numba.literally(dtype)
-    size = job.itemsize
+    size, lanes = job.itemsize, job.lanes
+    length, zeros, square = len(columns), scratch + job.zeros, scratch + job.square
     for y in range(start, stop):
-        target = memory + (step.target + y * step.target_pitch + job.left) * size
-        place, x = target, 0
-        while x < len(columns):
-            last = x + job.width - 1
-            if rows[y] < 0 or columns[x] < 0:
-                for lane in range(job.lanes):
-                    store(dtype, place + lane * size, 0)
-                x += 1
-                place += job.lanes * size
+        for image in range(job.together):
+            line = scratch + job.lines + image * job.line
+            for segment in range(job.segments):
+                place = line + segment * step.columns * size
+                places[image * job.segments + segment] = place
+            if rows[y] < 0:
+                copy_vectors(dtype, zeros, line, -(-step.columns * job.segments // lanes))
                 continue
-            offset = rows[y] * job.image_row + columns[x] * job.image_column
-            if (
-                job.image_column == size
-                and last < len(columns)
-                and columns[last] == columns[x] + job.width - 1
-            ):
-                # So many pixels in a row; nothing but a run of neighbours rises that fast.
-                if job.lanes == 1:
-                    copy_vectors(dtype, inputs[0] + offset, place, 1)
-                else:
-                    gather_lanes(dtype, numba.int64(inputs.ctypes.data), offset, place)
-                x += job.width
-                place += job.width * job.lanes * size
-            else:
-                for lane in range(job.lanes):
-                    store(dtype, place + lane * size, load(dtype, inputs[lane] + offset))
+            source, x = inputs[image] + rows[y] * job.image_row, 0
+            while x < length:
+                column, last = columns[x], x + lanes - 1
+                if (
+                    job.image_column == size
+                    and column >= 0
+                    and last < length
+                    and columns[last] == column + lanes - 1
+                ):
+                    # Only a run of neighbours rises that fast.
+                    copy_vectors(dtype, source + column * size, line + x * size, 1)
+                    x += lanes
+                    continue
+                value = load(dtype, source + column * job.image_column) if column >= 0 else 0
+                store(dtype, line + x * size, value)
                 x += 1
-                place += job.lanes * size
-        fill_margins(dtype, target, step.width * job.lanes, zeros, job)
+            for x in range(length, step.columns * job.segments):
+                value = load(dtype, line + (x - length) * size) if job.wrap else 0
+                store(dtype, line + x * size, value)
+        target = memory + (step.target + y * step.target_pitch + job.margin * lanes) * size
+        for x in range(0, step.columns, lanes):
+            gather_lanes(dtype, numba.int64(places.ctypes.data), x * size, square)
+            copy_vectors(dtype, square, target + x * lanes * size, min(lanes, step.columns - x))
+        fill_margins(dtype, target, step.target_edge, edges, job)
 
 
 @numba.njit
-def emit_row(dtype, row, width, outputs, offset, job):
-    """Copy one row of coefficients to the outputs, one per lane."""
+def emit_row(dtype, row, step, outputs, offset, places, scratch, job):
+    """Copy one row of coefficients to the outputs."""
     dtype = numba.literally(dtype)
-    size = job.itemsize
-    if job.output_column != size:
-        for lane in range(job.lanes):
-            source, target = row + lane * size, outputs[lane] + offset
-            for _ in range(width):
-                store(dtype, target, load(dtype, source))
-                source += job.lanes * size
-                target += job.output_column
+    size, lanes = job.itemsize, job.lanes
+    for image in range(job.together):
+        line = scratch + job.lines + image * job.line
+        for segment in range(job.segments):
+            places[image * job.segments + segment] = line + segment * step.columns * size
+    if job.segments == 1 and job.output_column == size:
+        table = numba.int64(outputs.ctypes.data)
+        for x in range(0, step.width, lanes):
+            place = row + (step.first_column + x) * lanes * size
+            scatter_lanes(dtype, place, table, offset + x * size, step.width - x)
         return
-    places = numba.int64(outputs.ctypes.data)
-    for x in range(0, width, job.width):
-        if job.lanes == 1:
-            target = outputs[0] + offset + x * size
-            copy_elements(dtype, row + x * size, target, width - x)
+    table = numba.int64(places.ctypes.data)
+    for x in range(0, step.columns, lanes):
+        scatter_lanes(dtype, row + x * lanes * size, table, x * size, step.columns - x)
+    for image in range(job.together):
+        source = scratch + job.lines + image * job.line + step.first_column * size
+        target = outputs[image] + offset
+        if job.output_column == size:
+            for x in range(0, step.width, lanes):
+                copy_elements(dtype, source + x * size, target + x * size, step.width - x)
         else:
-            source = row + x * job.lanes * size
-            scatter_lanes(dtype, source, places, offset + x * size, width - x)
+            for x in range(step.width):
+                value = load(dtype, source + x * size)
+                store(dtype, target + x * job.output_column, value)
 
 
 @numba.njit
 def run_step(
-    dtype, steps, number, kernels, channels, group, groups, start, stop, outputs,
-    memory, scratch, table, kept, job,
+    dtype, steps, number, kernels, channels, edges, group, groups, start, stop, outputs, memory,
+    scratch, table, places, kept, job,
 ):  # fmt: skip
     """Compute rows start..stop of some groups of a step that correlates."""
     dtype = numba.literally(dtype)
     step = steps[number]
-    size = job.itemsize
+    size, left = job.itemsize, job.margin * job.lanes
     zeros = scratch + job.zeros
     smoother = kernels[step.smoother]
     radius, stride = smoother.size // 2, smoother.stride
@@ -272,19 +299,17 @@ def run_step(
                         wavelets.stride * row, wavelets, zeros, job,
                     )  # fmt: skip
                     slot = slot_of(row, height, radius)
-                    out = scratch + job.staged + (slot * step.modulus_pitch + job.left) * size
+                    out = scratch + job.staged + (slot * step.modulus_pitch + left) * size
                     across = slots * step.modulus_pitch
-                    elements = step.modulus_width * job.lanes
-                    convolve(
-                        wavelets, rows, scratch, out, 0, elements, across, job
-                    )
+                    convolve(wavelets, rows, scratch, out, 0, step.modulus_columns, across, job)
                     for theta in range(moduli):
-                        fill_margins(dtype, out + theta * across * size, elements, zeros, job)
+                        place = out + theta * across * size
+                        fill_margins(dtype, place, step.modulus_edge, edges, job)
                 for a in range(smoother.size):
                     row = centre + a - radius
                     if job.wrap:
                         row = wrapped(row, height)
-                    place = slot_of(row, height, radius) * step.modulus_pitch + job.left
+                    place = slot_of(row, height, radius) * step.modulus_pitch + left
                     kept[a] = place * size if 0 <= row < height else -1
             for theta in range(moduli):
                 if step.wavelets >= 0:
@@ -297,31 +322,30 @@ def run_step(
                         centre, smoother, zeros, job,
                     )  # fmt: skip
                 number = g * moduli + theta
-                elements = step.width * job.lanes
-                left = step.first_column * job.lanes
                 if step.emits:
                     out = scratch + job.row
-                    convolve(
-                        smoother, rows, scratch, out, left, elements, 0, job
-                    )
+                    # Of one segment only the columns that are kept, of several all.
+                    first = step.first_column if job.segments == 1 else 0
+                    columns = step.width if job.segments == 1 else step.columns
+                    place = out + first * job.lanes * size
+                    convolve(smoother, rows, scratch, place, first, columns, 0, job)
                     offset = channels[step.channels + number] * job.channel + y * job.output_row
-                    emit_row(dtype, out, step.width, outputs, offset, job)
+                    emit_row(dtype, out, step, outputs, offset, places, scratch, job)
                 else:
                     across = step.target_height * step.target_pitch
-                    out = (number * smoother.outputs * across + y * step.target_pitch) * size
-                    out += memory + (step.target + job.left) * size
-                    convolve(
-                        smoother, rows, scratch, out, left, elements,
-                        across, job,
-                    )  # fmt: skip
+                    out = (number * smoother.outputs * across + y * step.target_pitch + left) * size
+                    out += memory + step.target * size
+                    convolve(smoother, rows, scratch, out, 0, step.columns, across, job)
                     for o in range(smoother.outputs):
-                        fill_margins(dtype, out + o * across * size, elements, zeros, job)
+                        place = out + o * across * size
+                        fill_margins(dtype, place, step.target_edge, edges, job)
 
 
 def make_worker(dtype: str):
     """Return the function that works on a call's tickets until there are none left.
 
-    Its arguments: `jobs`, `steps`, `kernels`, `channels`, `rows`, `columns`, `tickets` (tables);
+    Its arguments: `jobs`, `steps`, `kernels`, `channels`, `edges`, `rows`, `columns`,
+    `tickets` (tables);
     `inputs`, `outputs` (an address per image); `state` (int64: next ticket, tickets done, a flag
     to stop); `held` (int64, 1: the ticket this worker still holds, or -1); `memory` (address of
     the workspace), `scratch` (address of its own memory), `table` (room for the addresses of
@@ -336,16 +360,16 @@ def make_worker(dtype: str):
     made_from = f"{sources()} {vector_bytes()}"
 
     def work(
-        jobs, steps, kernels, channels, rows, columns, tickets, inputs, outputs, state, held,
+        jobs, steps, kernels, channels, edges, rows, columns, tickets, inputs, outputs, state, held,
         memory, scratch, table, quota,
     ):  # fmt: skip
         made_from  # noqa: B018
         job = jobs[0]
-        # Addresses per lane; a lane without an image does what the first one does.
-        sources = np.empty(job.lanes, np.int64)
-        targets = np.empty(job.lanes, np.int64)
+        # Addresses; where images are missing, the first one stands in.
+        inputs_now = np.empty(job.together, np.int64)
+        outputs_now = np.empty(job.together, np.int64)
+        places = np.empty(job.lanes, np.int64)
         kept = np.empty(job.largest, np.int64)
-        zeros = scratch + job.zeros
         counter = numba.int64(state.ctypes.data)
         for _ in range(quota):
             if held[0] < 0:
@@ -364,11 +388,11 @@ def make_worker(dtype: str):
                         return WAITING
                 first, begin, end = image, part.step, part.step + 1
             else:
-                first, begin, end = ticket * job.lanes, 0, len(steps)
-            for lane in range(job.lanes):
-                there = first + lane < job.images
-                sources[lane] = inputs[first + lane] if there else inputs[first]
-                targets[lane] = outputs[first + lane] if there else outputs[first]
+                first, begin, end = ticket * job.together, 0, len(steps)
+            for k in range(job.together):
+                there = first + k < job.images
+                inputs_now[k] = inputs[first + k] if there else inputs[first]
+                outputs_now[k] = outputs[first + k] if there else outputs[first]
             for number in range(begin, end):
                 step = steps[number]
                 group, groups, start, stop = 0, step.groups, 0, step.height
@@ -377,12 +401,13 @@ def make_worker(dtype: str):
                     group, groups, start, stop = part.group, part.groups, part.start, part.stop
                 if step.smoother < 0:
                     pad_rows(
-                        dtype, step, start, stop, rows, columns, sources, memory, zeros, job
-                    )
+                        dtype, step, start, stop, rows, columns, edges, inputs_now, places, memory,
+                        scratch, job,
+                    )  # fmt: skip
                 else:
                     run_step(
-                        dtype, steps, number, kernels, channels, group, groups, start, stop,
-                        targets, memory, scratch, table, kept, job,
+                        dtype, steps, number, kernels, channels, edges, group, groups, start, stop,
+                        outputs_now, memory, scratch, table, places, kept, job,
                     )  # fmt: skip
             held[0] = -1
             atomic_add(counter + 8, 1)
