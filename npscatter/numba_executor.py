@@ -408,14 +408,16 @@ class _Call:
         layout = self.layout
         memory = self.memory if self.memory is not None else _memory(layout.workspace, layout.dtype)
         scratch = _memory(layout.scratch, layout.dtype)
-        size = max(kernel.summation.size * kernel.summation.maps for kernel in layout.kernels)
-        table, held = np.zeros(size, np.int64), np.full(1, -1)
+        rows = max(kernel.summation.size * kernel.summation.maps for kernel in layout.kernels)
+        job = self.job[0]
+        room = np.zeros(2 * job["together"] + job["lanes"] + job["largest"] + rows, np.int64)
+        held = np.full(1, -1)
         answer = WAITING
         while answer != DONE:
             answer = worker(
                 self.job, layout.steps, layout.kernel_table, layout.channels, layout.edges,
                 layout.rows, layout.columns, self.tickets, self.sources, self.targets, self.state, held,
-                memory.ctypes.data, scratch.ctypes.data, table, self.quota,
+                memory.ctypes.data, scratch.ctypes.data, room, self.quota,
             )  # fmt: skip
             if answer == WAITING:
                 time.sleep(0)

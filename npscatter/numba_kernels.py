@@ -1,7 +1,8 @@
 """The planner's program as compiled code: steps in, rows of vectors out.
 
 Everything here runs without Python. Memory is addressed by int64 addresses, so that one compiled
-function serves arrays of any layout, writable or not. What a step means is said in
+function serves arrays of any layout, writable or not; tables too, for a Numba array that is passed
+on counts its references by atomic instructions, which hold up the vectors' stores. What a step means is said in
 `npscatter.plan`; how a row is computed, in `npscatter.convolution`.
 
 How a row lies in memory: column x of a row of length W is cut into `segments` of s columns each,
@@ -24,7 +25,9 @@ from npscatter.vectors import (
     copy_elements,
     copy_vectors,
     gather_lanes,
+    get,
     load,
+    put,
     scatter_lanes,
     store,
     vector_bytes,
@@ -109,28 +112,28 @@ SPINS = 2000
 
 
 @numba.njit
-def fill_margins(dtype, row, edge, edges, job):
+def fill_margins(dtype, row, edge, job):
     """Continue a row beyond its ends, periodically or by zeros.
 
-    ``edges[edge:]`` holds W, s, and the elements where columns W - 1, W - 2, ... and columns
+    The int64s at `edge` are W, s, and the elements where columns W - 1, W - 2, ... and columns
     ``segments * s``, ``segments * s + 1``, ... of the first image are found.
     """
     dtype = numba.literally(dtype)
-    size, margin, columns = job.itemsize, job.margin, edges[edge + 1]
+    size, margin, columns = job.itemsize, job.margin, get(edge, 1)
     vector = job.lanes * size
     if not job.wrap:
-        for x in range(edges[edge], job.segments * columns):
+        for x in range(get(edge, 0), job.segments * columns):
             segment = x // columns
             place = row + (x - segment * columns) * vector + segment * size
             for image in range(job.together):
                 store(dtype, place + image * job.segments * size, 0)
     for k in range(1, margin + 1):
         source, target = row + (columns - k) * vector, row - k * vector
-        outside = row + edges[edge + 1 + k] * size
+        outside = row + get(edge, 1 + k) * size
         continue_row(dtype, source, target, outside, job.segments, 1, job.wrap)
     for k in range(margin):
         source, target = row + k * vector, row + (columns + k) * vector
-        outside = row + (edges[edge + 2 + margin + k] - job.segments + 1) * size
+        outside = row + (get(edge, 2 + margin + k) - job.segments + 1) * size
         continue_row(dtype, source, target, outside, job.segments, 0, job.wrap)
 
 
@@ -171,7 +174,7 @@ def set_rows(table, base, maps, height, pitch, centre, kernel, zeros, job):
         inside = 0 <= row < height
         address = base + (row * pitch + job.margin * job.lanes) * job.itemsize
         for number in range(maps):
-            table[number * kernel.size + a] = address if inside else zeros
+            put(table, number * kernel.size + a, address if inside else zeros)
             address += across
 
 
@@ -187,7 +190,7 @@ def slot_of(row, height, radius):
 
 @numba.njit
 def pad_rows(
-    dtype, step, start, stop, rows, columns, edges, inputs, places, memory, scratch, job
+    dtype, step, start, stop, rows, columns, length, edges, inputs, places, memory, scratch, job
 ):
     """Copy rows of the images at `inputs` into the workspace, through the plan's rows and columns.
 
@@ -195,24 +198,23 @@ def pad_rows(
     """
     dtype = numba.literally(dtype)
     size, lanes = job.itemsize, job.lanes
-    length, zeros, square = len(columns), scratch + job.zeros, scratch + job.square
+    zeros, square = scratch + job.zeros, scratch + job.square
     for y in range(start, stop):
         for image in range(job.together):
             line = scratch + job.lines + image * job.line
             for segment in range(job.segments):
-                place = line + segment * step.columns * size
-                places[image * job.segments + segment] = place
-            if rows[y] < 0:
+                put(places, image * job.segments + segment, line + segment * step.columns * size)
+            if get(rows, y) < 0:
                 copy_vectors(dtype, zeros, line, -(-step.columns * job.segments // lanes))
                 continue
-            source, x = inputs[image] + rows[y] * job.image_row, 0
+            source, x = get(inputs, image) + get(rows, y) * job.image_row, 0
             while x < length:
-                column, last = columns[x], x + lanes - 1
+                column, last = get(columns, x), x + lanes - 1
                 if (
                     job.image_column == size
                     and column >= 0
                     and last < length
-                    and columns[last] == column + lanes - 1
+                    and get(columns, last) == column + lanes - 1
                 ):
                     # Only a run of neighbours rises that fast.
                     copy_vectors(dtype, source + column * size, line + x * size, 1)
@@ -226,9 +228,9 @@ def pad_rows(
                 store(dtype, line + x * size, value)
         target = memory + (step.target + y * step.target_pitch + job.margin * lanes) * size
         for x in range(0, step.columns, lanes):
-            gather_lanes(dtype, numba.int64(places.ctypes.data), x * size, square)
+            gather_lanes(dtype, places, x * size, square)
             copy_vectors(dtype, square, target + x * lanes * size, min(lanes, step.columns - x))
-        fill_margins(dtype, target, step.target_edge, edges, job)
+        fill_margins(dtype, target, edges + 8 * step.target_edge, job)
 
 
 @numba.njit
@@ -239,19 +241,17 @@ def emit_row(dtype, row, step, outputs, offset, places, scratch, job):
     for image in range(job.together):
         line = scratch + job.lines + image * job.line
         for segment in range(job.segments):
-            places[image * job.segments + segment] = line + segment * step.columns * size
+            put(places, image * job.segments + segment, line + segment * step.columns * size)
     if job.segments == 1 and job.output_column == size:
-        table = numba.int64(outputs.ctypes.data)
         for x in range(0, step.width, lanes):
             place = row + (step.first_column + x) * lanes * size
-            scatter_lanes(dtype, place, table, offset + x * size, step.width - x)
+            scatter_lanes(dtype, place, outputs, offset + x * size, step.width - x)
         return
-    table = numba.int64(places.ctypes.data)
     for x in range(0, step.columns, lanes):
-        scatter_lanes(dtype, row + x * lanes * size, table, x * size, step.columns - x)
+        scatter_lanes(dtype, row + x * lanes * size, places, x * size, step.columns - x)
     for image in range(job.together):
         source = scratch + job.lines + image * job.line + step.first_column * size
-        target = outputs[image] + offset
+        target = get(outputs, image) + offset
         if job.output_column == size:
             for x in range(0, step.width, lanes):
                 copy_elements(dtype, source + x * size, target + x * size, step.width - x)
@@ -263,18 +263,15 @@ def emit_row(dtype, row, step, outputs, offset, places, scratch, job):
 
 @numba.njit
 def run_step(
-    dtype, steps, number, kernels, channels, edges, group, groups, start, stop, outputs, memory,
+    dtype, step, wavelets, smoother, channels, edges, group, groups, start, stop, outputs, memory,
     scratch, table, places, kept, job,
 ):  # fmt: skip
     """Compute rows start..stop of some groups of a step that correlates."""
     dtype = numba.literally(dtype)
-    step = steps[number]
     size, left = job.itemsize, job.margin * job.lanes
     zeros = scratch + job.zeros
-    smoother = kernels[step.smoother]
     radius, stride = smoother.size // 2, smoother.stride
     slots = 4 * radius + 1
-    rows = numba.int64(table.ctypes.data)
     moduli = max(1, step.orientations)
     for g in range(group, group + groups):
         base = memory + (step.source + g * step.maps * step.source_height * step.source_pitch) * size
@@ -283,7 +280,6 @@ def run_step(
         for y in range(start, stop):
             centre = stride * (y + step.first_row)
             if step.wavelets >= 0:
-                wavelets = kernels[step.wavelets]
                 height = step.modulus_height
                 while produced <= centre + radius:
                     row = produced
@@ -301,21 +297,21 @@ def run_step(
                     slot = slot_of(row, height, radius)
                     out = scratch + job.staged + (slot * step.modulus_pitch + left) * size
                     across = slots * step.modulus_pitch
-                    convolve(wavelets, rows, scratch, out, 0, step.modulus_columns, across, job)
+                    convolve(wavelets, table, scratch, out, 0, step.modulus_columns, across, job)
                     for theta in range(moduli):
                         place = out + theta * across * size
-                        fill_margins(dtype, place, step.modulus_edge, edges, job)
+                        fill_margins(dtype, place, edges + 8 * step.modulus_edge, job)
                 for a in range(smoother.size):
                     row = centre + a - radius
                     if job.wrap:
                         row = wrapped(row, height)
                     place = slot_of(row, height, radius) * step.modulus_pitch + left
-                    kept[a] = place * size if 0 <= row < height else -1
+                    put(kept, a, place * size if 0 <= row < height else -1)
             for theta in range(moduli):
                 if step.wavelets >= 0:
                     staged = scratch + job.staged + theta * slots * step.modulus_pitch * size
                     for a in range(smoother.size):
-                        table[a] = staged + kept[a] if kept[a] >= 0 else zeros
+                        put(table, a, staged + get(kept, a) if get(kept, a) >= 0 else zeros)
                 else:
                     set_rows(
                         table, base, step.maps, step.source_height, step.source_pitch,
@@ -328,17 +324,17 @@ def run_step(
                     first = step.first_column if job.segments == 1 else 0
                     columns = step.width if job.segments == 1 else step.columns
                     place = out + first * job.lanes * size
-                    convolve(smoother, rows, scratch, place, first, columns, 0, job)
-                    offset = channels[step.channels + number] * job.channel + y * job.output_row
+                    convolve(smoother, table, scratch, place, first, columns, 0, job)
+                    offset = get(channels, step.channels + number) * job.channel + y * job.output_row
                     emit_row(dtype, out, step, outputs, offset, places, scratch, job)
                 else:
                     across = step.target_height * step.target_pitch
                     out = (number * smoother.outputs * across + y * step.target_pitch + left) * size
                     out += memory + step.target * size
-                    convolve(smoother, rows, scratch, out, 0, step.columns, across, job)
+                    convolve(smoother, table, scratch, out, 0, step.columns, across, job)
                     for o in range(smoother.outputs):
                         place = out + o * across * size
-                        fill_margins(dtype, place, step.target_edge, edges, job)
+                        fill_margins(dtype, place, edges + 8 * step.target_edge, job)
 
 
 def make_worker(dtype: str):
@@ -348,8 +344,7 @@ def make_worker(dtype: str):
     `tickets` (tables);
     `inputs`, `outputs` (an address per image); `state` (int64: next ticket, tickets done, a flag
     to stop); `held` (int64, 1: the ticket this worker still holds, or -1); `memory` (address of
-    the workspace), `scratch` (address of its own memory), `table` (room for the addresses of
-    source rows) and `quota`, the tickets after which to come back to Python. It returns `DONE`,
+    the workspace), `scratch` (address of its own memory), `room` (for tables of addresses) and `quota`, the tickets after which to come back to Python. It returns `DONE`,
     `WAITING` (for a part another worker has in hand) or `PAUSED` (the quota is used up).
 
     Any number of workers may share a call, come late or be held up: tickets are handed out in the
@@ -361,15 +356,20 @@ def make_worker(dtype: str):
 
     def work(
         jobs, steps, kernels, channels, edges, rows, columns, tickets, inputs, outputs, state, held,
-        memory, scratch, table, quota,
+        memory, scratch, room, quota,
     ):  # fmt: skip
         made_from  # noqa: B018
         job = jobs[0]
-        # Addresses; where images are missing, the first one stands in.
-        inputs_now = np.empty(job.together, np.int64)
-        outputs_now = np.empty(job.together, np.int64)
-        places = np.empty(job.lanes, np.int64)
-        kept = np.empty(job.largest, np.int64)
+        # Room for addresses; where images are missing, the first one stands in.
+        inputs_now = numba.int64(room.ctypes.data)
+        outputs_now = inputs_now + 8 * job.together
+        places = outputs_now + 8 * job.together
+        kept = places + 8 * job.lanes
+        table = kept + 8 * job.largest
+        edges_at = numba.int64(edges.ctypes.data)
+        rows_at = numba.int64(rows.ctypes.data)
+        columns_at = numba.int64(columns.ctypes.data)
+        channels_at = numba.int64(channels.ctypes.data)
         counter = numba.int64(state.ctypes.data)
         for _ in range(quota):
             if held[0] < 0:
@@ -391,8 +391,8 @@ def make_worker(dtype: str):
                 first, begin, end = ticket * job.together, 0, len(steps)
             for k in range(job.together):
                 there = first + k < job.images
-                inputs_now[k] = inputs[first + k] if there else inputs[first]
-                outputs_now[k] = outputs[first + k] if there else outputs[first]
+                put(inputs_now, k, inputs[first + k] if there else inputs[first])
+                put(outputs_now, k, outputs[first + k] if there else outputs[first])
             for number in range(begin, end):
                 step = steps[number]
                 group, groups, start, stop = 0, step.groups, 0, step.height
@@ -401,13 +401,13 @@ def make_worker(dtype: str):
                     group, groups, start, stop = part.group, part.groups, part.start, part.stop
                 if step.smoother < 0:
                     pad_rows(
-                        dtype, step, start, stop, rows, columns, edges, inputs_now, places, memory,
-                        scratch, job,
+                        dtype, step, start, stop, rows_at, columns_at, len(columns), edges_at,
+                        inputs_now, places, memory, scratch, job,
                     )  # fmt: skip
                 else:
                     run_step(
-                        dtype, steps, number, kernels, channels, edges, group, groups, start, stop,
-                        outputs_now, memory, scratch, table, places, kept, job,
+                        dtype, step, kernels[max(0, step.wavelets)], kernels[step.smoother],
+                        channels_at, edges_at, group, groups, start, stop, outputs_now, memory, scratch, table, places, kept, job,
                     )  # fmt: skip
             held[0] = -1
             atomic_add(counter + 8, 1)

@@ -275,6 +275,29 @@ def store(typing, dtype, address, value):
 
 
 @intrinsic
+def get(typing, table, index):
+    """Return number `index` of the int64s at an address."""
+
+    def generate(context, builder, _, values):
+        return builder.load(builder.gep(builder.inttoptr(values[0], INDEX.as_pointer()), values[1:]))
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def put(typing, table, index, value):
+    """Write number `index` of the int64s at an address."""
+
+    def generate(context, builder, _, values):
+        table, index, value = values
+        place = builder.gep(builder.inttoptr(table, INDEX.as_pointer()), [index])
+        builder.store(value, place)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), generate
+
+
+@intrinsic
 def atomic_add(typing, address, value):
     """Add to the int64 at an address, and return what was there before."""
 
