@@ -22,17 +22,17 @@ from npscatter.numba_kernels import DONE, JOB, KERNEL, STEP, TICKET, WAITING, ma
 from npscatter.plan import Maps, Plan, place
 from npscatter.vectors import vector_bytes
 
-# What one thread may use for the maps of its image, or images side by side.
-WORKSPACE_BYTES = 6 * 2**20
+# What one thread may use for its images side by side, or for one image up to 512 x 512.
+MEMORY_BYTES = 8 * 2**20
 # Multiply-adds after which compiled code comes back, some tens of milliseconds, to heed Ctrl-C;
 # and the work that is worth starting another thread, or sharing one image, for.
 PAUSE = 1e9
 SHARE = 5e6
 # Rows of output that are worth a ticket of their own; the rows around them are computed twice.
-BAND = 16
+BAND = 24
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """A program laid out in memory.
 
@@ -58,6 +58,8 @@ class Layout:
         What is the same for all steps; its addresses are still to be filled in.
     work : float
         Multiply-adds of one image.
+    filled : float
+        How much of the vectors is of use.
     """
 
     plan: Plan
@@ -75,6 +77,12 @@ class Layout:
     scratch: int
     job: np.ndarray
     work: float
+    filled: float
+
+    @property
+    def memory(self) -> int:
+        """Bytes one thread needs."""
+        return (self.workspace + self.scratch) * np.dtype(self.dtype).itemsize
 
 
 def execute(
@@ -112,6 +120,7 @@ def execute(
         _Call(layout, part, _addresses(part, 2), output, targets[some], threads).run()
 
 
+@lru_cache(maxsize=256)
 def choose(plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int) -> Layout:
     """Return the layout for so many images.
 
@@ -119,28 +128,26 @@ def choose(plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int) 
     orientations are taken in rounds if the maps would need too much memory otherwise.
     """
     lanes = vector_bytes() // np.dtype(dtype).itemsize
-    coarse = -(-plan.padded_shape[1] // 2**plan.J)
-    best, found = 0.0, (1, plan)
-    for together in (lanes >> k for k in range(lanes.bit_length())):
-        segments = lanes // together
-        filled = coarse / (segments * -(-coarse // segments))
+    best, found = 0.0, None
+    for together in (1 << k for k in range(lanes.bit_length())):
         turns = -(-images // together)
+        if together > 1 and turns < threads:
+            break
         busy = images / (together * threads * -(-turns // threads)) if together > 1 else 1.0
         for rounds in (1, 2, 4, plan.architecture.orientations):
-            program = plan.in_rounds(rounds)
-            needed = program.workspace_size * vector_bytes() / (segments * filled)
-            if needed <= WORKSPACE_BYTES:
+            layout = lay_out(plan.in_rounds(rounds), bank, dtype, together)
+            if layout.memory <= MEMORY_BYTES:
                 break
         else:
             if together > 1:
-                continue
-            program = plan
+                break
+            layout = lay_out(plan, bank, dtype, together)
         # Measured: what a row costs besides its columns, and what leaving the caches does.
-        score = filled * busy * (1 + 0.03 * np.log2(together))
-        score *= 1 - 0.03 * max(0.0, np.log2(needed / 2**21))
+        score = layout.filled * busy * (1 + 0.03 * np.log2(together))
+        score *= 1 - 0.03 * max(0.0, np.log2(layout.memory / 2**21))
         if score > best:
-            best, found = score, (together, program)
-    return lay_out(found[1], bank, dtype, found[0])
+            best, found = score, layout
+    return found
 
 
 def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> None:
@@ -198,13 +205,19 @@ def lay_out(
     def samples(maps: Maps) -> int:
         return maps.count * maps.height * pitch(maps.width)
 
+    reaches = [1] * len(plan.buffers)
+    for step, numbered in zip(plan.steps, numbers, strict=True):
+        if step.source:
+            first = numbered[0] if step.wavelets else numbered[1]
+            reach = max(reaches[step.source.buffer], kernels[first].radius)
+            reaches[step.source.buffer] = reach
     edges: list[int] = []
 
-    def edge(width: int) -> int:
+    def edge(width: int, reach: int) -> int:
         start, length = len(edges), columns(width)
-        edges.extend((width, length))
-        beyond = [-k for k in range(1, margin + 1)]
-        beyond += [segments * length + k for k in range(margin)]
+        edges.extend((width, length, reach))
+        beyond = [-k for k in range(1, reach + 1)]
+        beyond += [segments * length + k for k in range(reach)]
         edges.extend(x % width % length * lanes + x % width // length for x in beyond)
         return start
 
@@ -233,13 +246,16 @@ def lay_out(
             record["source_pitch"] = pitch(step.source.width)
             record["modulus_height"] = step.modulus_shape[0]
             record["modulus_columns"] = columns(step.modulus_shape[1])
-            record["modulus_pitch"], record["modulus_edge"] = across, edge(step.modulus_shape[1])
+            reach = kernels[smoother].radius
+            record["modulus_pitch"] = across
+            record["modulus_edge"] = edge(step.modulus_shape[1], reach)
             record["columns"] = coarsest
             kept = 2 * kernels[smoother].summation.size - 1
             staged = max(staged, len(step.orientations) * kept * across)
             row = max(row, (coarsest + 2 * margin) * lanes)
         if step.target:
-            record["columns"], record["target_edge"] = columns(step.target.width), edge(step.target.width)
+            record["columns"] = columns(step.target.width)
+            record["target_edge"] = edge(step.target.width, reaches[step.target.buffer])
             record["target"] = offset(step.target)
             record["target_pitch"], record["target_height"] = pitch(step.target.width), step.size[0]
         record["work"] = _work(step, kernels, wavelets, smoother)
@@ -248,7 +264,6 @@ def lay_out(
     table = np.zeros(len(kernels), KERNEL)
     start = 0
     for record, kernel, values in zip(table, kernels, weights, strict=True):
-        record["code"] = compiled_row(kernel).address
         record["size"], record["stride"] = kernel.summation.size, kernel.stride
         record["outputs"], record["weights"] = kernel.outputs, start
         start += len(values)
@@ -289,6 +304,7 @@ def lay_out(
         scratch=scratch,
         job=job,
         work=work,
+        filled=plan.padded_shape[1] / (segments * columns(plan.padded_shape[1])),
     )
 
 
@@ -336,7 +352,7 @@ def _tickets(layout: Layout, threads: int) -> np.ndarray:
     tickets: list[tuple[int, ...]] = []
     for number, (record, step) in enumerate(zip(layout.steps, layout.plan.steps, strict=True)):
         needs, height = len(tickets), step.size[0]
-        parts = max(1, min(4 * threads, int(record["work"] / SHARE)))
+        parts = max(1, min(2 * threads, int(record["work"] / SHARE)))
         if step.groups >= parts:
             bounds = [step.groups * k // parts for k in range(parts + 1)]
             cuts = [(bounds[k], bounds[k + 1] - bounds[k], 0, height) for k in range(parts)]
@@ -380,7 +396,7 @@ class _Call:
 
     def run(self) -> None:
         """Work off all tickets, or raise what any thread raised."""
-        worker = _worker(self.layout.dtype)
+        worker, self.kernel_table = _compiled(self.layout)
         others = [threading.Thread(target=self._help, args=(worker,)) for _ in range(1, self.threads)]
         try:
             for thread in others:
@@ -415,12 +431,20 @@ class _Call:
         answer = WAITING
         while answer != DONE:
             answer = worker(
-                self.job, layout.steps, layout.kernel_table, layout.channels, layout.edges,
+                self.job, layout.steps, self.kernel_table, layout.channels, layout.edges,
                 layout.rows, layout.columns, self.tickets, self.sources, self.targets, self.state, held,
                 memory.ctypes.data, scratch.ctypes.data, room, self.quota,
             )  # fmt: skip
             if answer == WAITING:
                 time.sleep(0)
+
+
+@lru_cache(maxsize=256)
+def _compiled(layout: Layout):
+    """Return the worker, and the table of kernels with the addresses of their code."""
+    table = layout.kernel_table.copy()
+    table["code"] = [compiled_row(kernel).address for kernel in layout.kernels]
+    return _worker(layout.dtype), table
 
 
 @lru_cache

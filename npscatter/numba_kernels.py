@@ -115,11 +115,11 @@ SPINS = 2000
 def fill_margins(dtype, row, edge, job):
     """Continue a row beyond its ends, periodically or by zeros.
 
-    The int64s at `edge` are W, s, and the elements where columns W - 1, W - 2, ... and columns
+    The int64s at `edge` are W, s, how many columns are needed, and the elements where columns W - 1, W - 2, ... and columns
     ``segments * s``, ``segments * s + 1``, ... of the first image are found.
     """
     dtype = numba.literally(dtype)
-    size, margin, columns = job.itemsize, job.margin, get(edge, 1)
+    size, columns, reach = job.itemsize, get(edge, 1), get(edge, 2)
     vector = job.lanes * size
     if not job.wrap:
         for x in range(get(edge, 0), job.segments * columns):
@@ -127,13 +127,13 @@ def fill_margins(dtype, row, edge, job):
             place = row + (x - segment * columns) * vector + segment * size
             for image in range(job.together):
                 store(dtype, place + image * job.segments * size, 0)
-    for k in range(1, margin + 1):
+    for k in range(1, reach + 1):
         source, target = row + (columns - k) * vector, row - k * vector
-        outside = row + get(edge, 1 + k) * size
+        outside = row + get(edge, 2 + k) * size
         continue_row(dtype, source, target, outside, job.segments, 1, job.wrap)
-    for k in range(margin):
+    for k in range(reach):
         source, target = row + k * vector, row + (columns + k) * vector
-        outside = row + (get(edge, 2 + margin + k) - job.segments + 1) * size
+        outside = row + (get(edge, 3 + reach + k) - job.segments + 1) * size
         continue_row(dtype, source, target, outside, job.segments, 0, job.wrap)
 
 

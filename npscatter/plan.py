@@ -214,6 +214,11 @@ class Plan:
     offsets: tuple[int, ...]
     workspace_size: int
 
+    def __hash__(self) -> int:
+        # What a plan was made from decides the rest, which would take long to hash.
+        made_from = (self.J, self.shape, self.architecture, self.max_order, self.boundary)
+        return hash((*made_from, self.pre_pad, self.rounds))
+
     @property
     def padded_shape(self) -> tuple[int, int]:
         """Height and width of the finest grid."""

@@ -65,6 +65,12 @@ def make_toy_bank(kind, L=4, R=1, psi_stride=1, next_from="carried", boundary="k
     )
 
 
+@pytest.fixture(scope="session", params=["numba", "numpy"])
+def backend(request):
+    """Every executor in turn."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def toy_bank():
     """`make_toy_bank`: banks are immutable, so tests share them."""

@@ -29,6 +29,7 @@ BANKS = {
     "free, weights per octave": {"kind": "free", "L": 4, "R": 1, "next_from": "octave"},
     "paper": {"kind": "paper", "L": 4},
 }
+BACKENDS = ["numba", "numpy"]
 # 2^J equal to the smaller side, odd sides, sides not divisible by 2^J, other than square.
 SIZES = [
     (1, (2, 2)),
@@ -48,8 +49,8 @@ def generator():
 
 
 @pytest.fixture(scope="module", name="S")
-def transform(toy_bank):
-    return Scattering2D(2, (12, 9), L=4, bank=toy_bank("free", 4, 2))
+def transform(toy_bank, backend):
+    return Scattering2D(2, (12, 9), L=4, backend=backend, bank=toy_bank("free", 4, 2))
 
 
 @pytest.fixture(scope="module")
@@ -92,19 +93,22 @@ def assert_equal_by_order(actual, expected, S, tolerance):
 @pytest.mark.parametrize("design", BANKS.values(), ids=BANKS)
 def test_equals_the_definition(toy_bank, generator, design, J, shape, boundary):
     bank = toy_bank(**design)
-    S = Scattering2D(J, shape, L=bank.L, backend="numpy", bank=bank, boundary=boundary)
     image = generator.normal(size=shape)
-    assert_equal_by_order(S(image), by_definition(image, bank, J, boundary=boundary), S, 1e-12)
+    expected = by_definition(image, bank, J, boundary=boundary)
+    for backend in BACKENDS:
+        S = Scattering2D(J, shape, L=bank.L, backend=backend, bank=bank, boundary=boundary)
+        assert_equal_by_order(S(image), expected, S, 1e-12)
 
 
 @pytest.mark.parametrize(("J", "shape"), [(1, (2, 6)), (2, (12, 4)), (3, (8, 16))])
 @pytest.mark.parametrize("design", BANKS.values(), ids=BANKS)
 def test_equals_the_definition_when_periodic(toy_bank, generator, design, J, shape):
     bank = toy_bank(**design)
-    S = Scattering2D(J, shape, L=bank.L, backend="numpy", bank=bank, boundary="periodic")
     image = generator.normal(size=shape)
     expected = by_definition(image, bank, J, boundary="periodic")
-    assert_equal_by_order(S(image), expected, S, 1e-12)
+    for backend in BACKENDS:
+        S = Scattering2D(J, shape, L=bank.L, backend=backend, bank=bank, boundary="periodic")
+        assert_equal_by_order(S(image), expected, S, 1e-12)
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
@@ -112,30 +116,32 @@ def test_equals_the_definition_when_periodic(toy_bank, generator, design, J, sha
 @pytest.mark.parametrize("name", ["symmetric L=4 R=3", "free L=4 R=2", "paper"])
 def test_equals_the_definition_on_padded_images(toy_bank, generator, name, J, shape, boundary):
     bank = toy_bank(**BANKS[name])
-    S = Scattering2D(J, shape, L=4, pre_pad=True, backend="numpy", bank=bank, boundary=boundary)
     padded = tuple(((side + 2**J) // 2**J + 1) * 2**J for side in shape)
     image = generator.normal(size=padded)
     expected = by_definition(image, bank, J, boundary=boundary, pre_pad=True)
     assert expected.shape[1:] == (shape[0] // 2**J, shape[1] // 2**J)
-    assert_equal_by_order(S(image), expected, S, 1e-12)
+    arguments = {"L": 4, "pre_pad": True, "bank": bank, "boundary": boundary}
+    for backend in BACKENDS:
+        S = Scattering2D(J, shape, backend=backend, **arguments)
+        assert_equal_by_order(S(image), expected, S, 1e-12)
 
 
 @pytest.mark.parametrize(("J", "shape"), [(1, (6, 5)), (2, (9, 8)), (3, (8, 9))])
 @pytest.mark.parametrize("name", ["symmetric L=4 R=3", "free, strided wavelets", "paper"])
-def test_first_order_equals_the_definition(toy_bank, generator, name, J, shape):
+def test_first_order_equals_the_definition(toy_bank, generator, backend, name, J, shape):
     bank = toy_bank(**BANKS[name])
-    S = Scattering2D(J, shape, L=4, max_order=1, backend="numpy", bank=bank)
+    S = Scattering2D(J, shape, L=4, max_order=1, backend=backend, bank=bank)
     image = generator.normal(size=shape)
     assert_equal_by_order(S(image), by_definition(image, bank, J, max_order=1), S, 1e-12)
-    complete = Scattering2D(J, shape, L=4, backend="numpy", bank=bank)(image)
+    complete = Scattering2D(J, shape, L=4, backend=backend, bank=bank)(image)
     # Groups of maps are stacked differently at order 2, so equal to rounding, not to the bit.
     assert_equal_by_order(S(image), complete[: S.n_coefficients], S, 1e-12)
 
 
 @pytest.mark.parametrize("design", BANKS.values(), ids=BANKS)
-def test_float32_equals_the_definition_to_its_precision(toy_bank, generator, design):
+def test_float32_equals_the_definition_to_its_precision(toy_bank, generator, backend, design):
     bank = toy_bank(**design)
-    S = Scattering2D(2, (9, 8), L=bank.L, backend="numpy", bank=bank)
+    S = Scattering2D(2, (9, 8), L=bank.L, backend=backend, bank=bank)
     image = generator.normal(size=(9, 8)).astype(np.float32)
     actual = S(image)
     assert actual.dtype == np.float32
@@ -144,7 +150,7 @@ def test_float32_equals_the_definition_to_its_precision(toy_bank, generator, des
 
 def test_a_padded_image_gives_what_padding_gives(S, toy_bank, x):
     padded = np.pad(x, ((4, 4), (3, 4)), mode="reflect")
-    T = Scattering2D(2, (12, 9), L=4, pre_pad=True, bank=S.bank)
+    T = Scattering2D(2, (12, 9), L=4, pre_pad=True, backend=S.backend, bank=S.bank)
     assert np.array_equal(T(padded), S(x))
 
 
@@ -269,15 +275,121 @@ def test_refused_objects(S, image):
     assert str(raised.value).startswith("x")
 
 
+# Where the coefficients go
+
+# Ways to cut an array of some shape out of a bigger one: bigger shape, then the cut.
+CUTS = {
+    "whole": (lambda b, c, h, w: (b, c, h, w), np.s_[...]),
+    "images of a batch": (lambda b, c, h, w: (b + 3, c, h, w), np.s_[2:-1]),
+    "channels": (lambda b, c, h, w: (b, c + 5, h, w), np.s_[:, 3:-2]),
+    "rows and columns": (lambda b, c, h, w: (b, c, h + 2, w + 3), np.s_[..., 1:-1, 1:-2]),
+    "every second column": (lambda b, c, h, w: (b, c, h, 2 * w), np.s_[..., ::2]),
+    "every third row": (lambda b, c, h, w: (b, c, 3 * h, w), np.s_[..., 1::3, :]),
+    "backwards": (lambda b, c, h, w: (b, c, h, w), np.s_[::-1, ::-1, ::-1, ::-1]),
+    "one of many": (lambda b, c, h, w: (b, c, h, w, 3), np.s_[..., 1]),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("bigger", "cut"), CUTS.values(), ids=CUTS)
+def test_out_is_filled_and_nothing_else_is(S, generator, bigger, cut, dtype):
+    images = generator.normal(size=(3, 12, 9)).astype(dtype)
+    expected = S(images)
+    memory = np.full(bigger(*expected.shape), 7, dtype)
+    outside = np.ones(memory.shape, bool)
+    outside[cut] = False
+    out = memory[cut]
+    assert S(images, out=out) is out
+    assert np.array_equal(out, expected)
+    assert (memory[outside] == 7).all()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_out_of_either_order_and_unaligned(S, generator, order):
+    images = generator.normal(size=(2, 12, 9))
+    expected = S(images)
+    memory = bytearray(expected.nbytes + 2)
+    out = np.frombuffer(memory, float, expected.size, 1).reshape(expected.shape, order=order)
+    assert not out.flags.aligned and out.flags.writeable
+    assert S(images, out=out) is out
+    assert np.array_equal(out, expected)
+    assert memory[0] == memory[-1] == 0
+
+
+def test_out_of_one_image_of_none_and_of_a_list(S, x):
+    for image in (x, x.tolist(), x.astype(">f8")):
+        out = np.empty(S.output_shape)
+        assert S(image, out) is out
+        assert np.array_equal(out, S(x))
+    none = np.empty((0, *S.output_shape))
+    assert S(np.empty((0, 12, 9)), out=none) is none
+    out = np.empty(S.output_shape)
+    T = Scattering2D(2, (12, 9), L=4, backend=S.backend, out_type="list", bank=S.bank)
+    assert all(np.shares_memory(entry["coef"], out) for entry in T(x, out=out))
+    assert np.array_equal(out, S(x))
+
+
+@pytest.mark.parametrize(
+    ("out", "argument"),
+    [
+        (lambda shape: np.empty(shape[1:]), "out.shape"),
+        (lambda shape: np.empty((1, *shape)), "out.shape"),
+        (lambda shape: np.empty((*shape[:-1], shape[-1] + 1)), "out.shape"),
+        (lambda shape: np.empty(shape, np.float32), "out.dtype"),
+        (lambda shape: np.empty(shape, int), "out.dtype"),
+        (lambda shape: np.empty(shape, complex), "out.dtype"),
+        (lambda shape: np.empty(shape, ">f8"), "out.dtype"),
+        (lambda shape: np.broadcast_to(np.empty(shape[1:]), shape), "out"),
+    ],
+)
+def test_refused_values_of_out(S, x, out, argument):
+    out = out(S.output_shape)
+    with pytest.raises(ArgumentError) as raised:
+        S(x, out=out)
+    assert str(raised.value).startswith(f"{argument}=")
+
+
+@pytest.mark.parametrize("out", [[], 3, "out", bytearray(8), np.float64(1)])
+def test_refused_types_of_out(S, x, out):
+    with pytest.raises(ArgumentTypeError) as raised:
+        S(x, out=out)
+    assert str(raised.value).startswith("out=")
+
+
+def test_out_must_not_overlap_the_images(S):
+    size = np.prod(S.output_shape)
+    memory = np.zeros(size + 107)
+    out = memory[:size].reshape(S.output_shape)
+    for start in (0, 100, size - 1):  # the last one shares one element
+        image = memory[start : start + 108].reshape(12, 9)
+        with pytest.raises(ArgumentError, match=r"^out=.* x;"):
+            S(image, out=out)
+        assert not memory.any()
+    both = np.zeros(size + 108)
+    S(both[size:].reshape(12, 9), out=both[:size].reshape(S.output_shape))
+
+
+@pytest.mark.parametrize("dtype", ["float32", np.float64, "uint8", ">f4"])
+def test_warming_up_changes_no_result(S, x, dtype):
+    before = S(x)
+    assert S.warmup(dtype) is None
+    assert np.array_equal(S(x), before)
+    for refused in (complex, "U3"):
+        with pytest.raises(ArgumentTypeError, match="^dtype="):
+            S.warmup(refused)
+
+
 # NaN and infinity
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
-def test_nan_and_infinity_spoil_only_the_windows_that_hold_them(toy_bank, poison, boundary):
+def test_nan_and_infinity_spoil_only_the_windows_that_hold_them(
+    toy_bank, backend, poison, boundary
+):
     # Free weights hold no zero, so a window is what the plain loops read.
     bank = toy_bank("free", 2, 2, K=3)
-    S = Scattering2D(2, (16, 20), L=2, bank=bank, boundary=boundary)
+    S = Scattering2D(2, (16, 20), L=2, backend=backend, bank=bank, boundary=boundary)
     clean = np.random.default_rng(3).normal(size=(2, 16, 20))
     poisoned = clean.copy()
     poisoned[1, 2, 17] = poison
@@ -325,10 +437,12 @@ def test_meta_and_sizes(toy_bank, J, max_order):
 def test_attributes(S, toy_bank):
     assert S.bank is toy_bank("free", 4, 2)
     assert (S.J, S.shape, S.L, S.max_order, S.pre_pad) == (2, (12, 9), 4, 2, False)
-    assert (S.boundary, S.out_type) == ("kymatio", "array")
+    assert (S.boundary, S.out_type, S.threads) == ("kymatio", "array", None)
+    assert Scattering2D(2, (8, 8), threads=3).threads == 3
     assert S.plan.input_shape == (12, 9)
     assert S.plan.output_shape == S.output_shape[1:] == (3, 2)
-    for part in ("J=2", "(12, 9)", "L=4", "toy-free-L4-R2", "kymatio", S.backend):
+    parts = ("J=2", "(12, 9)", "L=4", "toy-free-L4-R2", "kymatio", S.backend, "threads=None")
+    for part in parts:
         assert part in repr(S)
 
 
@@ -341,7 +455,7 @@ def test_the_banks_boundary_is_the_default(toy_bank):
 
 @pytest.mark.parametrize("batch", [(), (2, 3), (0,)])
 def test_list_output_holds_the_same_coefficients(S, toy_bank, generator, batch):
-    T = Scattering2D(2, (12, 9), L=4, out_type="list", bank=S.bank)
+    T = Scattering2D(2, (12, 9), L=4, backend=S.backend, out_type="list", bank=S.bank)
     images = generator.normal(size=(*batch, 12, 9))
     array, entries, meta = S(images), T(images), S.meta()
     assert isinstance(entries, list) and len(entries) == S.n_coefficients
@@ -355,27 +469,24 @@ def test_list_output_holds_the_same_coefficients(S, toy_bank, generator, batch):
 
 @pytest.mark.parametrize("boundary", [None, "zero", "periodic"])
 @pytest.mark.parametrize("max_order", [1, 2])
-def test_scatter_is_the_same_transform(toy_bank, generator, boundary, max_order):
-    bank = toy_bank("free", 4, 2)
+def test_scatter_is_the_same_transform(toy_bank, generator, backend, boundary, max_order):
+    options = {"L": 4, "max_order": max_order, "backend": backend, "bank": toy_bank("free", 4, 2)}
     images = generator.normal(size=(2, 8, 12))
-    S = Scattering2D(2, (8, 12), 4, max_order, bank=bank, boundary=boundary)
-    actual = scatter(images, 2, L=4, max_order=max_order, bank=bank, boundary=boundary)
-    assert np.array_equal(actual, S(images))
+    S = Scattering2D(2, (8, 12), boundary=boundary, **options)
+    assert np.array_equal(scatter(images, 2, boundary=boundary, **options), S(images))
     assert np.array_equal(S.scattering(images), S(images))
-    entries = scatter(images, 2, L=4, max_order=max_order, bank=bank, out_type="list")
+    entries = scatter(images, 2, out_type="list", threads=2, **options)
     assert [set(entry) for entry in entries] == [{"coef", "j", "n", "theta"}] * len(entries)
 
 
-def test_scatter_of_padded_images(toy_bank, generator):
-    bank = toy_bank("free", 4, 2)
+def test_scatter_of_padded_images(toy_bank, generator, backend):
+    options = {"L": 4, "backend": backend, "bank": toy_bank("free", 4, 2)}
     padded = generator.normal(size=(2, 16, 20))
-    S = Scattering2D(2, (8, 12), 4, pre_pad=True, bank=bank)
-    assert np.array_equal(scatter(padded, 2, L=4, pre_pad=True, bank=bank), S(padded))
+    S = Scattering2D(2, (8, 12), pre_pad=True, **options)
+    assert np.array_equal(scatter(padded, 2, pre_pad=True, **options), S(padded))
     image = generator.normal(size=(8, 12))
     padded = np.pad(image, 4, mode="reflect")
-    assert np.array_equal(
-        scatter(padded, 2, L=4, pre_pad=True, bank=bank), scatter(image, 2, L=4, bank=bank)
-    )
+    assert np.array_equal(scatter(padded, 2, pre_pad=True, **options), scatter(image, 2, **options))
 
 
 @pytest.mark.parametrize("roundtrip", [lambda S: pickle.loads(pickle.dumps(S)), copy.deepcopy])
@@ -428,6 +539,8 @@ VALUES = {
     "backend, not a name": ("backend", 3, {"backend": 3}),
     "out_type": ("out_type", "dict", {"out_type": "dict"}),
     "boundary": ("boundary", "reflect", {"boundary": "reflect"}),
+    "threads=0": ("threads", 0, {"threads": 0}),
+    "threads negative": ("threads", -2, {"threads": -2}),
     "sides no multiples": ("shape", (12, 9), {"boundary": "periodic"}),
 }
 
@@ -458,6 +571,8 @@ TYPES = {
     "L bool": ("L", True, {"L": True}),
     "max_order bool": ("max_order", True, {"max_order": True}),
     "max_order float": ("max_order", 2.0, {"max_order": 2.0}),
+    "threads float": ("threads", 2.0, {"threads": 2.0}),
+    "threads bool": ("threads", True, {"threads": True}),
     "pre_pad": ("pre_pad", "no", {"pre_pad": "no"}),
     "bank": ("bank", 3, {"bank": 3}),
 }
@@ -473,8 +588,10 @@ def test_refused_types(toy_bank, argument, value, given):
 
 
 def test_integer_types_of_numpy_are_integers(toy_bank, x, S):
-    T = Scattering2D(np.int64(2), np.array([12, 9]), np.uint8(4), np.int16(2), bank=S.bank)
+    options = {"backend": S.backend, "bank": S.bank, "threads": np.int8(3)}
+    T = Scattering2D(np.int64(2), np.array([12, 9]), np.uint8(4), np.int16(2), **options)
     assert np.array_equal(T(x), S(x))
+    assert T.threads == 3 and type(T.threads) is int
     assert T.plan == S.plan and type(T.J) is int
 
 
