@@ -24,10 +24,11 @@ from npscatter.vectors import vector_bytes
 
 # What one thread may use for its images side by side, or for one image up to 512 x 512.
 MEMORY_BYTES = 8 * 2**20
-# Multiply-adds after which compiled code comes back, some tens of milliseconds, to heed Ctrl-C;
-# and the work that is worth starting another thread, or sharing one image, for.
+# Multiply-adds: after so many (some tens of milliseconds) compiled code comes back, to heed
+# Ctrl-C; so many are worth another thread; and so many a part of a step of its own.
 PAUSE = 1e9
 SHARE = 5e6
+PART = 5e5
 # Rows of output that are worth a ticket of their own; the rows around them are computed twice.
 BAND = 24
 
@@ -128,6 +129,8 @@ def choose(plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int) 
     orientations are taken in rounds if the maps would need too much memory otherwise.
     """
     lanes = vector_bytes() // np.dtype(dtype).itemsize
+    # One image is worked on by all threads, and may use the memory of all.
+    allowed = MEMORY_BYTES * (threads if images == 1 else 1)
     best, found = 0.0, None
     for together in (1 << k for k in range(lanes.bit_length())):
         turns = -(-images // together)
@@ -136,7 +139,7 @@ def choose(plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int) 
         busy = images / (together * threads * -(-turns // threads)) if together > 1 else 1.0
         for rounds in (1, 2, 4, plan.architecture.orientations):
             layout = lay_out(plan.in_rounds(rounds), bank, dtype, together)
-            if layout.memory <= MEMORY_BYTES:
+            if layout.memory <= allowed:
                 break
         else:
             if together > 1:
@@ -352,7 +355,7 @@ def _tickets(layout: Layout, threads: int) -> np.ndarray:
     tickets: list[tuple[int, ...]] = []
     for number, (record, step) in enumerate(zip(layout.steps, layout.plan.steps, strict=True)):
         needs, height = len(tickets), step.size[0]
-        parts = max(1, min(2 * threads, int(record["work"] / SHARE)))
+        parts = max(1, min(2 * threads, int(record["work"] / PART)))
         if step.groups >= parts:
             bounds = [step.groups * k // parts for k in range(parts + 1)]
             cuts = [(bounds[k], bounds[k + 1] - bounds[k], 0, height) for k in range(parts)]

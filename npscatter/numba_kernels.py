@@ -106,19 +106,20 @@ JOB = np.dtype(
 TICKET = np.dtype(
     [(name, np.int64) for name in ("step", "group", "groups", "start", "stop", "needs")]
 )
+# For functions that only compiled code calls: nothing that Python would need is compiled.
+_inner = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
 DONE, WAITING, PAUSED = 0, 1, 2
 # Turns of the loop that waits for another thread before giving way to the operating system.
 SPINS = 2000
 
 
-@numba.njit
-def fill_margins(dtype, row, edge, job):
+@_inner
+def fill_margins(like, row, edge, job):
     """Continue a row beyond its ends, periodically or by zeros.
 
     The int64s at `edge` are W, s, how many columns are needed, and the elements where columns W - 1, W - 2, ... and columns
     ``segments * s``, ``segments * s + 1``, ... of the first image are found.
     """
-    dtype = numba.literally(dtype)
     size, columns, reach = job.itemsize, get(edge, 1), get(edge, 2)
     vector = job.lanes * size
     if not job.wrap:
@@ -126,18 +127,18 @@ def fill_margins(dtype, row, edge, job):
             segment = x // columns
             place = row + (x - segment * columns) * vector + segment * size
             for image in range(job.together):
-                store(dtype, place + image * job.segments * size, 0)
+                store(like, place + image * job.segments * size, 0)
     for k in range(1, reach + 1):
         source, target = row + (columns - k) * vector, row - k * vector
         outside = row + get(edge, 2 + k) * size
-        continue_row(dtype, source, target, outside, job.segments, 1, job.wrap)
+        continue_row(like, source, target, outside, job.segments, 1, job.wrap)
     for k in range(reach):
         source, target = row + k * vector, row + (columns + k) * vector
         outside = row + (get(edge, 3 + reach + k) - job.segments + 1) * size
-        continue_row(dtype, source, target, outside, job.segments, 0, job.wrap)
+        continue_row(like, source, target, outside, job.segments, 0, job.wrap)
 
 
-@numba.njit
+@_inner
 def convolve(kernel, rows, scratch, out, first, columns, out_stride, job):
     """Compute one row of every output map, from column `first` on."""
     call_row(
@@ -152,7 +153,7 @@ def convolve(kernel, rows, scratch, out, first, columns, out_stride, job):
     )
 
 
-@numba.njit
+@_inner
 def wrapped(row, height):
     """Return row modulo height; rows are rarely far outside, divisions slow."""
     while row < 0:
@@ -162,7 +163,7 @@ def wrapped(row, height):
     return row
 
 
-@numba.njit
+@_inner
 def set_rows(table, base, maps, height, pitch, centre, kernel, zeros, job):
     """Write the addresses of the source rows that one row of output needs."""
     radius = kernel.size // 2
@@ -178,7 +179,7 @@ def set_rows(table, base, maps, height, pitch, centre, kernel, zeros, job):
             address += across
 
 
-@numba.njit
+@_inner
 def slot_of(row, height, radius):
     """Return where a row of the moduli is kept: the outermost for good, the others in turn."""
     if row < radius:
@@ -188,15 +189,14 @@ def slot_of(row, height, radius):
     return 2 * radius + row % (2 * radius + 1)
 
 
-@numba.njit
+@_inner
 def pad_rows(
-    dtype, step, start, stop, rows, columns, length, edges, inputs, places, memory, scratch, job
+    like, step, start, stop, rows, columns, length, edges, inputs, places, memory, scratch, job
 ):
     """Copy rows of the images at `inputs` into the workspace, through the plan's rows and columns.
 
     Every image's row is first laid out as a line, then the lines are interleaved.
     """
-    dtype = numba.literally(dtype)
     size, lanes = job.itemsize, job.lanes
     zeros, square = scratch + job.zeros, scratch + job.square
     for y in range(start, stop):
@@ -205,7 +205,7 @@ def pad_rows(
             for segment in range(job.segments):
                 put(places, image * job.segments + segment, line + segment * step.columns * size)
             if get(rows, y) < 0:
-                copy_vectors(dtype, zeros, line, -(-step.columns * job.segments // lanes))
+                copy_vectors(like, zeros, line, -(-step.columns * job.segments // lanes))
                 continue
             source, x = get(inputs, image) + get(rows, y) * job.image_row, 0
             while x < length:
@@ -217,26 +217,25 @@ def pad_rows(
                     and get(columns, last) == column + lanes - 1
                 ):
                     # Only a run of neighbours rises that fast.
-                    copy_vectors(dtype, source + column * size, line + x * size, 1)
+                    copy_vectors(like, source + column * size, line + x * size, 1)
                     x += lanes
                     continue
-                value = load(dtype, source + column * job.image_column) if column >= 0 else 0
-                store(dtype, line + x * size, value)
+                value = load(like, source + column * job.image_column) if column >= 0 else 0
+                store(like, line + x * size, value)
                 x += 1
             for x in range(length, step.columns * job.segments):
-                value = load(dtype, line + (x - length) * size) if job.wrap else 0
-                store(dtype, line + x * size, value)
+                value = load(like, line + (x - length) * size) if job.wrap else 0
+                store(like, line + x * size, value)
         target = memory + (step.target + y * step.target_pitch + job.margin * lanes) * size
         for x in range(0, step.columns, lanes):
-            gather_lanes(dtype, places, x * size, square)
-            copy_vectors(dtype, square, target + x * lanes * size, min(lanes, step.columns - x))
-        fill_margins(dtype, target, edges + 8 * step.target_edge, job)
+            gather_lanes(like, places, x * size, square)
+            copy_vectors(like, square, target + x * lanes * size, min(lanes, step.columns - x))
+        fill_margins(like, target, edges + 8 * step.target_edge, job)
 
 
-@numba.njit
-def emit_row(dtype, row, step, outputs, offset, places, scratch, job):
+@_inner
+def emit_row(like, row, step, outputs, offset, places, scratch, job):
     """Copy one row of coefficients to the outputs."""
-    dtype = numba.literally(dtype)
     size, lanes = job.itemsize, job.lanes
     for image in range(job.together):
         line = scratch + job.lines + image * job.line
@@ -245,29 +244,28 @@ def emit_row(dtype, row, step, outputs, offset, places, scratch, job):
     if job.segments == 1 and job.output_column == size:
         for x in range(0, step.width, lanes):
             place = row + (step.first_column + x) * lanes * size
-            scatter_lanes(dtype, place, outputs, offset + x * size, step.width - x)
+            scatter_lanes(like, place, outputs, offset + x * size, step.width - x)
         return
     for x in range(0, step.columns, lanes):
-        scatter_lanes(dtype, row + x * lanes * size, places, x * size, step.columns - x)
+        scatter_lanes(like, row + x * lanes * size, places, x * size, step.columns - x)
     for image in range(job.together):
         source = scratch + job.lines + image * job.line + step.first_column * size
         target = get(outputs, image) + offset
         if job.output_column == size:
             for x in range(0, step.width, lanes):
-                copy_elements(dtype, source + x * size, target + x * size, step.width - x)
+                copy_elements(like, source + x * size, target + x * size, step.width - x)
         else:
             for x in range(step.width):
-                value = load(dtype, source + x * size)
-                store(dtype, target + x * job.output_column, value)
+                value = load(like, source + x * size)
+                store(like, target + x * job.output_column, value)
 
 
-@numba.njit
+@_inner
 def run_step(
-    dtype, step, wavelets, smoother, channels, edges, group, groups, start, stop, outputs, memory,
+    like, step, wavelets, smoother, channels, edges, group, groups, start, stop, outputs, memory,
     scratch, table, places, kept, job,
 ):  # fmt: skip
     """Compute rows start..stop of some groups of a step that correlates."""
-    dtype = numba.literally(dtype)
     size, left = job.itemsize, job.margin * job.lanes
     zeros = scratch + job.zeros
     radius, stride = smoother.size // 2, smoother.stride
@@ -300,7 +298,7 @@ def run_step(
                     convolve(wavelets, table, scratch, out, 0, step.modulus_columns, across, job)
                     for theta in range(moduli):
                         place = out + theta * across * size
-                        fill_margins(dtype, place, edges + 8 * step.modulus_edge, job)
+                        fill_margins(like, place, edges + 8 * step.modulus_edge, job)
                 for a in range(smoother.size):
                     row = centre + a - radius
                     if job.wrap:
@@ -326,7 +324,7 @@ def run_step(
                     place = out + first * job.lanes * size
                     convolve(smoother, table, scratch, place, first, columns, 0, job)
                     offset = get(channels, step.channels + number) * job.channel + y * job.output_row
-                    emit_row(dtype, out, step, outputs, offset, places, scratch, job)
+                    emit_row(like, out, step, outputs, offset, places, scratch, job)
                 else:
                     across = step.target_height * step.target_pitch
                     out = (number * smoother.outputs * across + y * step.target_pitch + left) * size
@@ -334,7 +332,7 @@ def run_step(
                     convolve(smoother, table, scratch, out, 0, step.columns, across, job)
                     for o in range(smoother.outputs):
                         place = out + o * across * size
-                        fill_margins(dtype, place, edges + 8 * step.target_edge, job)
+                        fill_margins(like, place, edges + 8 * step.target_edge, job)
 
 
 def make_worker(dtype: str):
@@ -354,12 +352,14 @@ def make_worker(dtype: str):
     # Part of what is compiled, so that a cache knows code for other sources and vectors apart.
     made_from = f"{sources()} {vector_bytes()}"
 
+    kind = getattr(numba, dtype)
+
     def work(
         jobs, steps, kernels, channels, edges, rows, columns, tickets, inputs, outputs, state, held,
         memory, scratch, room, quota,
     ):  # fmt: skip
         made_from  # noqa: B018
-        job = jobs[0]
+        job, like = jobs[0], kind(0)
         # Room for addresses; where images are missing, the first one stands in.
         inputs_now = numba.int64(room.ctypes.data)
         outputs_now = inputs_now + 8 * job.together
@@ -401,16 +401,16 @@ def make_worker(dtype: str):
                     group, groups, start, stop = part.group, part.groups, part.start, part.stop
                 if step.smoother < 0:
                     pad_rows(
-                        dtype, step, start, stop, rows_at, columns_at, len(columns), edges_at,
+                        like, step, start, stop, rows_at, columns_at, len(columns), edges_at,
                         inputs_now, places, memory, scratch, job,
                     )  # fmt: skip
                 else:
                     run_step(
-                        dtype, step, kernels[max(0, step.wavelets)], kernels[step.smoother],
+                        like, step, kernels[max(0, step.wavelets)], kernels[step.smoother],
                         channels_at, edges_at, group, groups, start, stop, outputs_now, memory, scratch, table, places, kept, job,
                     )  # fmt: skip
             held[0] = -1
             atomic_add(counter + 8, 1)
         return PAUSED
 
-    return cached(lambda cache: numba.njit(nogil=True, cache=cache)(work))
+    return cached(lambda cache: numba.njit(nogil=True, cache=cache, error_model="numpy")(work))

@@ -1,7 +1,7 @@
 """The CPU's vectors: how wide they are, and operations on them as LLVM IR for Numba.
 
 Everything here takes addresses (int64), so that one compiled function serves arrays of any
-layout. Element types are given by a dtype's name, which must be known when Numba compiles.
+layout. The type of the elements is that of the scalar `like`.
 """
 
 from __future__ import annotations
@@ -148,12 +148,12 @@ def call_row(typing, function, rows, skip, scratch, weights, out, vectors, out_s
     return types.void(*[types.int64] * 8), generate
 
 
-@intrinsic(prefer_literal=True)
-def copy_vectors(typing, dtype, source, target, vectors):
+@intrinsic
+def copy_vectors(typing, like, source, target, vectors):
     """Copy so many vectors, one after the other, from one address to another."""
 
     def generate(context, builder, _, values):
-        emit = Emitter(builder, dtype.literal_value)
+        emit = Emitter(builder, like.name)
         _, source, target, vectors = values
         with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
             x = builder.mul(loop.index, emit.index(emit.width))
@@ -161,24 +161,24 @@ def copy_vectors(typing, dtype, source, target, vectors):
             emit.store(loaded, emit.at(emit.pointer(target), x), align=1)
         return context.get_dummy_value()
 
-    return types.void(dtype, *[types.int64] * 3), generate
+    return types.void(like, *[types.int64] * 3), generate
 
 
-@intrinsic(prefer_literal=True)
-def copy_elements(typing, dtype, source, target, count):
+@intrinsic
+def copy_elements(typing, like, source, target, count):
     """Copy the first elements, at most one vector, from one address to another."""
 
     def generate(context, builder, _, values):
-        emit = Emitter(builder, dtype.literal_value)
+        emit = Emitter(builder, like.name)
         _, source, target, count = values
         emit.store_some(emit.load(emit.pointer(source)), emit.pointer(target), count)
         return context.get_dummy_value()
 
-    return types.void(dtype, *[types.int64] * 3), generate
+    return types.void(like, *[types.int64] * 3), generate
 
 
-@intrinsic(prefer_literal=True)
-def gather_lanes(typing, dtype, places, offset, target):
+@intrinsic
+def gather_lanes(typing, like, places, offset, target):
     """Lay the next samples of as many images as a vector has lanes side by side.
 
     `places` is the address of a table with one address per lane, `offset` the bytes from there to
@@ -186,7 +186,7 @@ def gather_lanes(typing, dtype, places, offset, target):
     """
 
     def generate(context, builder, _, values):
-        emit = Emitter(builder, dtype.literal_value)
+        emit = Emitter(builder, like.name)
         _, places, offset, target = values
         table = builder.inttoptr(places, INDEX.as_pointer())
         rows = []
@@ -197,15 +197,15 @@ def gather_lanes(typing, dtype, places, offset, target):
             emit.store(row, emit.at(emit.pointer(target), x * emit.width))
         return context.get_dummy_value()
 
-    return types.void(dtype, *[types.int64] * 3), generate
+    return types.void(like, *[types.int64] * 3), generate
 
 
-@intrinsic(prefer_literal=True)
-def scatter_lanes(typing, dtype, source, places, offset, count):
+@intrinsic
+def scatter_lanes(typing, like, source, places, offset, count):
     """Write `count` samples, at most a vector of them, of every lane to its own place."""
 
     def generate(context, builder, _, values):
-        emit = Emitter(builder, dtype.literal_value)
+        emit = Emitter(builder, like.name)
         _, source, places, offset, count = values
         table = builder.inttoptr(places, INDEX.as_pointer())
         source = emit.pointer(source)
@@ -215,11 +215,11 @@ def scatter_lanes(typing, dtype, source, places, offset, count):
             emit.store_some(row, emit.pointer(address), count)
         return context.get_dummy_value()
 
-    return types.void(dtype, *[types.int64] * 4), generate
+    return types.void(like, *[types.int64] * 4), generate
 
 
-@intrinsic(prefer_literal=True)
-def continue_row(typing, dtype, source, target, outside, segments, forward, wrap):
+@intrinsic
+def continue_row(typing, like, source, target, outside, segments, forward, wrap):
     """Write the vector before a row's first column, or after its last.
 
     Its lanes are those of `source`, one lane further (``forward``) or back, for the columns before
@@ -228,7 +228,7 @@ def continue_row(typing, dtype, source, target, outside, segments, forward, wrap
     """
 
     def generate(context, builder, _, values):
-        emit = Emitter(builder, dtype.literal_value)
+        emit = Emitter(builder, like.name)
         _, source, target, outside, segments, forward, wrap = values
         row, count = emit.load(emit.pointer(source)), emit.width
         up = emit.shuffle(row, row, [(lane - 1) % count for lane in range(count)])
@@ -247,31 +247,31 @@ def continue_row(typing, dtype, source, target, outside, segments, forward, wrap
         emit.store(builder.select(alone, found, beside), emit.pointer(target))
         return context.get_dummy_value()
 
-    return types.void(dtype, *[types.int64] * 6), generate
+    return types.void(like, *[types.int64] * 6), generate
 
 
-@intrinsic(prefer_literal=True)
-def load(typing, dtype, address):
+@intrinsic
+def load(typing, like, address):
     """Return the element at an address that may be unaligned."""
 
     def generate(context, builder, _, values):
-        loaded = builder.load(Emitter(builder, dtype.literal_value).pointer(values[1]))
+        loaded = builder.load(Emitter(builder, like.name).pointer(values[1]))
         loaded.align = 1
         return loaded
 
-    return getattr(types, dtype.literal_value)(dtype, types.int64), generate
+    return like(like, types.int64), generate
 
 
-@intrinsic(prefer_literal=True)
-def store(typing, dtype, address, value):
+@intrinsic
+def store(typing, like, address, value):
     """Write an element to an address that may be unaligned."""
 
     def generate(context, builder, _, values):
-        place = Emitter(builder, dtype.literal_value).pointer(values[1])
+        place = Emitter(builder, like.name).pointer(values[1])
         builder.store(values[2], place).align = 1
         return context.get_dummy_value()
 
-    return types.void(dtype, types.int64, getattr(types, dtype.literal_value)), generate
+    return types.void(like, types.int64, like), generate
 
 
 @intrinsic

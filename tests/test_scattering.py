@@ -375,7 +375,7 @@ def test_warming_up_changes_no_result(S, x, dtype):
     assert S.warmup(dtype) is None
     assert np.array_equal(S(x), before)
     for refused in (complex, "U3"):
-        with pytest.raises(ArgumentTypeError, match="^dtype="):
+        with pytest.raises(ArgumentTypeError, match=r"^dtype="):
             S.warmup(refused)
 
 
