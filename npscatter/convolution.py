@@ -11,7 +11,9 @@ always the next vector, every load is aligned, and no column is ever masked or s
 
 from __future__ import annotations
 
+import gc
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -139,10 +141,23 @@ def compiled_row(kernel: Kernel):
 
 def cached(compile_with):
     """Return ``compile_with(True)``, or without a cache on disk where there is no place for one."""
+    with uncollected():
+        try:
+            return compile_with(True)
+        except (RuntimeError, OSError):
+            return compile_with(False)
+
+
+@contextmanager
+def uncollected():
+    """Put garbage collection off: compiling makes many objects, and looking at them takes long."""
+    collecting = gc.isenabled()
+    gc.disable()
     try:
-        return compile_with(True)
-    except (RuntimeError, OSError):
-        return compile_with(False)
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @intrinsic(prefer_literal=True)

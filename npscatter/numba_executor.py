@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from npscatter.bank import ROLES, FilterBank
-from npscatter.convolution import Kernel, compiled_row
+from npscatter.convolution import Kernel, compiled_row, uncollected
 from npscatter.folding import summation
 from npscatter.numba_kernels import DONE, JOB, KERNEL, STEP, TICKET, WAITING, make_worker
 from npscatter.plan import Maps, Plan, place
@@ -431,13 +431,17 @@ class _Call:
         job = self.job[0]
         room = np.zeros(2 * job["together"] + job["lanes"] + job["largest"] + rows, np.int64)
         held = np.full(1, -1)
+        arguments = (
+            self.job, layout.steps, self.kernel_table, layout.channels, layout.edges,
+            layout.rows, layout.columns, self.tickets, self.sources, self.targets, self.state, held,
+            memory.ctypes.data, scratch.ctypes.data, room, self.quota,
+        )  # fmt: skip
+        if not worker.signatures:
+            with uncollected():
+                worker.compile(tuple(numba.typeof(argument) for argument in arguments))
         answer = WAITING
         while answer != DONE:
-            answer = worker(
-                self.job, layout.steps, self.kernel_table, layout.channels, layout.edges,
-                layout.rows, layout.columns, self.tickets, self.sources, self.targets, self.state, held,
-                memory.ctypes.data, scratch.ctypes.data, room, self.quota,
-            )  # fmt: skip
+            answer = worker(*arguments)
             if answer == WAITING:
                 time.sleep(0)
 

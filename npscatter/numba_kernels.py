@@ -241,13 +241,16 @@ def emit_row(like, row, step, outputs, offset, places, scratch, job):
         line = scratch + job.lines + image * job.line
         for segment in range(job.segments):
             put(places, image * job.segments + segment, line + segment * step.columns * size)
-    if job.segments == 1 and job.output_column == size:
-        for x in range(0, step.width, lanes):
-            place = row + (step.first_column + x) * lanes * size
-            scatter_lanes(like, place, outputs, offset + x * size, step.width - x)
+    # Columns of whole rows go straight to the output, others by way of a line per image.
+    straight = job.segments == 1 and job.output_column == size
+    table, start, base, width = places, 0, 0, step.columns
+    if straight:
+        table, start, base, width = outputs, step.first_column, offset, step.width
+    for x in range(0, width, lanes):
+        place = row + (start + x) * lanes * size
+        scatter_lanes(like, place, table, base + x * size, width - x)
+    if straight:
         return
-    for x in range(0, step.columns, lanes):
-        scatter_lanes(like, row + x * lanes * size, places, x * size, step.columns - x)
     for image in range(job.together):
         source = scratch + job.lines + image * job.line + step.first_column * size
         target = get(outputs, image) + offset

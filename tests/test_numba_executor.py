@@ -1,0 +1,363 @@
+"""The compiled executor: equal to NumPy's to rounding, and to itself to the bit."""
+
+import threading
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
+import numpy as np
+import oracle
+import pytest
+
+from npscatter import FilterBank, Scattering2D, list_banks, numba_executor
+from npscatter.vectors import vector_bytes
+
+TOYS = {
+    "symmetric R=1": {"kind": "symmetric", "L": 2, "R": 1},
+    "symmetric R=3": {"kind": "symmetric", "L": 4, "R": 3},
+    "symmetric R=4": {"kind": "symmetric", "L": 6, "R": 4, "K": 9},
+    "free R=2": {"kind": "free", "L": 4, "R": 2},
+    "free, one tap": {"kind": "free", "L": 2, "R": 3, "K": 1},
+    "free, strided wavelets": {"kind": "free", "L": 4, "R": 2, "psi_stride": 2},
+    "free, weights per octave": {"kind": "free", "L": 4, "R": 1, "next_from": "octave"},
+    "paper": {"kind": "paper", "L": 4},
+    "zeros": {},
+}
+# Sides odd, not multiples of 2^J, the smallest possible, far from square.
+CASES = [
+    (1, (2, 3), {}),
+    (1, (2, 2), {"boundary": "periodic"}),
+    (1, (9, 5), {"boundary": "zero", "pre_pad": True}),
+    (1, (3, 70), {"max_order": 1}),
+    (2, (4, 4), {}),
+    (2, (5, 7), {"boundary": "zero"}),
+    (2, (4, 16), {"boundary": "periodic", "max_order": 1}),
+    (2, (37, 18), {"pre_pad": True}),
+    (3, (8, 11), {}),
+    (3, (16, 40), {"boundary": "periodic"}),
+    (3, (29, 8), {"boundary": "zero"}),
+    (4, (16, 21), {}),
+    (4, (35, 16), {"boundary": "zero", "max_order": 1}),
+    (4, (16, 32), {"boundary": "periodic"}),
+]
+DTYPES = [np.float32, np.float64]
+
+
+@pytest.fixture(params=[*TOYS, *list_banks()])
+def bank(request, toy_bank):
+    """Every shipped bank, and toys of every architecture."""
+    name = request.param
+    if name == "zeros":  # some taps, whole filters, and one whole array
+        full = toy_bank("free", 4, 2)
+        arrays = {key: full[key].copy() for key in full.keys()}
+        generator = np.random.default_rng(8)
+        for taps in arrays.values():
+            taps[generator.random(taps.shape) < 0.3] = 0
+        arrays["psi_first"].imag[0] = arrays["psi_first"].real[1] = 0
+        arrays["psi_first"][2] = arrays["carry_first"][1] = arrays["psi_next"][:, 0] = 0
+        arrays["carry_next"][...] = 0
+        return FilterBank("toy-zeros", **arrays)
+    return toy_bank(**TOYS[name]) if name in TOYS else FilterBank.load(name)
+
+
+def lanes(dtype):
+    return vector_bytes() // np.dtype(dtype).itemsize
+
+
+def images_of(S, *batch, dtype=np.float64, seed=0):
+    generator = np.random.default_rng(seed)
+    return generator.normal(size=(*batch, *S.plan.input_shape)).astype(dtype)
+
+
+def assert_close(actual, expected, S, dtype):
+    """Compare order by order: by a few hundred roundings of the order's largest coefficient."""
+    assert actual.dtype == dtype and actual.shape == expected.shape
+    order = S.meta()["order"]
+    for o in set(order):
+        error = np.abs(actual[..., order == o, :, :] - expected[..., order == o, :, :])
+        scale = np.abs(expected[..., order == o, :, :]).max()
+        assert error.max() <= 200 * np.finfo(dtype).eps * scale
+
+
+@pytest.fixture
+def force(monkeypatch):
+    """Change constants of the executor, without what it remembers of layouts."""
+
+    def change(**values):
+        for name, value in values.items():
+            monkeypatch.setattr(numba_executor, name, value)
+        numba_executor.choose.cache_clear()
+
+    yield change
+    monkeypatch.undo()
+    numba_executor.choose.cache_clear()
+
+
+def force_together(force, together):
+    """Let images share rows in such numbers, whatever the executor would choose."""
+    lay_out = numba_executor.lay_out
+
+    def choose(plan, bank, dtype, images, threads):
+        return lay_out(plan, bank, dtype, together)
+
+    choose.cache_clear = lambda: None
+    force(choose=choose)
+
+
+# The same numbers as NumPy's
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_equals_numpy_and_each_image_its_own(bank, dtype):
+    for J, shape, options in CASES:
+        options = {"L": bank.L, "bank": bank, "boundary": "kymatio", **options}
+        S = Scattering2D(J, shape, threads=2, **options)
+        N = Scattering2D(J, shape, backend="numpy", **options)
+        assert S.backend == "numba"
+        images = images_of(S, lanes(dtype) + 3, dtype=dtype)
+        alone = [S(image) for image in images]
+        assert_close(alone[0], N(images[0].astype(np.float64)), S, dtype)
+        assert np.array_equal(S(images), np.stack(alone))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("boundary", ["kymatio", "zero"])
+@pytest.mark.parametrize("name", ["symmetric R=3", "free, strided wavelets", "paper"])
+def test_wide_and_tall_images_equal_numpys(toy_bank, name, boundary, dtype):
+    bank = toy_bank(**TOYS[name])
+    for shape in ((20, 1500), (700, 9)):
+        S = Scattering2D(2, shape, L=4, bank=bank, boundary=boundary)
+        N = Scattering2D(2, shape, L=4, bank=bank, boundary=boundary, backend="numpy")
+        image = images_of(S, dtype=dtype)
+        assert_close(S(image), N(image.astype(np.float64)), S, dtype)
+
+
+@pytest.mark.parametrize(("dtype", "margin"), [(np.float32, 2), (np.float64, 2)])
+def test_rounding_errors_are_no_larger_than_numpys(dtype, margin):
+    """Against twice the precision, at photographs' ranges: a large mean and fine detail."""
+    S = Scattering2D(4, (40, 56))
+    N = Scattering2D(4, (40, 56), backend="numpy")
+    image = 100 + images_of(S)
+    image = image.astype(np.float32)
+    exact = N(image.astype(np.float64))
+    order = S.meta()["order"]
+    for o in range(3):
+        errors = [
+            np.abs(T(image) - exact)[order == o].max() / np.abs(exact[order == o]).max()
+            for T in (S, N)
+        ]
+        assert errors[0] <= margin * errors[1] + 4 * np.finfo(np.float32).eps
+
+
+@pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
+@pytest.mark.parametrize("name", ["symmetric R=3", "free R=2", "free, weights per octave"])
+def test_batches_equal_the_definition(toy_bank, name, boundary):
+    bank = toy_bank(**TOYS[name])
+    S = Scattering2D(2, (8, 12), L=4, bank=bank, boundary=boundary)
+    images = images_of(S, lanes(float) + 1)
+    actual = S(images)
+    for index in (0, len(images) - 2, len(images) - 1):
+        expected = oracle.scattering(
+            images[index],
+            {key: bank[key] for key in bank.keys()},
+            **{"J": 2, "L": 4, "R": bank.R, "boundary": boundary},
+            next_from=bank.architecture.next_from,
+        )
+        assert_close(actual[index], expected, S, np.float64)
+
+
+# The same bits, however the work is shared
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("J", "shape"), [(1, (2, 3)), (2, (9, 14)), (3, (8, 37))])
+@pytest.mark.parametrize("name", ["symmetric R=3", "free, strided wavelets"])
+def test_images_side_by_side_have_the_bits_of_each_alone(toy_bank, force, name, J, shape, dtype):
+    S = Scattering2D(J, shape, L=4, bank=toy_bank(**TOYS[name]), threads=2)
+    width = lanes(dtype)
+    images = images_of(S, 2 * width + 1, dtype=dtype)
+    alone = np.stack([S(image) for image in images])
+    for together in (1 << k for k in range(width.bit_length())):
+        force_together(force, together)
+        for count in {1, 2, together - 1, together, together + 1, 2 * width + 1} - {0}:
+            assert np.array_equal(S(images[:count]), alone[:count])
+            assert np.array_equal(S(images[-count:]), alone[-count:])
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (2, 3), (3, 1, 7), (0,), (4, 0)])
+def test_any_leading_shape(toy_bank, batch):
+    S = Scattering2D(2, (9, 14), L=4, bank=toy_bank("free", 4, 2), threads=3)
+    images = images_of(S, *batch)
+    coefficients = S(images)
+    assert coefficients.shape == (*batch, *S.output_shape)
+    for index in np.ndindex(*batch):
+        assert np.array_equal(coefficients[index], S(images[index]))
+
+
+@pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
+@pytest.mark.parametrize("name", ["symmetric R=4", "free, strided wavelets"])
+def test_bits_depend_neither_on_threads_nor_on_bands(toy_bank, force, name, boundary):
+    bank = toy_bank(**TOYS[name])
+    arguments = {"J": 3, "shape": (48, 24), "L": bank.L, "bank": bank, "boundary": boundary}
+    S = Scattering2D(**arguments, threads=1)
+    images = images_of(S, 7, dtype=np.float32)
+    expected = np.stack([S(image) for image in images])
+    finest = {name: 1 for name in ("SHARE", "PART", "BAND") if hasattr(numba_executor, name)}
+    # Images whole or in bands, and coming back to Python after every part or never.
+    for constants in ({}, finest, {**finest, "BAND": 5, "PAUSE": 1}, {"PAUSE": 1}):
+        force(**constants)
+        for threads, together in product((1, 2, 3, 5), (1, 4)):
+            force_together(force, together)
+            T = Scattering2D(**arguments, threads=threads)
+            assert np.array_equal(T(images), expected)
+            assert np.array_equal(T(images[:2]), expected[:2])
+            assert np.array_equal(T(images[4]), expected[4])
+    layout = numba_executor.lay_out(S.plan, bank, "float32", 1)
+    force(**finest)
+    assert len(numba_executor._tickets(layout, 5)) > 5 * len(S.plan.steps)
+
+
+@pytest.mark.parametrize("boundary", ["kymatio", "zero"])
+def test_rounds_of_orientations_change_nothing_but_rounding(force, boundary):
+    S = Scattering2D(3, (33, 40), boundary=boundary)
+    image = images_of(S, dtype=np.float32)
+    expected, found = S(image), set()
+    for memory in (2**k for k in range(14, 24)):
+        force(MEMORY_BYTES=memory)
+        found.add(numba_executor.choose(S.plan, S.bank, "float32", 1, 1).plan.rounds)
+        assert_close(S(image), expected, S, np.float32)
+    assert len(found) > 1
+
+
+def test_runs_repeat(toy_bank):
+    S = Scattering2D(2, (64, 65), L=6, bank=toy_bank(**TOYS["symmetric R=4"]), threads=3)
+    images = images_of(S, 40)
+    expected = S(images)
+    for _ in range(20):
+        assert np.array_equal(S(images), expected)
+
+
+# NaN and infinity
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["accurate", "free R=2"])
+def test_nan_and_infinity_reach_as_far_as_numpys_and_no_other_image(toy_bank, force, name, dtype):
+    bank = toy_bank(**TOYS[name]) if name in TOYS else name
+    L, width = (4, lanes(dtype)) if name in TOYS else (8, lanes(dtype))
+    for J, boundary, poison in product((1, 2), ("kymatio", "zero", "periodic"), (np.nan, np.inf)):
+        arguments = {"J": J, "shape": (52, 56), "L": L, "bank": bank, "boundary": boundary}
+        S, N = Scattering2D(**arguments), Scattering2D(**arguments, backend="numpy")
+        clean = images_of(S, width + 1, dtype=dtype)
+        expected = S(clean)
+        poisoned = clean.copy()
+        poisoned[1, 3, 50] = poison
+        spoilt = ~np.isfinite(N(poisoned[1]))
+        assert spoilt.any() and not spoilt.all()
+        for together in (1, width):
+            force_together(force, together)
+            actual = S(poisoned)
+            assert np.array_equal(~np.isfinite(actual[1]), spoilt)
+            assert np.array_equal(actual[1][~spoilt], expected[1][~spoilt])
+            assert np.array_equal(np.delete(actual, 1, 0), np.delete(expected, 1, 0))
+
+
+# Memory
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("J", [1, 2, 3, 4, 5])
+def test_a_thread_needs_no_more_than_8_mebibytes(J, dtype):
+    for side, threads, images in product((32, 64, 150, 224, 256, 400, 512), (1, 2), (1, 16, 999)):
+        S = Scattering2D(J, (side, side))
+        layout = numba_executor.choose(S.plan, S.bank, dtype, images, threads)
+        itemsize = np.dtype(dtype).itemsize
+        assert (layout.workspace + layout.scratch) * itemsize <= 8 * 2**20, (side, images)
+
+
+@pytest.mark.parametrize("given", ["float32", "uint8", ">f4", "int64"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_measured_memory(threads, given):
+    """tracemalloc sees what NumPy allocates, in all threads."""
+    for side, count in ((32, 400), (128, 40)):
+        S = Scattering2D(2, (side, side), max_order=1, threads=threads)
+        images = np.ones((count, side, side), given)
+        S(images)
+        tracemalloc.start()
+        try:
+            output = S(images)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak - output.nbytes <= threads * 8 * 2**20
+
+
+# Threads
+
+
+def test_many_threads_may_call_at_once(toy_bank):
+    """Also while the code is compiled: the first bank is no other test's."""
+    banks = [toy_bank("free", 2, 2, K=5), *(toy_bank(**TOYS[name]) for name in list(TOYS)[:4])]
+    transforms = [
+        Scattering2D(2, shape, L=bank.L, bank=bank, threads=threads)
+        for bank, shape, threads in product(banks, [(16, 24), (130, 131)], [1, 2])
+    ]
+    jobs = [(S, images_of(S, count)) for S, count in product(transforms, (1, 20))]
+    barrier = threading.Barrier(6)
+
+    def work(number):
+        barrier.wait()
+        order = np.random.default_rng(number).permutation(len(jobs))
+        return {k: jobs[k][0](jobs[k][1]) for k in sorted(order, key=lambda k: (k > 1, order[k]))}
+
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(work, range(6)))
+    for k, (S, images) in enumerate(jobs):
+        expected = np.stack([S(image) for image in images])
+        for result in results:
+            assert np.array_equal(result[k], expected)
+
+
+def test_no_thread_outlives_a_call(toy_bank, force):
+    force(SHARE=1)
+    S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2), threads=5)
+    before = threading.active_count()
+    for count in (1, 40):
+        S(images_of(S, count))
+        assert threading.active_count() == before
+
+
+def test_a_failure_in_any_thread_ends_the_call_and_is_raised(toy_bank, force, monkeypatch):
+    force(SHARE=1, PAUSE=1)
+    S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2), threads=3)
+    images = images_of(S, 50)
+    expected, memory, main = S(images), numba_executor._memory, threading.current_thread()
+    for fails in (lambda: threading.current_thread() is main, lambda: True):
+
+        def failing(*arguments, fails=fails):
+            if fails():
+                raise MemoryError("none left")
+            return memory(*arguments)
+
+        monkeypatch.setattr(numba_executor, "_memory", failing)
+        with pytest.raises(MemoryError, match="none left"):
+            S(images)
+        monkeypatch.setattr(numba_executor, "_memory", memory)
+        assert threading.active_count() == 1 or main.is_alive()
+        assert np.array_equal(S(images), expected)
+
+
+# Coming back for Ctrl-C
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("side", [512, 3000, 16384])
+def test_no_part_of_a_large_image_takes_long(side, threads):
+    """Parts are what Ctrl-C waits for; several of them, if small, up to PAUSE multiply-adds."""
+    S = Scattering2D(2, (side, side))
+    layout = numba_executor.lay_out(S.plan, S.bank, "float32", 1)
+    for ticket in numba_executor._tickets(layout, threads):
+        step, record = S.plan.steps[ticket["step"]], layout.steps[ticket["step"]]
+        share = ticket["groups"] / step.groups
+        share *= (ticket["stop"] - ticket["start"]) / step.size[0]
+        assert record["work"] * share <= 2 * numba_executor.PAUSE
