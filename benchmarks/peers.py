@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from inspect import signature
 
 import numpy as np
 import torch
@@ -117,8 +116,6 @@ def scattering(
     backend: str = "auto",
 ) -> Scattering2D:
     """Return npscatter's transform for a workload."""
-    # CRUTCH until Scattering2D takes threads=: then pass threads=threads, and drop `signature`.
-    crutch = {"threads": threads} if "threads" in signature(Scattering2D).parameters else {}
     return Scattering2D(
         workload.J,
         workload.shape,
@@ -126,15 +123,12 @@ def scattering(
         bank=bank,
         boundary=boundary,
         backend=backend,
-        **crutch,
+        threads=threads,
     )
 
 
 def into_one_output(S: Scattering2D) -> Transform:
     """Return `S` with an output that is allocated by the first call and written again by others."""
-    # CRUTCH until S(x, out=) is there: then drop this return.
-    if "out" not in signature(S.__call__).parameters:
-        return S
     held: dict[int, np.ndarray] = {}
 
     def transform(images: np.ndarray) -> np.ndarray:

@@ -355,7 +355,8 @@ def _tickets(layout: Layout, threads: int) -> np.ndarray:
     tickets: list[tuple[int, ...]] = []
     for number, (record, step) in enumerate(zip(layout.steps, layout.plan.steps, strict=True)):
         needs, height = len(tickets), step.size[0]
-        parts = max(1, min(2 * threads, int(record["work"] / PART)))
+        # No part so long that Ctrl-C would wait for it.
+        parts = max(1, min(2 * threads, int(record["work"] / PART)), int(record["work"] / PAUSE))
         if step.groups >= parts:
             bounds = [step.groups * k // parts for k in range(parts + 1)]
             cuts = [(bounds[k], bounds[k + 1] - bounds[k], 0, height) for k in range(parts)]
