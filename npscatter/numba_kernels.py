@@ -128,6 +128,11 @@ def fill_margins(like, row, edge, job):
             place = row + (x - segment * columns) * vector + segment * size
             for image in range(job.together):
                 store(like, place + image * job.segments * size, 0)
+    if job.segments == 1 and job.wrap:
+        for k in range(1, reach + 1):
+            copy_vectors(like, row + (columns - k) * vector, row - k * vector, 1)
+        copy_vectors(like, row, row + columns * vector, reach)
+        return
     for k in range(1, reach + 1):
         source, target = row + (columns - k) * vector, row - k * vector
         outside = row + get(edge, 2 + k) * size
@@ -237,15 +242,15 @@ def pad_rows(
 def emit_row(like, row, step, outputs, offset, places, scratch, job):
     """Copy one row of coefficients to the outputs."""
     size, lanes = job.itemsize, job.lanes
-    for image in range(job.together):
-        line = scratch + job.lines + image * job.line
-        for segment in range(job.segments):
-            put(places, image * job.segments + segment, line + segment * step.columns * size)
     # Columns of whole rows go straight to the output, others by way of a line per image.
     straight = job.segments == 1 and job.output_column == size
-    table, start, base, width = places, 0, 0, step.columns
-    if straight:
-        table, start, base, width = outputs, step.first_column, offset, step.width
+    table, start, base, width = outputs, step.first_column, offset, step.width
+    if not straight:
+        table, start, base, width = places, 0, 0, step.columns
+        for image in range(job.together):
+            line = scratch + job.lines + image * job.line
+            for segment in range(job.segments):
+                put(places, image * job.segments + segment, line + segment * step.columns * size)
     for x in range(0, width, lanes):
         place = row + (start + x) * lanes * size
         scatter_lanes(like, place, table, base + x * size, width - x)

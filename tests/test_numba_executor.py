@@ -132,21 +132,16 @@ def test_wide_and_tall_images_equal_numpys(toy_bank, name, boundary, dtype):
         assert_close(S(image), N(image.astype(np.float64)), S, dtype)
 
 
-@pytest.mark.parametrize(("dtype", "margin"), [(np.float32, 2), (np.float64, 2)])
-def test_rounding_errors_are_no_larger_than_numpys(dtype, margin):
-    """Against twice the precision, at photographs' ranges: a large mean and fine detail."""
-    S = Scattering2D(4, (40, 56))
-    N = Scattering2D(4, (40, 56), backend="numpy")
-    image = 100 + images_of(S)
-    image = image.astype(np.float32)
-    exact = N(image.astype(np.float64))
-    order = S.meta()["order"]
+@pytest.mark.parametrize("J", [2, 4, 5])
+def test_rounding_errors_are_no_larger_than_numpys(J):
+    """At a photograph's ranges, a mean above the detail, where orders of addition matter most."""
+    S = Scattering2D(J, (64, 72))
+    N = Scattering2D(J, (64, 72), backend="numpy")
+    image = (10 + images_of(S)).astype(np.float32)
+    exact, order = N(image.astype(np.float64)), S.meta()["order"]
     for o in range(3):
-        errors = [
-            np.abs(T(image) - exact)[order == o].max() / np.abs(exact[order == o]).max()
-            for T in (S, N)
-        ]
-        assert errors[0] <= margin * errors[1] + 4 * np.finfo(np.float32).eps
+        ours, numpys = (((T(image) - exact)[order == o] ** 2).mean() ** 0.5 for T in (S, N))
+        assert ours <= 2 * numpys
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
@@ -241,23 +236,24 @@ def test_runs_repeat(toy_bank):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["accurate", "free R=2"])
+@pytest.mark.parametrize("name", ["free R=2", "accurate"])
 def test_nan_and_infinity_reach_as_far_as_numpys_and_no_other_image(toy_bank, force, name, dtype):
-    bank = toy_bank(**TOYS[name]) if name in TOYS else name
-    L, width = (4, lanes(dtype)) if name in TOYS else (8, lanes(dtype))
+    bank = toy_bank(**TOYS[name]) if name in TOYS else FilterBank.load(name)
     for J, boundary, poison in product((1, 2), ("kymatio", "zero", "periodic"), (np.nan, np.inf)):
-        arguments = {"J": J, "shape": (52, 56), "L": L, "bank": bank, "boundary": boundary}
+        arguments = {"J": J, "shape": (52, 56), "L": bank.L, "bank": bank, "boundary": boundary}
         S, N = Scattering2D(**arguments), Scattering2D(**arguments, backend="numpy")
-        clean = images_of(S, width + 1, dtype=dtype)
-        expected = S(clean)
-        poisoned = clean.copy()
-        poisoned[1, 3, 50] = poison
-        spoilt = ~np.isfinite(N(poisoned[1]))
-        assert spoilt.any() and not spoilt.all()
-        for together in (1, width):
+        clean = images_of(S, lanes(dtype) + 1, dtype=dtype)
+        expected, poisoned, changed = S(clean), clean.copy(), clean[1].copy()
+        poisoned[1, 3, 50], changed[3, 50] = poison, 1e4
+        reached, numpys = S(changed) != expected[1], ~np.isfinite(N(poisoned[1]))
+        assert reached.any() and not numpys.all()
+        for together in (1, lanes(dtype)):
             force_together(force, together)
             actual = S(poisoned)
-            assert np.array_equal(~np.isfinite(actual[1]), spoilt)
+            spoilt = ~np.isfinite(actual[1])
+            assert not (reached & ~spoilt).any() and not (spoilt & ~numpys).any()
+            # NumPy multiplies by taps that are zero, too; toy banks have none.
+            assert name == "accurate" or np.array_equal(spoilt, numpys)
             assert np.array_equal(actual[1][~spoilt], expected[1][~spoilt])
             assert np.array_equal(np.delete(actual, 1, 0), np.delete(expected, 1, 0))
 
@@ -278,9 +274,9 @@ def test_a_thread_needs_no_more_than_8_mebibytes(J, dtype):
 @pytest.mark.parametrize("given", ["float32", "uint8", ">f4", "int64"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_measured_memory(threads, given):
-    """tracemalloc sees what NumPy allocates, in all threads."""
-    for side, count in ((32, 400), (128, 40)):
-        S = Scattering2D(2, (side, side), max_order=1, threads=threads)
+    """NumPy reports to tracemalloc, from all threads."""
+    for side, count in ((32, 200), (128, 20)):
+        S = Scattering2D(2, (side, side), threads=threads)
         images = np.ones((count, side, side), given)
         S(images)
         tracemalloc.start()
@@ -327,6 +323,22 @@ def test_no_thread_outlives_a_call(toy_bank, force):
         assert threading.active_count() == before
 
 
+@pytest.mark.parametrize("cores", [1, 3])
+def test_threads_are_as_many_as_numbas_unless_given(toy_bank, force, monkeypatch, cores):
+    force(SHARE=1)
+    monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", cores)
+    started, thread = [], threading.Thread
+    monkeypatch.setattr(threading, "Thread", lambda **given: started.append(1) or thread(**given))
+    for threads in (None, 1, 2):
+        S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2), threads=threads)
+        images = images_of(S, 50)
+        for x in (images, images[0], images.astype(int)[:7]):
+            started.clear()
+            S(x)
+            assert len(started) % ((threads or cores) - 1 or 1) == 0
+            assert bool(started) == ((threads or cores) > 1)
+
+
 def test_a_failure_in_any_thread_ends_the_call_and_is_raised(toy_bank, force, monkeypatch):
     force(SHARE=1, PAUSE=1)
     S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2), threads=3)
@@ -343,7 +355,6 @@ def test_a_failure_in_any_thread_ends_the_call_and_is_raised(toy_bank, force, mo
         with pytest.raises(MemoryError, match="none left"):
             S(images)
         monkeypatch.setattr(numba_executor, "_memory", memory)
-        assert threading.active_count() == 1 or main.is_alive()
         assert np.array_equal(S(images), expected)
 
 
