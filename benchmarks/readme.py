@@ -187,7 +187,48 @@ def _work_and_memory(result: dict) -> list[str]:
     return lines
 
 
-TABLES = {"accuracy": accuracy_table, "frontier": frontier_text, "speed": speed_table}
+def kernels_table() -> str:
+    """Return how near the peak the unrolled rows come, and what each idea bought."""
+    result = json.loads((RESULTS / "kernels.json").read_text())
+    here, avx2 = result["rows"]["this CPU"], result["rows"]["AVX2"]
+    lines = [
+        f"| row of | multiply-adds | of peak, {8 * here['vector_bytes']} bits "
+        f"| of peak, {8 * avx2['vector_bytes']} bits |",
+        "|---|---|---|---|",
+    ]
+    for name, found in here["kernels"].items():
+        shares = (found["of_peak"], avx2["kernels"][name]["of_peak"])
+        cells = " | ".join(f"{100 * share:.0f} %" for share in shares)
+        lines.append(f"| {name} | {found['multiply_adds']} | {cells} |")
+    lines += [
+        "",
+        "One row of every output map, everything in the first-level cache, one thread, against the "
+        f"peak of the same vectors ({here['peak']['gfma_per_second']:.0f} and "
+        f"{avx2['peak']['gfma_per_second']:.0f} multiply-adds per nanosecond). Only multiply-adds "
+        "count; the additions of the folding take a share of the same units.",
+        "",
+        "| one thread, ms per image | " + " | ".join(result["ablation"]) + " |",
+        "|---" * (1 + len(result["ablation"])) + "|",
+    ]
+    variants: list[str] = []
+    for ablated in result["ablation"].values():
+        variants += [variant for variant in ablated if variant not in variants]
+    for variant in variants:
+        cells = [
+            number(ablated[variant]["ms_per_image"]) if variant in ablated else ""
+            for ablated in result["ablation"].values()
+        ]
+        lines.append(f"| {variant} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Each line has one idea more than the one above. Written by "
+        f"`{result['environment']['command']}` on {result['environment']['cpu']}; all of it is in "
+        "[kernels.json](benchmarks/results/kernels.json).",
+    ]
+    return "\n".join(lines)
+
+
+TABLES = {"accuracy": accuracy_table, "frontier": frontier_text, "speed": speed_table, "kernels": kernels_table}
 
 
 def rendered(text: str) -> str:

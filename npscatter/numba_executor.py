@@ -129,8 +129,6 @@ def choose(plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int) 
     orientations are taken in rounds if the maps would need too much memory otherwise.
     """
     lanes = vector_bytes() // np.dtype(dtype).itemsize
-    # One image is worked on by all threads, and may use the memory of all.
-    allowed = MEMORY_BYTES * (threads if images == 1 else 1)
     best, found = 0.0, None
     for together in (1 << k for k in range(lanes.bit_length())):
         turns = -(-images // together)
@@ -139,7 +137,7 @@ def choose(plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int) 
         busy = images / (together * threads * -(-turns // threads)) if together > 1 else 1.0
         for rounds in (1, 2, 4, plan.architecture.orientations):
             layout = lay_out(plan.in_rounds(rounds), bank, dtype, together)
-            if layout.memory <= allowed:
+            if layout.memory <= MEMORY_BYTES:
                 break
         else:
             if together > 1:
@@ -439,7 +437,11 @@ class _Call:
         )  # fmt: skip
         if not worker.signatures:
             with uncollected():
-                worker.compile(tuple(numba.typeof(argument) for argument in arguments))
+                try:
+                    worker.compile(tuple(numba.typeof(argument) for argument in arguments))
+                except OSError:  # compiled, but the cache's disk is full
+                    if not worker.signatures:
+                        raise
         answer = WAITING
         while answer != DONE:
             answer = worker(*arguments)

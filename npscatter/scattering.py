@@ -382,7 +382,7 @@ def _backend(backend: object) -> str:
     for name in names:
         try:
             _executor(name)
-        except ImportError as error:
+        except (ImportError, OSError) as error:  # llvmlite raises the latter without its LLVM
             failure = error
         else:
             return name

@@ -87,10 +87,10 @@ SYMMETRIES = {
 
 @pytest.mark.parametrize("word", SYMMETRIES.values(), ids=SYMMETRIES)
 @pytest.mark.parametrize(("L", "R"), BANKS)
-def test_periodic_images_moved_by_the_square(toy_bank, L, R, word):
+def test_periodic_images_moved_by_the_square(toy_bank, backend, L, R, word):
     """Mirrors about pixel 0, x[-i mod N], keep the grid of samples, at every octave."""
     bank = toy_bank("symmetric", L, R)
-    S = Scattering2D(3, (16, 24), L=L, bank=bank, boundary="periodic")
+    S = Scattering2D(3, (16, 24), L=L, backend=backend, bank=bank, boundary="periodic")
     x = image_of((16, 24))
     moved, expected = x, S(x)
     for generator in word:
@@ -99,19 +99,19 @@ def test_periodic_images_moved_by_the_square(toy_bank, L, R, word):
         rearranged = np.empty_like(action(expected))
         rearranged[moved_channels(S, generator)] = action(expected)
         expected = rearranged
-    T = Scattering2D(3, moved.shape, L=L, bank=bank, boundary="periodic")
+    T = Scattering2D(3, moved.shape, L=L, backend=backend, bank=bank, boundary="periodic")
     assert_close(T(moved), expected, S, x)
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
 @pytest.mark.parametrize(("J", "shape"), [(1, (7, 6)), (2, (9, 14)), (3, (19, 8))])
-def test_transposed_images_under_any_boundary(toy_bank, J, shape, boundary):
+def test_transposed_images_under_any_boundary(toy_bank, backend, J, shape, boundary):
     """Padding, sampling and cropping treat both axes alike, whatever the sides."""
     if boundary == "periodic":
         shape = tuple(-(-side // 2**J) * 2**J for side in shape)
     bank = toy_bank("symmetric", 8, 3)
-    S = Scattering2D(J, shape, bank=bank, boundary=boundary)
-    T = Scattering2D(J, shape[::-1], bank=bank, boundary=boundary)
+    S = Scattering2D(J, shape, backend=backend, bank=bank, boundary=boundary)
+    T = Scattering2D(J, shape[::-1], backend=backend, bank=bank, boundary=boundary)
     x = image_of(shape)
     expected = np.empty((S.n_coefficients, *T.output_shape[1:]))
     expected[moved_channels(S, "transpose")] = transpose(S(x))
@@ -119,7 +119,7 @@ def test_transposed_images_under_any_boundary(toy_bank, J, shape, boundary):
 
 
 @pytest.mark.parametrize("shape", [(5, 5), (7, 8), (13, 6), (21, 9)])
-def test_mirrored_images_under_kymatios_boundary(toy_bank, shape):
+def test_mirrored_images_under_kymatios_boundary(toy_bank, backend, shape):
     """Kymatio's samples are symmetric in the image for J = 1 and odd sides only.
 
     With M = m 2^J + r pixels, P = (m + 2) 2^J and left = (P - M) // 2, the samples kept are the
@@ -129,7 +129,7 @@ def test_mirrored_images_under_kymatios_boundary(toy_bank, shape):
     first and the last sample kept, which windows of two wavelets or low-passes 3x3 do not reach.
     """
     bank = toy_bank("symmetric", 8, 1, K=3)
-    S = Scattering2D(1, shape, bank=bank)
+    S = Scattering2D(1, shape, backend=backend, bank=bank)
     x = image_of(shape)
     expected = np.empty((S.n_coefficients, *S.output_shape[1:]))
     if shape[0] % 2:
@@ -144,21 +144,25 @@ def test_mirrored_images_under_kymatios_boundary(toy_bank, shape):
 
 
 @pytest.mark.parametrize(("L", "R"), [(4, 3), (8, 4)])
-def test_mirrored_padded_images(toy_bank, L, R):
+def test_mirrored_padded_images(toy_bank, backend, L, R):
     """On a padded grid of n samples the mirror about pixel 0 takes sample k to n - k.
 
     Of the samples kept, 1 .. n - 2, it takes 2 .. n - 2 to one another.
     """
-    S = Scattering2D(2, (17, 12), L=L, pre_pad=True, bank=toy_bank("symmetric", L, R))
+    S = Scattering2D(
+        2, (17, 12), L=L, pre_pad=True, backend=backend, bank=toy_bank("symmetric", L, R)
+    )
     x = image_of(S.plan.input_shape)
     expected = np.empty((S.n_coefficients, 3, 3))
     expected[moved_channels(S, "flip")] = S(x)[:, 1:][:, ::-1]
     assert_close(S(flip_rows(x))[:, 1:], expected, S, x)
 
 
-def test_free_weights_do_not_follow_the_square(toy_bank):
+def test_free_weights_do_not_follow_the_square(toy_bank, backend):
     """The laws above can fail: an asymmetric bank breaks them."""
-    S = Scattering2D(2, (16, 16), L=4, bank=toy_bank("free", 4, 3), boundary="periodic")
+    S = Scattering2D(
+        2, (16, 16), L=4, backend=backend, bank=toy_bank("free", 4, 3), boundary="periodic"
+    )
     x = image_of((16, 16))
     for generator, action in [("flip", flip_rows), ("transpose", transpose)]:
         expected = np.empty_like(S(x))
@@ -171,9 +175,11 @@ def test_free_weights_do_not_follow_the_square(toy_bank):
 
 @pytest.mark.parametrize(("kind", "L", "R"), [("symmetric", 4, 3), ("free", 4, 2), ("paper", 4, 1)])
 @pytest.mark.parametrize("J", [1, 2, 3])
-def test_a_shift_by_whole_samples_shifts_the_coefficients(toy_bank, kind, L, R, J):
+def test_a_shift_by_whole_samples_shifts_the_coefficients(toy_bank, backend, kind, L, R, J):
     """To the last bit: the executor adds in one order everywhere."""
-    S = Scattering2D(J, (32, 24), L=L, bank=toy_bank(kind, L, R), boundary="periodic")
+    S = Scattering2D(
+        J, (32, 24), L=L, backend=backend, bank=toy_bank(kind, L, R), boundary="periodic"
+    )
     for dtype in (np.float32, np.float64):
         x = image_of((32, 24)).astype(dtype)
         for rows, columns in [(1, 0), (0, 1), (2, 1), (-1, 2)]:
@@ -182,8 +188,8 @@ def test_a_shift_by_whole_samples_shifts_the_coefficients(toy_bank, kind, L, R, 
         assert not np.allclose(S(np.roll(x, 1, 0)), S(x), rtol=1e-3, atol=0)
 
 
-def test_an_image_has_the_same_coefficients_in_any_batch(toy_bank):
-    S = Scattering2D(2, (21, 17), L=4, bank=toy_bank("free", 4, 2))
+def test_an_image_has_the_same_coefficients_in_any_batch(toy_bank, backend):
+    S = Scattering2D(2, (21, 17), L=4, backend=backend, bank=toy_bank("free", 4, 2))
     x = image_of((3, 21, 17)).astype(np.float32)
     batch = S(np.concatenate([x] * 50))
     assert np.array_equal(batch, np.concatenate([S(image)[None] for image in x] * 50))
@@ -208,9 +214,11 @@ def zero_sum(bank):
     design=st.sampled_from([("symmetric", 4, 3), ("free", 4, 2), ("free", 2, 5)]),
     boundary=st.sampled_from(["kymatio", "periodic"]),
 )
-def test_a_constant_image_has_an_average_and_nothing_else(toy_bank, constant, J, design, boundary):
+def test_a_constant_image_has_an_average_and_nothing_else(
+    toy_bank, backend, constant, J, design, boundary
+):
     bank = zero_sum(toy_bank(*design))
-    S = Scattering2D(J, (16, 8), L=bank.L, bank=bank, boundary=boundary)
+    S = Scattering2D(J, (16, 8), L=bank.L, backend=backend, bank=bank, boundary=boundary)
     coefficients = S(np.full((16, 8), constant))
     if J == 1:
         gain = bank["low_first"].sum()
@@ -231,8 +239,8 @@ def test_a_constant_image_has_an_average_and_nothing_else(toy_bank, constant, J,
     seed=st.integers(0, 2**32 - 1),
     kind=st.sampled_from([("symmetric", 4, 3), ("free", 4, 2), ("paper", 4, 1)]),
 )
-def test_powers_of_two_scale_the_bits(toy_bank, exponent, sign, seed, kind):
-    S = Scattering2D(2, (9, 12), L=4, backend="numpy", bank=toy_bank(*kind))
+def test_powers_of_two_scale_the_bits(toy_bank, backend, exponent, sign, seed, kind):
+    S = Scattering2D(2, (9, 12), L=4, backend=backend, bank=toy_bank(*kind))
     x = image_of((9, 12), seed)
     scale, coefficients = 2.0**exponent, S(x)
     scaled = S(sign * scale * x)
@@ -242,9 +250,9 @@ def test_powers_of_two_scale_the_bits(toy_bank, exponent, sign, seed, kind):
 
 @SETTINGS
 @given(size=st.floats(1e-3, 1e3), sign=st.sampled_from([-1, 1]), seed=st.integers(0, 2**32 - 1))
-def test_homogeneity(toy_bank, size, sign, seed):
+def test_homogeneity(toy_bank, backend, size, sign, seed):
     factor = sign * size
-    S = Scattering2D(2, (9, 12), L=4, bank=toy_bank("free", 4, 2))
+    S = Scattering2D(2, (9, 12), L=4, backend=backend, bank=toy_bank("free", 4, 2))
     x = image_of((9, 12), seed)
     coefficients, scaled = S(x), S(factor * x)
     tolerance = 2 * size * rounding(S, x)
@@ -253,24 +261,26 @@ def test_homogeneity(toy_bank, size, sign, seed):
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
-def test_the_average_is_linear(toy_bank, boundary):
-    S = Scattering2D(2, (16, 12), L=4, bank=toy_bank("free", 4, 2), boundary=boundary)
+def test_the_average_is_linear(toy_bank, backend, boundary):
+    S = Scattering2D(
+        2, (16, 12), L=4, backend=backend, bank=toy_bank("free", 4, 2), boundary=boundary
+    )
     x, y = image_of((2, 16, 12))
     combined = S(2 * x - 3 * y)[0]
     tolerance = rounding(S, np.abs(2 * x) + np.abs(3 * y))
     assert np.abs(combined - (2 * S(x)[0] - 3 * S(y)[0])).max() <= tolerance
 
 
-def test_an_image_of_zeros_has_no_coefficients(toy_bank):
+def test_an_image_of_zeros_has_no_coefficients(toy_bank, backend):
     for kind, R in [("symmetric", 3), ("paper", 1)]:
-        S = Scattering2D(2, (9, 12), L=4, bank=toy_bank(kind, 4, R))
+        S = Scattering2D(2, (9, 12), L=4, backend=backend, bank=toy_bank(kind, 4, R))
         assert not S(np.zeros((9, 12))).any()
 
 
-def test_windows_bound_what_a_pixel_reaches(toy_bank):
+def test_windows_bound_what_a_pixel_reaches(toy_bank, backend):
     """Far from the border, a changed pixel changes no coefficient beyond the sum of the reaches."""
     bank = toy_bank("free", 4, 1, K=3)
-    S = Scattering2D(1, (32, 32), L=4, bank=bank)
+    S = Scattering2D(1, (32, 32), L=4, backend=backend, bank=bank)
     x = image_of((32, 32))
     y = x.copy()
     y[16, 17] += 1
@@ -298,10 +308,10 @@ def without_smoothing(bank):
 
 
 @pytest.mark.parametrize(("kind", "L", "R"), [("symmetric", 8, 3), ("free", 4, 1)])
-def test_parsevals_equation(toy_bank, kind, L, R):
+def test_parsevals_equation(toy_bank, backend, kind, L, R):
     """Over the four shifts that stride 2 skips, sum |psi x|^2 = sum |psi_hat x_hat|^2 / N."""
     bank = without_smoothing(toy_bank(kind, L, R))
-    S = Scattering2D(1, (12, 18), L=L, bank=bank, boundary="periodic")
+    S = Scattering2D(1, (12, 18), L=L, backend=backend, bank=bank, boundary="periodic")
     x = image_of((12, 18))
     shifts = [np.roll(x, shift, (0, 1)) for shift in product((0, 1), repeat=2)]
     energy = (S(np.stack(shifts))[:, 1:] ** 2).sum((0, 2, 3))
@@ -328,10 +338,10 @@ def test_parsevals_equation(toy_bank, kind, L, R):
     distance=st.floats(1e-6, 1e2),
     design=st.sampled_from([("symmetric", 4, 3), ("free", 4, 2), ("symmetric", 8, 1)]),
 )
-def test_the_first_order_contracts(toy_bank, seed, distance, design):
+def test_the_first_order_contracts(toy_bank, backend, seed, distance, design):
     """||S1 x - S1 y||^2 <= max |low_hat|^2 max_w sum_theta |psi_hat|^2 ||x - y||^2."""
     bank = toy_bank(*design)
-    S = Scattering2D(1, (8, 12), L=bank.L, bank=bank, boundary="periodic")
+    S = Scattering2D(1, (8, 12), L=bank.L, backend=backend, bank=bank, boundary="periodic")
     x, step = image_of((2, 8, 12), seed)
     step *= distance
     change = ((S(x)[1:] - S(x + step)[1:]) ** 2).sum()

@@ -1,0 +1,308 @@
+"""The compiled executor in processes of its own: Ctrl-C, caches, other CPUs, forks, no Numba."""
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux's system calls")
+POSIX = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+X86 = pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64"), reason="names CPUs of x86-64"
+)
+
+SMALL_BANK = """
+import hashlib, os, sys
+import numpy as np
+from npscatter import FilterBank, Scattering2D
+generator = np.random.default_rng(0)
+def taps(*leading):
+    return generator.normal(size=(*leading, 3, 3))
+bank = FilterBank(
+    "small", carry_first=taps(1, 1), low_first=taps(1, 1), carry_next=taps(1, 1),
+    low_next=taps(1, 1), psi_first=taps(2, 1) + 1j * taps(2, 1), psi_next=taps(2, 1) + 1j,
+)
+S = Scattering2D(2, (16, 20), L=2, bank=bank, backend="numba", threads=2)
+x = generator.normal(size=(20, 16, 20))
+"""
+EQUALS_NUMPY = """
+N = Scattering2D(2, (16, 20), L=2, bank=bank, backend="numpy")
+for images in (x, x[0]):
+    assert np.abs(S(images) - N(images)).max() < 1e-12 * np.abs(N(images)).max()
+"""
+SHOW_DIGEST = "print(hashlib.sha256(S(x).tobytes() + S(x[0]).tobytes()).hexdigest())"
+
+
+def run_python(code, *arguments, folder=ROOT, without=(), **variables):
+    """Run code in a new process and return what it printed."""
+    environment = {key: value for key, value in os.environ.items() if key not in without}
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        **{"cwd": folder, "env": {**environment, **variables}, "timeout": 300},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, f"{result.returncode}: {result.stderr}"
+    return result.stdout
+
+
+# Ctrl-C
+
+LONG_CALL = """
+import signal, sys, time
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from npscatter import Scattering2D
+signal.signal(signal.SIGINT, signal.default_int_handler)
+side, count, threads = map(int, sys.argv[1:])
+S = Scattering2D(2, (side, side), threads=threads)
+# A batch that takes no memory: all its images, and all their coefficients, are in one place.
+x = np.broadcast_to(np.float32(1), (count, side, side))
+out = np.empty((1, *S.output_shape), np.float32)
+out = as_strided(out, (count, *S.output_shape), (0, *out.strides[1:]))
+S.warmup()
+print("ready", flush=True)
+try:
+    S(x, out=out)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+image = np.random.default_rng(0).normal(size=(2, side, side)).astype(np.float32)
+N = Scattering2D(2, (32, 32), backend="numpy")
+S = Scattering2D(2, (32, 32), threads=threads)
+expected = N(image[:, :32, :32])
+assert np.abs(S(image[:, :32, :32]) - expected).max() < 1e-4 * expected.max()
+"""
+
+
+@POSIX
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("side", "count"), [(32, 10**7), (1500, 1000)])
+def test_ctrl_c_is_heeded(side, count, threads):
+    """Within a second, or three where machines are shared; the calls would take minutes."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LONG_CALL, str(side), str(count), str(threads)],
+        **{"cwd": ROOT, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE},
+    )
+    try:
+        assert process.stdout.readline() == "ready\n", process.stderr.read()
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        assert process.stdout.readline() == "interrupted\n", process.stderr.read()
+        assert time.monotonic() - start < 3
+        assert process.wait(60) == 0, process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+# The cache of compiled code
+
+
+def files_in(folder):
+    """Return when each file Numba keeps was written."""
+    found = [path for path in folder.rglob("*") if path.suffix in (".nbc", ".nbi")]
+    return {path: path.stat().st_mtime_ns for path in found}
+
+
+def test_a_second_process_compiles_nothing(tmp_path):
+    code = SMALL_BANK + EQUALS_NUMPY
+    run_python(code, NUMBA_CACHE_DIR=str(tmp_path))
+    compiled = files_in(tmp_path)
+    assert sum(path.suffix == ".nbc" for path in compiled) >= 3
+    run_python(code, NUMBA_CACHE_DIR=str(tmp_path))
+    assert files_in(tmp_path) == compiled
+    # Other weights of the same sizes are the same code, another size is not.
+    run_python(code.replace("default_rng(0)", "default_rng(1)"), NUMBA_CACHE_DIR=str(tmp_path))
+    assert files_in(tmp_path) == compiled
+    run_python(code.replace("3, 3", "5, 5"), NUMBA_CACHE_DIR=str(tmp_path))
+    assert len(files_in(tmp_path)) > len(compiled)
+
+
+@pytest.fixture
+def package(tmp_path):
+    """Return a folder with a copy of the package."""
+    ignored = shutil.ignore_patterns("__pycache__", "demo")
+    shutil.copytree(ROOT / "npscatter", tmp_path / "copy" / "npscatter", ignore=ignored)
+    return tmp_path / "copy"
+
+
+def test_no_code_outlives_the_sources_it_was_made_from(package, tmp_path):
+    cache, vectors = tmp_path / "cache", package / "npscatter" / "vectors.py"
+
+    def result():
+        code = SMALL_BANK + SHOW_DIGEST
+        return run_python(code, folder=package, NUMBA_CACHE_DIR=str(cache))
+
+    before, source = result(), vectors.read_bytes()
+    compiled = files_in(cache)
+    vectors.write_bytes(source + b"# A remark.\n")
+    assert result() == before
+    assert sum(p.suffix == ".nbc" for p in set(files_in(cache)) - set(compiled)) >= 3
+    vectors.write_bytes(source + b"Emitter.multiply_add = lambda self, a, b, c: c\n")
+    assert result() != before
+    vectors.write_bytes(source)
+    compiled = files_in(cache)
+    assert result() == before
+    assert files_in(cache) == compiled
+
+
+def test_it_works_where_no_folder_can_be_written(package):
+    """A file stands where the folder would be made, which stops root, too."""
+    (package / "npscatter" / "__pycache__").write_text("")
+    nowhere = {name: "/dev/null/nowhere" for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA")}
+    run_python(SMALL_BANK + EQUALS_NUMPY, folder=package, without=["NUMBA_CACHE_DIR"], **nowhere)
+    assert not files_in(package)
+
+
+@LINUX
+def test_it_works_where_the_disk_is_full(tmp_path):
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+    run_python(full + SMALL_BANK + EQUALS_NUMPY, NUMBA_CACHE_DIR=str(tmp_path))
+
+
+def test_it_works_where_numba_finds_no_place_for_a_cache():
+    none = "from numba.core import caching; caching.CacheImpl._locator_classes = []\n"
+    run_python(none + SMALL_BANK + EQUALS_NUMPY)
+
+
+# Other CPUs
+
+OTHER_CPU = """
+import sys
+import numpy as np
+sys.path.insert(0, "tests")
+from conftest import make_toy_bank
+from npscatter import FilterBank, Scattering2D, numba_executor, vectors
+from npscatter.convolution import compiled_row
+assert vectors.vector_bytes() == int(sys.argv[1])
+banks = [FilterBank.load("accurate"), make_toy_bank("free", 4, 2), make_toy_bank("paper", 4)]
+for bank in banks:
+    for dtype in (np.float32, np.float64):
+        for J, shape in ((1, (2, 3)), (2, (21, 18)), (3, (8, 50)))[bank.L == 8 :]:
+            S = Scattering2D(J, shape, L=bank.L, bank=bank)
+            N = Scattering2D(J, shape, L=bank.L, bank=bank, backend="numpy")
+            x = np.random.default_rng(0).normal(size=(19, *shape)).astype(dtype)
+            y, order = S(x), S.meta()["order"]
+            assert y.dtype == dtype and all(np.array_equal(S(x[k]), y[k]) for k in (0, 18))
+            expected = N(x[:2].astype(float))
+            for o in set(order):
+                error = np.abs(y[:2] - expected)[:, order == o].max()
+                assert error <= 200 * np.finfo(dtype).eps * np.abs(expected[:, order == o]).max()
+layout = numba_executor.choose(S.plan, S.bank, "float32", 1, 1)
+for kernel in layout.kernels:
+    code = compiled_row(kernel)._library.get_asm_str()
+    # Fused where the CPU can; nowhere by a call of the C library.
+    assert ("vfmadd" in code) == (vectors.vector_bytes() == 32)
+    assert "mulps" in code and not any(name in code for name in ("fmaf", "sqrtf"))
+"""
+
+
+@X86
+@pytest.mark.parametrize(("cpu", "size"), [("haswell", 32), ("generic", 16)])
+def test_other_cpus_compute_the_same(tmp_path, cpu, size):
+    variables = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    run_python(OTHER_CPU, size, **variables)
+
+
+# Forks, and the borders of memory
+
+
+@LINUX
+def test_a_forked_child_computes(tmp_path):
+    """Also while a thread of its parent is computing."""
+    code = """
+import threading
+from npscatter import numba_executor
+numba_executor.SHARE = 1
+expected, stop = S(x), threading.Event()
+def work():
+    while not stop.is_set():
+        S(x)
+thread = threading.Thread(target=work)
+for busy in (False, True):
+    if busy:
+        thread.start()
+    for _ in range(5):
+        child = os.fork()
+        if not child:
+            right = all(np.array_equal(S(x), expected) for _ in range(3))
+            os._exit(0 if right and np.array_equal(S(x[0]), expected[0]) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert np.array_equal(S(x), expected)
+stop.set()
+thread.join()
+"""
+    run_python(SMALL_BANK + code)
+
+
+@LINUX
+def test_nothing_is_read_or_written_beyond_an_array():
+    code = """
+import ctypes, mmap
+page, system = mmap.PAGESIZE, ctypes.CDLL(None)
+def fenced(array, at_end):
+    pages = -(-array.nbytes // page)
+    memory = mmap.mmap(-1, (pages + 2) * page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for fence in (0, pages + 1):
+        assert system.mprotect(ctypes.c_void_p(start + fence * page), page, 0) == 0
+    place = page + (pages * page - array.nbytes if at_end else 0)
+    copy = np.frombuffer(memory, array.dtype, array.size, place).reshape(array.shape)
+    copy[...] = array
+    return copy
+for shape in ((4, 4), (5, 7), (16, 20), (33, 70), (9, 16)):
+    for dtype in (np.float32, np.float64):
+        for boundary in ("kymatio", "zero"):
+            T = Scattering2D(2, shape, L=2, bank=bank, boundary=boundary)
+            for count in (1, 3, 19):
+                images = generator.normal(size=(count, *shape)).astype(dtype)
+                for at_end in (False, True):
+                    out = fenced(np.zeros((count, *T.output_shape), dtype), at_end)
+                    T(fenced(images, at_end), out=out)
+                    assert np.array_equal(out, T(images))
+os._exit(0)
+"""
+    run_python(SMALL_BANK + code)
+
+
+# Without Numba
+
+
+@pytest.mark.parametrize("error", ["ModuleNotFoundError", "ImportError", "OSError"])
+def test_without_numba_there_is_numpy(error):
+    """What llvmlite raises is OSError if it cannot load LLVM."""
+    code = f"""
+import importlib.abc, sys
+import numpy as np
+from npscatter import BackendError, Scattering2D, scatter
+class Broken(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "numba":
+            raise {error}("numba is broken")
+sys.meta_path.insert(0, Broken())
+S = Scattering2D(2, (8, 8))
+assert S.backend == "numpy"
+x = np.ones((8, 8))
+assert np.array_equal(S(x), Scattering2D(2, (8, 8), backend="numpy")(x))
+assert np.array_equal(S(x), scatter(x))
+try:
+    Scattering2D(2, (8, 8), backend="numba")
+except BackendError as refused:
+    assert "numba is broken" in str(refused) and str(refused).startswith("backend='numba'")
+    assert type(refused.__cause__) is {error}
+else:
+    raise AssertionError("accepted")
+"""
+    run_python(code)
+
+
+def test_numba_is_the_first_choice():
+    run_python(SMALL_BANK + "assert Scattering2D(2, (8, 8)).backend == S.backend == 'numba'")
