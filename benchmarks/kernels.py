@@ -82,7 +82,10 @@ def row_rates() -> dict:
         layout = lay_out(plan, bank, "float32", 1)
         used = {}
         for record, step in zip(layout.steps, plan.steps, strict=True):
-            for number, key in ((record["wavelets"], step.wavelets), (record["smoother"], step.weights)):
+            for number, key in (
+                (record["wavelets"], step.wavelets),
+                (record["smoother"], step.weights),
+            ):
                 if number >= 0 and key:
                     used[int(number)] = f"{key}, stride {layout.kernels[number].stride}"
         for number, key in used.items():
@@ -97,7 +100,7 @@ def row_rates() -> dict:
 
 
 def unfused(plan: Plan) -> Plan:
-    """Return the plan whose moduli are steps of their own, stored whole before they are smoothed."""
+    """Return the plan whose moduli are steps of their own, stored whole before smoothing."""
     steps, buffers = [], list(plan.buffers)
     for step in plan.steps:
         if step.wavelets:
@@ -159,7 +162,10 @@ def ablation(name: str) -> dict:
                 taken[variant].append(seconds / len(x))
             elif np.abs(out - expected[: len(x)]).max() > 1e-5 * np.abs(expected).max():
                 raise click.ClickException(f"{variant} is not the transform")
-    return {variant: {"ms_per_image": round(1e3 * median(seconds), 5)} for variant, seconds in taken.items()}
+    return {
+        variant: {"ms_per_image": round(1e3 * median(seconds), 5)}
+        for variant, seconds in taken.items()
+    }
 
 
 def _run(layout: numba_executor.Layout) -> Callable:

@@ -228,7 +228,12 @@ def kernels_table() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"accuracy": accuracy_table, "frontier": frontier_text, "speed": speed_table, "kernels": kernels_table}
+TABLES = {
+    "accuracy": accuracy_table,
+    "frontier": frontier_text,
+    "speed": speed_table,
+    "kernels": kernels_table,
+}
 
 
 def rendered(text: str) -> str:

@@ -237,9 +237,7 @@ class FilterBank:
         """
         return self._symmetric
 
-    def multiply_adds(
-        self, key: str, folded: bool, outputs: tuple[int, ...] | None = None
-    ) -> int:
+    def multiply_adds(self, key: str, folded: bool, outputs: tuple[int, ...] | None = None) -> int:
         """Return the multiply-adds one output sample of ``self[key]`` takes.
 
         Parameters

@@ -248,7 +248,9 @@ def _emit_sums(emit: Emitter, kernel: Kernel, rows, memory, weights, out, turns,
                 others = [
                     _sample(emit, kernel, rows, x, part, term.row, -term.offset) for part in parts
                 ]
-                values = [emit.folded(*pair, term.fold) for pair in zip(values, others, strict=True)]
+                values = [
+                    emit.folded(*pair, term.fold) for pair in zip(values, others, strict=True)
+                ]
             for accumulator, index in term.terms:
                 if accumulator in passes[number]:
                     weight = emit.splat(emit.at(weights, index))

@@ -106,7 +106,9 @@ def summation(taps: np.ndarray, folded: bool) -> tuple[Summation, np.ndarray]:
     sums: list[dict] = []  # per accumulator {(map, a, row fold, b, fold): weight}
     outputs: list[tuple[int, int, int]] = []
     for number, part in enumerate(parts):
-        twin = next((n for n in range(number) if outputs[n][2] == 0 and _mirror(parts[n], part)), -1)
+        twin = next(
+            (n for n in range(number) if outputs[n][2] == 0 and _mirror(parts[n], part)), -1
+        )
         if folded and twin >= 0:
             first = outputs[twin][0]
             kept = {key for key in part if part[key] == parts[twin][key]}

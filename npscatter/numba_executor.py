@@ -163,9 +163,7 @@ def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> No
 
 
 @lru_cache(maxsize=64)
-def lay_out(
-    plan: Plan, bank: FilterBank, dtype: str, together: int, folded: bool = True
-) -> Layout:
+def lay_out(plan: Plan, bank: FilterBank, dtype: str, together: int, folded: bool = True) -> Layout:
     """Return the tables and sizes of a program.
 
     Parameters
@@ -185,7 +183,7 @@ def lay_out(
     kernels, weights, numbers = _kernels(plan, bank, dtype, folded and bank.symmetric)
     margin = max(1, *(kernel.radius for kernel in kernels))
     # Columns of one segment: halved from octave to octave, so fixed at the coarsest.
-    coarsest = -(-(-(-plan.padded_shape[1] // 2**plan.J)) // segments)
+    coarsest = _up(_up(plan.padded_shape[1], 2**plan.J) >> plan.J, segments) // segments
     octaves = {plan.padded_shape[1]: 0}
 
     def columns(width: int) -> int:
@@ -399,7 +397,9 @@ class _Call:
     def run(self) -> None:
         """Work off all tickets, or raise what any thread raised."""
         worker, self.kernel_table = _compiled(self.layout)
-        others = [threading.Thread(target=self._help, args=(worker,)) for _ in range(1, self.threads)]
+        others = [
+            threading.Thread(target=self._help, args=(worker,)) for _ in range(1, self.threads)
+        ]
         try:
             for thread in others:
                 thread.start()

@@ -2,8 +2,8 @@
 
 Everything here runs without Python. Memory is addressed by int64 addresses, so that one compiled
 function serves arrays of any layout, writable or not; tables too, for a Numba array that is passed
-on counts its references by atomic instructions, which hold up the vectors' stores. What a step means is said in
-`npscatter.plan`; how a row is computed, in `npscatter.convolution`.
+on counts its references by atomic instructions, which hold up the vectors' stores. What a step
+means is said in `npscatter.plan`; how a row is computed, in `npscatter.convolution`.
 
 How a row lies in memory: column x of a row of length W is cut into `segments` of s columns each,
 and the lanes of vector number j hold column j of every segment of `together` images; lane
@@ -117,8 +117,8 @@ SPINS = 2000
 def fill_margins(like, row, edge, job):
     """Continue a row beyond its ends, periodically or by zeros.
 
-    The int64s at `edge` are W, s, how many columns are needed, and the elements where columns W - 1, W - 2, ... and columns
-    ``segments * s``, ``segments * s + 1``, ... of the first image are found.
+    The int64s at `edge` are W, s, how many columns are needed, and the elements where columns
+    W - 1, W - 2, ... and ``segments * s``, ``segments * s + 1``, ... of the first image are found.
     """
     size, columns, reach = job.itemsize, get(edge, 1), get(edge, 2)
     vector = job.lanes * size
@@ -280,7 +280,9 @@ def run_step(
     slots = 4 * radius + 1
     moduli = max(1, step.orientations)
     for g in range(group, group + groups):
-        base = memory + (step.source + g * step.maps * step.source_height * step.source_pitch) * size
+        base = (
+            memory + (step.source + g * step.maps * step.source_height * step.source_pitch) * size
+        )
         earliest = stride * (start + step.first_row) - radius
         produced = earliest
         for y in range(start, stop):
@@ -331,7 +333,9 @@ def run_step(
                     columns = step.width if job.segments == 1 else step.columns
                     place = out + first * job.lanes * size
                     convolve(smoother, table, scratch, place, first, columns, 0, job)
-                    offset = get(channels, step.channels + number) * job.channel + y * job.output_row
+                    offset = (
+                        get(channels, step.channels + number) * job.channel + y * job.output_row
+                    )
                     emit_row(like, out, step, outputs, offset, places, scratch, job)
                 else:
                     across = step.target_height * step.target_pitch
@@ -346,20 +350,18 @@ def run_step(
 def make_worker(dtype: str):
     """Return the function that works on a call's tickets until there are none left.
 
-    Its arguments: `jobs`, `steps`, `kernels`, `channels`, `edges`, `rows`, `columns`,
-    `tickets` (tables);
-    `inputs`, `outputs` (an address per image); `state` (int64: next ticket, tickets done, a flag
-    to stop); `held` (int64, 1: the ticket this worker still holds, or -1); `memory` (address of
-    the workspace), `scratch` (address of its own memory), `room` (for tables of addresses) and `quota`, the tickets after which to come back to Python. It returns `DONE`,
-    `WAITING` (for a part another worker has in hand) or `PAUSED` (the quota is used up).
+    Its arguments: `jobs`, `steps`, `kernels`, `channels`, `edges`, `rows`, `columns`, `tickets`
+    (tables); `inputs`, `outputs` (an address per image); `state` (int64: next ticket, tickets done,
+    a flag to stop); `held` (int64, 1: the ticket this worker still holds, or -1); `memory` (address
+    of the workspace), `scratch` (address of its own memory), `room` (for tables of addresses) and
+    `quota`, the tickets after which to come back to Python. It returns `DONE`, `WAITING` (for a
+    part another worker has in hand) or `PAUSED` (the quota is used up).
 
     Any number of workers may share a call, come late or be held up: tickets are handed out in the
     order of the program, so whoever holds one waits only for tickets that others are working on.
     """
-
     # Part of what is compiled, so that a cache knows code for other sources and vectors apart.
     made_from = f"{sources()} {vector_bytes()}"
-
     kind = getattr(numba, dtype)
 
     def work(
@@ -415,7 +417,8 @@ def make_worker(dtype: str):
                 else:
                     run_step(
                         like, step, kernels[max(0, step.wavelets)], kernels[step.smoother],
-                        channels_at, edges_at, group, groups, start, stop, outputs_now, memory, scratch, table, places, kept, job,
+                        channels_at, edges_at, group, groups, start, stop, outputs_now, memory,
+                        scratch, table, places, kept, job,
                     )  # fmt: skip
             held[0] = -1
             atomic_add(counter + 8, 1)

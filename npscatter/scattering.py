@@ -209,8 +209,8 @@ class Scattering2D:
         Returns
         -------
         ndarray, shape (..., C, H // 2^J, W // 2^J)
-            `out` if it was given. float32 or float64; or, for ``out_type="list"``, a list of C dicts whose ``coef`` have
-            shape (..., H // 2^J, W // 2^J).
+            `out` if it was given. float32 or float64; or, for ``out_type="list"``, a list of C
+            dicts whose ``coef`` have shape (..., H // 2^J, W // 2^J).
 
         Raises
         ------
@@ -269,9 +269,7 @@ class Scattering2D:
         if not out.flags.writeable:
             raise ArgumentError(explain("out", "a read-only array", "must be writeable", remedy))
         if np.may_share_memory(images, out):
-            raise ArgumentError(
-                explain("out", "an array", "must not share memory with x", remedy)
-            )
+            raise ArgumentError(explain("out", "an array", "must not share memory with x", remedy))
         return out
 
     def __repr__(self) -> str:

@@ -52,7 +52,9 @@ def mirrored_orientations(L: int, rounds: int) -> list[tuple[int, ...]]:
     No part has more than ``max(2, L // rounds)`` of them.
     """
     mirror, _ = orientation_action("flip", L)
-    pairs = sorted({tuple(sorted({t, int(mirror[t])})) for t in range(L)}, key=lambda p: (-len(p), p))
+    pairs = sorted(
+        {tuple(sorted({t, int(mirror[t])})) for t in range(L)}, key=lambda p: (-len(p), p)
+    )
     parts: list[list[int]] = []
     for pair in pairs:
         for part in parts:

@@ -279,7 +279,9 @@ def get(typing, table, index):
     """Return number `index` of the int64s at an address."""
 
     def generate(context, builder, _, values):
-        return builder.load(builder.gep(builder.inttoptr(values[0], INDEX.as_pointer()), values[1:]))
+        return builder.load(
+            builder.gep(builder.inttoptr(values[0], INDEX.as_pointer()), values[1:])
+        )
 
     return types.int64(types.int64, types.int64), generate
 

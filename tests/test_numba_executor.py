@@ -189,6 +189,15 @@ def test_any_leading_shape(toy_bank, batch):
         assert np.array_equal(coefficients[index], S(images[index]))
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", ">f4", ">f8", "bool"])
+def test_large_batches_are_converted_some_at_a_time(toy_bank, dtype):
+    S = Scattering2D(3, (130, 120), max_order=1, L=4, bank=toy_bank("free", 4, 2), threads=1)
+    images = (100 * images_of(S, 3, 13)).astype(dtype).swapaxes(0, 1)
+    plain = images.astype(np.result_type(images.dtype.newbyteorder("="), np.float32))
+    assert np.array_equal(S(images), S(plain))
+    assert np.array_equal(S(images[4:5, :, ::-1]), S(plain[4:5, :, ::-1]))
+
+
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
 @pytest.mark.parametrize("name", ["symmetric R=4", "free, strided wavelets"])
 def test_bits_depend_neither_on_threads_nor_on_bands(toy_bank, force, name, boundary):

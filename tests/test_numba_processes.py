@@ -73,11 +73,11 @@ try:
     S(x, out=out)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
-image = np.random.default_rng(0).normal(size=(2, side, side)).astype(np.float32)
+images = np.random.default_rng(0).normal(size=(20, 32, 32)).astype(np.float32)
 N = Scattering2D(2, (32, 32), backend="numpy")
 S = Scattering2D(2, (32, 32), threads=threads)
-expected = N(image[:, :32, :32])
-assert np.abs(S(image[:, :32, :32]) - expected).max() < 1e-4 * expected.max()
+expected = N(images[:2])
+assert np.abs(S(images)[:2] - expected).max() < 1e-4 * expected.max()
 """
 
 
@@ -94,10 +94,8 @@ def test_ctrl_c_is_heeded(side, count, threads):
         assert process.stdout.readline() == "ready\n", process.stderr.read()
         time.sleep(1)
         process.send_signal(signal.SIGINT)
-        start = time.monotonic()
-        assert process.stdout.readline() == "interrupted\n", process.stderr.read()
-        assert time.monotonic() - start < 3
-        assert process.wait(60) == 0, process.stderr.read()
+        output, errors = process.communicate(timeout=3)
+        assert output == "interrupted\n" and process.returncode == 0, errors
     finally:
         process.kill()
         process.communicate()
