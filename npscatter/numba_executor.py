@@ -110,14 +110,15 @@ def execute(
     if images.dtype == output.dtype:
         _Call(layout, images, _addresses(images, 2), output, targets, threads).run()
         return
-    # Converted some at a time, so that no second batch ever exists.
+    # Converted some at a time, in one place, so that no second batch ever exists.
     leading = images.shape[:-2]
     image_bytes = images.shape[-2] * images.shape[-1] * output.dtype.itemsize
     block = max(layout.together * threads, threads * 2**20 // image_bytes)
+    converted = np.empty((min(block, len(targets)), *images.shape[-2:]), output.dtype)
     for start in range(0, len(targets), block):
         some = np.arange(start, min(start + block, len(targets)))
-        part = images[np.unravel_index(some, leading)] if leading else images[None]
-        part = part.astype(output.dtype)
+        part = converted[: len(some)]
+        part[...] = images[np.unravel_index(some, leading)] if leading else images
         _Call(layout, part, _addresses(part, 2), output, targets[some], threads).run()
 
 
