@@ -284,7 +284,7 @@ def test_a_thread_needs_no_more_than_8_mebibytes(J, dtype):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_measured_memory(threads, given):
     """NumPy reports to tracemalloc, from all threads."""
-    for side, count in ((32, 200), (128, 20)):
+    for side, count in ((32, 200), (128, 20), (256, 8)):
         S = Scattering2D(2, (side, side), threads=threads)
         images = np.ones((count, side, side), given)
         S(images)
