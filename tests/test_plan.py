@@ -285,13 +285,15 @@ def test_rounds_compute_the_same_channels_in_less_workspace(J, psi_stride):
     name = Expressions()
     for max_order in (1, 2):
         design = Architecture(8, 4, psi_stride, "carried")
-        plans = [make_plan(J, (32, 35), design, max_order, rounds=n) for n in (1, 2, 4)]
+        plans = [make_plan(J, (32, 35), design, max_order, rounds=n) for n in (1, 2, 4, 16)]
         expected = by_definition(plans[0], name)
         for plan in plans:
             assert run_symbolically(plan, name) == expected
-        one, two, four = (plan.workspace_size for plan in plans)
+        one, two, four, sixteen = (plan.workspace_size for plan in plans)
         assert one > two > four
         assert 2 * four < one
+        # At J = 2 no modulus of a modulus is stored, at order 1 there is none.
+        assert sixteen < four if J > 2 and max_order == 2 else sixteen == four
         # Nothing else of the plan knows of them.
         same = {"rounds": 0, "steps": (), "buffers": (), "offsets": (), "workspace_size": 0}
         assert len({dataclasses.replace(plan, **same) for plan in plans}) == 1
@@ -306,8 +308,9 @@ def test_a_round_takes_mirror_images_together(L, rounds):
     wavelets = [step for step in plan.steps if step.wavelets]
     of_the_image = [step.orientations for step in wavelets if step.source == plan.buffers[0]]
     assert of_the_image == mirrored_orientations(L, rounds)
-    # Rounds at two octaves of the image; no others at its last, nor for the moduli's wavelets.
-    assert len(wavelets) == 2 * len(of_the_image) + 1 + L * (2 + 1)
+    # Rounds at two octaves of the image, a quarter as many at one of the moduli; none at the last.
+    of_moduli = len(mirrored_orientations(L, max(1, rounds // 4)))
+    assert len(wavelets) == 2 * len(of_the_image) + 1 + L * (of_moduli + 2)
 
 
 def test_without_a_next_octave_there_are_no_rounds():
