@@ -35,7 +35,9 @@ COLUMNS = 20
 CALLS = 20_000
 ROUNDS = 9
 AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
-ABLATED = ("32x32 J=2", "2048x2048 J=4")
+ABLATED = ("32x32 J=2", "512x128 J=2", "2048x2048 J=4")
+# Plain loops would take minutes for the largest.
+PLAIN_PIXELS = 2**18
 
 
 @numba.njit(nogil=True)
@@ -146,13 +148,15 @@ def ablation(name: str) -> dict:
         "+ folding": (few, _run(lay_out(unfused(S.plan), S.bank, "float32", 1))),
         "+ fusion": (few, _run(lay_out(S.plan, S.bank, "float32", 1))),
     }
+    if few.size > PLAIN_PIXELS:
+        del variants["plain Numba loops"]
     if together > 1:
         variants[f"+ {together} images together"] = (
             *(images,),
             _run(lay_out(S.plan, S.bank, "float32", together)),
         )
     taken: dict[str, list[float]] = {variant: [] for variant in variants}
-    for number in range(1 + (ROUNDS if workload.shape[0] < 100 else 3)):
+    for number in range(1 + (ROUNDS if few.size < PLAIN_PIXELS else 3)):
         for variant, (x, run) in variants.items():
             out = np.full((len(x), *S.output_shape), np.nan, np.float32)
             start = time.perf_counter()

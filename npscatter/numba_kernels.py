@@ -19,16 +19,19 @@ import numpy as np
 
 from npscatter.convolution import cached, sources
 from npscatter.vectors import (
+    FLUSH,
     atomic_add,
     call_row,
     continue_row,
     copy_elements,
     copy_vectors,
+    float_mode,
     gather_lanes,
     get,
     load,
     put,
     scatter_lanes,
+    set_float_mode,
     store,
     vector_bytes,
 )
@@ -381,11 +384,15 @@ def make_worker(dtype: str):
         columns_at = numba.int64(columns.ctypes.data)
         channels_at = numba.int64(channels.ctypes.data)
         counter = numba.int64(state.ctypes.data)
+        # What is left of flat regions after two wavelets is too small for the CPU's fast paths.
+        mode = float_mode()
+        set_float_mode(mode | FLUSH)
         for _ in range(quota):
             if held[0] < 0:
                 held[0] = atomic_add(counter, 1)
             ticket = held[0]
             if ticket >= job.tickets or state[2] != 0:
+                set_float_mode(mode)
                 return DONE
             if job.split:
                 image = ticket // len(tickets)
@@ -395,6 +402,7 @@ def make_worker(dtype: str):
                 while atomic_add(counter + 8, 0) < needed:
                     spins += 1
                     if spins > SPINS:
+                        set_float_mode(mode)
                         return WAITING
                 first, begin, end = image, part.step, part.step + 1
             else:
@@ -422,6 +430,7 @@ def make_worker(dtype: str):
                     )  # fmt: skip
             held[0] = -1
             atomic_add(counter + 8, 1)
+        set_float_mode(mode)
         return PAUSED
 
     return cached(lambda cache: numba.njit(nogil=True, cache=cache, error_model="numpy")(work))

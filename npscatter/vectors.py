@@ -299,6 +299,43 @@ def put(typing, table, index, value):
     return types.void(*[types.int64] * 3), generate
 
 
+_X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
+# Bits of x86's control register that take denormal operands and results for zero.
+FLUSH = 0x8040
+
+
+@intrinsic
+def float_mode(typing):
+    """Return the CPU's control register for floating point; 0 where it is not x86."""
+
+    def generate(context, builder, _, values):
+        if not _X86:
+            return ir.Constant(INDEX, 0)
+        place = cgutils.alloca_once(builder, ir.IntType(32))
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
+        read = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse.stmxcsr")
+        builder.call(read, [builder.bitcast(place, ir.IntType(8).as_pointer())])
+        return builder.zext(builder.load(place), INDEX)
+
+    return types.int64(), generate
+
+
+@intrinsic
+def set_float_mode(typing, mode):
+    """Set that register, of this thread; nothing where it is not x86."""
+
+    def generate(context, builder, _, values):
+        if _X86:
+            place = cgutils.alloca_once(builder, ir.IntType(32))
+            builder.store(builder.trunc(values[0], ir.IntType(32)), place)
+            kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
+            write = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse.ldmxcsr")
+            builder.call(write, [builder.bitcast(place, ir.IntType(8).as_pointer())])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
 @intrinsic
 def atomic_add(typing, address, value):
     """Add to the int64 at an address, and return what was there before."""
