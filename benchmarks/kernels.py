@@ -21,7 +21,7 @@ import numba
 import numpy as np
 
 from benchmarks import peak, plain
-from benchmarks.environment import RESULTS, environment
+from benchmarks.environment import RESULTS, environment, usable_threads
 from benchmarks.workloads import WORKLOADS
 from npscatter import FilterBank, Scattering2D, numba_executor
 from npscatter.convolution import Kernel, compiled_row
@@ -36,6 +36,7 @@ CALLS = 20_000
 ROUNDS = 9
 AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
 ABLATED = ("32x32 J=2", "512x128 J=2", "2048x2048 J=4")
+SIDES, PIXELS = (64, 128, 256, 512, 1024, 2048), 2**20
 # Plain loops would take minutes for the largest.
 PLAIN_PIXELS = 2**18
 
@@ -172,6 +173,29 @@ def ablation(name: str) -> dict:
     }
 
 
+def per_pixel() -> dict:
+    """Return nanoseconds per pixel at J = 2, order 2, from small images to large ones."""
+    found = {}
+    for side in SIDES:
+        images = WORKLOADS["2048x2048 J=4"].images()[0]
+        count = max(1, PIXELS // side**2)
+        rows = np.random.default_rng(side).integers(0, len(images) - side + 1, (count, 2))
+        batch = np.stack([images[y : y + side, x : x + side] for y, x in rows])
+        found[f"{side}x{side}"] = {"images": count}
+        for threads in (1, usable_threads()):
+            S = Scattering2D(2, (side, side), threads=threads)
+            out = S(batch)
+            taken = []
+            for _ in range(ROUNDS):
+                start = time.perf_counter()
+                S(batch, out=out)
+                taken.append(time.perf_counter() - start)
+            found[f"{side}x{side}"][f"{threads} threads"] = round(
+                1e9 * median(taken) / batch.size, 2
+            )
+    return found
+
+
 def _run(layout: numba_executor.Layout) -> Callable:
     addresses = numba_executor._addresses
 
@@ -200,6 +224,7 @@ def main(rows: bool) -> None:
         "environment": environment("python -m benchmarks.kernels"),
         "rows": {"this CPU": row_rates(), "AVX2": json.loads(avx2.stdout.splitlines()[-1])},
         "avx2_environment": AVX2,
+        "nanoseconds_per_pixel": per_pixel(),
         "ablation": {name: ablation(name) for name in ABLATED},
     }
     (RESULTS / "kernels.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -221,7 +221,13 @@ def kernels_table() -> str:
         lines.append(f"| {variant} | {' | '.join(cells)} |")
     lines += [
         "",
-        "Each line has one idea more than the one above. Written by "
+        "Each line has one idea more than the one above. Nanoseconds per pixel at J = 2 on one "
+        "thread: "
+        + ", ".join(
+            f"{number(each['1 threads'])} at {side}"
+            for side, each in result["nanoseconds_per_pixel"].items()
+        )
+        + ". Written by "
         f"`{result['environment']['command']}` on {result['environment']['cpu']}; all of it is in "
         "[kernels.json](benchmarks/results/kernels.json).",
     ]

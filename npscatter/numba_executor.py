@@ -151,8 +151,9 @@ def choose(
         else:
             if together > 1:
                 break
-            if layout.memory > 2 * MEMORY_BYTES:  # too large to save much: be fast
-                layout = lay_out(plan, bank, dtype, together)
+            if layout.memory > 2 * MEMORY_BYTES:
+                # Beyond caution: four rounds take half the memory of one, and no longer.
+                layout = lay_out(plan.in_rounds(4), bank, dtype, together)
         # Measured: what a row costs besides its columns, and what leaving the caches does.
         score = layout.filled * busy * (1 + 0.03 * np.log2(together))
         score *= 1 - 0.03 * max(0.0, np.log2(layout.memory / 2**21))
