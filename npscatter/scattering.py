@@ -221,7 +221,8 @@ class Scattering2D:
         -----
         NaN and infinity are not refused: every coefficient whose window holds one is NaN or
         infinite, the others are what they would be without it. The squares in the modulus
-        overflow or vanish beyond magnitudes of about 1e18 and 1e-18 in float32.
+        overflow or vanish beyond magnitudes of about 1e18 and 1e-18 in float32. The "numba" backend
+        takes denormal numbers for zero.
         """
         images = self._images(x)
         output = self._output(images, out)
