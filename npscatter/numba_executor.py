@@ -287,6 +287,7 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, together: int, folded: boo
     job = np.zeros(1, JOB)
     job["together"], job["segments"], job["lanes"] = together, segments, lanes
     job["itemsize"], job["wrap"], job["margin"] = itemsize, plan.edge == "wrap", margin
+    job["width"] = plan.padded_shape[1]
     job["largest"] = max(kernel.summation.size for kernel in kernels)
     job["line"] = line * itemsize
     slack = (4 * margin + 8) * lanes  # vectors are read beyond the last row's end
@@ -443,13 +444,15 @@ class _Call:
         scratch = _memory(layout.scratch, layout.dtype)
         rows = max(kernel.summation.size * kernel.summation.maps for kernel in layout.kernels)
         job = self.job[0]
-        room = np.zeros(2 * job["together"] + job["lanes"] + job["largest"] + rows, np.int64)
-        held = np.full(1, -1)
+        room = np.zeros(1 + 2 * job["together"] + job["lanes"] + job["largest"] + rows, np.int64)
+        room[0] = -1
+        read = layout.channels, layout.edges, layout.rows, layout.columns
+        arrays = *read, self.sources, self.targets, self.state, memory, scratch, room
         arguments = (
-            self.job, layout.steps, self.kernel_table, layout.channels, layout.edges,
-            layout.rows, layout.columns, self.tickets, self.sources, self.targets, self.state, held,
-            memory.ctypes.data, scratch.ctypes.data, room, self.quota,
-        )  # fmt: skip
+            *(self.job, layout.steps, self.kernel_table, self.tickets),
+            *(array.ctypes.data for array in arrays),
+            self.quota,
+        )
         if not worker.signatures:
             with uncollected():
                 try:

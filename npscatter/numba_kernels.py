@@ -88,6 +88,7 @@ JOB = np.dtype(
             "wrap",
             "margin",
             "largest",  # kernel size
+            "width",  # of a padded image
             "weights",  # address
             "image_row",
             "image_column",
@@ -353,12 +354,12 @@ def run_step(
 def make_worker(dtype: str):
     """Return the function that works on a call's tickets until there are none left.
 
-    Its arguments: `jobs`, `steps`, `kernels`, `channels`, `edges`, `rows`, `columns`, `tickets`
-    (tables); `inputs`, `outputs` (an address per image); `state` (int64: next ticket, tickets done,
-    a flag to stop); `held` (int64, 1: the ticket this worker still holds, or -1); `memory` (address
-    of the workspace), `scratch` (address of its own memory), `room` (for tables of addresses) and
-    `quota`, the tickets after which to come back to Python. It returns `DONE`, `WAITING` (for a
-    part another worker has in hand) or `PAUSED` (the quota is used up).
+    Its arguments: `jobs`, `steps`, `kernels`, `tickets` (tables); the addresses of `channels`,
+    `edges`, `rows`, `columns`, of `inputs`, `outputs` (an address per image), of `state` (next
+    ticket, tickets done, a flag to stop), all int64, of the workspace (`memory`) and of memory of
+    the worker's own (`scratch`, and `room`: the ticket it still holds, or -1, then space for tables
+    of addresses); and `quota`, the tickets after which to come back to Python. It returns `DONE`,
+    `WAITING` (for a part another worker has in hand) or `PAUSED` (the quota is used up).
 
     Any number of workers may share a call, come late or be held up: tickets are handed out in the
     order of the program, so whoever holds one waits only for tickets that others are working on.
@@ -368,30 +369,25 @@ def make_worker(dtype: str):
     kind = getattr(numba, dtype)
 
     def work(
-        jobs, steps, kernels, channels, edges, rows, columns, tickets, inputs, outputs, state, held,
+        jobs, steps, kernels, tickets, channels, edges, rows, columns, inputs, outputs, state,
         memory, scratch, room, quota,
     ):  # fmt: skip
         made_from  # noqa: B018
         job, like = jobs[0], kind(0)
         # Room for addresses; where images are missing, the first one stands in.
-        inputs_now = numba.int64(room.ctypes.data)
+        inputs_now = room + 8
         outputs_now = inputs_now + 8 * job.together
         places = outputs_now + 8 * job.together
         kept = places + 8 * job.lanes
         table = kept + 8 * job.largest
-        edges_at = numba.int64(edges.ctypes.data)
-        rows_at = numba.int64(rows.ctypes.data)
-        columns_at = numba.int64(columns.ctypes.data)
-        channels_at = numba.int64(channels.ctypes.data)
-        counter = numba.int64(state.ctypes.data)
         # What is left of flat regions after two wavelets is too small for the CPU's fast paths.
         mode = float_mode()
         set_float_mode(mode | FLUSH)
         for _ in range(quota):
-            if held[0] < 0:
-                held[0] = atomic_add(counter, 1)
-            ticket = held[0]
-            if ticket >= job.tickets or state[2] != 0:
+            if get(room, 0) < 0:
+                put(room, 0, atomic_add(state, 1))
+            ticket = get(room, 0)
+            if ticket >= job.tickets or atomic_add(state + 16, 0) != 0:
                 set_float_mode(mode)
                 return DONE
             if job.split:
@@ -399,7 +395,7 @@ def make_worker(dtype: str):
                 part = tickets[ticket % len(tickets)]
                 needed = image * len(tickets) + part.needs
                 spins = 0
-                while atomic_add(counter + 8, 0) < needed:
+                while atomic_add(state + 8, 0) < needed:
                     spins += 1
                     if spins > SPINS:
                         set_float_mode(mode)
@@ -409,8 +405,9 @@ def make_worker(dtype: str):
                 first, begin, end = ticket * job.together, 0, len(steps)
             for k in range(job.together):
                 there = first + k < job.images
-                put(inputs_now, k, inputs[first + k] if there else inputs[first])
-                put(outputs_now, k, outputs[first + k] if there else outputs[first])
+                image = first + k if there else first
+                put(inputs_now, k, get(inputs, image))
+                put(outputs_now, k, get(outputs, image))
             for number in range(begin, end):
                 step = steps[number]
                 group, groups, start, stop = 0, step.groups, 0, step.height
@@ -419,17 +416,17 @@ def make_worker(dtype: str):
                     group, groups, start, stop = part.group, part.groups, part.start, part.stop
                 if step.smoother < 0:
                     pad_rows(
-                        like, step, start, stop, rows_at, columns_at, len(columns), edges_at,
-                        inputs_now, places, memory, scratch, job,
+                        like, step, start, stop, rows, columns, job.width, edges, inputs_now,
+                        places, memory, scratch, job,
                     )  # fmt: skip
                 else:
                     run_step(
                         like, step, kernels[max(0, step.wavelets)], kernels[step.smoother],
-                        channels_at, edges_at, group, groups, start, stop, outputs_now, memory,
-                        scratch, table, places, kept, job,
+                        channels, edges, group, groups, start, stop, outputs_now, memory, scratch,
+                        table, places, kept, job,
                     )  # fmt: skip
-            held[0] = -1
-            atomic_add(counter + 8, 1)
+            put(room, 0, -1)
+            atomic_add(state + 8, 1)
         set_float_mode(mode)
         return PAUSED
 
