@@ -234,11 +234,25 @@ def kernels_table() -> str:
     return "\n".join(lines)
 
 
+def startup_text() -> str:
+    """Return how long the first call takes."""
+    result = json.loads((RESULTS / "startup.json").read_text())
+    cold, warm = result["cold cache"], result["warm cache"]
+    return (
+        f"Importing npscatter takes {number(warm['import'])} s after NumPy, making a "
+        f"`Scattering2D` {number(warm['construction'])} s, the first call "
+        f"{number(cold['first call'])} s where nothing was compiled before and "
+        f"{number(warm['first call'])} s where it was (medians of {result['runs']} new processes, "
+        f"`{result['environment']['command']}`)."
+    )
+
+
 TABLES = {
     "accuracy": accuracy_table,
     "frontier": frontier_text,
     "speed": speed_table,
     "kernels": kernels_table,
+    "startup": startup_text,
 }
 
 
