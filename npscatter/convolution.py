@@ -69,7 +69,11 @@ class Kernel:
     @cached_property
     def abreast(self) -> int:
         """Columns summed side by side, which share weights and samples."""
-        return 2 if registers() == 32 else 1
+        # Measured: many sums hide each other's latency, few need those of the next columns.
+        sums = self.summation.accumulators
+        if registers() < 32 or sums >= 8:
+            return 1
+        return 4 if sums <= 2 else 2
 
     @cached_property
     def passes(self) -> list[set[int]]:
@@ -78,7 +82,7 @@ class Kernel:
         If there are too many for the registers, those that share no row are summed apart, for
         then little is loaded twice.
         """
-        plan, most = self.summation, 10
+        plan, most = self.summation, 20 if registers() == 32 else 10
         apart = [set(range(plan.accumulators))]
         if plan.accumulators > most:
             apart = []
