@@ -155,7 +155,8 @@ def choose(
                 # Beyond caution: four rounds take half the memory of one, and no longer.
                 layout = lay_out(plan.in_rounds(4), bank, dtype, together)
         # Measured: what a row costs besides its columns, what rounds do, and leaving the caches.
-        score = layout.filled * busy * (1 + 0.03 * np.log2(together))
+        columns = float(layout.steps[0]["columns"])
+        score = layout.filled * busy * columns / (columns + 4)
         score *= 1 - 0.05 * np.log2(layout.plan.rounds)
         score *= 1 - 0.03 * max(0.0, np.log2(layout.memory / 2**21))
         if score > best:
