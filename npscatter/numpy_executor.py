@@ -30,45 +30,82 @@ def execute(
     threads : int or None
         Without effect: NumPy decides.
     """
-    flat = images.reshape(-1, *images.shape[-2:])
-    result = output.reshape(-1, *output.shape[-3:])
-    image_bytes = plan.workspace_size * output.dtype.itemsize
-    block = max(1, BLOCK_BYTES // image_bytes)
     # Infinities and NaN go through as arithmetic has it, in silence.
     with np.errstate(invalid="ignore", over="ignore"):
-        for start in range(0, len(flat), block):
-            some = flat[start : start + block].astype(output.dtype, copy=False)
-            _execute_block(plan, bank, some, result[start : start + block])
-    if not np.may_share_memory(result, output):
-        output[...] = result.reshape(output.shape)
+        run(plan, _Float(bank, output.dtype), images, output)
 
 
 def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> None:
     """Do nothing: NumPy is always ready."""
 
 
-def _execute_block(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray) -> None:
-    count, dtype = len(images), images.dtype
-    workspace = np.empty((count, plan.workspace_size), dtype)
+class _Float:
+    """Floating-point arithmetic: the weights as they are, nothing to round."""
+
+    def __init__(self, bank: FilterBank, dtype: np.dtype):
+        self.bank, self.dtype = bank, dtype
+
+    def taps(self, key: str, outputs: tuple[int, ...] | None) -> np.ndarray:
+        """Return some outputs of a weight array, shape (O or 2 O, R, K, K)."""
+        return self.bank.real_taps(key, outputs).astype(self.dtype)
+
+    def modulus(self, number: int, real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
+        """Return the modulus that step `number` takes."""
+        return np.sqrt(real * real + imaginary * imaginary)
+
+    def smoothed(self, number: int, sums: np.ndarray) -> np.ndarray:
+        """Return what step `number` writes, from what its smoothing sums to."""
+        return sums
+
+
+def run(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) -> None:
+    """Run the plan's program in a given arithmetic.
+
+    Parameters
+    ----------
+    plan : Plan
+        The program.
+    arithmetic
+        An object with the attributes of `_Float`; `dtype` is what is computed in.
+    images : ndarray, shape (..., H, W)
+        Never written to.
+    output : ndarray, shape (..., C, H // 2^J, W // 2^J)
+        Filled.
+    """
+    flat = images.reshape(-1, *images.shape[-2:])
+    result = output.reshape(-1, *output.shape[-3:])
+    image_bytes = plan.workspace_size * arithmetic.dtype.itemsize
+    block = max(1, BLOCK_BYTES // image_bytes)
+    for start in range(0, len(flat), block):
+        some = flat[start : start + block].astype(arithmetic.dtype, copy=False)
+        _run_block(plan, arithmetic, some, result[start : start + block])
+    if not np.may_share_memory(result, output):
+        output[...] = result.reshape(output.shape)
+
+
+def _run_block(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) -> None:
+    count = len(images)
+    workspace = np.empty((count, plan.workspace_size), arithmetic.dtype)
 
     def view(maps: Maps, groups: int) -> np.ndarray:
         start = plan.offsets[maps.buffer] + maps.first * maps.height * maps.width
         stretch = workspace[:, start : start + maps.count * maps.height * maps.width]
         return stretch.reshape(count, groups, maps.count // groups, maps.height, maps.width)
 
-    for step in plan.steps:
+    for number, step in enumerate(plan.steps):
         if step.operation == "pad":
             view(step.target, 1)[:, 0, 0] = pad(images, plan.rows, plan.columns)
             continue
         maps = view(step.source, step.groups)
         if step.wavelets:
-            both = bank.real_taps(step.wavelets, step.orientations).astype(dtype)
+            both = arithmetic.taps(step.wavelets, step.orientations)
             origin, grid = (0, 0), step.modulus_shape
             parts = correlate(maps, both, step.wavelet_stride, origin, grid, plan.edge)
-            real, imaginary = np.split(parts, 2, axis=2)
-            maps = np.sqrt(real * real + imaginary * imaginary).reshape(count, -1, 1, *grid)
-        taps = bank[step.weights].astype(dtype)
-        smooth = correlate(maps, taps, step.stride, step.first, step.size, plan.edge)
+            moduli = arithmetic.modulus(number, *np.split(parts, 2, axis=2))
+            maps = moduli.reshape(count, -1, 1, *grid)
+        taps = arithmetic.taps(step.weights, None)
+        sums = correlate(maps, taps, step.stride, step.first, step.size, plan.edge)
+        smooth = arithmetic.smoothed(number, sums)
         if step.operation == "smooth":
             view(step.target, maps.shape[1])[...] = smooth
         else:  # "emit"

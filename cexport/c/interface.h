@@ -1,0 +1,53 @@
+/* ---- Interface ------------------------------------------------------------------------------ */
+
+/*@float*/
+/* The only function called from outside. Where there is no math.h, define it before including. */
+#ifndef PFX_SQRTF
+#include <math.h>
+#define PFX_SQRTF(value) sqrtf(value)
+#endif
+
+/*@end*/
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How the functions are declared; `static inline` lets several files include this header. */
+#ifndef PFX_API
+#define PFX_API static inline
+#endif
+
+#if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER)
+#define PFX_RESTRICT __restrict
+#else
+#define PFX_RESTRICT
+#endif
+
+#define PFX_ASSERT(condition, name) typedef char pfx_assert_##name[(condition) ? 1 : -1]
+
+/*@float*/
+typedef float pfx_pixel;       /* any range; the coefficients scale with it */
+typedef float pfx_coefficient;
+/*@end*/
+/*@q15*/
+typedef uint8_t pfx_pixel;       /* 0 to 255 */
+typedef int16_t pfx_coefficient; /* see pfx_exponents and pfx_value */
+/*@end*/
+
+enum pfx_error {
+    PFX_OK = 0,
+    PFX_ERROR_NULL = -1,      /* a pointer is NULL */
+    PFX_ERROR_SCRATCH = -2,   /* scratch_bytes is less than needed */
+    PFX_ERROR_ALIGNMENT = -3, /* a pointer is not aligned */
+    PFX_ERROR_STOPPED = -4    /* the sink returned something else than 0 */
+};
+
+/* Memory for pfx_scatter: `PFX_SCRATCH(memory);` defines it, `memory.bytes` is its address. */
+#define PFX_SCRATCH(name)                      \
+    union {                                    \
+        uint32_t align;                        \
+        unsigned char bytes[PFX_SCRATCH_BYTES]; \
+    } name
+
+/* Takes one channel, PFX_OUT_HEIGHT rows of PFX_OUT_WIDTH coefficients; 0 to go on. */
+typedef int (*pfx_sink)(void *context, int channel, const pfx_coefficient *values);

@@ -1,0 +1,385 @@
+/* ---- The routine ---------------------------------------------------------------------------- */
+
+/* A stack of maps. Row y of a map is stored at (y - origin) modulo stored_rows: all rows of a map
+ * of the workspace, the last few of a modulus. */
+typedef struct {
+    const pfx_sample *samples;
+    int32_t origin;
+    int32_t stored_rows;
+    int32_t height;
+    int32_t width;
+} pfx_maps;
+
+/* Where the parts of the scratch memory are. */
+typedef struct {
+    pfx_sample *workspace; /* the maps between steps */
+    pfx_sample *moduli;    /* the last rows of one modulus per orientation */
+    pfx_coefficient *emitted; /* the channels of one group */
+    pfx_sum *row;          /* one folded row with its margins */
+    pfx_sum *samples;      /* PFX_RUN rows of folded samples */
+    pfx_sum *sums;         /* one row of every sum of a kernel */
+} pfx_scratch;
+
+static inline int32_t pfx_modulo(int32_t index, int32_t period)
+{
+    while (index < 0) {
+        index += period;
+    }
+    while (index >= period) {
+        index -= period;
+    }
+    return index;
+}
+
+/* Row y of a map/*@zero*/, NULL beyond its edge/*@end*/. */
+static inline const pfx_sample *pfx_row(const pfx_maps *maps, int32_t map, int32_t y)
+{
+/*@zero*/
+    if (y < 0 || y >= maps->height) {
+        return NULL;
+    }
+/*@end*/
+    const int32_t stored = pfx_modulo(y - maps->origin, maps->stored_rows);
+    return maps->samples + (map * maps->stored_rows + stored) * maps->width;
+}
+
+/* row[-half .. width + half) = the rows at y + offset and y - offset, folded. */
+static inline void pfx_fold_rows(pfx_sum *PFX_RESTRICT row, const pfx_maps *maps, int32_t map,
+                                 int32_t y, int32_t offset, int32_t fold, int32_t half)
+{
+    const int32_t width = maps->width;
+    const pfx_sample *const above = pfx_row(maps, map, y + offset);
+    const pfx_sample *const below = fold != 0 ? pfx_row(maps, map, y - offset) : NULL;
+/*@zero*/
+    for (int32_t x = 0; x < width; x++) {
+        row[x] = above != NULL ? above[x] : 0;
+    }
+    if (below != NULL) {
+        for (int32_t x = 0; x < width; x++) {
+            row[x] += fold > 0 ? below[x] : -below[x];
+        }
+    }
+    for (int32_t x = 0; x < half; x++) {
+        row[-1 - x] = 0;
+        row[width + x] = 0;
+    }
+/*@end*/
+/*@wrap*/
+    if (fold == 0) {
+        for (int32_t x = 0; x < width; x++) {
+            row[x] = above[x];
+        }
+    } else if (fold > 0) {
+        for (int32_t x = 0; x < width; x++) {
+            row[x] = (pfx_sum)above[x] + below[x];
+        }
+    } else {
+        for (int32_t x = 0; x < width; x++) {
+            row[x] = (pfx_sum)above[x] - below[x];
+        }
+    }
+    for (int32_t x = 0; x < half; x++) {
+        row[-1 - x] = row[pfx_modulo(-1 - x, width)];
+        row[width + x] = row[pfx_modulo(x, width)];
+    }
+/*@end*/
+}
+
+/* samples[x] = right[stride x] + fold left[stride x] */
+static inline void pfx_fold_columns(pfx_sum *PFX_RESTRICT samples, const pfx_sum *right,
+                                    const pfx_sum *left, int32_t fold, int32_t stride, int32_t n)
+{
+    if (fold == 0) {
+        for (int32_t x = 0; x < n; x++) {
+            samples[x] = right[stride * x];
+        }
+    } else if (fold > 0) {
+        for (int32_t x = 0; x < n; x++) {
+            samples[x] = right[stride * x] + left[stride * x];
+        }
+    } else {
+        for (int32_t x = 0; x < n; x++) {
+            samples[x] = right[stride * x] - left[stride * x];
+        }
+    }
+}
+
+/* sum[x] += w[0] s[0][x] + .. + w[count - 1] s[count - 1][x], the innermost loop */
+static inline void pfx_add_products(pfx_sum *PFX_RESTRICT sum, const pfx_sum *const *s,
+                                    const pfx_weight *w, int32_t count, int32_t n)
+{
+    const pfx_sum *PFX_RESTRICT const s0 = s[0];
+    const pfx_sum w0 = w[0];
+    if (count == 1) {
+        for (int32_t x = 0; x < n; x++) {
+            sum[x] += w0 * s0[x];
+        }
+        return;
+    }
+    const pfx_sum *PFX_RESTRICT const s1 = s[1];
+    const pfx_sum w1 = w[1];
+    if (count == 2) {
+        for (int32_t x = 0; x < n; x++) {
+            sum[x] += w0 * s0[x] + w1 * s1[x];
+        }
+        return;
+    }
+    const pfx_sum *PFX_RESTRICT const s2 = s[2];
+    const pfx_sum w2 = w[2];
+    if (count == 3) {
+        for (int32_t x = 0; x < n; x++) {
+            sum[x] += w0 * s0[x] + w1 * s1[x] + w2 * s2[x];
+        }
+        return;
+    }
+    const pfx_sum *PFX_RESTRICT const s3 = s[3];
+    const pfx_sum w3 = w[3];
+    for (int32_t x = 0; x < n; x++) {
+        sum[x] += w0 * s0[x] + w1 * s1[x] + w2 * s2[x] + w3 * s3[x];
+    }
+}
+
+/* Every sum of a kernel for n outputs of one row, centred at row y and columns x, x + stride, .. */
+static inline void pfx_correlate(const pfx_kernel *kernel, const pfx_maps *maps, int32_t y,
+                                 int32_t x, int32_t stride, int32_t n, const pfx_scratch *scratch)
+{
+    const int32_t half = kernel->half;
+    pfx_sum *const row = scratch->row + half;
+    const pfx_weight *weights = kernel->weights;
+    for (int32_t i = 0; i < kernel->n_sums * n; i++) {
+        scratch->sums[i] = 0;
+    }
+    for (int32_t r = 0; r < kernel->n_runs; r++) {
+        const pfx_run *const run = &kernel->runs[r];
+        const pfx_run *const before = r > 0 ? run - 1 : NULL;
+        if (before == NULL || before->map != run->map || before->row != run->row ||
+            before->row_fold != run->row_fold) {
+            pfx_fold_rows(row, maps, run->map, y, run->row, run->row_fold, half);
+        }
+        const pfx_sum *samples[PFX_RUN];
+        for (int32_t i = 0; i < run->samples; i++) {
+            const int32_t column = run->column + i;
+            const int32_t fold = column != 0 ? run->column_fold : 0;
+            if (fold == 0 && stride == 1) {
+                samples[i] = row + x + column;
+            } else {
+                pfx_sum *const folded = scratch->samples + i * n;
+                pfx_fold_columns(folded, row + x + column, row + x - column, fold, stride, n);
+                samples[i] = folded;
+            }
+        }
+        for (int32_t i = 0; i < run->sums; i++) {
+            pfx_sum *const sum = scratch->sums + kernel->sum_list[run->sum_list + i] * n;
+            pfx_add_products(sum, samples, weights, run->samples, n);
+            weights += run->samples;
+        }
+    }
+}
+
+/* Output o of a kernel, from its sums; it may take the place of one that is not needed again. */
+static inline const pfx_sum *pfx_joined(const pfx_kernel *kernel, int32_t o, int32_t n,
+                                        pfx_sum *joined, const pfx_sum *sums)
+{
+    const pfx_output *const output = &kernel->outputs[o];
+    const pfx_sum *const first = sums + output->first * n;
+    const pfx_sum *const second = sums + output->second * n;
+    if (output->sign == 0) {
+        return first;
+    }
+    pfx_fold_columns(joined, first, second, output->sign, 1, n);
+    return joined;
+}
+
+/* Row y of the modulus of every wavelet, into the rows that are kept of each. */
+static inline void pfx_modulus_row(const pfx_step *step, const pfx_maps *source, int32_t y,
+                                   const pfx_maps *moduli, const pfx_scratch *scratch/*@q15*/,
+                                   const uint8_t *shifts/*@end*/)
+{
+    const pfx_kernel *const wavelets = step->wavelets;
+    const int32_t orientations = wavelets->n_outputs / 2;
+    const int32_t n = moduli->width;
+    const int32_t stored = pfx_modulo(y - moduli->origin, moduli->stored_rows);
+/*@wrap*/
+    y = pfx_modulo(y, moduli->height);
+/*@end*/
+    pfx_correlate(wavelets, source, y * step->wavelet_stride, 0, step->wavelet_stride, n, scratch);
+    for (int32_t o = 0; o < orientations; o++) {
+        pfx_sample *const target = scratch->moduli + (o * moduli->stored_rows + stored) * n;
+        const pfx_sum *const real = pfx_joined(wavelets, o, n, scratch->samples, scratch->sums);
+        const pfx_sum *const imaginary = pfx_joined(wavelets, o + orientations, n,
+                                                    scratch->samples + n, scratch->sums);
+        pfx_modulus(target, real, imaginary, n/*@q15*/, shifts[o]/*@end*/);
+    }
+}
+
+static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch, pfx_sink sink,
+                               void *context)
+{
+    const pfx_kernel *const smoothing = step->smoothing;
+    const int32_t orientations = step->wavelets != NULL ? step->wavelets->n_outputs / 2 : 1;
+    const int32_t n = step->columns;
+    const int32_t target_size = step->rows * n;
+    const int emits = step->target == PFX_OUTPUT;
+    pfx_sample *target = emits ? scratch->emitted : scratch->workspace + step->target;
+    pfx_maps source = {scratch->workspace + step->source, 0, step->height, step->height,
+                       step->width};
+/*@q15*/
+    const uint8_t *shifts = pfx_shifts + step->shift;
+/*@end*/
+    for (int32_t group = 0; group < step->groups; group++) {
+/*@q15*/
+        const uint8_t *const modulus_shifts = shifts;
+        if (step->wavelets != NULL) {
+            shifts += orientations;
+        }
+/*@end*/
+        pfx_maps moduli = source;
+        int32_t next = step->first_row * step->stride - smoothing->half;
+        if (step->wavelets != NULL) {
+            const int32_t wavelet_stride = step->wavelet_stride;
+            moduli.samples = scratch->moduli;
+            moduli.origin = next;
+            moduli.stored_rows = 2 * smoothing->half + 1;
+            moduli.height = (step->height + wavelet_stride - 1) / wavelet_stride;
+            moduli.width = (step->width + wavelet_stride - 1) / wavelet_stride;
+        }
+        for (int32_t y = 0; y < step->rows; y++) {
+            const int32_t centre = (step->first_row + y) * step->stride;
+            for (; step->wavelets != NULL && next <= centre + smoothing->half; next++) {
+/*@zero*/
+                if (next < 0 || next >= moduli.height) {
+                    continue;
+                }
+/*@end*/
+                pfx_modulus_row(step, &source, next, &moduli, scratch/*@q15*/, modulus_shifts/*@end*/);
+            }
+            while (moduli.origin + moduli.stored_rows <= centre - smoothing->half) {
+                moduli.origin += moduli.stored_rows;
+            }
+            for (int32_t o = 0; o < orientations; o++) {
+                pfx_correlate(smoothing, &moduli, centre, step->first_column * step->stride,
+                              step->stride, n, scratch);
+                moduli.samples += moduli.stored_rows * moduli.width;
+                for (int32_t i = 0; i < smoothing->n_outputs; i++) {
+                    const int32_t map = o * smoothing->n_outputs + i;
+                    const pfx_sum *const sum = pfx_joined(smoothing, i, n, scratch->samples,
+                                                          scratch->sums);
+                    pfx_store(target + map * target_size + y * n, sum, n/*@q15*/, shifts[map]/*@end*/);
+                }
+            }
+            moduli.samples -= orientations * moduli.stored_rows * moduli.width;
+        }
+/*@q15*/
+        shifts += orientations * smoothing->n_outputs;
+/*@end*/
+        source.samples += step->maps * step->height * step->width;
+        if (!emits) {
+            target += orientations * smoothing->n_outputs * target_size;
+            continue;
+        }
+        for (int32_t o = 0; o < orientations; o++) {
+            const int channel = pfx_channels[step->channel + group * orientations + o];
+            if (sink(context, channel, scratch->emitted + o * target_size) != 0) {
+                return PFX_ERROR_STOPPED;
+            }
+        }
+    }
+    return PFX_OK;
+}
+
+/* Transforms one image and hands over each channel as soon as it is known.
+ *
+ * image          PFX_HEIGHT rows of PFX_WIDTH pixels
+ * sink           called once per channel, in the order of the program, with the channel's number
+ *                and its PFX_OUT_HEIGHT rows of PFX_OUT_WIDTH coefficients, which are overwritten
+ *                after it returns; anything but 0 stops the transform
+ * context        handed to the sink as it is
+ * scratch        at least PFX_SCRATCH_BYTES bytes, at an address that PFX_SCRATCH_ALIGN divides;
+ *                its contents before and after are of no interest
+ *
+ * Returns PFX_OK or a negative pfx_error; on an error other than PFX_ERROR_STOPPED nothing has
+ * been called or written. Reentrant. */
+PFX_API int pfx_scatter_stream(const pfx_pixel *image, pfx_sink sink, void *context, void *scratch,
+                               size_t scratch_bytes)
+{
+    if (image == NULL || sink == NULL || scratch == NULL) {
+        return PFX_ERROR_NULL;
+    }
+    if (scratch_bytes < PFX_SCRATCH_BYTES) {
+        return PFX_ERROR_SCRATCH;
+    }
+    if ((uintptr_t)scratch % PFX_SCRATCH_ALIGN != 0 || (uintptr_t)image % sizeof(pfx_pixel) != 0) {
+        return PFX_ERROR_ALIGNMENT;
+    }
+    pfx_sum *const sums = (pfx_sum *)scratch;
+    pfx_sample *const samples = (pfx_sample *)(void *)(sums + PFX_SCRATCH_SUMS);
+    const pfx_scratch parts = {
+        samples,
+        samples + PFX_WORKSPACE_SAMPLES,
+        samples + PFX_WORKSPACE_SAMPLES + PFX_MODULI_SAMPLES,
+        sums,
+        sums + PFX_ROW_SUMS,
+        sums + PFX_ROW_SUMS + PFX_RUN * PFX_LONGEST_ROW,
+    };
+    /* The padded image. */
+    pfx_sample *padded = parts.workspace + PFX_PADDED;
+    for (int32_t y = 0; y < PFX_PADDED_HEIGHT; y++) {
+        for (int32_t x = 0; x < PFX_PADDED_WIDTH; x++) {
+/*@zero*/
+            if (pfx_rows[y] == PFX_NO_PIXEL || pfx_columns[x] == PFX_NO_PIXEL) {
+                *padded++ = 0;
+                continue;
+            }
+/*@end*/
+            *padded++ = pfx_from_pixel(image[(int32_t)pfx_rows[y] * PFX_WIDTH + pfx_columns[x]]);
+        }
+    }
+    for (int32_t i = 0; i < PFX_STEPS; i++) {
+        const int status = pfx_run_step(&pfx_steps[i], &parts, sink, context);
+        if (status != PFX_OK) {
+            return status;
+        }
+    }
+    return PFX_OK;
+}
+
+static inline int pfx_keep(void *context, int channel, const pfx_coefficient *values)
+{
+    pfx_coefficient *const output = (pfx_coefficient *)context;
+    for (int32_t i = 0; i < PFX_OUT_HEIGHT * PFX_OUT_WIDTH; i++) {
+        output[channel * PFX_OUT_HEIGHT * PFX_OUT_WIDTH + i] = values[i];
+    }
+    return 0;
+}
+
+/* Transforms one image.
+ *
+ * output         PFX_OUTPUT_SIZE coefficients: PFX_CHANNELS channels of PFX_OUT_HEIGHT rows of
+ *                PFX_OUT_WIDTH, channels as in pfx_paths
+ *
+ * The rest is as for pfx_scatter_stream. */
+PFX_API int pfx_scatter(const pfx_pixel *image, pfx_coefficient *output, void *scratch,
+                        size_t scratch_bytes)
+{
+    if (output == NULL) {
+        return PFX_ERROR_NULL;
+    }
+    if ((uintptr_t)output % sizeof(pfx_coefficient) != 0) {
+        return PFX_ERROR_ALIGNMENT;
+    }
+    return pfx_scatter_stream(image, pfx_keep, output, scratch, scratch_bytes);
+}
+
+/* The number a coefficient of a channel stands for, in the units of the pixels. */
+PFX_API float pfx_value(int channel, pfx_coefficient coefficient)
+{
+/*@float*/
+    (void)channel;
+    return coefficient;
+/*@end*/
+/*@q15*/
+    const int exponent = pfx_exponents[channel];
+    return exponent >= 0 ? (float)coefficient / (float)((int32_t)1 << exponent)
+                         : (float)coefficient * (float)((int32_t)1 << -exponent);
+/*@end*/
+}

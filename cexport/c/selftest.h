@@ -1,0 +1,86 @@
+#ifdef PFX_SELFTEST
+/* ---- Self-test ------------------------------------------------------------------------------ */
+
+/* Transforms an image made by a formula and compares with what the Python library computed:
+/*@float*/
+ * the first, the middle and the last coefficient of every channel, to PFX_SELFTEST_TOLERANCE of
+ * the largest of its order.
+/*@end*/
+/*@q15*/
+ * the first, the middle and the last coefficient of every channel, and a hash of all, exactly.
+/*@end*/
+ *
+ * scratch        at least PFX_SELFTEST_BYTES, aligned as for pfx_scatter_stream
+ *
+ * Returns PFX_OK, a negative pfx_error, or a positive number: 1 + the first channel that differs,
+ * PFX_CHANNELS + 1 if only the number of channels or the hash does. */
+
+#define PFX_SELFTEST_BYTES (PFX_SCRATCH_BYTES + PFX_HEIGHT * PFX_WIDTH * sizeof(pfx_pixel))
+/*@selftest-tables@*/
+typedef struct {
+    int seen;
+    int wrong;
+    uint32_t hash;
+} pfx_test;
+
+static inline int pfx_compare(void *context, int channel, const pfx_coefficient *values)
+{
+    pfx_test *const test = (pfx_test *)context;
+    const int32_t size = PFX_OUT_HEIGHT * PFX_OUT_WIDTH;
+    const int32_t places[3] = {0, size / 2, size - 1};
+    for (int32_t i = 0; i < 3; i++) {
+/*@float*/
+        const float difference = values[places[i]] - pfx_expected[channel][i];
+        const float tolerance = pfx_tolerances[channel];
+        /* Not true for a NaN. */
+        const int right = difference <= tolerance && difference >= -tolerance;
+/*@end*/
+/*@q15*/
+        const int right = values[places[i]] == pfx_expected[channel][i];
+/*@end*/
+        if (!right && test->wrong == 0) {
+            test->wrong = channel + 1;
+        }
+    }
+/*@q15*/
+    /* FNV-1a over all coefficients, low byte first. */
+    for (int32_t i = 0; i < size; i++) {
+        const uint16_t bits = (uint16_t)values[i];
+        test->hash = (test->hash ^ (bits & 0xFFU)) * 16777619U;
+        test->hash = (test->hash ^ (uint32_t)(bits >> 8)) * 16777619U;
+    }
+/*@end*/
+    test->seen++;
+    return 0;
+}
+
+PFX_API int pfx_selftest(void *scratch, size_t scratch_bytes)
+{
+    if (scratch == NULL) {
+        return PFX_ERROR_NULL;
+    }
+    if (scratch_bytes < PFX_SELFTEST_BYTES) {
+        return PFX_ERROR_SCRATCH;
+    }
+    if ((uintptr_t)scratch % PFX_SCRATCH_ALIGN != 0) {
+        return PFX_ERROR_ALIGNMENT;
+    }
+    pfx_pixel *const image = (pfx_pixel *)(void *)((unsigned char *)scratch + PFX_SCRATCH_BYTES);
+    for (uint32_t y = 0; y < PFX_HEIGHT; y++) {
+        for (uint32_t x = 0; x < PFX_WIDTH; x++) {
+            const uint32_t chirp = (x * x + 2U * y * y + 3U * x * y) / 16U;
+            const uint32_t blocks = 61U * ((x / 5U + y / 7U) % 3U);
+            image[y * PFX_WIDTH + x] = (pfx_pixel)((chirp + blocks) & 0xFFU);
+        }
+    }
+    pfx_test test = {0, 0, 2166136261U};
+    const int status = pfx_scatter_stream(image, pfx_compare, &test, scratch, scratch_bytes);
+    if (status != PFX_OK) {
+        return status;
+    }
+    if (test.wrong == 0 && (test.seen != PFX_CHANNELS/*@q15*/ || test.hash != PFX_EXPECTED_HASH/*@end*/)) {
+        test.wrong = PFX_CHANNELS + 1;
+    }
+    return test.wrong;
+}
+#endif /* PFX_SELFTEST */

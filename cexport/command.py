@@ -1,0 +1,92 @@
+"""The command line ``python -m cexport``, also ``npscatter export-c``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cexport.configuration import DTYPES
+from cexport.generator import generate
+from npscatter.errors import ArgumentError, ArgumentTypeError
+from npscatter.plan import BOUNDARIES
+from npscatter.whole_file import written_whole
+
+
+@click.command(
+    "export-c",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+Examples:
+  python -m cexport --J 2 --shape 32 32 -o nps.h
+  python -m cexport --J 2 --shape 32 32 --dtype q15 --rounds 4 -o nps.h
+  python -m cexport --bank paper --weights-only -o paper.h""",
+)
+@click.option(
+    "--bank",
+    default="accurate",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="A shipped bank (see npscatter banks), or an .npz file with its card beside it.",
+)
+@click.option("--L", "L", type=int, help="Number of orientations.  [default: the bank's]")
+@click.option("--J", "J", type=int, default=2, show_default=True, help="Log2 of the scale.")
+@click.option(
+    "--shape",
+    nargs=2,
+    type=int,
+    default=(32, 32),
+    show_default=True,
+    metavar="H W",
+    help="Size of the image.",
+)
+@click.option("--max-order", type=int, default=2, show_default=True, help="Highest order, 1 or 2.")
+@click.option(
+    "--boundary",
+    type=click.Choice(BOUNDARIES),
+    help="What lies beyond the edge.  [default: the bank's]",
+)
+@click.option(
+    "--rounds",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Take the orientations in so many rounds: less memory, somewhat more work.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(DTYPES),
+    default="float",
+    show_default=True,
+    help="float, or q15: integers only, from bytes to 16-bit numbers.",
+)
+@click.option("--prefix", default="nps", show_default=True, help="What every name begins with.")
+@click.option(
+    "--weights-only",
+    is_flag=True,
+    help="Only the filters, as documented arrays; J, shape and the like are without effect.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The header to write.  [default: standard output]",
+)
+def export_c(output: Path | None, **arguments) -> None:
+    """Generate a C99 header that computes the scattering transform."""
+    try:
+        text = generate(**arguments)
+    except (ArgumentError, ArgumentTypeError) as error:
+        failure = click.ClickException(str(error))
+        failure.exit_code = 2
+        raise failure from None
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        with written_whole(output) as file:
+            file.write(text.encode("ascii"))
+    except OSError as error:
+        failure = click.ClickException(f"cannot write {output}: {error.strerror or error}")
+        failure.exit_code = 2
+        raise failure from None

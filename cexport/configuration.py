@@ -1,0 +1,72 @@
+"""What a header is made for: the arguments of `cexport.generate`, checked."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+
+from npscatter.bank import FilterBank, find_bank
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain
+from npscatter.plan import make_plan
+
+DTYPES = ("float", "q15")
+# Stands for a pixel that is zero; so rows and columns of the padded image are numbered below it.
+NO_PIXEL = 65535
+_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}")
+
+
+class Configuration:
+    """The bank, the plan and the kind of C to generate.
+
+    Parameters are those of `cexport.generate`; so are the exceptions.
+    """
+
+    def __init__(
+        self,
+        bank: str | os.PathLike | FilterBank,
+        J: int,
+        shape: tuple[int, int],
+        max_order: int = 2,
+        *,
+        L: int | None = None,
+        boundary: str | None = None,
+        rounds: int = 1,
+        dtype: str = "float",
+        prefix: str = "nps",
+    ):
+        if not isinstance(dtype, str) or dtype not in DTYPES:
+            raise ArgumentError(explain("dtype", dtype, f"must be one of {DTYPES}", "pass one"))
+        if not isinstance(prefix, str):
+            raise ArgumentTypeError(explain("prefix", prefix, "must be a str", "pass 'nps'"))
+        if not _PREFIX.fullmatch(prefix):
+            rule = "must be a C identifier of at most 31 characters that begins with a letter"
+            raise ArgumentError(explain("prefix", prefix, rule, "pass e.g. 'nps'"))
+        self.dtype, self.prefix, self._asked = dtype, prefix, bank
+        if L is not None:
+            self.bank = find_bank(bank, L)
+        else:
+            self.bank = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
+        boundary = self.bank.boundary if boundary is None else boundary
+        architecture = self.bank.architecture
+        self.plan = make_plan(J, shape, architecture, max_order, boundary, rounds=rounds)
+        if max(self.plan.padded_shape) >= NO_PIXEL:
+            raise ArgumentError(
+                explain(
+                    "shape",
+                    self.plan.shape,
+                    f"the padded image must have fewer than {NO_PIXEL} rows and columns",
+                    "cut the image into parts",
+                )
+            )
+
+    @property
+    def command(self) -> str:
+        """The command line that generates the same header."""
+        plan, bank = self.plan, self._asked
+        name = self.bank.name if isinstance(bank, FilterBank) else os.fspath(bank)
+        words = ["python -m cexport", f"--bank {shlex.quote(name)}", f"--L {self.bank.L}"]
+        words += [f"--J {plan.J}", f"--shape {plan.shape[0]} {plan.shape[1]}"]
+        words += [f"--max-order {plan.max_order}", f"--boundary {plan.boundary}"]
+        words += [f"--rounds {plan.rounds}", f"--dtype {self.dtype}", f"--prefix {self.prefix}"]
+        return " ".join(words)

@@ -1,0 +1,181 @@
+"""The planner's program as the tables of the generated C: kernels, steps, scratch memory.
+
+Nothing here depends on the arithmetic but the size of its numbers. Sizes, paths and orders come
+from the plan, the order of summation from `npscatter.folding`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from npscatter.folding import Summation
+from npscatter.plan import Plan, Step
+
+# Products of at most so many samples are summed together.
+LONGEST_RUN = 4
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring samples of one row that enter the same sums; see ``pfx_run`` in c/types.h."""
+
+    map: int
+    row: int
+    row_fold: int
+    column: int
+    column_fold: int
+    samples: int
+    sums: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One set of filters.
+
+    Attributes
+    ----------
+    key : str
+        The bank's array.
+    orientations : tuple of int or None
+        Which of its wavelets; None for all outputs.
+    name : str
+        In C, without the prefix.
+    summation : Summation
+        The order of its sums.
+    runs : tuple of Run
+        The same, samples side by side taken together.
+    weights : ndarray
+        In the order of the runs.
+    """
+
+    key: str
+    orientations: tuple[int, ...] | None
+    name: str
+    summation: Summation
+    runs: tuple[Run, ...]
+    weights: np.ndarray
+
+    @property
+    def half(self) -> int:
+        """K // 2."""
+        return self.summation.size // 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Kernels and scratch of one program.
+
+    Attributes
+    ----------
+    plan : Plan
+    kernels : dict
+        By (key, orientations).
+    moduli : int
+        Samples of the rows that are kept of the moduli.
+    emitted : int
+        Coefficients of the channels that are emitted together.
+    row : int
+        Sums of a folded row with its margins.
+    longest_row : int
+        The most outputs of one row.
+    sums : int
+        Sums of one row of all of a kernel's.
+    """
+
+    plan: Plan
+    kernels: dict[tuple[str, tuple[int, ...] | None], Kernel] = field(repr=False)
+    moduli: int
+    emitted: int
+    row: int
+    longest_row: int
+    sums: int
+
+    def kernels_of(self, step: Step) -> tuple[Kernel | None, Kernel]:
+        """Return the wavelets of a step, None without any, and its smoothing."""
+        wavelets = self.kernels[step.wavelets, step.orientations] if step.wavelets else None
+        return wavelets, self.kernels[step.weights, None]
+
+    @property
+    def scratch_sums(self) -> int:
+        """Numbers of 4 bytes in the scratch memory."""
+        return self.row + LONGEST_RUN * self.longest_row + self.sums
+
+    def scratch_bytes(self, sample_bytes: int) -> int:
+        """Return the size of the whole scratch memory."""
+        samples = self.plan.workspace_size + self.moduli + self.emitted
+        return -(-(4 * self.scratch_sums + sample_bytes * samples) // 4) * 4
+
+
+def lay_out(plan: Plan, sum_up: Callable) -> Layout:
+    """Return the tables of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        The program.
+    sum_up : callable
+        From (key, orientations or None) to the `Summation` and its weights.
+    """
+    kernels = {}
+    for step in plan.steps:
+        for key, outputs in ((step.wavelets, step.orientations), (step.weights, None)):
+            if key and (key, outputs) not in kernels:
+                kernels[key, outputs] = _kernel(key, outputs, plan, *sum_up(key, outputs))
+    layout = Layout(plan, kernels, 0, 0, 0, 0, 0)
+    moduli = emitted = row = longest = sums = 0
+    for step in plan.steps:
+        if step.operation == "pad":
+            continue
+        wavelets, smoothing = layout.kernels_of(step)
+        width = step.modulus_shape[1]
+        count = len(step.orientations) if wavelets else 1
+        computed = [(smoothing, width, step.size[1])]
+        if wavelets:
+            moduli = max(moduli, count * smoothing.summation.size * width)
+            computed.append((wavelets, step.source.width, width))
+        if step.operation == "emit":
+            emitted = max(emitted, count * step.size[0] * step.size[1])
+        for kernel, source_width, columns in computed:
+            row = max(row, source_width + 2 * kernel.half)
+            longest = max(longest, columns)
+            sums = max(sums, kernel.summation.accumulators * columns)
+    return Layout(plan, kernels, moduli, emitted, row, longest, sums)
+
+
+def _kernel(key, orientations, plan, summation, weights) -> Kernel:
+    every = tuple(range(plan.architecture.orientations))
+    whole = orientations is None or orientations == every
+    name = key if whole else f"{key}_{'_'.join(map(str, orientations))}"
+    runs, order = [], []
+    for number, row in enumerate(summation.rows):
+        samples = [sample for sample in summation.samples if sample.row == number]
+        # Sums and differences apart, in each those that enter the same sums side by side.
+        for difference in (False, True):
+            some = [s for s in samples if (s.fold == -1) == difference]
+            for stretch in _stretches(sorted(some, key=lambda s: s.offset)):
+                accumulators = tuple(sorted(stretch[0].sums))
+                fold = max((s.fold for s in stretch), key=abs)
+                runs.append(
+                    Run(*(row.map, row.offset, row.fold), stretch[0].offset, fold, len(stretch), accumulators)
+                )
+                index = [dict(sample.terms) for sample in stretch]
+                order += [terms[a] for a in accumulators for terms in index]
+    return Kernel(key, orientations, name, summation, tuple(runs), weights[order])
+
+
+def _stretches(samples):
+    """Cut samples, by offset, where a gap is, where other sums begin, and into equal short parts."""
+    stretches = []
+    for sample in samples:
+        last = stretches[-1][-1] if stretches else None
+        if last and sample.offset == last.offset + 1 and sample.sums == last.sums:
+            stretches[-1].append(sample)
+        else:
+            stretches.append([sample])
+    for stretch in stretches:
+        parts = -(-len(stretch) // LONGEST_RUN)
+        for part in range(parts):
+            yield stretch[len(stretch) * part // parts : len(stretch) * (part + 1) // parts]

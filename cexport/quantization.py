@@ -1,0 +1,345 @@
+"""A bank and a plan in Q15: integer weights, shifts, and the proof that nothing overflows.
+
+Every stored map holds 16-bit numbers q that stand for ``q / 2^e``, e being the map's exponent;
+pixels are bytes v and stored as q = 128 v, e = 7. A correlation is a 32-bit sum of products of
+such numbers with integer weights ``w_q``, which stand for ``w_q / 2^E``, E being the exponent of
+the filter. It cannot overflow, because |q| <= 32767 and E is the largest with::
+
+    sum |w_q| <= 65536,      65536 * 32767 + 2^15 < 2^31
+
+(2^15 being what is added before the sum is shifted to round it; folding adds samples before it
+multiplies them, and no sum of products, nor any part of it, exceeds what the taps allow).
+
+Every sum is brought back to 16 bits by a rounded shift, whose width is the smallest for which the
+result is proven to fit. What a map can hold (`_Reach`) is followed through the program, starting
+from pixels in [0, 255]: a map is a linear function of the last raw map, which is not negative, but
+for rounding errors, whose bound is followed too. So with w the filter that leads straight from the
+raw map, of largest value h, to the map::
+
+    -h sum max(-w, 0) - error  <=  q  <=  h sum max(w, 0) + error
+
+Where edges are zero there is no such one filter, and the bounds of the maps before are combined
+instead. For a modulus, with M directions t::
+
+    |z| <= max over t of h(t) / cos(pi / M),    h(t) the bound on cos t Re z + sin t Im z
+
+Maps that a step carries on together share an exponent but for a fixed difference per carrier
+(derivatives are smaller than what they are derivatives of), so one set of integer weights serves
+all paths and octaves, as it does in floating point.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from cexport import rounding
+from npscatter.bank import ROLES, FilterBank
+from npscatter.errors import BankError, explain
+from npscatter.folding import summation
+from npscatter.plan import Plan, Step
+
+LARGEST_SAMPLE = 2**15 - 1
+LARGEST_SHIFT = 16
+LARGEST_NORM = (2**31 - 1 - 2 ** (LARGEST_SHIFT - 1)) // LARGEST_SAMPLE
+PIXEL_EXPONENT = 7
+DIRECTIONS = 64
+# More than the bounds' own floating-point errors.
+MARGIN = 1 + 1e-9
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The integer filters of one weight array.
+
+    Attributes
+    ----------
+    taps : ndarray of int64, shape (O or 2 O, I, K, K)
+        Wavelets as their real parts, then their imaginary parts.
+    exponents : tuple of int
+        E of each of the O outputs.
+    """
+
+    taps: np.ndarray
+    exponents: tuple[int, ...]
+
+    @property
+    def norms(self) -> tuple[int, ...]:
+        """The sum of the taps' absolute values, of each of the O (or 2 O) filters."""
+        return tuple(int(norm) for norm in np.abs(self.taps).sum((1, 2, 3)))
+
+
+@dataclass(frozen=True)
+class Shifts:
+    """The rounded shifts of one step, and what they are proven to leave.
+
+    Attributes
+    ----------
+    modulus : tuple of int
+        Of the real and imaginary parts, one per group and orientation.
+    smoothing : tuple of int
+        Of the smoothing, one per group (and orientation) and output map.
+    largest_modulus, largest_smoothed : int
+        The largest number that can be stored, of all groups.
+    """
+
+    modulus: tuple[int, ...] = ()
+    smoothing: tuple[int, ...] = ()
+    largest_modulus: int = 0
+    largest_smoothed: int = 0
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """What a map can hold.
+
+    Attributes
+    ----------
+    exponent : int
+        A number q stands for ``q / 2^exponent``.
+    low, high : int
+        Bounds of q, ``low <= 0 <= high``.
+    raw : int
+        The largest number in the raw map it comes from.
+    effective : ndarray, shape (n, n)
+        The filter that leads from the raw map to q, but for errors of rounding.
+    spacing : int
+        Samples of the raw map between two of this.
+    error : float
+        Bound of the errors of rounding.
+    """
+
+    exponent: int
+    low: int
+    high: int
+    raw: int
+    effective: np.ndarray
+    spacing: int
+    error: float
+
+    @classmethod
+    def of_raw(cls, exponent: int, high: int) -> _Reach:
+        return cls(exponent, 0, high, high, np.ones((1, 1)), 1, 0.0)
+
+
+class Quantization:
+    """Integer weights and shifts of a plan's program; see the module's text.
+
+    Parameters
+    ----------
+    plan : Plan
+        Made for `bank`'s architecture.
+    bank : FilterBank
+        The weights.
+
+    Attributes
+    ----------
+    filters : dict of str to Filters
+        The bank's arrays.
+    shifts : tuple of Shifts
+        One per step of the plan.
+    exponents : tuple of int
+        Channel c of the output holds numbers q that stand for ``q / 2^exponents[c]``.
+    carrier_exponents : tuple of int
+        How much larger each carried map's exponent is than the first's.
+
+    Raises
+    ------
+    BankError
+        If some filter cannot be written in 16-bit numbers.
+    """
+
+    def __init__(self, plan: Plan, bank: FilterBank):
+        self.plan, self.bank = plan, bank
+        gains = [max(_halves(taps)) for taps in bank["carry_first"]]
+        if not all(gains):
+            raise BankError(
+                explain("bank", bank.name, "a carrier is zero", "leave it out of the bank")
+            )
+        self.carrier_exponents = tuple(math.floor(math.log2(gains[0] / gain)) for gain in gains)
+        lags = rounding.autocovariances(bank)
+        self.filters = {key: self._filters(key, lags[key.rpartition("_")[2]]) for key in bank}
+        self._output_exponents = [0] * plan.n_coefficients
+        self._reached: dict[tuple[int, int], _Reach] = {}
+        self.shifts = tuple(self._follow(step) for step in plan.steps)
+        self.exponents = tuple(self._output_exponents)
+
+    def taps(self, key: str, outputs: tuple[int, ...] | None = None) -> np.ndarray:
+        """Return integer filters, in the order of `FilterBank.real_taps`."""
+        taps = self.filters[key].taps
+        if outputs is None:
+            return taps
+        parts = np.split(taps, 2) if ROLES[key] == "psi" else [taps]
+        return np.concatenate([part[list(outputs)] for part in parts])
+
+    def _filters(self, key: str, lags: np.ndarray) -> Filters:
+        taps = self.bank.real_taps(key)
+        parts = 2 if ROLES[key] == "psi" else 1
+        if not key.endswith("first"):
+            # The weights of a map that is stored larger are smaller by as much.
+            taps = taps * 2.0 ** -np.array(self.carrier_exponents)[:, None, None]
+        integers, exponents = np.empty(taps.shape, np.int64), []
+        for output in range(len(taps) // parts):
+            some = slice(output, None, len(taps) // parts)
+            exponent, integers[some] = self._rounded(key, taps[some], lags)
+            exponents.append(exponent)
+        return Filters(integers, tuple(exponents))
+
+    def _rounded(self, key: str, taps: np.ndarray, lags: np.ndarray) -> tuple[int, np.ndarray]:
+        """Return the exponent and the integers of the filters of one output."""
+        norm = max(math.fsum(np.abs(filters).flat) for filters in taps)
+        if not norm:
+            return 0, np.zeros(taps.shape)
+        largest = math.floor(math.log2(LARGEST_NORM / norm))
+        order, weights = summation(taps, self.bank.symmetric)
+        for exponent in range(largest, largest - 4, -1):
+            whole = rounding.rounded(order, weights * 2.0**exponent, lags)
+            integers = rounding.unfolded(order, whole)
+            norms = np.abs(integers).sum((1, 2, 3))
+            if norms.max() <= LARGEST_NORM and np.abs(whole).max() <= LARGEST_SAMPLE:
+                return exponent, integers
+        raise BankError(
+            explain(
+                "bank",
+                self.bank.name,
+                f"{key} has a filter that 16-bit weights cannot hold",
+                "use dtype='float'",
+            )
+        )
+
+    def _follow(self, step: Step) -> Shifts:
+        """Choose the shifts of one step, and note what its target can hold."""
+        if step.operation == "pad":
+            reach = _Reach.of_raw(PIXEL_EXPONENT, 255 << PIXEL_EXPONENT)
+            self._reached[step.target.buffer, step.target.first] = reach
+            return Shifts()
+        count = step.source.count // step.groups
+        first = step.source.first
+        groups = [
+            [self._reached[step.source.buffer, first + count * group + i] for i in range(count)]
+            for group in range(step.groups)
+        ]
+        moduli: list[tuple[int, _Reach]] = []
+        if step.wavelets:
+            moduli = [self._modulus(step, maps, o) for maps in groups for o in step.orientations]
+            groups = [[reach] for _, reach in moduli]
+        smoothed = [self._smoothed(step, maps) for maps in groups]
+        for index, (_, reaches) in enumerate(smoothed):
+            if step.operation == "emit":
+                self._output_exponents[step.channels[index]] = reaches[0].exponent
+                continue
+            for number, reach in enumerate(reaches, step.target.first + len(reaches) * index):
+                self._reached[step.target.buffer, number] = reach
+        ends = [max(-r.low, r.high) for _, reaches in smoothed for r in reaches]
+        return Shifts(
+            tuple(shift for shift, _ in moduli),
+            tuple(shift for shifts, _ in smoothed for shift in shifts),
+            max((reach.high for _, reach in moduli), default=0),
+            max(ends),
+        )
+
+    def _modulus(self, step: Step, maps: list[_Reach], orientation: int) -> tuple[int, _Reach]:
+        """Return the shift of a modulus, and what the modulus can hold."""
+        filters = self.filters[step.wavelets]
+        real, imaginary = np.split(filters.taps, 2)
+        bound = self._modulus_bound(real[orientation], imaginary[orientation], maps)
+
+        def largest(shift: int) -> int:
+            # Rounding the parts at one bit more, the root, and the halved root.
+            return math.floor(bound / 2**shift + (math.sqrt(0.5) + 0.5) / 2 + 0.5)
+
+        shift = 2
+        while largest(shift) > LARGEST_SAMPLE:
+            shift += 1
+        exponent = maps[0].exponent + filters.exponents[orientation] - shift
+        return shift, _Reach.of_raw(exponent, largest(shift))
+
+    def _smoothed(self, step: Step, maps: list[_Reach]) -> tuple[list[int], list[_Reach]]:
+        """Return the shifts of a smoothing's outputs, and what they can hold."""
+        filters = self.filters[step.weights]
+        sums = [self._sum(taps, maps, step.stride) for taps in filters.taps]
+        extra = self.carrier_exponents if step.operation == "smooth" else (0,)
+        # Of the outputs' common exponent e: shift_o = exponents[o] - e.
+        exponents = [
+            maps[0].exponent + E - more for E, more in zip(filters.exponents, extra, strict=True)
+        ]
+        e = min(exponents) - 1
+        while True:
+            shifts = [exponent - e for exponent in exponents]
+            reaches = [
+                _shifted(reach, shift, e + more)
+                for reach, shift, more in zip(sums, shifts, extra, strict=True)
+            ]
+            if all(-LARGEST_SAMPLE <= r.low and r.high <= LARGEST_SAMPLE for r in reaches):
+                return shifts, reaches
+            e -= 1
+
+    def _sum(self, taps: np.ndarray, maps: list[_Reach], stride: int) -> _Reach:
+        """Return what a correlation's sum can hold."""
+        low = high = 0
+        for filters, reach in zip(taps, maps, strict=True):
+            positive, negative = (int(part) for part in _halves(filters))
+            high += positive * reach.high - negative * reach.low
+            low += positive * reach.low - negative * reach.high
+        effective, error = _effective(taps, maps), _error(taps, maps)
+        if self.plan.edge == "wrap":
+            positive, negative = (maps[0].raw * part * MARGIN + error for part in _halves(effective))
+            high, low = min(high, math.ceil(positive)), max(low, math.floor(-negative))
+        return _Reach(0, low, high, maps[0].raw, effective, maps[0].spacing * stride, error)
+
+    def _modulus_bound(self, real, imaginary, maps) -> float:
+        low = np.array([reach.low for reach in maps])[:, None, None]
+        high = np.array([reach.high for reach in maps])[:, None, None]
+        bound = _support(real, imaginary, low, high)
+        if self.plan.edge == "wrap":
+            parts = [_effective(taps, maps) for taps in (real, imaginary)]
+            error = math.hypot(*(_error(taps, maps) for taps in (real, imaginary)))
+            bound = min(bound, _support(*parts, 0, maps[0].raw) + error)
+        return bound * MARGIN
+
+
+def _halves(taps: np.ndarray) -> tuple[float, float]:
+    """Return the sums of the positive taps and of the negative ones' absolute values."""
+    return np.maximum(taps, 0).sum(), np.maximum(-taps, 0).sum()
+
+
+def _effective(taps: np.ndarray, maps: list[_Reach]) -> np.ndarray:
+    """Return the filter that leads from the raw map to a correlation's sum."""
+    K, spacing = taps.shape[-1], maps[0].spacing
+    size = len(maps[0].effective)
+    result = np.zeros([(K - 1) * spacing + size] * 2)
+    for filters, reach in zip(taps, maps, strict=True):
+        for (a, b), weight in np.ndenumerate(filters):
+            rows = slice(a * spacing, a * spacing + size)
+            result[rows, b * spacing : b * spacing + size] += weight * reach.effective
+    return result
+
+
+def _error(taps: np.ndarray, maps: list[_Reach]) -> float:
+    return sum(
+        np.abs(filters).sum() * reach.error for filters, reach in zip(taps, maps, strict=True)
+    )
+
+
+def _shifted(reach: _Reach, shift: int, exponent: int) -> _Reach:
+    """Return what is left of a sum's reach after a rounded shift."""
+    half = 1 << (shift - 1)
+    return _Reach(
+        exponent,
+        (reach.low + half) >> shift,
+        (reach.high + half) >> shift,
+        reach.raw,
+        reach.effective / 2**shift,
+        reach.spacing,
+        reach.error / 2**shift + 0.5,
+    )
+
+
+def _support(real, imaginary, low, high) -> float:
+    """Return a bound on |sum of (real + i imaginary) q| for all q within [low, high]."""
+    angle = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
+    low, high = (np.broadcast_to(bound, real.shape).ravel() for bound in (low, high))
+    taps = np.outer(np.cos(angle), real.ravel()) + np.outer(np.sin(angle), imaginary.ravel())
+    return np.maximum(taps * low, taps * high).sum(1).max() / math.cos(math.pi / DIRECTIONS)

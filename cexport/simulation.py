@@ -1,0 +1,140 @@
+"""The Q15 transform in NumPy: every bit as in the generated C."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from cexport.configuration import Configuration
+from cexport.quantization import PIXEL_EXPONENT, Quantization
+from npscatter import numpy_executor
+from npscatter.bank import FilterBank
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain
+from npscatter.plan import Plan
+
+
+def simulate_q15(
+    images: np.ndarray,
+    bank: str | os.PathLike | FilterBank = "accurate",
+    J: int = 2,
+    max_order: int = 2,
+    *,
+    L: int | None = None,
+    boundary: str | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a header made by ``generate(..., dtype="q15")`` computes, to the last bit.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (..., H, W)
+        Pixels.
+    bank, J, max_order, L, boundary
+        As for `cexport.generate`.
+
+    Returns
+    -------
+    coefficients : ndarray of int16, shape (..., C, H // 2^J, W // 2^J)
+        Channels as in Kymatio.
+    exponents : ndarray of int64, shape (C,)
+        Coefficient q of channel c stands for ``q / 2^exponents[c]``, in units of the pixels.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError, BankError
+        For images and values the transform is not defined for.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8:
+        raise ArgumentTypeError(
+            explain("images.dtype", images.dtype, "must be uint8", "pass pixels from 0 to 255")
+        )
+    if images.ndim < 2:
+        raise ArgumentError(
+            explain("images.shape", images.shape, "must have two axes or more", "pass (..., H, W)")
+        )
+    made_for = Configuration(bank, J, images.shape[-2:], max_order, L=L, boundary=boundary)
+    quantization = Quantization(made_for.plan, made_for.bank)
+    return simulate(quantization, images), np.array(quantization.exponents)
+
+
+def simulate(quantization: Quantization, images: np.ndarray) -> np.ndarray:
+    """Return the Q15 coefficients of `images`, shape (..., H, W), as int16."""
+    plan = quantization.plan
+    output = np.empty((*images.shape[:-2], plan.n_coefficients, *plan.output_shape))
+    numpy_executor.run(plan, _Q15(quantization), images * 2.0**PIXEL_EXPONENT, output)
+    return output.astype(np.int16)
+
+
+def float_coefficients(plan: Plan, bank: FilterBank, images: np.ndarray) -> np.ndarray:
+    """Return the coefficients of `images`, shape (..., H, W), in double precision."""
+    output = np.empty((*images.shape[:-2], plan.n_coefficients, *plan.output_shape))
+    numpy_executor.execute(plan, bank, images, output, None)
+    return output
+
+
+def signal_to_noise(quantization: Quantization, images: np.ndarray) -> dict[str, float]:
+    """Return how far the Q15 coefficients are from those of the bank, per order.
+
+    Parameters
+    ----------
+    quantization : Quantization
+        The plan and the bank.
+    images : ndarray of uint8, shape (..., H, W)
+        Not all zero.
+
+    Returns
+    -------
+    dict of str to float
+        For "S0", "S1" (and "S2") the ratio ``sum S^2 / sum (Q - S)^2`` in dB, S being the
+        coefficients in double precision and Q those in Q15.
+    """
+    plan = quantization.plan
+    exact = float_coefficients(plan, quantization.bank, images)
+    scale = 2.0 ** -np.array(quantization.exponents)[:, None, None]
+    error = simulate(quantization, images) * scale - exact
+    order = np.array([path.order for path in plan.paths])
+    ratios = {}
+    for k in range(order.max() + 1):
+        signal, noise = (np.square(part[..., order == k, :, :]).sum() for part in (exact, error))
+        ratios[f"S{k}"] = 10 * np.log10(signal / noise)
+    return ratios
+
+
+class _Q15:
+    """Integer arithmetic for `npscatter.numpy_executor.run`: whole numbers held in float64.
+
+    None of them reaches 2^53, so nothing is rounded but on purpose.
+    """
+
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, quantization: Quantization):
+        self.quantization = quantization
+
+    def taps(self, key, outputs):
+        return self.quantization.taps(key, outputs).astype(self.dtype)
+
+    def modulus(self, number, real, imaginary):
+        shift = _shifts(self.quantization.shifts[number].modulus, real)
+        # One bit more is kept up to the root.
+        real, imaginary = (_rounded_shift(part, shift - 1) for part in (real, imaginary))
+        return (_square_root(real * real + imaginary * imaginary) + 1) // 2
+
+    def smoothed(self, number, sums):
+        return _rounded_shift(sums, _shifts(self.quantization.shifts[number].smoothing, sums))
+
+
+def _shifts(shifts: tuple[int, ...], maps: np.ndarray) -> np.ndarray:
+    return np.array(shifts).reshape(*maps.shape[1:3], 1, 1)
+
+
+def _rounded_shift(values: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Return round(values / 2^shift), halves upwards."""
+    return np.floor((values + 2.0 ** (shift - 1)) / 2.0**shift)
+
+
+def _square_root(squares: np.ndarray) -> np.ndarray:
+    """Return round(sqrt(squares)) of whole numbers below 2^32."""
+    root = np.floor(np.sqrt(squares))
+    return root + (squares - root * root > root)
