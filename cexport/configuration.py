@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 
+import npscatter
 from npscatter.bank import FilterBank, find_bank
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.plan import make_plan
@@ -34,6 +35,7 @@ class Configuration:
         rounds: int = 1,
         dtype: str = "float",
         prefix: str = "nps",
+        weights_only: bool = False,
     ):
         if not isinstance(dtype, str) or dtype not in DTYPES:
             raise ArgumentError(explain("dtype", dtype, f"must be one of {DTYPES}", "pass one"))
@@ -42,7 +44,8 @@ class Configuration:
         if not _PREFIX.fullmatch(prefix):
             rule = "must be a C identifier of at most 31 characters that begins with a letter"
             raise ArgumentError(explain("prefix", prefix, rule, "pass e.g. 'nps'"))
-        self.dtype, self.prefix, self._asked = dtype, prefix, bank
+        self.dtype, self.prefix, self.weights_only = dtype, prefix, weights_only
+        self._asked = bank
         if L is not None:
             self.bank = find_bank(bank, L)
         else:
@@ -66,7 +69,41 @@ class Configuration:
         plan, bank = self.plan, self._asked
         name = self.bank.name if isinstance(bank, FilterBank) else os.fspath(bank)
         words = ["python -m cexport", f"--bank {shlex.quote(name)}", f"--L {self.bank.L}"]
-        words += [f"--J {plan.J}", f"--shape {plan.shape[0]} {plan.shape[1]}"]
-        words += [f"--max-order {plan.max_order}", f"--boundary {plan.boundary}"]
-        words += [f"--rounds {plan.rounds}", f"--dtype {self.dtype}", f"--prefix {self.prefix}"]
-        return " ".join(words)
+        if self.weights_only:
+            words += ["--weights-only"]
+        else:
+            words += [f"--J {plan.J}", f"--shape {plan.shape[0]} {plan.shape[1]}"]
+            words += [f"--max-order {plan.max_order}", f"--boundary {plan.boundary}"]
+            words += [f"--rounds {plan.rounds}"]
+        return " ".join([*words, f"--dtype {self.dtype}", f"--prefix {self.prefix}"])
+
+    @property
+    def provenance(self) -> list[str]:
+        """What the header comes from, for its first comment."""
+        return [
+            f"npscatter {npscatter.__version__}, bank {self.bank.name}",
+            f"sha256 {self.bank.sha256}",
+            self.command,
+            "SPDX-License-Identifier: BSD-3-Clause",
+        ]
+
+    @property
+    def opening(self) -> list[str]:
+        """The include guard and the includes."""
+        guard = "PFX_WEIGHTS_INCLUDED" if self.weights_only else "PFX_INCLUDED"
+        includes = ["#include <stddef.h>", "#include <stdint.h>"]
+        return [f"#ifndef {guard}", f"#define {guard}", "", *includes, ""]
+
+    @property
+    def macros(self) -> list[str]:
+        """What the header comes from, for a program to print."""
+
+        def text(value: str) -> str:
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+        return [
+            f"#define PFX_VERSION {text(npscatter.__version__)}",
+            f"#define PFX_BANK {text(self.bank.name)}",
+            f"#define PFX_BANK_SHA256 {text(self.bank.sha256)}",
+            f"#define PFX_PROVENANCE {text(self.command)}",
+        ]

@@ -1,28 +1,34 @@
 """From a frozen bank and a plan to one C99 header.
 
-The C text proper stands in the folder ``c``, where ``pfx_`` and ``PFX_`` are the prefix, and
-``/*@condition@*/ .. /*@end*/`` keeps what is between for some headers only. Here its tables are
-written.
+The C text proper stands in the folder ``c``, where ``pfx`` is the prefix; `cexport.tables` writes
+its tables. Here the two are put together.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable
-from importlib.resources import files
 
 import numpy as np
 
-import npscatter
 from cexport.configuration import NO_PIXEL, Configuration
-from cexport.layout import LONGEST_RUN, Kernel, Layout, lay_out
-from cexport.quantization import PIXEL_EXPONENT, Quantization
-from cexport.simulation import float_coefficients, signal_to_noise, simulate
+from cexport.layout import lay_out
+from cexport.proof import filter_proof, step_proof
+from cexport.quantization import PIXEL_EXPONENT, IntegerBank, Quantization
+from cexport.rounding import folded
+from cexport.sample import sample_picture
+from cexport.selftest import selftest_tables
+from cexport.simulation import signal_to_noise
+from cexport.tables import (
+    inner_loops,
+    kernel_tables,
+    padding_tables,
+    path_table,
+    program_tables,
+)
+from cexport.text import array, comment, finished, section, template, times
+from cexport.weights import weights_header
 from npscatter.bank import FilterBank
-from npscatter.folding import summation
-
-_WIDTH = 100
+from npscatter.folding import Summation, summation
 
 
 def generate(
@@ -62,6 +68,9 @@ def generate(
         numbers with a fixed exponent per channel, and only integers are computed with.
     prefix : str
         Every name in the header begins with it, in upper case for macros.
+    weights_only : bool
+        Only the filters, as documented arrays for use in other code; J, shape, max_order,
+        boundary and rounds are then without effect.
 
     Returns
     -------
@@ -72,6 +81,8 @@ def generate(
     ------
     ArgumentError, ArgumentTypeError, BankError
         For values no header can be made from.
+    BackendError
+        If Pillow is missing, with which dtype "q15" reads the picture it measures itself on.
     """
     made_for = Configuration(
         bank,
@@ -83,64 +94,84 @@ def generate(
         rounds=rounds,
         dtype=dtype,
         prefix=prefix,
+        weights_only=weights_only,
     )
+    if weights_only:
+        return weights_header(made_for)
     return _Header(made_for).text()
 
 
 class _Header:
     def __init__(self, made_for: Configuration):
         self.made_for = made_for
-        self.bank, self.plan, self.dtype = made_for.bank, made_for.plan, made_for.dtype
-        self.conditions = {self.dtype, self.plan.edge}
+        self.bank, self.plan = made_for.bank, made_for.plan
         self.quantization = None
-        if self.dtype == "q15":
-            self.quantization = Quantization(self.plan, self.bank)
+        if made_for.dtype == "q15":
+            self.quantization = Quantization(self.plan, IntegerBank(self.bank))
         self.layout = lay_out(self.plan, self._summation)
 
-    def _summation(self, key, outputs):
+    def _summation(self, key: str, outputs: tuple[int, ...] | None) -> tuple[Summation, np.ndarray]:
+        order, weights = summation(self.bank.real_taps(key, outputs), self.bank.symmetric)
         if self.quantization:
-            taps = self.quantization.taps(key, outputs)
-        else:
-            taps = self.bank.real_taps(key, outputs).astype(np.float32)
-        return summation(taps.astype(np.float64), self.bank.symmetric)
+            # In the same order, though some weights have become zero.
+            weights = folded(order, self.quantization.integers.taps(key, outputs))
+        return order, weights
 
     def text(self) -> str:
+        """Return the header."""
+        q15 = self.quantization is not None
         parts = [
             self._head(),
             self._sizes(),
-            _template("interface.h"),
-            self._proof() if self.quantization else "",
-            _template(f"{self.dtype}.h"),
-            _template("types.h"),
-            self._tables(),
-            _template("routine.h"),
-            _template("selftest.h").replace("/*@selftest-tables@*/\n", self._selftest()),
-            _template("end.h"),
+            template("interface.h"),
+            *([self._proof()] if q15 else []),
+            template("q15.h" if q15 else "float.h"),
+            template("types.h"),
+            section("The innermost loops"),
+            *inner_loops(self.layout),
+            "",
+            section("Tables"),
+            *self._tables(),
+            "",
+            template("routine.h"),
+            template("selftest.h").replace(
+                "/*@selftest-tables@*/",
+                "\n".join(selftest_tables(self.plan, self.bank, self.quantization)),
+            ),
+            template("end.h"),
         ]
-        return finished("\n".join(part for part in parts if part), self.made_for.prefix, self.conditions)
+        conditions = {self.made_for.dtype, self.plan.edge}
+        return finished("\n".join(parts), self.made_for.prefix, conditions)
 
     def _head(self) -> str:
-        plan, bank = self.plan, self.bank
+        plan = self.plan
         lines = [
-            "Scattering coefficients of an image, after Mallat and Bruna: generated, do not edit.",
+            "Scattering coefficients of an image. Generated; do not edit.",
             "",
-            *provenance(self.made_for),
+            *self.made_for.provenance,
             "",
             "    S0 = x * phi_J",
             "    S1 = |x * psi(j1, t1)| * phi_J",
             "    S2 = ||x * psi(j1, t1)| * psi(j2, t2)| * phi_J,   j2 > j1",
             "",
-            f"Image {_times(plan.shape)}, J = {plan.J}, L = {bank.L}, order {plan.max_order}, "
-            f"boundary {plan.boundary}; {plan.n_coefficients} channels of {_times(plan.output_shape)}.",
+            f"Images of {times(plan.shape)}, J = {plan.J}, L = {self.bank.L}, order "
+            f"{plan.max_order}, boundary {plan.boundary}: {plan.n_coefficients} channels of "
+            f"{times(plan.output_shape)}.",
         ]
-        return _comment(lines) + "\n"
+        if self.quantization:
+            noise = signal_to_noise(self.quantization, sample_picture(plan.shape))
+            ratios = ", ".join(f"{order} {ratio:.1f} dB" for order, ratio in noise.items())
+            lines += [
+                "",
+                "Signal to noise ratio against the same filters in double precision, on the sample "
+                f"picture: {ratios}.",
+            ]
+        return "\n".join([*comment(*lines), ""])
 
     def _sizes(self) -> str:
-        plan, layout = self.plan, self.layout
-        sample_bytes = 2 if self.quantization else 4
-        guard = "PFX_INCLUDED"
+        plan, q15 = self.plan, self.quantization is not None
         values = {
-            "PFX_Q15": int(self.dtype == "q15"),
+            "PFX_Q15": int(q15),
             "PFX_J": plan.J,
             "PFX_L": self.bank.L,
             "PFX_MAX_ORDER": plan.max_order,
@@ -150,22 +181,36 @@ class _Header:
             "PFX_OUT_HEIGHT": plan.output_shape[0],
             "PFX_OUT_WIDTH": plan.output_shape[1],
             "PFX_OUTPUT_SIZE": "(PFX_CHANNELS * PFX_OUT_HEIGHT * PFX_OUT_WIDTH)",
-            **({"PFX_PIXEL_EXPONENT": PIXEL_EXPONENT} if self.quantization else {}),
             "PFX_SCRATCH_ALIGN": 4,
-            "PFX_SCRATCH_BYTES": layout.scratch_bytes(sample_bytes),
+            "PFX_SCRATCH_BYTES": self.layout.scratch_bytes(2 if q15 else 4),
         }
-        text = [f"#ifndef {guard}", f"#define {guard}", "", "#include <stddef.h>", "#include <stdint.h>", ""]
-        text += ["/* ---- Sizes " + "-" * 85 + " */", ""]
-        text += [f"#define {name} {value}" for name, value in values.items()]
-        text += [f'#define PFX_VERSION "{npscatter.__version__}"']
-        text += [f'#define PFX_BANK "{self.bank.name}"', f'#define PFX_BANK_SHA256 "{self.bank.sha256}"']
-        text += ["#define PFX_PROVENANCE \\", f'    "npscatter {npscatter.__version__}: {self.made_for.command}"', ""]
-        return "\n".join(text)
+        if q15:
+            values["PFX_PIXEL_EXPONENT"] = PIXEL_EXPONENT
+        return "\n".join(
+            [
+                *self.made_for.opening,
+                section("Sizes"),
+                *(f"#define {name} {value}" for name, value in values.items()),
+                *self.made_for.macros,
+                "",
+            ]
+        )
 
-    def _tables(self) -> str:
-        plan, layout = self.plan, self.layout
+    def _proof(self) -> str:
+        used = {key for step in self.plan.steps for key in (step.wavelets, step.weights) if key}
+        return "\n".join(
+            [
+                section("Why nothing overflows"),
+                template("assert.h"),
+                *filter_proof(self.quantization.integers, used),
+                *step_proof(self.quantization),
+                "",
+            ]
+        )
+
+    def _tables(self) -> list[str]:
+        plan, layout, quantization = self.plan, self.layout, self.quantization
         sizes = {
-            "PFX_RUN": LONGEST_RUN,
             "PFX_LONGEST_ROW": layout.longest_row,
             "PFX_ROW_SUMS": layout.row,
             "PFX_SCRATCH_SUMS": layout.scratch_sums,
@@ -176,188 +221,14 @@ class _Header:
             "PFX_PADDED_WIDTH": plan.padded_shape[1],
             "PFX_STEPS": len(plan.steps) - 1,
         }
-        text = ["/* ---- Tables " + "-" * 84 + " */", ""]
-        text += [f"#define {name} {value}" for name, value in sizes.items()]
         if plan.edge == "zero":
-            text += [f"#define PFX_NO_PIXEL {NO_PIXEL} /* a zero */"]
-        text += ["", "/* Pixel (y, x) of the padded image is pixel (rows[y], columns[x]) of the image. */"]
-        text += array("uint16_t", "pfx_rows", [i if i >= 0 else NO_PIXEL for i in plan.rows])
-        text += array("uint16_t", "pfx_columns", [i if i >= 0 else NO_PIXEL for i in plan.columns])
+            sizes["PFX_NO_PIXEL"] = f"{NO_PIXEL} /* a zero */"
+        text = [f"#define {name} {value}" for name, value in sizes.items()]
+        text += ["", *padding_tables(plan)]
         for kernel in layout.kernels.values():
-            text += ["", *self._kernel(kernel)]
-        text += ["", *self._steps()]
-        text += ["", "/* What the channels are: j1, theta1, j2, theta2, -1 for no such wavelet. Wavelet theta", f" * has the angle ({self.bank.L // 2 - 1} - theta) pi / {self.bank.L}. */"]
-        rows = []
-        for path in plan.paths:
-            numbers = [n for pair in zip(path.j, path.theta, strict=True) for n in pair]
-            rows.append("{" + ", ".join(map(str, (numbers + [-1] * 4)[:4])) + "}")
-        text += array("int8_t", "pfx_paths", rows, "[PFX_CHANNELS][4]")
-        if self.quantization:
-            text += ["", "/* Coefficient q of channel c stands for q / 2^exponents[c], in units of the pixels. */"]
-            text += array("int8_t", "pfx_exponents", self.quantization.exponents, "[PFX_CHANNELS]")
-        return "\n".join([*text, ""])
-
-    def _kernel(self, kernel: Kernel) -> list[str]:
-        S, prefix = kernel.summation, f"pfx_{kernel.name}"
-        folded = sum(run.row_fold != 0 or run.column_fold != 0 for run in kernel.runs) > 0
-        which = "" if kernel.orientations is None else f", orientations {', '.join(map(str, kernel.orientations))}"
-        text = [
-            f"/* {kernel.key}{which}: {S.size} x {S.size}, {S.maps} {'maps' if S.maps > 1 else 'map'} to {len(S.outputs)} outputs, "
-            f"{S.multiply_adds} multiply-adds{' folded' if folded else ''}. */"
-        ]
-        lists: list[int] = []
-        starts = {}
-        for run in kernel.runs:
-            if run.sums not in starts:
-                starts[run.sums] = len(lists)
-                lists += run.sums
-        text += array("uint8_t", f"{prefix}_sum_list", lists)
-        text += ["/* map, row, row fold, column, column fold, samples, sums, their list */"]
-        rows = [
-            f"{{{r.map}, {r.row}, {r.row_fold}, {r.column}, {r.column_fold}, {r.samples}, {len(r.sums)}, {starts[r.sums]}}}"
-            for r in kernel.runs
-        ]
-        text += array("pfx_run", f"{prefix}_runs", rows)
-        number = "{:d}".format if self.quantization else float_literal
-        values = [number(int(w) if self.quantization else w) for w in kernel.weights]
-        text += array("pfx_weight", f"{prefix}_weights", values)
-        rows = [f"{{{a}, {b}, {sign}}}" for a, b, sign in S.outputs]
-        text += array("pfx_output", f"{prefix}_outputs", rows)
-        text += [
-            f"static const pfx_kernel {prefix} = {{",
-            f"    {prefix}_runs, {prefix}_sum_list, {prefix}_weights, {prefix}_outputs,",
-            f"    {len(kernel.runs)}, {S.accumulators}, {len(S.outputs)}, {kernel.half}}};",
-        ]
+            text += ["", *kernel_tables(kernel, quantization is not None)]
+        text += ["", *program_tables(layout, quantization), "", *path_table(plan, self.bank.L)]
+        if quantization:
+            text += comment("Coefficient q of channel c stands for q / 2^exponents[c].")
+            text += array("int8_t", "pfx_exponents", quantization.exponents, "[PFX_CHANNELS]")
         return text
-
-    def _steps(self) -> list[str]:
-        plan, layout = self.plan, self.layout
-        rows, channels, shifts = [], [], []
-        for number, step in enumerate(plan.steps):
-            if step.operation == "pad":
-                continue
-            wavelets, smoothing = layout.kernels_of(step)
-            values = [
-                f"&pfx_{wavelets.name}" if wavelets else "NULL",
-                f"&pfx_{smoothing.name}",
-                self._address(step.source),
-                "PFX_OUTPUT" if step.target is None else self._address(step.target),
-                step.groups,
-                step.source.count // step.groups,
-                *step.source.shape,
-                step.wavelet_stride,
-                step.stride,
-                *step.first,
-                *step.size,
-                len(channels),
-            ]
-            if self.quantization:
-                values.append(len(shifts))
-                shifts += self._shifts(number)
-            channels += step.channels
-            rows.append("{" + ", ".join(map(str, values)) + "}")
-        text = array("uint16_t", "pfx_channels", channels)
-        if shifts:
-            text += ["/* For every group of a step: of every modulus, then of every smoothed map. */"]
-            text += array("uint8_t", "pfx_shifts", shifts)
-        text += ["/* The program. */", *array("pfx_step", "pfx_steps", rows, "[PFX_STEPS]", per_line=1)]
-        return text
-
-    def _address(self, maps) -> int:
-        return self.plan.offsets[maps.buffer] + maps.first * maps.height * maps.width
-
-    def _shifts(self, number: int) -> list[int]:
-        step, shifts = self.plan.steps[number], self.quantization.shifts[number]
-        result = []
-        for modulus, smoothing in zip(
-            np.array_split(shifts.modulus, step.groups), np.array_split(shifts.smoothing, step.groups), strict=True
-        ):
-            result += [*modulus.astype(int), *smoothing.astype(int)]
-        return result
-
-    def _proof(self) -> str:
-        return ""
-
-    def _selftest(self) -> str:
-        plan = self.plan
-        y, x = np.indices(plan.shape, dtype=np.int64)
-        image = ((x * x + 2 * y * y + 3 * x * y) // 16 + 61 * ((x // 5 + y // 7) % 3)) & 255
-        size = plan.output_shape[0] * plan.output_shape[1]
-        places = [0, size // 2, size - 1]
-        if self.quantization:
-            coefficients = simulate(self.quantization, image[None])[0].reshape(-1, size)
-            data = np.concatenate([coefficients[step_channel] for step in plan.steps for step_channel in step.channels])
-            text = [f"#define PFX_EXPECTED_HASH {fnv1a(data.astype('<i2').tobytes())}U"]
-            number = str
-        else:
-            coefficients = float_coefficients(plan, self.bank, image[None])[0].reshape(-1, size)
-            order = np.array([path.order for path in plan.paths])
-            largest = [np.abs(coefficients[order == k]).max(initial=0) for k in range(3)]
-            text = ["#define PFX_SELFTEST_TOLERANCE 2e-5", *array("float", "pfx_tolerances", [float_literal(2e-5 * largest[k]) for k in order], "[PFX_CHANNELS]")]
-            number = float_literal
-        rows = ["{" + ", ".join(number(v) for v in values) + "}" for values in coefficients[:, places]]
-        text += array("pfx_coefficient", "pfx_expected", rows, "[PFX_CHANNELS][3]")
-        return "\n".join([*text, "", ""])
-
-
-def provenance(made_for: Configuration) -> list[str]:
-    bank = made_for.bank
-    return [
-        f"npscatter {npscatter.__version__}",
-        f"bank {bank.name}, sha256 {bank.sha256}",
-        made_for.command,
-        "SPDX-License-Identifier: BSD-3-Clause",
-    ]
-
-
-def finished(text: str, prefix: str, conditions: set[str]) -> str:
-    """Return the text with only what the conditions keep, and with its prefix."""
-
-    def kept(match: re.Match) -> str:
-        return match[2] if match[1] in conditions else ""
-
-    text = re.sub(r"^/\*@(\w+)\*/\n(.*?)^/\*@end\*/\n", kept, text, flags=re.S | re.M)
-    text = re.sub(r"/\*@(\w+)\*/(.*?)/\*@end\*/", kept, text, flags=re.S)
-    text = re.sub(r"\bpfx_", f"{prefix}_", text)
-    return re.sub(r"\bPFX_", f"{prefix.upper()}_", text)
-
-
-def array(kind: str, name: str, values: Iterable, size: str | None = None, per_line: int = 0) -> list[str]:
-    """Return the lines that define an array of constants."""
-    values = [str(value) for value in values]
-    lines, line = [], "   "
-    for number, value in enumerate(values):
-        full = per_line and number % per_line == 0 and number
-        if full or len(line) + len(value) + 2 > _WIDTH:
-            lines.append(line)
-            line = "   "
-        line += f" {value},"
-    lines.append(line)
-    size = f"[{len(values)}]" if size is None else size
-    return [f"static const {kind} {name}{size} = {{", *lines, "};"]
-
-
-def float_literal(value: float) -> str:
-    """Return a float constant that reads back to the same bits."""
-    text = f"{np.float32(value):.9g}"
-    return text + ("f" if "." in text or "e" in text else ".0f")
-
-
-def fnv1a(data: bytes) -> int:
-    """Return the 32-bit FNV-1a hash."""
-    value = 2166136261
-    for byte in data:
-        value = (value ^ byte) * 16777619 % 2**32
-    return value
-
-
-def _template(name: str) -> str:
-    return files("cexport").joinpath("c", name).read_text("ascii")
-
-
-def _comment(lines: list[str]) -> str:
-    return "/* " + "\n * ".join(lines).replace(" * \n", " *\n") + "\n */"
-
-
-def _times(shape) -> str:
-    return " x ".join(map(str, shape))

@@ -18,16 +18,27 @@ from npscatter.plan import Plan, Step
 LONGEST_RUN = 4
 
 
+@dataclass(frozen=True, order=True)
+class Line:
+    """Neighbouring samples of a row: columns first, first + 1, .., folded alike.
+
+    ``fold`` is 0 for the samples alone, 1 or -1 for the sum or the difference of those at
+    ``column`` and ``-column``; the one in the middle is never folded.
+    """
+
+    fold: int
+    first: int
+    count: int
+
+
 @dataclass(frozen=True)
 class Run:
-    """Neighbouring samples of one row that enter the same sums; see ``pfx_run`` in c/types.h."""
+    """A line of one row and the sums it enters; see ``pfx_run`` in c/types.h."""
 
     map: int
     row: int
     row_fold: int
-    column: int
-    column_fold: int
-    samples: int
+    line: Line
     sums: tuple[int, ...]
 
 
@@ -101,7 +112,7 @@ class Layout:
     @property
     def scratch_sums(self) -> int:
         """Numbers of 4 bytes in the scratch memory."""
-        return self.row + LONGEST_RUN * self.longest_row + self.sums
+        return 2 * self.row + 2 * self.longest_row + self.sums
 
     def scratch_bytes(self, sample_bytes: int) -> int:
         """Return the size of the whole scratch memory."""
@@ -123,7 +134,9 @@ def lay_out(plan: Plan, sum_up: Callable) -> Layout:
     for step in plan.steps:
         for key, outputs in ((step.wavelets, step.orientations), (step.weights, None)):
             if key and (key, outputs) not in kernels:
-                kernels[key, outputs] = _kernel(key, outputs, plan, *sum_up(key, outputs))
+                every = tuple(range(plan.architecture.orientations))
+                name = key if outputs in (None, every) else f"{key}_{'_'.join(map(str, outputs))}"
+                kernels[key, outputs] = make_kernel(key, outputs, name, *sum_up(key, outputs))
     layout = Layout(plan, kernels, 0, 0, 0, 0, 0)
     moduli = emitted = row = longest = sums = 0
     for step in plan.steps:
@@ -139,16 +152,21 @@ def lay_out(plan: Plan, sum_up: Callable) -> Layout:
         if step.operation == "emit":
             emitted = max(emitted, count * step.size[0] * step.size[1])
         for kernel, source_width, columns in computed:
-            row = max(row, source_width + 2 * kernel.half)
+            # Margins and width are rounded up to pairs: even and odd columns are kept apart.
+            row = max(row, 2 * (-(-source_width // 2) + 2 * -(-kernel.half // 2)))
             longest = max(longest, columns)
             sums = max(sums, kernel.summation.accumulators * columns)
     return Layout(plan, kernels, moduli, emitted, row, longest, sums)
 
 
-def _kernel(key, orientations, plan, summation, weights) -> Kernel:
-    every = tuple(range(plan.architecture.orientations))
-    whole = orientations is None or orientations == every
-    name = key if whole else f"{key}_{'_'.join(map(str, orientations))}"
+def make_kernel(
+    key: str,
+    orientations: tuple[int, ...] | None,
+    name: str,
+    summation: Summation,
+    weights: np.ndarray,
+) -> Kernel:
+    """Return a kernel: the samples of a summation side by side, its weights in that order."""
     runs, order = [], []
     for number, row in enumerate(summation.rows):
         samples = [sample for sample in summation.samples if sample.row == number]
@@ -158,9 +176,8 @@ def _kernel(key, orientations, plan, summation, weights) -> Kernel:
             for stretch in _stretches(sorted(some, key=lambda s: s.offset)):
                 accumulators = tuple(sorted(stretch[0].sums))
                 fold = max((s.fold for s in stretch), key=abs)
-                runs.append(
-                    Run(*(row.map, row.offset, row.fold), stretch[0].offset, fold, len(stretch), accumulators)
-                )
+                line = Line(fold, stretch[0].offset, len(stretch))
+                runs.append(Run(row.map, row.offset, row.fold, line, accumulators))
                 index = [dict(sample.terms) for sample in stretch]
                 order += [terms[a] for a in accumulators for terms in index]
     return Kernel(key, orientations, name, summation, tuple(runs), weights[order])

@@ -43,6 +43,8 @@ from npscatter.plan import Plan, Step
 
 LARGEST_SAMPLE = 2**15 - 1
 LARGEST_SHIFT = 16
+# Filters may be tiny, or zero.
+LARGEST_EXPONENT = 30
 LARGEST_NORM = (2**31 - 1 - 2 ** (LARGEST_SHIFT - 1)) // LARGEST_SAMPLE
 PIXEL_EXPONENT = 7
 DIRECTIONS = 64
@@ -90,6 +92,17 @@ class Shifts:
     largest_modulus: int = 0
     largest_smoothed: int = 0
 
+    def by_group(self, groups: int) -> list[int]:
+        """Return the shifts of every group in turn, those of its moduli first."""
+        parts = [(self.modulus, len(self.modulus) // groups)]
+        parts += [(self.smoothing, len(self.smoothing) // groups)]
+        return [
+            shift
+            for group in range(groups)
+            for shifts, count in parts
+            for shift in shifts[group * count : (group + 1) * count]
+        ]
+
 
 @dataclass(frozen=True)
 class _Reach:
@@ -124,24 +137,20 @@ class _Reach:
         return cls(exponent, 0, high, high, np.ones((1, 1)), 1, 0.0)
 
 
-class Quantization:
-    """Integer weights and shifts of a plan's program; see the module's text.
+class IntegerBank:
+    """A bank's filters in 16-bit integers.
 
     Parameters
     ----------
-    plan : Plan
-        Made for `bank`'s architecture.
     bank : FilterBank
         The weights.
 
     Attributes
     ----------
+    bank : FilterBank
+        The same.
     filters : dict of str to Filters
         The bank's arrays.
-    shifts : tuple of Shifts
-        One per step of the plan.
-    exponents : tuple of int
-        Channel c of the output holds numbers q that stand for ``q / 2^exponents[c]``.
     carrier_exponents : tuple of int
         How much larger each carried map's exponent is than the first's.
 
@@ -151,8 +160,8 @@ class Quantization:
         If some filter cannot be written in 16-bit numbers.
     """
 
-    def __init__(self, plan: Plan, bank: FilterBank):
-        self.plan, self.bank = plan, bank
+    def __init__(self, bank: FilterBank):
+        self.bank = bank
         gains = [max(_halves(taps)) for taps in bank["carry_first"]]
         if not all(gains):
             raise BankError(
@@ -161,10 +170,6 @@ class Quantization:
         self.carrier_exponents = tuple(math.floor(math.log2(gains[0] / gain)) for gain in gains)
         lags = rounding.autocovariances(bank)
         self.filters = {key: self._filters(key, lags[key.rpartition("_")[2]]) for key in bank}
-        self._output_exponents = [0] * plan.n_coefficients
-        self._reached: dict[tuple[int, int], _Reach] = {}
-        self.shifts = tuple(self._follow(step) for step in plan.steps)
-        self.exponents = tuple(self._output_exponents)
 
     def taps(self, key: str, outputs: tuple[int, ...] | None = None) -> np.ndarray:
         """Return integer filters, in the order of `FilterBank.real_taps`."""
@@ -180,26 +185,21 @@ class Quantization:
         if not key.endswith("first"):
             # The weights of a map that is stored larger are smaller by as much.
             taps = taps * 2.0 ** -np.array(self.carrier_exponents)[:, None, None]
-        integers, exponents = np.empty(taps.shape, np.int64), []
-        for output in range(len(taps) // parts):
-            some = slice(output, None, len(taps) // parts)
-            exponent, integers[some] = self._rounded(key, taps[some], lags)
-            exponents.append(exponent)
-        return Filters(integers, tuple(exponents))
-
-    def _rounded(self, key: str, taps: np.ndarray, lags: np.ndarray) -> tuple[int, np.ndarray]:
-        """Return the exponent and the integers of the filters of one output."""
-        norm = max(math.fsum(np.abs(filters).flat) for filters in taps)
-        if not norm:
-            return 0, np.zeros(taps.shape)
-        largest = math.floor(math.log2(LARGEST_NORM / norm))
         order, weights = summation(taps, self.bank.symmetric)
-        for exponent in range(largest, largest - 4, -1):
-            whole = rounding.rounded(order, weights * 2.0**exponent, lags)
-            integers = rounding.unfolded(order, whole)
-            norms = np.abs(integers).sum((1, 2, 3))
-            if norms.max() <= LARGEST_NORM and np.abs(whole).max() <= LARGEST_SAMPLE:
-                return exponent, integers
+        # All at once, for mirrored filters share their weights. fsum does not depend on the order,
+        # so these also have the same norm, to the last bit.
+        norms = np.array([math.fsum(np.abs(filters).flat) for filters in taps])
+        norms = np.maximum(norms.reshape(parts, -1).max(0), np.finfo(float).tiny)
+        exponents = np.minimum(np.floor(np.log2(LARGEST_NORM / norms)), LARGEST_EXPONENT)
+        for _ in range(8):
+            scale = 2.0 ** np.tile(exponents, parts)
+            integers = rounding.rounded(order, weights, scale, lags)
+            too_large = np.abs(integers).sum((1, 2, 3)) > LARGEST_NORM
+            too_large |= np.abs(integers).max((1, 2, 3)) > LARGEST_SAMPLE
+            if not too_large.any():
+                whole = tuple(int(exponent) for exponent in exponents)
+                return Filters(integers.astype(np.int64), whole)
+            exponents -= too_large.reshape(parts, -1).any(0)
         raise BankError(
             explain(
                 "bank",
@@ -208,6 +208,34 @@ class Quantization:
                 "use dtype='float'",
             )
         )
+
+
+class Quantization:
+    """Integer weights and shifts of a plan's program; see the module's text.
+
+    Parameters
+    ----------
+    plan : Plan
+        Made for the bank's architecture.
+    integers : IntegerBank
+        The weights.
+
+    Attributes
+    ----------
+    plan, integers
+        The same.
+    shifts : tuple of Shifts
+        One per step of the plan.
+    exponents : tuple of int
+        Channel c of the output holds numbers q that stand for ``q / 2^exponents[c]``.
+    """
+
+    def __init__(self, plan: Plan, integers: IntegerBank):
+        self.plan, self.integers = plan, integers
+        self._output_exponents = [0] * plan.n_coefficients
+        self._reached: dict[tuple[int, int], _Reach] = {}
+        self.shifts = tuple(self._follow(step) for step in plan.steps)
+        self.exponents = tuple(self._output_exponents)
 
     def _follow(self, step: Step) -> Shifts:
         """Choose the shifts of one step, and note what its target can hold."""
@@ -242,7 +270,7 @@ class Quantization:
 
     def _modulus(self, step: Step, maps: list[_Reach], orientation: int) -> tuple[int, _Reach]:
         """Return the shift of a modulus, and what the modulus can hold."""
-        filters = self.filters[step.wavelets]
+        filters = self.integers.filters[step.wavelets]
         real, imaginary = np.split(filters.taps, 2)
         bound = self._modulus_bound(real[orientation], imaginary[orientation], maps)
 
@@ -258,9 +286,9 @@ class Quantization:
 
     def _smoothed(self, step: Step, maps: list[_Reach]) -> tuple[list[int], list[_Reach]]:
         """Return the shifts of a smoothing's outputs, and what they can hold."""
-        filters = self.filters[step.weights]
+        filters = self.integers.filters[step.weights]
         sums = [self._sum(taps, maps, step.stride) for taps in filters.taps]
-        extra = self.carrier_exponents if step.operation == "smooth" else (0,)
+        extra = self.integers.carrier_exponents if step.operation == "smooth" else (0,)
         # Of the outputs' common exponent e: shift_o = exponents[o] - e.
         exponents = [
             maps[0].exponent + E - more for E, more in zip(filters.exponents, extra, strict=True)
@@ -285,7 +313,9 @@ class Quantization:
             low += positive * reach.low - negative * reach.high
         effective, error = _effective(taps, maps), _error(taps, maps)
         if self.plan.edge == "wrap":
-            positive, negative = (maps[0].raw * part * MARGIN + error for part in _halves(effective))
+            positive, negative = (
+                maps[0].raw * part * MARGIN + error for part in _halves(effective)
+            )
             high, low = min(high, math.ceil(positive)), max(low, math.floor(-negative))
         return _Reach(0, low, high, maps[0].raw, effective, maps[0].spacing * stride, error)
 

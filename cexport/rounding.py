@@ -108,25 +108,43 @@ def unfolded(plan: Summation, weights: np.ndarray) -> np.ndarray:
     return np.array(taps)
 
 
-def rounded(plan: Summation, weights: np.ndarray, lags: np.ndarray) -> np.ndarray:
-    """Return whole numbers near `weights`; see the module's text.
+def folded(plan: Summation, taps: np.ndarray) -> np.ndarray:
+    """Return the weights for which `unfolded` gives `taps`, if there are such weights."""
+    weights = np.zeros(plan.multiply_adds)
+    for output, filters in enumerate(taps):
+        index, shapes = patterns(plan, output)
+        weights[index] = np.tensordot(shapes, filters, 3) / np.abs(shapes).sum((1, 2, 3))
+    return weights
+
+
+def rounded(
+    plan: Summation, weights: np.ndarray, scale: np.ndarray, lags: np.ndarray
+) -> np.ndarray:
+    """Return filters of whole numbers; see the module's text.
 
     Parameters
     ----------
     plan : Summation
         The order in which the weights are used.
     weights : ndarray, shape (plan.multiply_adds,)
-        In units of the last place.
+        The filters' weights.
+    scale : ndarray, shape (O,)
+        What each output is multiplied by before it is rounded; the same for mirror images.
     lags : ndarray, shape (I, I, D, D)
         An autocovariance, as `autocovariances` returns.
+
+    Returns
+    -------
+    ndarray, shape (O, I, K, K)
+        Sums of whole weights, in the same order as the weights given.
     """
-    result = np.rint(weights)
+    whole = np.zeros_like(weights)
     covariance = _window_covariance(lags, plan.size)
     for output, (_, _, sign) in enumerate(plan.outputs):
         if sign >= 0:  # The mirror image of a filter has the same weights.
             index, shapes = patterns(plan, output)
-            result[index] = _search(weights[index], shapes, covariance)
-    return result
+            whole[index] = _search(weights[index] * scale[output], shapes, covariance)
+    return unfolded(plan, whole)
 
 
 def _search(weights: np.ndarray, shapes: np.ndarray, covariance: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from cexport.configuration import Configuration
-from cexport.quantization import PIXEL_EXPONENT, Quantization
+from cexport.quantization import PIXEL_EXPONENT, IntegerBank, Quantization
 from npscatter import numpy_executor
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
@@ -54,7 +54,7 @@ def simulate_q15(
             explain("images.shape", images.shape, "must have two axes or more", "pass (..., H, W)")
         )
     made_for = Configuration(bank, J, images.shape[-2:], max_order, L=L, boundary=boundary)
-    quantization = Quantization(made_for.plan, made_for.bank)
+    quantization = Quantization(made_for.plan, IntegerBank(made_for.bank))
     return simulate(quantization, images), np.array(quantization.exponents)
 
 
@@ -90,7 +90,7 @@ def signal_to_noise(quantization: Quantization, images: np.ndarray) -> dict[str,
         coefficients in double precision and Q those in Q15.
     """
     plan = quantization.plan
-    exact = float_coefficients(plan, quantization.bank, images)
+    exact = float_coefficients(plan, quantization.integers.bank, images)
     scale = 2.0 ** -np.array(quantization.exponents)[:, None, None]
     error = simulate(quantization, images) * scale - exact
     order = np.array([path.order for path in plan.paths])
@@ -113,7 +113,7 @@ class _Q15:
         self.quantization = quantization
 
     def taps(self, key, outputs):
-        return self.quantization.taps(key, outputs).astype(self.dtype)
+        return self.quantization.integers.taps(key, outputs).astype(self.dtype)
 
     def modulus(self, number, real, imaginary):
         shift = _shifts(self.quantization.shifts[number].modulus, real)

@@ -23,8 +23,6 @@ extern "C" {
 #define PFX_RESTRICT
 #endif
 
-#define PFX_ASSERT(condition, name) typedef char pfx_assert_##name[(condition) ? 1 : -1]
-
 /*@float*/
 typedef float pfx_pixel;       /* any range; the coefficients scale with it */
 typedef float pfx_coefficient;

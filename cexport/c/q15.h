@@ -18,18 +18,36 @@ static inline int32_t pfx_round(int32_t value, int32_t shift)
     return (value + ((int32_t)1 << (shift - 1))) >> shift;
 }
 
+/* One binary digit of the root, from the top; written out sixteen times, loops over rows become
+ * vector code. */
+#define PFX_ROOT_DIGIT(bit)                                   \
+    do {                                                      \
+        const uint32_t trial = root + ((uint32_t)1 << (bit)); \
+        const int fits = square >= trial;                     \
+        square -= fits ? trial : 0U;                          \
+        root = (root >> 1) + (fits ? (uint32_t)1 << (bit) : 0U); \
+    } while (0)
+
 /* round(sqrt(square)), for squares up to 65535^2 */
 static inline uint32_t pfx_square_root(uint32_t square)
 {
     uint32_t root = 0;
-    for (uint32_t bit = (uint32_t)1 << 30; bit != 0; bit >>= 2) {
-        const uint32_t trial = root + bit;
-        root >>= 1;
-        if (square >= trial) {
-            square -= trial;
-            root += bit;
-        }
-    }
+    PFX_ROOT_DIGIT(30);
+    PFX_ROOT_DIGIT(28);
+    PFX_ROOT_DIGIT(26);
+    PFX_ROOT_DIGIT(24);
+    PFX_ROOT_DIGIT(22);
+    PFX_ROOT_DIGIT(20);
+    PFX_ROOT_DIGIT(18);
+    PFX_ROOT_DIGIT(16);
+    PFX_ROOT_DIGIT(14);
+    PFX_ROOT_DIGIT(12);
+    PFX_ROOT_DIGIT(10);
+    PFX_ROOT_DIGIT(8);
+    PFX_ROOT_DIGIT(6);
+    PFX_ROOT_DIGIT(4);
+    PFX_ROOT_DIGIT(2);
+    PFX_ROOT_DIGIT(0);
     return root + (uint32_t)(square > root); /* by now `square` is what root^2 leaves of it */
 }
 

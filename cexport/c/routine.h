@@ -16,7 +16,8 @@ typedef struct {
     pfx_sample *moduli;    /* the last rows of one modulus per orientation */
     pfx_coefficient *emitted; /* the channels of one group */
     pfx_sum *row;          /* one folded row with its margins */
-    pfx_sum *samples;      /* PFX_RUN rows of folded samples */
+    pfx_sum *halves;       /* the same, its even and its odd columns apart */
+    pfx_sum *joined;       /* two rows of outputs */
     pfx_sum *sums;         /* one row of every sum of a kernel */
 } pfx_scratch;
 
@@ -85,66 +86,16 @@ static inline void pfx_fold_rows(pfx_sum *PFX_RESTRICT row, const pfx_maps *maps
 /*@end*/
 }
 
-/* samples[x] = right[stride x] + fold left[stride x] */
-static inline void pfx_fold_columns(pfx_sum *PFX_RESTRICT samples, const pfx_sum *right,
-                                    const pfx_sum *left, int32_t fold, int32_t stride, int32_t n)
-{
-    if (fold == 0) {
-        for (int32_t x = 0; x < n; x++) {
-            samples[x] = right[stride * x];
-        }
-    } else if (fold > 0) {
-        for (int32_t x = 0; x < n; x++) {
-            samples[x] = right[stride * x] + left[stride * x];
-        }
-    } else {
-        for (int32_t x = 0; x < n; x++) {
-            samples[x] = right[stride * x] - left[stride * x];
-        }
-    }
-}
-
-/* sum[x] += w[0] s[0][x] + .. + w[count - 1] s[count - 1][x], the innermost loop */
-static inline void pfx_add_products(pfx_sum *PFX_RESTRICT sum, const pfx_sum *const *s,
-                                    const pfx_weight *w, int32_t count, int32_t n)
-{
-    const pfx_sum *PFX_RESTRICT const s0 = s[0];
-    const pfx_sum w0 = w[0];
-    if (count == 1) {
-        for (int32_t x = 0; x < n; x++) {
-            sum[x] += w0 * s0[x];
-        }
-        return;
-    }
-    const pfx_sum *PFX_RESTRICT const s1 = s[1];
-    const pfx_sum w1 = w[1];
-    if (count == 2) {
-        for (int32_t x = 0; x < n; x++) {
-            sum[x] += w0 * s0[x] + w1 * s1[x];
-        }
-        return;
-    }
-    const pfx_sum *PFX_RESTRICT const s2 = s[2];
-    const pfx_sum w2 = w[2];
-    if (count == 3) {
-        for (int32_t x = 0; x < n; x++) {
-            sum[x] += w0 * s0[x] + w1 * s1[x] + w2 * s2[x];
-        }
-        return;
-    }
-    const pfx_sum *PFX_RESTRICT const s3 = s[3];
-    const pfx_sum w3 = w[3];
-    for (int32_t x = 0; x < n; x++) {
-        sum[x] += w0 * s0[x] + w1 * s1[x] + w2 * s2[x] + w3 * s3[x];
-    }
-}
-
-/* Every sum of a kernel for n outputs of one row, centred at row y and columns x, x + stride, .. */
+/* Every sum of a kernel for n outputs of one row: those at row y and columns stride (x + i). */
 static inline void pfx_correlate(const pfx_kernel *kernel, const pfx_maps *maps, int32_t y,
                                  int32_t x, int32_t stride, int32_t n, const pfx_scratch *scratch)
 {
     const int32_t half = kernel->half;
-    pfx_sum *const row = scratch->row + half;
+    const int32_t quarter = (half + 1) >> 1;
+    const int32_t length = ((maps->width + 1) >> 1) + 2 * quarter;
+    pfx_sum *const row = scratch->row + 2 * quarter;
+    pfx_sum *const even = scratch->halves + quarter;
+    pfx_sum *const odd = even + length;
     const pfx_weight *weights = kernel->weights;
     for (int32_t i = 0; i < kernel->n_sums * n; i++) {
         scratch->sums[i] = 0;
@@ -155,30 +106,30 @@ static inline void pfx_correlate(const pfx_kernel *kernel, const pfx_maps *maps,
         if (before == NULL || before->map != run->map || before->row != run->row ||
             before->row_fold != run->row_fold) {
             pfx_fold_rows(row, maps, run->map, y, run->row, run->row_fold, half);
-        }
-        const pfx_sum *samples[PFX_RUN];
-        for (int32_t i = 0; i < run->samples; i++) {
-            const int32_t column = run->column + i;
-            const int32_t fold = column != 0 ? run->column_fold : 0;
-            if (fold == 0 && stride == 1) {
-                samples[i] = row + x + column;
-            } else {
-                pfx_sum *const folded = scratch->samples + i * n;
-                pfx_fold_columns(folded, row + x + column, row + x - column, fold, stride, n);
-                samples[i] = folded;
+            if (stride == 2) {
+                for (int32_t i = -quarter; i < length - quarter; i++) {
+                    even[i] = row[2 * i];
+                    odd[i] = row[2 * i + 1];
+                }
             }
         }
-        for (int32_t i = 0; i < run->sums; i++) {
-            pfx_sum *const sum = scratch->sums + kernel->sum_list[run->sum_list + i] * n;
-            pfx_add_products(sum, samples, weights, run->samples, n);
-            weights += run->samples;
+        for (int32_t i = 0; i < run->sums; i += 2) {
+            const uint8_t *const list = kernel->sum_list + run->sum_list + i;
+            pfx_sum *const first = scratch->sums + list[0] * n;
+            pfx_sum *const second = i + 1 < run->sums ? scratch->sums + list[1] * n : NULL;
+            if (stride == 1) {
+                pfx_add_line(run->line, first, second, row + x, weights, n);
+            } else {
+                pfx_add_strided_line(run->line, first, second, even + x, odd + x, weights, n);
+            }
+            weights += second != NULL ? 2 * run->samples : run->samples;
         }
     }
 }
 
-/* Output o of a kernel, from its sums; it may take the place of one that is not needed again. */
+/* Output o of a kernel, from its sums. */
 static inline const pfx_sum *pfx_joined(const pfx_kernel *kernel, int32_t o, int32_t n,
-                                        pfx_sum *joined, const pfx_sum *sums)
+                                        pfx_sum *PFX_RESTRICT joined, const pfx_sum *sums)
 {
     const pfx_output *const output = &kernel->outputs[o];
     const pfx_sum *const first = sums + output->first * n;
@@ -186,7 +137,15 @@ static inline const pfx_sum *pfx_joined(const pfx_kernel *kernel, int32_t o, int
     if (output->sign == 0) {
         return first;
     }
-    pfx_fold_columns(joined, first, second, output->sign, 1, n);
+    if (output->sign > 0) {
+        for (int32_t x = 0; x < n; x++) {
+            joined[x] = first[x] + second[x];
+        }
+    } else {
+        for (int32_t x = 0; x < n; x++) {
+            joined[x] = first[x] - second[x];
+        }
+    }
     return joined;
 }
 
@@ -205,9 +164,9 @@ static inline void pfx_modulus_row(const pfx_step *step, const pfx_maps *source,
     pfx_correlate(wavelets, source, y * step->wavelet_stride, 0, step->wavelet_stride, n, scratch);
     for (int32_t o = 0; o < orientations; o++) {
         pfx_sample *const target = scratch->moduli + (o * moduli->stored_rows + stored) * n;
-        const pfx_sum *const real = pfx_joined(wavelets, o, n, scratch->samples, scratch->sums);
+        const pfx_sum *const real = pfx_joined(wavelets, o, n, scratch->joined, scratch->sums);
         const pfx_sum *const imaginary = pfx_joined(wavelets, o + orientations, n,
-                                                    scratch->samples + n, scratch->sums);
+                                                    scratch->joined + n, scratch->sums);
         pfx_modulus(target, real, imaginary, n/*@q15*/, shifts[o]/*@end*/);
     }
 }
@@ -236,12 +195,12 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
         pfx_maps moduli = source;
         int32_t next = step->first_row * step->stride - smoothing->half;
         if (step->wavelets != NULL) {
-            const int32_t wavelet_stride = step->wavelet_stride;
+            const int32_t halved = step->wavelet_stride - 1; /* a stride of 2 halves */
             moduli.samples = scratch->moduli;
             moduli.origin = next;
             moduli.stored_rows = 2 * smoothing->half + 1;
-            moduli.height = (step->height + wavelet_stride - 1) / wavelet_stride;
-            moduli.width = (step->width + wavelet_stride - 1) / wavelet_stride;
+            moduli.height = (step->height + halved) >> halved;
+            moduli.width = (step->width + halved) >> halved;
         }
         for (int32_t y = 0; y < step->rows; y++) {
             const int32_t centre = (step->first_row + y) * step->stride;
@@ -257,12 +216,12 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
                 moduli.origin += moduli.stored_rows;
             }
             for (int32_t o = 0; o < orientations; o++) {
-                pfx_correlate(smoothing, &moduli, centre, step->first_column * step->stride,
-                              step->stride, n, scratch);
+                pfx_correlate(smoothing, &moduli, centre, step->first_column, step->stride, n,
+                              scratch);
                 moduli.samples += moduli.stored_rows * moduli.width;
                 for (int32_t i = 0; i < smoothing->n_outputs; i++) {
                     const int32_t map = o * smoothing->n_outputs + i;
-                    const pfx_sum *const sum = pfx_joined(smoothing, i, n, scratch->samples,
+                    const pfx_sum *const sum = pfx_joined(smoothing, i, n, scratch->joined,
                                                           scratch->sums);
                     pfx_store(target + map * target_size + y * n, sum, n/*@q15*/, shifts[map]/*@end*/);
                 }
@@ -319,7 +278,8 @@ PFX_API int pfx_scatter_stream(const pfx_pixel *image, pfx_sink sink, void *cont
         samples + PFX_WORKSPACE_SAMPLES + PFX_MODULI_SAMPLES,
         sums,
         sums + PFX_ROW_SUMS,
-        sums + PFX_ROW_SUMS + PFX_RUN * PFX_LONGEST_ROW,
+        sums + 2 * PFX_ROW_SUMS,
+        sums + 2 * PFX_ROW_SUMS + 2 * PFX_LONGEST_ROW,
     };
     /* The padded image. */
     pfx_sample *padded = parts.workspace + PFX_PADDED;

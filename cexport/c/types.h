@@ -1,17 +1,16 @@
 /* ---- The program's types -------------------------------------------------------------------- */
 
-/* Products of up to PFX_RUN neighbouring samples of one row of a map with the weights of several
- * sums. A symmetric filter multiplies samples that were folded: first whole rows,
- * row(y + row) + row_fold row(y - row), then samples within them, at column + i and -(column + i).
- * A fold is 1 or -1, or 0 for none; the sample in the middle (column + i = 0) is never folded. */
+/* Products of a few neighbouring samples of one row of a map with the weights of several sums. A
+ * symmetric filter multiplies samples that were folded: first whole rows,
+ * row(y + row) + row_fold row(y - row), row_fold being 1, -1, or 0 for none; then samples within
+ * them, as the line says. */
 typedef struct {
     uint8_t map;
     int8_t row;
     int8_t row_fold;
-    int8_t column;
-    int8_t column_fold;
-    uint8_t samples;
-    uint8_t sums;      /* how many sums these samples enter */
+    uint8_t line;      /* which samples, see pfx_add_line */
+    uint8_t samples;   /* how many */
+    uint8_t sums;      /* how many sums they enter */
     uint16_t sum_list; /* which: from here on in the kernel's sum_list */
 } pfx_run;
 

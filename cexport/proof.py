@@ -1,0 +1,73 @@
+"""Why no Q15 header overflows: the numbers, as comments and compile-time assertions."""
+
+from __future__ import annotations
+
+from cexport.quantization import LARGEST_SAMPLE, LARGEST_SHIFT, IntegerBank, Quantization
+from cexport.text import comment
+
+
+def filter_proof(integers: IntegerBank, keys: set[str]) -> list[str]:
+    """Return the norms and exponents of some of the bank's arrays, and what follows."""
+    text = comment(
+        "Stored numbers q and weights w have 16 bits, sums 32. Folding adds samples before it "
+        "multiplies them, so no sum, nor any part of it, exceeds the filter's sum |w| times the "
+        "largest |q|. The rounding of a sum adds half of what it is divided by.",
+        "",
+        "The largest sum |w| of each array, and the exponents e of its outputs, the weights being "
+        "round(weight 2^e)" + _carriers(integers) + ":",
+    )
+    text += [
+        f"#define PFX_LARGEST_SAMPLE {LARGEST_SAMPLE}",
+        f"#define PFX_LARGEST_SHIFT {LARGEST_SHIFT}",
+    ]
+    for key, filters in integers.filters.items():
+        if key not in keys:
+            continue
+        name = f"PFX_{key.upper()}_NORM"
+        exponents = " ".join(map(str, filters.exponents))
+        text += [f"#define {name} {max(filters.norms)} /* exponents {exponents} */"]
+        text += [
+            f"PFX_ASSERT({name} * (int64_t)PFX_LARGEST_SAMPLE + (1 << (PFX_LARGEST_SHIFT - 1))"
+        ]
+        text[-1] += f" <= INT32_MAX, {key}_sums_fit);"
+    return text
+
+
+def _carriers(integers: IntegerBank) -> str:
+    if not any(integers.carrier_exponents):
+        return ""
+    exponents = " ".join(map(str, integers.carrier_exponents))
+    return f", less the exponents of the carried maps that are read ({exponents})"
+
+
+def step_proof(quantization: Quantization) -> list[str]:
+    """Return what the steps can store."""
+    largest: dict[str, list[int]] = {}
+    shift = 0
+    for step, shifts in zip(quantization.plan.steps, quantization.shifts, strict=True):
+        if step.operation == "pad":
+            continue
+        what = f"|{step.wavelets}| " if step.wavelets else ""
+        what += f"{step.weights}, from {step.source.height} x {step.source.width}"
+        known = largest.setdefault(what, [0, 0])
+        known[0] = max(known[0], shifts.largest_modulus)
+        known[1] = max(known[1], shifts.largest_smoothed)
+        shift = max(shift, *shifts.modulus, *shifts.smoothing)
+    modulus, smoothed = (max(known[i] for known in largest.values()) for i in (0, 1))
+    text = comment(
+        "The largest number that each kind of step can store, over all images of bytes: of the "
+        "moduli, and of what is smoothed. A modulus is computed with one bit more, and its square "
+        "must fit into 32.",
+        "",
+        *(f"    {known[0]:6d} {known[1]:6d}  {what}" for what, known in largest.items()),
+    )
+    return [
+        *text,
+        f"#define PFX_LARGEST_MODULUS {modulus}",
+        f"#define PFX_LARGEST_SMOOTHED {smoothed}",
+        "PFX_ASSERT(PFX_LARGEST_MODULUS <= PFX_LARGEST_SAMPLE, moduli_fit);",
+        "PFX_ASSERT(PFX_LARGEST_SMOOTHED <= PFX_LARGEST_SAMPLE, smoothed_maps_fit);",
+        "PFX_ASSERT((2 * (int64_t)PFX_LARGEST_MODULUS + 1) * (2 * (int64_t)PFX_LARGEST_MODULUS + 1)",
+        "               <= UINT32_MAX, squares_fit);",
+        f"PFX_ASSERT({shift} <= PFX_LARGEST_SHIFT + 1, shifts_are_proven);",
+    ]

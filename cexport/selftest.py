@@ -1,0 +1,49 @@
+"""What the self-test of a header expects."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cexport.quantization import Quantization
+from cexport.simulation import float_coefficients, simulate
+from cexport.text import array, braces, float_literal
+from npscatter.bank import FilterBank
+from npscatter.plan import Plan
+
+TOLERANCE = 2e-5
+
+
+def selftest_image(shape: tuple[int, int]) -> np.ndarray:
+    """Return the image that c/selftest.h computes: chirps and blocks, all bytes."""
+    y, x = np.indices(shape, dtype=np.int64)
+    chirp, blocks = (x * x + 2 * y * y + 3 * x * y) // 16, 61 * ((x // 5 + y // 7) % 3)
+    return (chirp + blocks) & 255
+
+
+def selftest_tables(plan: Plan, bank: FilterBank, quantization: Quantization | None) -> list[str]:
+    """Return the expected coefficients."""
+    image = selftest_image(plan.shape)[None]
+    size = plan.output_shape[0] * plan.output_shape[1]
+    if quantization:
+        coefficients = simulate(quantization, image).reshape(-1, size)
+        emitted = [channel for step in plan.steps for channel in step.channels]
+        hashed = fnv1a(coefficients[emitted].astype("<i2").tobytes())
+        text, number = [f"#define PFX_EXPECTED_HASH {hashed}U"], str
+    else:
+        coefficients = float_coefficients(plan, bank, image).reshape(-1, size)
+        order = np.array([path.order for path in plan.paths])
+        largest = [np.abs(coefficients[order == k]).max(initial=0) for k in range(3)]
+        tolerances = [float_literal(TOLERANCE * largest[k]) for k in order]
+        text, number = array("float", "pfx_tolerances", tolerances, "[PFX_CHANNELS]"), float_literal
+    # The first, the middle and the last of each channel.
+    some = coefficients[:, [0, size // 2, size - 1]]
+    rows = [braces(number(value) for value in values) for values in some]
+    return [*text, *array("pfx_coefficient", "pfx_expected", rows, "[PFX_CHANNELS][3]")]
+
+
+def fnv1a(data: bytes) -> int:
+    """Return the 32-bit FNV-1a hash."""
+    value = 2166136261
+    for byte in data:
+        value = (value ^ byte) * 16777619 % 2**32
+    return value

@@ -1,0 +1,86 @@
+"""Pieces of C text: constants, arrays, comments, and the templates of the folder ``c``."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable
+from importlib.resources import files
+
+import numpy as np
+
+WIDTH = 100
+
+
+def template(name: str) -> str:
+    """Return the text of a file of the folder ``c``."""
+    return files("cexport").joinpath("c", name).read_text("ascii")
+
+
+def finished(text: str, prefix: str, conditions: set[str]) -> str:
+    """Return the text with its prefix in place of ``pfx``, and only what the conditions keep.
+
+    What stands between ``/*@condition@*/`` and ``/*@end*/`` is kept if the condition holds.
+    """
+
+    def kept(match: re.Match) -> str:
+        return match[2] if match[1] in conditions else ""
+
+    text = re.sub(r"^/\*@(\w+)\*/\n(.*?)^/\*@end\*/\n", kept, text, flags=re.S | re.M)
+    text = re.sub(r"/\*@(\w+)\*/(.*?)/\*@end\*/", kept, text, flags=re.S)
+    text = re.sub(r"\bpfx_", f"{prefix}_", text)
+    return re.sub(r"\bPFX_", f"{prefix.upper()}_", text)
+
+
+def section(title: str) -> str:
+    """Return the comment that begins a section, and an empty line."""
+    return f"/* ---- {title} ".ljust(WIDTH - 3, "-") + " */\n"
+
+
+def comment(*paragraphs: str) -> list[str]:
+    """Return the lines of a comment; a paragraph that begins with a blank is not wrapped."""
+    lines = []
+    for paragraph in paragraphs:
+        wrapped = [paragraph] if paragraph[:1] in ("", " ") else textwrap.wrap(paragraph, WIDTH - 6)
+        lines += wrapped
+    lines = [f" * {line}".rstrip() for line in lines]
+    lines[0] = "/*" + lines[0][2:]
+    return [*lines[:-1], lines[-1] + " */"]
+
+
+def array(
+    kind: str, name: str, values: Iterable, size: str | None = None, one_per_line: bool = False
+) -> list[str]:
+    """Return the lines that define an array of constants."""
+    values = [str(value) for value in values]
+    size = f"[{len(values)}]" if size is None else size
+    if one_per_line:
+        lines = [f"    {value}," for value in values]
+    else:
+        lines = textwrap.wrap(
+            # What must not be broken has its blanks hidden.
+            ", ".join(value.replace(" ", "\0") for value in values) + ",",
+            WIDTH,
+            initial_indent="    ",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        lines = [line.replace("\0", " ") for line in lines]
+    return [f"static const {kind} {name}{size} = {{", *lines, "};"]
+
+
+def braces(values: Iterable) -> str:
+    """Return values in braces, with blanks that `array` keeps."""
+    return "{" + ", ".join(str(value) for value in values) + "}"
+
+
+def float_literal(value: float) -> str:
+    """Return a float constant that reads back to the same bits."""
+    text = f"{np.float32(value):.9g}"
+    return text + ("f" if "." in text or "e" in text else ".0f")
+
+
+def times(shape: tuple[int, ...]) -> str:
+    """Return a shape in words."""
+    return " x ".join(map(str, shape))

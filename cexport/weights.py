@@ -1,0 +1,115 @@
+"""A header of nothing but filters, for use in other code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from cexport.configuration import Configuration
+from cexport.layout import make_kernel
+from cexport.proof import filter_proof
+from cexport.quantization import IntegerBank
+from cexport.rounding import folded
+from cexport.tables import kernel_tables, line_enumeration
+from cexport.text import array, braces, comment, finished, float_literal, section, template
+from npscatter.bank import ROLES
+from npscatter.folding import summation
+
+_MEANING = {
+    "psi_first": "the wavelets of one raw map (the image, or a modulus at its own octave)",
+    "carry_first": "from one raw map to the maps carried to the next octave",
+    "low_first": "the low-pass of one raw map",
+    "psi_next": "the wavelets of carried maps",
+    "carry_next": "from carried maps to those of the next octave",
+    "low_next": "the low-pass of carried maps",
+}
+
+
+def weights_header(made_for: Configuration) -> str:
+    """Return the header."""
+    bank, q15 = made_for.bank, made_for.dtype == "q15"
+    integers = IntegerBank(bank) if q15 else None
+    design = bank.architecture
+    strides = (1, 2) if design.psi_stride == 1 else (2, 1)
+    text = [
+        *comment(
+            "Filters of a scattering transform. Generated; do not edit.",
+            "",
+            *made_for.provenance,
+            "",
+            "Every array taps[o][i][a][b] is a correlation, K x K taps centred on the sample:",
+            "",
+            "    y[o][u][v] = sum over i, a, b of taps[o][i][a][b] "
+            "x[i][s u + a - K/2][s v + b - K/2]",
+            "",
+            "as a convolution layer of a neural network computes it. Of wavelets the first "
+            f"{bank.L} outputs are the real parts, the others the imaginary parts; "
+            "|z| = sqrt(real^2 + imaginary^2). At every octave the stride s is "
+            f"{strides[0]} for wavelets, {strides[1]} for what smooths their modulus, and 2 for "
+            "carriers and low-passes of maps that come from the octave before. Beyond the edge the "
+            "maps are " + ("zero." if bank.boundary == "zero" else "their own period."),
+            "",
+            f"Wavelet theta has the angle ({bank.L // 2 - 1} - theta) pi / {bank.L}.",
+        ),
+        "",
+        *made_for.opening,
+        section("Sizes"),
+        f"#define PFX_L {bank.L}",
+        f"#define PFX_CARRIERS {bank.R}",
+        *(f"#define PFX_{key.upper()}_K {bank[key].shape[-1]}" for key in bank),
+        *made_for.macros,
+        "",
+        f"typedef {'int16_t' if q15 else 'float'} pfx_weight;",
+        "",
+    ]
+    if q15:
+        text += [
+            template("assert.h"),
+            *filter_proof(integers, set(bank)),
+            "",
+        ]
+    text += [section("Plain filters")]
+    for key in bank:
+        taps = integers.taps(key) if q15 else bank.real_taps(key)
+        number = (lambda w: str(int(w))) if q15 else float_literal
+        text += comment(f"{key}: {_MEANING[key]}")
+        size = "".join(f"[{side}]" for side in taps.shape)
+        text += [f"static const pfx_weight pfx_{key}_taps{size} = {{", *_nested(taps, number), "};"]
+        if q15:
+            exponents = integers.filters[key].exponents
+            exponents *= 2 if ROLES[key] == "psi" else 1
+            text += array("int8_t", f"pfx_{key}_exponents", exponents)
+        text += [""]
+    text += [section("The same filters, folded"), *_folded(made_for, integers)]
+    return finished("\n".join([*text, "", "#endif", ""]), made_for.prefix, {made_for.dtype})
+
+
+def _nested(taps: np.ndarray, number: Callable[[float], str]) -> list[str]:
+    """Return the lines of an array (O, I, K, K), one for each row of a filter."""
+    lines = []
+    for filters in taps:
+        for i, rows in enumerate(filters):
+            last = i == len(filters) - 1
+            texts = [braces(number(value) for value in row) for row in rows]
+            lines += ["    {{" + texts[0] + "," if i == 0 else "     {" + texts[0] + ","]
+            lines += [f"      {text}," for text in texts[1:]]
+            lines[-1] = lines[-1].rstrip(",") + ("}}," if last else "},")
+    return lines
+
+
+def _folded(made_for: Configuration, integers: IntegerBank | None) -> list[str]:
+    bank = made_for.bank
+    kernels = []
+    for key in bank:
+        order, weights = summation(bank.real_taps(key), bank.symmetric)
+        if integers:
+            weights = folded(order, integers.taps(key))
+        kernels.append(make_kernel(key, None, key, order, weights))
+    lines = sorted({run.line for kernel in kernels for run in kernel.runs})
+    types = template("types.h")
+    types = types[: types.index("/* One step")]
+    text = [types, *line_enumeration(lines)]
+    for kernel in kernels:
+        text += ["", *kernel_tables(kernel, integers is not None)]
+    return text

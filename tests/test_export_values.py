@@ -1,0 +1,568 @@
+"""Generated headers, compiled and run: the float ones' values, and every bit of the Q15 ones'."""
+
+import importlib.util
+import math
+import re
+from functools import cache, lru_cache
+from itertools import count
+
+import numpy as np
+import pytest
+from cffi import FFI
+
+from cexport import generate, simulate_q15
+from cexport.quantization import Quantization
+from npscatter import FilterBank, Scattering2D, list_banks
+from npscatter.bank import ROLES
+from npscatter.plan import BOUNDARIES, make_plan
+from npscatter.symmetry import orientation_action
+
+TOYS = {
+    "free R=1": {"kind": "free", "L": 4, "R": 1},
+    "free R=3": {"kind": "free", "L": 2, "R": 3},
+    "free R=4": {"kind": "free", "L": 4, "R": 4},
+    "free, one tap": {"kind": "free", "L": 2, "R": 3, "K": 1},
+    "free, strided wavelets": {"kind": "free", "L": 4, "R": 2, "psi_stride": 2},
+    "free, weights per octave": {"kind": "free", "L": 4, "R": 1, "next_from": "octave"},
+    "symmetric R=1": {"kind": "symmetric", "L": 8, "R": 1},
+    "symmetric R=3": {"kind": "symmetric", "L": 6, "R": 3},
+    "symmetric R=4": {"kind": "symmetric", "L": 4, "R": 4},
+    "paper shape": {"kind": "paper", "L": 4},
+    "zeros": {},
+}
+# Sides odd, not multiples of 2^J, the smallest possible, far from square; each in both dtypes.
+CASES = [
+    ("accurate", 1, (2, 3), {}),
+    ("accurate", 2, (32, 32), {}),
+    ("accurate", 3, (8, 11), {"rounds": 4}),
+    ("accurate", 4, (16, 21), {"rounds": 8}),
+    ("accurate", 2, (7, 30), {"max_order": 1, "boundary": "zero"}),
+    ("accurate-L4", 2, (9, 14), {"boundary": "zero", "rounds": 2}),
+    ("accurate-L4", 3, (16, 24), {"boundary": "periodic"}),
+    ("accurate-L6", 2, (8, 12), {"boundary": "periodic", "rounds": 3}),
+    ("accurate-L6", 3, (29, 8), {"max_order": 1}),
+    ("paper", 2, (32, 32), {}),
+    ("paper", 3, (9, 17), {"rounds": 4}),
+    ("paper", 1, (5, 3), {"boundary": "kymatio"}),
+    ("paper-tuned", 2, (19, 8), {"max_order": 1}),
+    ("paper-tuned", 4, (16, 35), {"rounds": 2}),
+    ("paper-tuned", 2, (16, 8), {"boundary": "periodic"}),
+    ("free R=1", 2, (4, 4), {"boundary": "periodic"}),
+    ("free R=1", 3, (13, 8), {"boundary": "zero", "rounds": 2}),
+    ("free R=3", 2, (5, 7), {}),
+    ("free R=4", 4, (16, 16), {"boundary": "periodic", "rounds": 2}),
+    ("free R=4", 1, (3, 70), {"boundary": "zero", "max_order": 1}),
+    ("free, one tap", 3, (9, 8), {}),
+    ("free, strided wavelets", 3, (11, 10), {"boundary": "zero"}),
+    ("free, weights per octave", 3, (10, 9), {}),
+    ("symmetric R=1", 3, (16, 24), {"boundary": "periodic"}),
+    ("symmetric R=3", 2, (33, 6), {"rounds": 3}),
+    ("symmetric R=4", 3, (8, 9), {"boundary": "zero", "rounds": 4}),
+    ("paper shape", 2, (6, 7), {}),
+    ("paper shape", 3, (35, 16), {"max_order": 1}),
+    ("zeros", 3, (9, 10), {}),
+]
+DTYPES = ("float", "q15")
+DECLARATIONS = """
+#define NPS_CHANNELS ...
+#define NPS_SCRATCH_BYTES ...
+#define NPS_SELFTEST_BYTES ...
+extern const int8_t nps_paths[...][4];
+{exponents}
+int nps_scatter(const {pixel} *image, {coefficient} *output, void *scratch, size_t scratch_bytes);
+float nps_value(int channel, {coefficient} coefficient);
+int nps_selftest(void *scratch, size_t scratch_bytes);
+"""
+
+
+@lru_cache
+def bank_of(name, toy_bank):
+    """Return a shipped bank, or a toy by its name above."""
+    if name == "zeros":  # some taps, parts of wavelets and whole ones
+        full = toy_bank("free", 4, 2)
+        arrays = {key: full[key].copy() for key in full.keys()}
+        generator = np.random.default_rng(8)
+        for taps in arrays.values():
+            taps[generator.random(taps.shape) < 0.3] = 0
+        arrays["psi_first"].imag[0] = arrays["psi_first"].real[1] = 0
+        arrays["psi_first"][2] = arrays["psi_next"][:, 0] = 0
+        return FilterBank("toy-zeros", **arrays)
+    return toy_bank(**TOYS[name]) if name in TOYS else FilterBank.load(name)
+
+
+class Compiled:
+    """A header, compiled into a Python module."""
+
+    def __init__(self, text, dtype, folder, name):
+        q15 = dtype == "q15"
+        self.pixel, self.coefficient = ("uint8_t", "int16_t") if q15 else ("float", "float")
+        self.dtype = np.dtype(np.int16 if q15 else np.float32)
+        (folder / "nps.h").write_text(text, encoding="ascii")
+        ffi = FFI()
+        ffi.cdef(
+            DECLARATIONS.format(
+                pixel=self.pixel,
+                coefficient=self.coefficient,
+                exponents="extern const int8_t nps_exponents[...];" if q15 else "",
+            )
+        )
+        ffi.set_source(
+            name,
+            '#define NPS_SELFTEST\n#include "nps.h"\n',
+            include_dirs=[str(folder)],
+            extra_compile_args=["-O2"],
+        )
+        specification = importlib.util.spec_from_file_location(name, ffi.compile(str(folder)))
+        module = importlib.util.module_from_spec(specification)
+        specification.loader.exec_module(module)
+        self.ffi, self.lib = module.ffi, module.lib
+
+    @property
+    def paths(self):
+        """(j1, theta1, j2, theta2) of every channel."""
+        return np.array([list(path) for path in self.lib.nps_paths])
+
+    def scratch(self, size):
+        return self.ffi.new("uint32_t[]", -(-size // 4)), size
+
+    def __call__(self, images, output_shape):
+        """Return the coefficients of every image of a batch."""
+        images = np.ascontiguousarray(images)
+        output = np.empty((len(images), self.lib.NPS_CHANNELS, *output_shape), self.dtype)
+        scratch = self.scratch(self.lib.NPS_SCRATCH_BYTES)
+        for image, coefficients in zip(images, output, strict=True):
+            status = self.lib.nps_scatter(
+                self.ffi.from_buffer(f"{self.pixel}[]", image),
+                self.ffi.from_buffer(f"{self.coefficient}[]", coefficients),
+                *scratch,
+            )
+            assert status == 0
+        return output
+
+    def selftest(self):
+        return self.lib.nps_selftest(*self.scratch(self.lib.NPS_SELFTEST_BYTES))
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """Return the function that compiles a header's text, each text once."""
+    number = count()
+
+    @cache
+    def build(text, dtype):
+        folder = tmp_path_factory.mktemp("header")
+        return Compiled(text, dtype, folder, f"_export_{next(number)}")
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def exported(compiled, toy_bank):
+    """Return the function that generates a case's header and compiles it."""
+
+    @cache
+    def export(name, J, shape, dtype, options=()):
+        text = generate(bank_of(name, toy_bank), J, shape, dtype=dtype, **dict(options))
+        return compiled(text, dtype)
+
+    return lambda name, J, shape, dtype, **options: export(
+        name, J, shape, dtype, tuple(sorted(options.items()))
+    )
+
+
+@pytest.fixture(scope="session")
+def simulated(toy_bank):
+    """Return the function that gives a case's images, their coefficients, and the exponents.
+
+    The last four images are white noise.
+    """
+
+    @cache
+    def simulate(name, J, shape, options):
+        noise = np.random.default_rng(3).integers(0, 256, (4, *shape), np.uint8)
+        images = np.concatenate([pixels_of(shape), noise])
+        return images, *simulate_q15(images, bank_of(name, toy_bank), J, **dict(options))
+
+    return lambda name, J, shape, **options: simulate(
+        name, J, shape, tuple(sorted(without_rounds(options).items()))
+    )
+
+
+def transform(bank, J, shape, options):
+    """Return the NumPy transform, which knows nothing of rounds."""
+    options = without_rounds(options)
+    return Scattering2D(J, shape, L=bank.L, bank=bank, backend="numpy", **options)
+
+
+def without_rounds(options):
+    return {key: value for key, value in options.items() if key != "rounds"}
+
+
+def pixels_of(shape, seed=0):
+    """Return 8-bit images: random, smooth, faint, sparse, and the most contrast there is."""
+    generator = np.random.default_rng(seed)
+    y, x = np.indices(shape)
+    extremes = (y + x) % 2, y % 2, x // 2 % 2, (y // 2 + x // 2) % 2, np.ones(shape)
+    return np.stack(
+        [
+            generator.integers(0, 256, shape),
+            127 + 127 * np.sin(y / 3.1) * np.cos(x / 4.7),
+            generator.integers(100, 103, shape),
+            255 * (generator.random(shape) < 0.1),
+            255 * (generator.random(shape) < 0.5),
+            *(255 * extreme for extreme in extremes),
+        ]
+    ).astype(np.uint8)
+
+
+def identify(case):
+    name, J, shape, options = case
+    words = [f"J={J}", "x".join(map(str, shape)), *(f"{k}={v}" for k, v in options.items())]
+    return "-".join([name.replace(" ", "-"), *words])
+
+
+def every_case(**wanted):
+    """Parametrize with the cases whose options are as wanted."""
+    some = [case for case in CASES if wanted.items() <= case[3].items()]
+    return pytest.mark.parametrize(
+        ("name", "J", "shape", "options"), some, ids=[identify(case) for case in some]
+    )
+
+
+def test_the_cases_cover_what_can_be_chosen(toy_bank):
+    names, J, _, options = zip(*CASES, strict=True)
+    assert set(names) == {*TOYS, *list_banks()} and set(J) == {1, 2, 3, 4}
+    boundaries = {
+        option.get("boundary", bank_of(name, toy_bank).boundary)
+        for name, option in zip(names, options, strict=True)
+    }
+    assert boundaries == set(BOUNDARIES)
+    assert {option.get("max_order", 2) for option in options} == {1, 2}
+    assert {1, 2, 4, 8} <= {option.get("rounds", 1) for option in options}
+
+
+@every_case()
+def test_float_coefficients_are_those_in_double_precision(
+    exported, toy_bank, name, J, shape, options
+):
+    S = transform(bank_of(name, toy_bank), J, shape, options)
+    header = exported(name, J, shape, "float", **options)
+    generator = np.random.default_rng(1)
+    images = [*pixels_of(shape)[:5], generator.normal(size=shape)]
+    images = np.array(images, np.float32)
+    actual = header(images, S.plan.output_shape)
+    expected = S(images.astype(np.float64))
+    for order in set(S.meta()["order"].tolist()):
+        channels = S.meta()["order"] == order
+        wanted = expected[:, channels]
+        error = np.linalg.norm(actual[:, channels] - wanted)
+        assert error <= 2e-6 * np.linalg.norm(wanted)
+        # Every channel on its own: none is lost among large ones.
+        error = np.abs(actual[:, channels] - wanted).max((0, 2, 3))
+        assert (error <= 2e-5 * np.abs(wanted).max()).all()
+    assert header.selftest() == 0
+
+
+@every_case()
+def test_q15_coefficients_are_the_simulations_to_the_bit(
+    exported, simulated, toy_bank, name, J, shape, options
+):
+    bank = bank_of(name, toy_bank)
+    S = transform(bank, J, shape, options)
+    header = exported(name, J, shape, "q15", **options)
+    images, expected, exponents = simulated(name, J, shape, **options)
+    assert expected.dtype == np.int16
+    assert expected.shape == (len(images), *S.output_shape)
+    assert np.array_equal(header(images, S.plan.output_shape), expected)
+    assert list(header.lib.nps_exponents) == list(exponents)
+    assert header.selftest() == 0
+
+
+@every_case()
+def test_q15_coefficients_are_near_those_in_double_precision(
+    simulated, toy_bank, name, J, shape, options
+):
+    """What the C equals must also be the transform: 30 dB and more per order, on white noise."""
+    bank = bank_of(name, toy_bank)
+    S = transform(bank, J, shape, options)
+    images, coefficients, exponents = simulated(name, J, shape, **options)
+    images, coefficients = images[-4:], coefficients[-4:]
+    exact = S(images.astype(np.float64))
+    error = coefficients * 2.0 ** -exponents[:, None, None] - exact
+    for order in set(S.meta()["order"].tolist()):
+        channels = S.meta()["order"] == order
+        signal, noise = (np.linalg.norm(part[:, channels]) for part in (exact, error))
+        assert noise <= 10 ** (-30 / 20) * signal
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@every_case()
+def test_paths_are_those_of_meta(exported, toy_bank, name, J, shape, options, dtype):
+    meta = transform(bank_of(name, toy_bank), J, shape, options).meta()
+    interleaved = np.stack([meta["j"], meta["theta"]], -1).reshape(-1, 4)
+    header = exported(name, J, shape, dtype, **options)
+    assert np.array_equal(header.paths, interleaved)
+
+
+def test_values_are_coefficients_over_powers_of_two(exported):
+    fixed = exported("accurate", 2, (32, 32), "q15")
+    for channel, exponent in enumerate(fixed.lib.nps_exponents):
+        for coefficient in (-32768, -32767, -1, 0, 1, 3, 32767):
+            value = fixed.lib.nps_value(channel, coefficient)
+            assert value == coefficient / 2**exponent
+    floating = exported("accurate", 2, (32, 32), "float")
+    assert floating.lib.nps_value(5, 0.75) == 0.75
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_rounds_change_no_q15_coefficient(exported, boundary):
+    images = pixels_of((16, 8), 5)
+    headers = [
+        exported("accurate", 3, (16, 8), "q15", boundary=boundary, rounds=rounds)
+        for rounds in (1, 4, 8)
+    ]
+    once, *others = (header(images, (2, 1)) for header in headers)
+    assert all(np.array_equal(other, once) for other in others)
+    exponents = {tuple(header.lib.nps_exponents) for header in headers}
+    assert len(exponents) == 1
+    sizes = [header.lib.NPS_SCRATCH_BYTES for header in headers]
+    assert sizes == sorted(sizes, reverse=True) and sizes[-1] < sizes[0]
+
+
+# Laws
+
+
+@pytest.mark.parametrize(("J", "shape"), [(1, (2, 3)), (2, (32, 32)), (3, (8, 11))])
+def test_constants_have_an_average_and_nothing_else(exported, J, shape):
+    options = {} if J < 3 else {"rounds": 4}
+    header = exported("accurate", J, shape, "q15", **options)
+    constants = np.arange(256)
+    images = np.broadcast_to(constants[:, None, None], (256, *shape)).astype(np.uint8)
+    coefficients = header(images, (shape[0] >> J, shape[1] >> J))
+    scale = 2.0 ** header.lib.nps_exponents[0]
+    assert np.array_equal(coefficients[:, 0] / scale, images[:, : shape[0] >> J, : shape[1] >> J])
+    assert not coefficients[:, 1:].any()
+
+
+def moved(paths, L, generators):
+    """Return the channel that each channel becomes, and whether some wavelet is conjugated."""
+    number = {tuple(path): channel for channel, path in enumerate(paths.tolist())}
+    channels, conjugated = np.arange(len(paths)), np.zeros(len(paths), bool)
+    for generator in generators:
+        image, conjugate = orientation_action(generator, L)
+        target = []
+        for path in paths[channels].tolist():
+            turned = [(j, image[t] if t >= 0 else -1) for j, t in (path[:2], path[2:])]
+            target.append(number[tuple(int(n) for pair in turned for n in pair)])
+        theta = paths[channels][:, 1::2]
+        conjugated ^= ((theta >= 0) & conjugate[theta]).any(1)
+        channels = np.array(target)
+    return channels, conjugated
+
+
+@pytest.mark.parametrize("axis", [-1, -2], ids=["left-right", "up-down"])
+@pytest.mark.parametrize(
+    ("name", "J", "shape"),
+    [
+        ("symmetric R=1", 3, (16, 24)),
+        ("paper-tuned", 2, (16, 8)),
+        ("accurate-L4", 3, (16, 24)),
+        ("accurate-L6", 2, (8, 12)),
+    ],
+)
+def test_mirrored_images_have_mirrored_coefficients(exported, toy_bank, name, J, shape, axis):
+    """Mirrors about pixel 0 keep the grid, and mirrored filters have mirrored integers.
+
+    What the mirror leaves as it is has the same bits. Where it negates a sum (the imaginary part
+    of a wavelet it conjugates, a derivative across it), rounding halves upwards is another
+    rounding, so there some numbers differ by the last place of what they pass through. All
+    carriers are even for R = 1, so channels without conjugated wavelets keep every bit then.
+    """
+    bank = bank_of(name, toy_bank)
+    options = {"boundary": "periodic"}
+    options |= {"rounds": 3} if name == "accurate-L6" else {}
+    header = exported(name, J, shape, "q15", **options)
+    size = (shape[0] >> J, shape[1] >> J)
+
+    def mirrored(maps):
+        return np.roll(np.flip(maps, axis), 1, axis)
+
+    images = np.concatenate([pixels_of(shape, seed) for seed in range(5)])
+    before, after = header(images, size), header(mirrored(images), size)
+    generators = ("flip",) if axis == -2 else ("transpose", "flip", "transpose")
+    channels, conjugated = moved(header.paths, bank.L, generators)
+    assert sorted(channels) == list(range(len(channels)))
+    difference = after[:, channels].astype(int) - mirrored(before)
+    exact = ~conjugated if bank.R == 1 else header.paths[:, 0] < 0
+    if bank.R == 1 or J == 1:
+        assert not difference[:, exact].any()
+    assert np.abs(difference).max() <= 2
+    assert (difference != 0).mean() < 0.2
+
+
+# The self-test
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("key", list(ROLES))
+def test_the_selftest_sees_one_altered_weight(compiled, dtype, key):
+    """The largest weight of an array: one more in Q15, one in a hundred more in floating point."""
+    text = generate("accurate-L4", 3, (16, 24), dtype=dtype)
+    start = re.search(rf"nps_{key}_weights\[\d+\] = \{{\n", text).end()
+    end = text.index("}", start)
+    weights = text[start:end].split(",")
+    values = [float(w.strip().rstrip("f") or 0) for w in weights]
+    largest = int(np.argmax(np.abs(values)))
+    value = values[largest]
+    weights[largest] = f" {int(value) + 1}" if dtype == "q15" else f" {1.01 * value:.9g}f"
+    altered = text[:start] + ",".join(weights) + text[end:]
+    assert altered != text
+    assert compiled(text, dtype).selftest() == 0
+    assert compiled(altered, dtype).selftest() > 0
+
+
+# The simulation itself, against the definition
+
+
+def q15_oracle(image, quantization):
+    """Return the Q15 coefficients of one image, a list of maps per channel, in plain integers.
+
+    The recursion of `npscatter.plan`, as in tests/oracle.py; the shifts are looked up by what they
+    are for, see `shifts_by_path`.
+    """
+    plan, design = quantization.plan, quantization.plan.architecture
+    J, wrap = plan.J, plan.edge == "wrap"
+    of_modulus, of_smoothing = shifts_by_path(quantization)
+    raw = [
+        [0 if y < 0 or x < 0 else 128 * int(image[y][x]) for x in plan.columns] for y in plan.rows
+    ]
+    results = {}
+
+    def taps(role, level, octave):
+        first = octave == (level if design.next_from == "carried" else 0)
+        return quantization.filters[f"{role}_{'first' if first else 'next'}"].taps.tolist()
+
+    def smoothed(path, u, octave, role, level):
+        stride = 1 if design.psi_stride == 2 and path and octave == level else 2
+        maps = carried(path, u, octave, level)
+        shifts = of_smoothing[path, octave]
+        sums = integer_correlation(maps, taps(role, level, octave), stride, wrap)
+        return [
+            [[rounded_shift(value, shift) for value in row] for row in rows]
+            for rows, shift in zip(sums, shifts, strict=True)
+        ]
+
+    def carried(path, u, octave, level):
+        return [u] if octave == level else smoothed(path, u, octave - 1, "carry", level)
+
+    def descend(path, u, level):
+        (smooth,) = smoothed(path, u, J - 1, "low", level)
+        emits = next(step for step in plan.steps if step.operation == "emit")
+        (top, left), (height, width) = emits.first, emits.size
+        results[path] = [row[left : left + width] for row in smooth[top : top + height]]
+        if len(path) == plan.max_order:
+            return
+        for octave in range(level + (len(path) > 0), J):
+            maps = carried(path, u, octave, level)
+            parts = integer_correlation(maps, taps("psi", level, octave), design.psi_stride, wrap)
+            for theta in range(design.orientations):
+                longer = (*path, (octave, theta))
+                shift = of_modulus[longer] - 1
+                both = parts[theta], parts[theta + design.orientations]
+                modulus = [
+                    [
+                        (
+                            rounded_root(
+                                rounded_shift(re, shift) ** 2 + rounded_shift(im, shift) ** 2
+                            )
+                            + 1
+                        )
+                        // 2
+                        for re, im in zip(*rows, strict=True)
+                    ]
+                    for rows in zip(*both, strict=True)
+                ]
+                descend(longer, modulus, octave)
+
+    descend((), raw, 0)
+    ordered = [tuple(zip(path.j, path.theta, strict=True)) for path in plan.paths]
+    return [results[path] for path in ordered]
+
+
+def shifts_by_path(quantization):
+    """Return the shifts of every modulus, by path, and of every smoothing, by (path, octave).
+
+    Paths are tuples of (octave, theta), found by following the program from buffer to buffer.
+    """
+    plan = quantization.plan
+    of_modulus, of_smoothing, held = {}, {}, {}
+    for step, shifts in zip(plan.steps, quantization.shifts, strict=True):
+        if step.operation == "pad":
+            held[step.target.buffer] = [()], 0
+            continue
+        paths, octave = held[step.source.buffer]
+        each = plan.buffers[step.source.buffer].count // len(paths)
+        first = step.source.first // each
+        paths = paths[first : first + step.groups]
+        if step.wavelets:
+            paths = [(*path, (octave, theta)) for path in paths for theta in step.orientations]
+            of_modulus.update(zip(paths, shifts.modulus, strict=True))
+        count = len(shifts.smoothing) // len(paths)
+        for number, path in enumerate(paths):
+            of_smoothing[path, octave] = shifts.smoothing[count * number :][:count]
+        if step.target:
+            held[step.target.buffer] = paths, octave + 1
+    return of_modulus, of_smoothing
+
+
+def integer_correlation(maps, taps, stride, wrap):
+    """Return the correlations as in tests/oracle.py, proving that none leaves 32 bits."""
+    height, width, K = len(maps[0]), len(maps[0][0]), len(taps[0][0])
+    assert all(-32768 <= value <= 32767 for rows in maps for row in rows for value in row)
+    results = []
+    for kernels in taps:
+        rows = []
+        for y in range(0, height, stride):
+            rows.append([])
+            for x in range(0, width, stride):
+                total = 0
+                for i, a, b in np.ndindex(len(maps), K, K):
+                    row, column = y + a - K // 2, x + b - K // 2
+                    if wrap:
+                        row, column = row % height, column % width
+                    if 0 <= row < height and 0 <= column < width:
+                        total += kernels[i][a][b] * maps[i][row][column]
+                        assert abs(total) < 2**31 - 2**15
+                rows[-1].append(total)
+        results.append(rows)
+    return results
+
+
+def rounded_shift(value, shift):
+    return (2 * value + 2**shift) // 2 ** (shift + 1)
+
+
+def rounded_root(square):
+    return (math.isqrt(4 * square) + 1) // 2
+
+
+@pytest.mark.parametrize(
+    ("name", "J", "shape", "options"),
+    [
+        ("free R=3", 1, (6, 7), {}),
+        ("free R=3", 2, (6, 7), {}),
+        ("free R=3", 2, (6, 7), {"boundary": "zero"}),
+        ("paper shape", 2, (6, 7), {}),
+    ],
+)
+def test_q15_coefficients_are_those_of_the_definition(exported, toy_bank, name, J, shape, options):
+    bank = bank_of(name, toy_bank)
+    boundary = options.get("boundary", bank.boundary)
+    plan = make_plan(J, shape, bank.architecture, 2, boundary)
+    image = pixels_of(shape, 4)[0]
+    expected = np.array(q15_oracle(image.tolist(), Quantization(plan, bank)))
+    simulated, _ = simulate_q15(image, bank, J, **options)
+    assert np.array_equal(simulated, expected)
+    header = exported(name, J, shape, "q15", **options)
+    assert np.array_equal(header(image[None], plan.output_shape)[0], expected)
+    assert (np.abs(expected).max((1, 2)) > 10).all()
