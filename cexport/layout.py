@@ -184,7 +184,7 @@ def make_kernel(
 
 
 def _stretches(samples):
-    """Cut samples, by offset, where a gap is, where other sums begin, and into equal short parts."""
+    """Cut samples, by offset, at gaps, where other sums begin, and into short parts."""
     stretches = []
     for sample in samples:
         last = stretches[-1][-1] if stretches else None

@@ -19,6 +19,8 @@ def filter_proof(integers: IntegerBank, keys: set[str]) -> list[str]:
     text += [
         f"#define PFX_LARGEST_SAMPLE {LARGEST_SAMPLE}",
         f"#define PFX_LARGEST_SHIFT {LARGEST_SHIFT}",
+        "#define PFX_FITS(norm) \\",
+        "    ((norm) * (int64_t)PFX_LARGEST_SAMPLE + (1 << (PFX_LARGEST_SHIFT - 1)) <= INT32_MAX)",
     ]
     for key, filters in integers.filters.items():
         if key not in keys:
@@ -26,10 +28,7 @@ def filter_proof(integers: IntegerBank, keys: set[str]) -> list[str]:
         name = f"PFX_{key.upper()}_NORM"
         exponents = " ".join(map(str, filters.exponents))
         text += [f"#define {name} {max(filters.norms)} /* exponents {exponents} */"]
-        text += [
-            f"PFX_ASSERT({name} * (int64_t)PFX_LARGEST_SAMPLE + (1 << (PFX_LARGEST_SHIFT - 1))"
-        ]
-        text[-1] += f" <= INT32_MAX, {key}_sums_fit);"
+        text += [f"PFX_ASSERT(PFX_FITS({name}), sums_of_{key}_fit);"]
     return text
 
 
@@ -67,7 +66,7 @@ def step_proof(quantization: Quantization) -> list[str]:
         f"#define PFX_LARGEST_SMOOTHED {smoothed}",
         "PFX_ASSERT(PFX_LARGEST_MODULUS <= PFX_LARGEST_SAMPLE, moduli_fit);",
         "PFX_ASSERT(PFX_LARGEST_SMOOTHED <= PFX_LARGEST_SAMPLE, smoothed_maps_fit);",
-        "PFX_ASSERT((2 * (int64_t)PFX_LARGEST_MODULUS + 1) * (2 * (int64_t)PFX_LARGEST_MODULUS + 1)",
-        "               <= UINT32_MAX, squares_fit);",
+        "#define PFX_LARGEST_ROOT (2 * (int64_t)PFX_LARGEST_MODULUS + 1)",
+        "PFX_ASSERT(PFX_LARGEST_ROOT * PFX_LARGEST_ROOT <= UINT32_MAX, squares_fit);",
         f"PFX_ASSERT({shift} <= PFX_LARGEST_SHIFT + 1, shifts_are_proven);",
     ]
