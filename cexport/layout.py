@@ -180,6 +180,8 @@ def make_kernel(
                 runs.append(Run(row.map, row.offset, row.fold, line, accumulators))
                 index = [dict(sample.terms) for sample in stretch]
                 order += [terms[a] for a in accumulators for terms in index]
+    if not runs:  # Filters of nothing but zeros; C has no empty tables.
+        runs, order, weights = [Run(0, 0, 0, Line(0, 0, 1), (0,))], [0], np.zeros(1)
     return Kernel(key, orientations, name, summation, tuple(runs), weights[order])
 
 

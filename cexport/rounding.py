@@ -96,7 +96,7 @@ def patterns(plan: Summation, output: int) -> tuple[np.ndarray, np.ndarray]:
                             pattern[row.map, half + a, half + b] = factor * row_sign * sample_sign
                 index.append(weight)
                 taps.append(pattern)
-    return np.array(index), np.array(taps).reshape(-1, plan.maps, plan.size, plan.size)
+    return np.array(index, int), np.array(taps).reshape(-1, plan.maps, plan.size, plan.size)
 
 
 def unfolded(plan: Summation, weights: np.ndarray) -> np.ndarray:
@@ -148,6 +148,8 @@ def rounded(
 
 
 def _search(weights: np.ndarray, shapes: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    if not len(weights):
+        return weights
     count, half = len(weights), shapes.shape[-1] // 2
     sums = shapes.sum((2, 3))
     whole = np.rint(weights)

@@ -1,0 +1,378 @@
+"""Generated headers under the compilers and checkers that users have: no warning, no complaint.
+
+What a machine lacks is a failure here that names the Debian package, not a skipped test.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from cexport import generate
+
+ROOT = Path(__file__).resolve().parent.parent
+HARNESS = ROOT / "cexport" / "harness"
+PACKAGES = {
+    "gcc": "gcc",
+    "g++": "g++",
+    "clang": "clang",
+    "clang++": "clang",
+    "nm": "binutils",
+    "cmake": "cmake",
+    "make": "make",
+    "cppcheck": "cppcheck",
+}
+STRICT = (
+    "-Wall -Wextra -Wpedantic -Wconversion -Wdouble-promotion -Wcast-align -Wshadow -Wvla -Werror"
+).split()
+STANDARDS = {"gcc": "c99", "clang": "c99", "g++": "c++11", "clang++": "c++11"}
+SANITIZERS = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+UNDEFINED = ["-g", "-O2", "-fsanitize=undefined", "-fno-sanitize-recover=all"]
+HEADERS = {
+    "float": {},
+    "q15": {"dtype": "q15"},
+    "paper float": {"bank": "paper"},
+    "paper q15": {"bank": "paper", "dtype": "q15"},
+    "prefix": {"dtype": "q15", "shape": (9, 14), "rounds": 4, "prefix": "My_lib2"},
+}
+# Small, for what is run under sanitizers.
+SMALL = {
+    "float": {"shape": (11, 14)},
+    "q15": {"dtype": "q15", "shape": (8, 8)},
+    "q15, J=3": {"dtype": "q15", "shape": (16, 16), "J": 3},
+    "q15 in rounds": {"dtype": "q15", "shape": (11, 8), "rounds": 4},
+    "q15, first order": {"dtype": "q15", "shape": (8, 8), "J": 3, "max_order": 1, "L": 4},
+    "periodic float": {"shape": (8, 24), "J": 3, "boundary": "periodic", "rounds": 2},
+    "paper float": {"bank": "paper", "shape": (9, 10)},
+    "paper q15": {"bank": "paper", "dtype": "q15", "shape": (9, 10), "rounds": 2},
+}
+USER = """
+#define PFX_SELFTEST
+#include "header.h"
+int other(const pfx_pixel *image, pfx_coefficient *output, void *scratch);
+int main(void)
+{
+    static union { uint32_t align; unsigned char bytes[PFX_SELFTEST_BYTES]; } tested;
+    static pfx_pixel image[PFX_HEIGHT * PFX_WIDTH];
+    static pfx_coefficient first[PFX_OUTPUT_SIZE];
+    static pfx_coefficient second[PFX_OUTPUT_SIZE];
+    static PFX_SCRATCH(scratch);
+    const int status = pfx_selftest(tested.bytes, sizeof tested.bytes);
+    int32_t differences = 0;
+    image[0] = 200;
+    if (status != PFX_OK) {
+        return 1;
+    }
+    if (pfx_scatter(image, first, scratch.bytes, sizeof scratch.bytes) != PFX_OK) {
+        return 2;
+    }
+    if (other(image, second, scratch.bytes) != PFX_OK) {
+        return 3;
+    }
+    for (int32_t i = 0; i < PFX_OUTPUT_SIZE; i++) {
+        differences += first[i] < second[i] || first[i] > second[i];
+    }
+    return differences == 0 ? 0 : 4;
+}
+"""
+OTHER = """
+#include "header.h"
+#include "header.h"
+int other(const pfx_pixel *image, pfx_coefficient *output, void *scratch);
+int other(const pfx_pixel *image, pfx_coefficient *output, void *scratch)
+{
+    return pfx_scatter(image, output, scratch, PFX_SCRATCH_BYTES);
+}
+"""
+
+
+def need(tool):
+    """Fail, with the package that has it, where a tool is not installed."""
+    if shutil.which(tool) is None:
+        pytest.fail(f"{tool} is not installed: apt-get install {PACKAGES[tool]}")
+    return tool
+
+
+def run(*command, **options):
+    """Run a command and return what it prints; fail with that if it does not end with 0."""
+    need(str(command[0])) if str(command[0]) in PACKAGES else None
+    command = [str(word) for word in command]
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options
+    )
+    if result.returncode:
+        printed = result.stdout
+        if "libclang_rt" in printed:
+            printed += "\nClang's sanitizers are not installed: apt-get install libclang-rt-14-dev"
+        pytest.fail(f"{' '.join(command)}\nended with {result.returncode}:\n{printed}")
+    return result.stdout
+
+
+@pytest.fixture(scope="session")
+def text_of():
+    """Return the function that generates a header's text, each once."""
+
+    @cache
+    def text(options):
+        return generate(**dict(options))
+
+    return lambda options: text(tuple(options.items()))
+
+
+@pytest.fixture
+def header(tmp_path, text_of):
+    """Return the function that writes a header into this test's folder."""
+
+    def write(options, name="nps.h"):
+        path = tmp_path / name
+        path.write_text(text_of(options), encoding="ascii")
+        return path
+
+    return write
+
+
+def with_prefix(text, options):
+    prefix = options.get("prefix", "nps")
+    return text.replace("pfx_", f"{prefix}_").replace("PFX_", f"{prefix.upper()}_")
+
+
+# Compilers
+
+
+@pytest.mark.parametrize("optimization", ["-O0", "-O3"])
+@pytest.mark.parametrize("compiler", STANDARDS)
+@pytest.mark.parametrize("name", HEADERS)
+def test_two_units_compile_without_warnings_and_run(tmp_path, header, name, compiler, optimization):
+    options = HEADERS[name]
+    header(options, "header.h")
+    suffix = "cpp" if "++" in compiler else "c"
+    for unit, text in (("user", USER), ("other", OTHER)):
+        (tmp_path / f"{unit}.{suffix}").write_text(with_prefix(text, options))
+    sources = [tmp_path / f"user.{suffix}", tmp_path / f"other.{suffix}"]
+    flags = [f"-std={STANDARDS[compiler]}", *STRICT, optimization]
+    run(compiler, *flags, *sources, "-o", tmp_path / "user", "-lm")
+    run(tmp_path / "user")
+
+
+@pytest.mark.parametrize("compiler", STANDARDS)
+def test_headers_of_several_prefixes_go_together(tmp_path, header, compiler):
+    header({**SMALL["float"], "prefix": "one"}, "one.h")
+    header({**SMALL["q15"], "prefix": "two"}, "two.h")
+    suffix = "cpp" if "++" in compiler else "c"
+    (tmp_path / f"both.{suffix}").write_text(
+        '#define ONE_SELFTEST\n#define TWO_SELFTEST\n#include "two.h"\n#include "one.h"\n'
+        "int main(void)\n{\n"
+        "    static union { uint32_t align; unsigned char bytes[ONE_SELFTEST_BYTES]; } one;\n"
+        "    static union { uint32_t align; unsigned char bytes[TWO_SELFTEST_BYTES]; } two;\n"
+        "    return one_selftest(one.bytes, sizeof one.bytes) +\n"
+        "           2 * two_selftest(two.bytes, sizeof two.bytes);\n}\n"
+    )
+    flags = [f"-std={STANDARDS[compiler]}", *STRICT]
+    run(compiler, *flags, tmp_path / f"both.{suffix}", "-o", tmp_path / "both", "-lm")
+    run(tmp_path / "both")
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("name", HEADERS)
+def test_the_object_needs_nothing_but_a_square_root(tmp_path, header, name, compiler):
+    """And that in floating point only; all other names are local and have the prefix."""
+    options = HEADERS[name]
+    header(options, "header.h")
+    (tmp_path / "other.c").write_text(with_prefix(OTHER, options))
+    flags = ["-std=c99", "-O2", "-ffreestanding", "-c"]
+    run(compiler, *flags, tmp_path / "other.c", "-o", tmp_path / "other.o")
+    undefined = run("nm", "-u", tmp_path / "other.o").split()
+    assert set(undefined) - {"U"} <= ({"sqrtf"} if options.get("dtype") != "q15" else set())
+    run(compiler, "-std=c99", "-O0", "-c", tmp_path / "other.c", "-o", tmp_path / "other.o")
+    defined = [line.split()[-2:] for line in run("nm", tmp_path / "other.o").splitlines()]
+    assert [name for kind, name in defined if kind in "TDBRC"] == ["other"]
+    prefix = options.get("prefix", "nps")
+    local = [name for kind, name in defined if kind in "tdbr" and "." not in name]
+    assert len(local) > 10 and all(name.startswith(f"{prefix}_") for name in local)
+    assert not [name for kind, name in defined if kind in "dDbB"]
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_every_macro_has_the_prefix(tmp_path, header, name):
+    options = HEADERS[name]
+    path = header(options, "header.h")
+    (tmp_path / "bare.h").write_text(
+        "#include <stddef.h>\n#include <stdint.h>\n#include <math.h>\n"
+    )
+    macros = [
+        {
+            line.split()[1].split("(")[0]
+            for line in run("gcc", "-dM", "-E", "-xc", file).splitlines()
+        }
+        for file in (path, tmp_path / "bare.h")
+    ]
+    prefix = options.get("prefix", "nps").upper()
+    new = macros[0] - macros[1]
+    assert len(new) > 20 and all(macro.startswith(f"{prefix}_") for macro in new)
+
+
+def test_the_square_root_can_be_replaced(tmp_path, header):
+    """Without math.h, as on machines that have none."""
+    header(SMALL["float"], "header.h")
+    (tmp_path / "other.c").write_text(
+        "static float root(float value) { return __builtin_sqrtf(value); }\n"
+        "#define NPS_SQRTF(value) root(value)\n" + with_prefix(OTHER, {})
+    )
+    (tmp_path / "math.h").write_text("#error math.h is not there\n")
+    flags = ["-std=c99", "-O2", *STRICT, "-fno-math-errno", "-ffreestanding", "-c"]
+    run("gcc", *flags, f"-I{tmp_path}", tmp_path / "other.c", "-o", tmp_path / "other.o")
+    assert not run("nm", "-u", tmp_path / "other.o").split()
+
+
+# The harness
+
+
+def build(compiler, folder, flags, *sources):
+    """Compile programs of the harness; return the executable's path."""
+    program = folder / f"{Path(sources[0]).stem}-{compiler}{abs(hash(tuple(flags)))}"
+    sources = [HARNESS / source for source in sources]
+    standard = ["-std=c99", *STRICT, *flags, f"-I{folder}"]
+    run(compiler, *standard, *sources, "-o", program, "-lm")
+    return program
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("name", SMALL)
+def test_the_harness_passes_under_sanitizers(tmp_path, header, name, compiler):
+    header(SMALL[name])
+    program = build(compiler, tmp_path, SANITIZERS, "harness.c", "second.c")
+    assert run(program).splitlines()[-1] == "all right"
+
+
+@pytest.mark.parametrize(
+    ("name", "compiler", "images"), [("q15", "gcc", 10000), ("q15, J=3", "clang", 1000)]
+)
+def test_random_images_overflow_nothing(tmp_path, header, name, compiler, images):
+    """And the coefficients are those of the other compiler, to the bit."""
+    header(SMALL[name])
+    watched = run(build(compiler, tmp_path, UNDEFINED, "fuzz.c"), images)
+    other = {"gcc": "clang", "clang": "gcc"}[compiler]
+    assert watched == run(build(other, tmp_path, ["-O3"], "fuzz.c"), images)
+    assert re.fullmatch(rf"{images} images, hash [0-9a-f]{{8}}\n", watched)
+
+
+def test_the_fuzzer_refuses_what_it_cannot_do(tmp_path, header):
+    header(SMALL["q15"])
+    program = build("gcc", tmp_path, ["-O1"], "fuzz.c")
+    for arguments in ([], ["0"], ["-1"], ["5", "0"]):
+        assert subprocess.run([program, *arguments], capture_output=True).returncode == 2
+    assert run(program, 20, 1) == run(program, 20) != run(program, 20, 2)
+
+
+DAMAGE = {
+    "a weight": (r"(nps_low_next_weights\[\d+\] = \{\n    )(-?\d+)", r"\g<1>\g<2>1"),
+    "an error code": (r"return NPS_ERROR_SCRATCH;", "return NPS_ERROR_NULL;"),
+    "a size that is not checked": (r"scratch_bytes < NPS_SCRATCH_BYTES", "scratch_bytes < 1"),
+    "a sink that is not asked": (r"(sink\(context, [^;{]*) != 0\)", r"\1 == 77)"),
+    "a channel that comes twice": (r"(nps_channels\[\d+\] = \{\n    \d+, )\d+", r"\g<1>0"),
+    "memory that is not enough": (
+        r"#define NPS_SCRATCH_BYTES \d+",
+        "#define NPS_SCRATCH_BYTES 2048",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_the_harness_notices_damage(tmp_path, header, text_of, damage):
+    """What it checks can fail."""
+    text = text_of(SMALL["q15"])
+    damaged = re.sub(*DAMAGE[damage], text)
+    assert damaged != text
+    (tmp_path / "nps.h").write_text(damaged)
+    program = build("gcc", tmp_path, SANITIZERS, "harness.c", "second.c")
+    result = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert re.search(r"harness\.c:\d+: failed|AddressSanitizer", result.stdout + result.stderr)
+
+
+def test_cmake_builds_and_runs_the_harness(tmp_path, header):
+    need("make")
+    header(SMALL["q15"])
+    build = tmp_path / "build"
+    run("cmake", "-S", HARNESS, "-B", build, f"-DNPS_HEADER_DIR={tmp_path}", "-DNPS_SANITIZE=ON")
+    run("cmake", "--build", build)
+    printed = run(shutil.which("ctest"), "--test-dir", build)
+    assert "100% tests passed, 0 tests failed out of 2" in printed
+    command = ["cmake", "-S", HARNESS, "-B", tmp_path / "none", "-DNPS_HEADER_DIR=/nowhere"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode != 0 and "no nps.h in NPS_HEADER_DIR='/nowhere'" in result.stderr
+
+
+# Checkers
+
+
+def cppcheck(tmp_path, options, *arguments, check):
+    (tmp_path / "user.c").write_text(with_prefix(USER, options))
+    (tmp_path / "other.c").write_text(with_prefix(OTHER, options))
+    command = ["cppcheck", "--enable=warning,style,performance,portability", "--inline-suppr"]
+    command += ["--std=c99", "--quiet", *arguments]
+    if check:
+        return run(*command, "--error-exitcode=1", "user.c", "other.c", cwd=tmp_path)
+    need("cppcheck")
+    command += ["user.c", "other.c"]
+    return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True).stderr
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_cppcheck_has_no_complaint(tmp_path, header, name):
+    header(HEADERS[name], "header.h")
+    assert not cppcheck(tmp_path, HEADERS[name], check=True)
+
+
+def test_misra_rules_deviated_from_are_those_documented(tmp_path, header):
+    """Only those that cexport/MISRA.md gives a reason for, and no reason without need."""
+    documented = re.findall(r"^\| (\d+\.\d+) \|", (ROOT / "cexport" / "MISRA.md").read_text(), re.M)
+    found = set()
+    for options in HEADERS.values():
+        header(options, "header.h")
+        printed = cppcheck(tmp_path, options, "--addon=misra", check=False)
+        in_header = [line for line in printed.splitlines() if line.startswith("header.h:")]
+        found |= set(re.findall(r"\[misra-c2012-([\d.]+)\]", "\n".join(in_header)))
+    assert len(found) > 3, f"the addon found next to nothing: {printed}"
+    assert sorted(documented) == sorted(found)
+
+
+# The text
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_the_text_is_plain_and_finished(text_of, name):
+    text = text_of(HEADERS[name])
+    assert text.isascii() and text.endswith("\n") and "\n\n\n" not in text
+    assert not re.search(r"[\t\r]| $", text, re.M)
+    assert not re.search(r"pfx_|/\*@", text, re.I)
+
+
+DIGESTS = """
+import hashlib, sys
+sys.path.insert(0, sys.argv[1])
+from cexport import generate
+for options in {options!r}:
+    print(hashlib.sha256(generate(**options).encode()).hexdigest())
+"""
+
+
+def test_the_same_arguments_give_the_same_bytes():
+    """In every process, whatever the seed of its hashes and the threads of its linear algebra."""
+    options = [*HEADERS.values(), SMALL["q15, J=3"], {"dtype": "q15", "bank": "paper-tuned"}]
+    printed = []
+    for seed, threads in (("0", "1"), ("1", "2"), ("77", "1")):
+        environment = {
+            **os.environ,
+            "PYTHONHASHSEED": seed,
+            "OPENBLAS_NUM_THREADS": threads,
+        }
+        program = DIGESTS.format(options=options)
+        printed.append(run(sys.executable, "-c", program, ROOT, env=environment))
+    assert len(printed[0].split()) == len(set(printed[0].split())) == len(options)
+    assert printed[1:] == printed[:1] * 2
