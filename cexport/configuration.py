@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import zlib
 
 import npscatter
 from npscatter.bank import FilterBank, find_bank
@@ -84,15 +85,26 @@ class Configuration:
             f"npscatter {npscatter.__version__}, bank {self.bank.name}",
             f"sha256 {self.bank.sha256}",
             self.command,
+            "",
+            "SPDX-FileCopyrightText: 2026 the npscatter maintainers",
             "SPDX-License-Identifier: BSD-3-Clause",
         ]
 
     @property
     def opening(self) -> list[str]:
-        """The include guard and the includes."""
-        guard = "PFX_WEIGHTS_INCLUDED" if self.weights_only else "PFX_INCLUDED"
-        includes = ["#include <stddef.h>", "#include <stdint.h>"]
-        return [f"#ifndef {guard}", f"#define {guard}", "", *includes, ""]
+        """The includes, and their guard, which refuses another header of the same prefix."""
+        number = zlib.crc32(f"{self.command} {self.bank.sha256}".encode())
+        return [
+            f"#if defined(PFX_INCLUDED) && PFX_INCLUDED != {number}U",
+            '#error "two different headers with the same prefix: give one another with --prefix"',
+            "#endif",
+            "#ifndef PFX_INCLUDED",
+            f"#define PFX_INCLUDED {number}U",
+            "",
+            "#include <stddef.h>",
+            "#include <stdint.h>",
+            "",
+        ]
 
     @property
     def macros(self) -> list[str]:

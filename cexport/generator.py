@@ -123,9 +123,13 @@ class _Header:
         parts = [
             self._head(),
             self._sizes(),
+            section("Interface"),
+            template("assert.h"),
             template("interface.h"),
             *([self._proof()] if q15 else []),
+            section("Arithmetic"),
             template("q15.h" if q15 else "float.h"),
+            section("The program's types"),
             template("types.h"),
             section("The innermost loops"),
             *inner_loops(self.layout),
@@ -133,7 +137,9 @@ class _Header:
             section("Tables"),
             *self._tables(),
             "",
+            section("The routine"),
             template("routine.h"),
+            section("Self-test"),
             template("selftest.h").replace(
                 "/*@selftest-tables@*/",
                 "\n".join(selftest_tables(self.plan, self.bank, self.quantization)),
@@ -201,7 +207,6 @@ class _Header:
         return "\n".join(
             [
                 section("Why nothing overflows"),
-                template("assert.h"),
                 *filter_proof(self.quantization.integers, used),
                 *step_proof(self.quantization),
                 "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cexport.quantization import LARGEST_SAMPLE, LARGEST_SHIFT, IntegerBank, Quantization
+from cexport.quantization import LARGEST_SAMPLE, IntegerBank, Quantization
 from cexport.text import comment
 
 
@@ -11,16 +11,15 @@ def filter_proof(integers: IntegerBank, keys: set[str]) -> list[str]:
     text = comment(
         "Stored numbers q and weights w have 16 bits, sums 32. Folding adds samples before it "
         "multiplies them, so no sum, nor any part of it, exceeds the filter's sum |w| times the "
-        "largest |q|. The rounding of a sum adds half of what it is divided by.",
+        "largest |q|.",
         "",
         "The largest sum |w| of each array, and the exponents e of its outputs, the weights being "
         "round(weight 2^e)" + _carriers(integers) + ":",
     )
     text += [
         f"#define PFX_LARGEST_SAMPLE {LARGEST_SAMPLE}",
-        f"#define PFX_LARGEST_SHIFT {LARGEST_SHIFT}",
         "#define PFX_FITS(norm) \\",
-        "    ((norm) * (int64_t)PFX_LARGEST_SAMPLE + (1 << (PFX_LARGEST_SHIFT - 1)) <= INT32_MAX)",
+        "    ((norm) * (int64_t)PFX_LARGEST_SAMPLE + ((int64_t)1 << 15) <= INT32_MAX)",
     ]
     for key, filters in integers.filters.items():
         if key not in keys:
@@ -42,7 +41,7 @@ def _carriers(integers: IntegerBank) -> str:
 def step_proof(quantization: Quantization) -> list[str]:
     """Return what the steps can store."""
     largest: dict[str, list[int]] = {}
-    shift = 0
+    rounded = modulus_shift = 0
     for step, shifts in zip(quantization.plan.steps, quantization.shifts, strict=True):
         if step.operation == "pad":
             continue
@@ -51,7 +50,8 @@ def step_proof(quantization: Quantization) -> list[str]:
         known = largest.setdefault(what, [0, 0])
         known[0] = max(known[0], shifts.largest_modulus)
         known[1] = max(known[1], shifts.largest_smoothed)
-        shift = max(shift, *shifts.modulus, *shifts.smoothing)
+        rounded = max(rounded, shifts.largest_rounded)
+        modulus_shift = max(modulus_shift, *shifts.modulus, 0)
     modulus, smoothed = (max(known[i] for known in largest.values()) for i in (0, 1))
     text = comment(
         "The largest number that each kind of step can store, over all images of bytes: of the "
@@ -61,12 +61,21 @@ def step_proof(quantization: Quantization) -> list[str]:
         *(f"    {known[0]:6d} {known[1]:6d}  {what}" for what, known in largest.items()),
     )
     return [
+        "",
         *text,
         f"#define PFX_LARGEST_MODULUS {modulus}",
         f"#define PFX_LARGEST_SMOOTHED {smoothed}",
+        "#define PFX_LARGEST_ROOT (2 * (int64_t)PFX_LARGEST_MODULUS + 1)",
         "PFX_ASSERT(PFX_LARGEST_MODULUS <= PFX_LARGEST_SAMPLE, moduli_fit);",
         "PFX_ASSERT(PFX_LARGEST_SMOOTHED <= PFX_LARGEST_SAMPLE, smoothed_maps_fit);",
-        "#define PFX_LARGEST_ROOT (2 * (int64_t)PFX_LARGEST_MODULUS + 1)",
         "PFX_ASSERT(PFX_LARGEST_ROOT * PFX_LARGEST_ROOT <= UINT32_MAX, squares_fit);",
-        f"PFX_ASSERT({shift} <= PFX_LARGEST_SHIFT + 1, shifts_are_proven);",
+        "",
+        *comment(
+            "The largest sum that is smoothed, with what is added to it to round it; and the widest "
+            "shift of a modulus, of which one bit is kept for the root."
+        ),
+        f"#define PFX_LARGEST_ROUNDED {rounded}",
+        f"#define PFX_WIDEST_MODULUS_SHIFT {modulus_shift}",
+        "PFX_ASSERT(PFX_LARGEST_ROUNDED <= INT32_MAX, rounded_sums_fit);",
+        "PFX_ASSERT(PFX_WIDEST_MODULUS_SHIFT - 1 <= 16, rounded_parts_fit);",
     ]

@@ -7,8 +7,9 @@ the filter. It cannot overflow, because |q| <= 32767 and E is the largest with::
 
     sum |w_q| <= 65536,      65536 * 32767 + 2^15 < 2^31
 
-(2^15 being what is added before the sum is shifted to round it; folding adds samples before it
-multiplies them, and no sum of products, nor any part of it, exceeds what the taps allow).
+(folding adds samples before it multiplies them, and no sum of products, nor any part of it,
+exceeds what the taps allow; 2^15 is what is added to a sum before a shift by 16, to round it, and
+what is added before a wider shift is checked against the largest that the sum can be).
 
 Every sum is brought back to 16 bits by a rounded shift, whose width is the smallest for which the
 result is proven to fit. What a map can hold (`_Reach`) is followed through the program, starting
@@ -42,10 +43,10 @@ from npscatter.folding import summation
 from npscatter.plan import Plan, Step
 
 LARGEST_SAMPLE = 2**15 - 1
-LARGEST_SHIFT = 16
+LARGEST_SUM = 2**31 - 1
+LARGEST_NORM = (LARGEST_SUM - 2**15) // LARGEST_SAMPLE
 # Filters may be tiny, or zero.
 LARGEST_EXPONENT = 30
-LARGEST_NORM = (2**31 - 1 - 2 ** (LARGEST_SHIFT - 1)) // LARGEST_SAMPLE
 PIXEL_EXPONENT = 7
 DIRECTIONS = 64
 # More than the bounds' own floating-point errors.
@@ -85,12 +86,15 @@ class Shifts:
         Of the smoothing, one per group (and orientation) and output map.
     largest_modulus, largest_smoothed : int
         The largest number that can be stored, of all groups.
+    largest_rounded : int
+        The largest sum with what is added to it to round it.
     """
 
     modulus: tuple[int, ...] = ()
     smoothing: tuple[int, ...] = ()
     largest_modulus: int = 0
     largest_smoothed: int = 0
+    largest_rounded: int = 0
 
     def by_group(self, groups: int) -> list[int]:
         """Return the shifts of every group in turn, those of its moduli first."""
@@ -254,18 +258,19 @@ class Quantization:
             moduli = [self._modulus(step, maps, o) for maps in groups for o in step.orientations]
             groups = [[reach] for _, reach in moduli]
         smoothed = [self._smoothed(step, maps) for maps in groups]
-        for index, (_, reaches) in enumerate(smoothed):
+        for index, (_, reaches, _) in enumerate(smoothed):
             if step.operation == "emit":
                 self._output_exponents[step.channels[index]] = reaches[0].exponent
                 continue
             for number, reach in enumerate(reaches, step.target.first + len(reaches) * index):
                 self._reached[step.target.buffer, number] = reach
-        ends = [max(-r.low, r.high) for _, reaches in smoothed for r in reaches]
+        ends = [max(-r.low, r.high) for _, reaches, _ in smoothed for r in reaches]
         return Shifts(
             tuple(shift for shift, _ in moduli),
-            tuple(shift for shifts, _ in smoothed for shift in shifts),
+            tuple(shift for shifts, _, _ in smoothed for shift in shifts),
             max((reach.high for _, reach in moduli), default=0),
             max(ends),
+            max(largest for _, _, largest in smoothed),
         )
 
     def _modulus(self, step: Step, maps: list[_Reach], orientation: int) -> tuple[int, _Reach]:
@@ -284,8 +289,8 @@ class Quantization:
         exponent = maps[0].exponent + filters.exponents[orientation] - shift
         return shift, _Reach.of_raw(exponent, largest(shift))
 
-    def _smoothed(self, step: Step, maps: list[_Reach]) -> tuple[list[int], list[_Reach]]:
-        """Return the shifts of a smoothing's outputs, and what they can hold."""
+    def _smoothed(self, step: Step, maps: list[_Reach]) -> tuple[list[int], list[_Reach], int]:
+        """Return the shifts of a smoothing's outputs, what they can hold, and the largest sum."""
         filters = self.integers.filters[step.weights]
         sums = [self._sum(taps, maps, step.stride) for taps in filters.taps]
         extra = self.integers.carrier_exponents if step.operation == "smooth" else (0,)
@@ -301,8 +306,22 @@ class Quantization:
                 for reach, shift, more in zip(sums, shifts, extra, strict=True)
             ]
             if all(-LARGEST_SAMPLE <= r.low and r.high <= LARGEST_SAMPLE for r in reaches):
-                return shifts, reaches
+                break
             e -= 1
+        largest = max(
+            max(-reach.low, reach.high) + 2 ** (shift - 1)
+            for reach, shift in zip(sums, shifts, strict=True)
+        )
+        if largest > LARGEST_SUM:
+            raise BankError(
+                explain(
+                    "bank",
+                    self.integers.bank.name,
+                    f"the outputs of {step.weights} differ too much to be rounded in 32 bits",
+                    "use dtype='float'",
+                )
+            )
+        return shifts, reaches, largest
 
     def _sum(self, taps: np.ndarray, maps: list[_Reach], stride: int) -> _Reach:
         """Return what a correlation's sum can hold."""

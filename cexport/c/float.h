@@ -1,5 +1,3 @@
-/* ---- Arithmetic: float ---------------------------------------------------------------------- */
-
 typedef float pfx_weight; /* a weight of a filter */
 typedef float pfx_sample; /* what is stored between steps */
 typedef float pfx_sum;    /* what is computed with */

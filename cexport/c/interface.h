@@ -1,5 +1,3 @@
-/* ---- Interface ------------------------------------------------------------------------------ */
-
 /*@float*/
 /* The only function called from outside. Where there is no math.h, define it before including. */
 #ifndef PFX_SQRTF
@@ -22,6 +20,8 @@ extern "C" {
 #else
 #define PFX_RESTRICT
 #endif
+
+PFX_ASSERT(sizeof(int) >= 4, int_has_32_bits);
 
 /*@float*/
 typedef float pfx_pixel;       /* any range; the coefficients scale with it */
@@ -49,3 +49,12 @@ enum pfx_error {
 
 /* Takes one channel, PFX_OUT_HEIGHT rows of PFX_OUT_WIDTH coefficients; 0 to go on. */
 typedef int (*pfx_sink)(void *context, int channel, const pfx_coefficient *values);
+
+PFX_API int pfx_scatter_stream(const pfx_pixel *image, pfx_sink sink, void *context, void *scratch,
+                               size_t scratch_bytes);
+PFX_API int pfx_scatter(const pfx_pixel *image, pfx_coefficient *output, void *scratch,
+                        size_t scratch_bytes);
+PFX_API float pfx_value(int channel, pfx_coefficient coefficient);
+#ifdef PFX_SELFTEST
+PFX_API int pfx_selftest(void *scratch, size_t scratch_bytes);
+#endif

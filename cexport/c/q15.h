@@ -1,5 +1,3 @@
-/* ---- Arithmetic: Q15 ------------------------------------------------------------------------ */
-
 /* Maps hold 16-bit numbers, sums have 32 bits; see the proof above. */
 typedef int16_t pfx_weight; /* a weight of a filter */
 typedef int16_t pfx_sample; /* what is stored between steps */

@@ -1,5 +1,3 @@
-/* ---- The routine ---------------------------------------------------------------------------- */
-
 /* A stack of maps. Row y of a map is stored at (y - origin) modulo stored_rows: all rows of a map
  * of the workspace, the last few of a modulus. */
 typedef struct {
@@ -253,8 +251,8 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
  *                and its PFX_OUT_HEIGHT rows of PFX_OUT_WIDTH coefficients, which are overwritten
  *                after it returns; anything but 0 stops the transform
  * context        handed to the sink as it is
- * scratch        at least PFX_SCRATCH_BYTES bytes, at an address that PFX_SCRATCH_ALIGN divides;
- *                its contents before and after are of no interest
+ * scratch        at least PFX_SCRATCH_BYTES bytes, at an address that PFX_SCRATCH_ALIGN divides,
+ *                apart from the image; its contents before and after are of no interest
  *
  * Returns PFX_OK or a negative pfx_error; on an error other than PFX_ERROR_STOPPED nothing has
  * been called or written. Reentrant. */
@@ -315,7 +313,7 @@ static inline int pfx_keep(void *context, int channel, const pfx_coefficient *va
 /* Transforms one image.
  *
  * output         PFX_OUTPUT_SIZE coefficients: PFX_CHANNELS channels of PFX_OUT_HEIGHT rows of
- *                PFX_OUT_WIDTH, channels as in pfx_paths
+ *                PFX_OUT_WIDTH, channels as in pfx_paths; apart from image and scratch
  *
  * The rest is as for pfx_scatter_stream. */
 PFX_API int pfx_scatter(const pfx_pixel *image, pfx_coefficient *output, void *scratch,

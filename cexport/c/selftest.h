@@ -1,6 +1,4 @@
 #ifdef PFX_SELFTEST
-/* ---- Self-test ------------------------------------------------------------------------------ */
-
 /* Transforms an image made by a formula and compares with what the Python library computed:
 /*@float*/
  * the first, the middle and the last coefficient of every channel, to PFX_SELFTEST_TOLERANCE of

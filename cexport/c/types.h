@@ -1,5 +1,3 @@
-/* ---- The program's types -------------------------------------------------------------------- */
-
 /* Products of a few neighbouring samples of one row of a map with the weights of several sums. A
  * symmetric filter multiplies samples that were folded: first whole rows,
  * row(y + row) + row_fold row(y - row), row_fold being 1, -1, or 0 for none; then samples within
