@@ -22,6 +22,8 @@ TOYS = {
     "paper shape": {"kind": "paper", "L": 4},
 }
 BANKS = [*list_banks(), *TOYS]
+SYMMETRIC = ["accurate", "accurate-L4", "accurate-L6", "paper-tuned"]
+SYMMETRIC += [name for name in TOYS if name.startswith("symmetric")]
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +124,7 @@ def test_wavelets_without_a_mean_have_none_in_integers(integer_bank):
 
 
 def test_rounding_is_no_worse_for_pictures_than_to_the_nearest(integers):
+    """Where to the nearest keeps the sums too, and most often better by 3 dB for shipped banks."""
     lags = rounding.autocovariances(integers.bank)
     better = []
     for key, filters in integers.filters.items():
@@ -132,16 +135,19 @@ def test_rounding_is_no_worse_for_pictures_than_to_the_nearest(integers):
             covariance = lags[key.rpartition("_")[2]]
             before = error_on_pictures(whole - taps, covariance)
             after = error_on_pictures(rounded - taps, covariance)
-            assert after <= before * (1 + 1e-6) + 1e-9
             better.append(before > 2 * after)
-    assert np.mean(better) > 0.5
+            if np.abs((whole - taps).sum((1, 2))).max() <= 0.5:
+                assert after <= before * (1 + 1e-6) + 1e-9
+    if integers.bank.name in list_banks():
+        assert np.mean(better) > 0.5
 
 
 @pytest.mark.parametrize("words", [("flip",), ("transpose", "flip", "transpose")])
-def test_mirrored_filters_stay_mirrored(integers, words):
+@pytest.mark.parametrize("name", SYMMETRIC)
+def test_mirrored_filters_stay_mirrored(integer_bank, name, words):
     """To the last bit, about both axes; transposed ones may be rounded another way."""
-    if not integers.bank.symmetric:
-        pytest.skip("the bank has no symmetry to keep")
+    integers = integer_bank(name)
+    assert integers.bank.symmetric
     for key, role in ROLES.items():
         taps = integers.filters[key].taps
         if role == "psi":
@@ -291,8 +297,7 @@ def test_no_image_exceeds_the_bounds_and_some_come_near(
     first = [n for n, step in enumerate(plan.steps) if step.wavelets and step.source.count == 1]
     ratios = moduli[first] / bounds[first]
     record_property("first octave's modulus over its bound", ratios.max())
-    with np.errstate(invalid="ignore"):
-        print(name, boundary, "moduli", np.round(moduli / bounds, 2))
-        print(name, boundary, "smoothed", np.round(smoothings / smoothed_bounds, 2))
+    taken = bounds > 0
+    print(name, boundary, "moduli", np.round(moduli[taken] / bounds[taken], 2))
     assert ratios.max() > 0.9
     assert smoothings[-1] > 0
