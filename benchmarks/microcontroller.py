@@ -4,8 +4,8 @@
 gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm.
 
 Instructions are counted by QEMU, over the example of cexport/examples/baremetal; they are not
-cycles. Code for the M0 is counted on the M4 board, which executes it as it is: the M0 board has only
-16 KiB of memory.
+cycles. Code for the M0 is counted on the M4 board, which executes it as it is: the M0 board has
+only 16 KiB of memory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write the README's tables from the committed results.
+"""Write the tables of the README and of the C users' guide from the committed results.
 
 ``python -m benchmarks.readme`` replaces what stands between ``<!-- NAME -->`` and
 ``<!-- /NAME -->``; ``--check`` only says whether anything would change.
@@ -12,11 +12,11 @@ from pathlib import Path
 
 import click
 
-from benchmarks import frontier
+from benchmarks import c_tables, frontier
 from benchmarks.environment import RESULTS
 
 PASSES = ("one thread", "all cores")  # of the speed benchmark
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
 
 
 def percent(error: float | None) -> str:
@@ -247,18 +247,26 @@ def startup_text() -> str:
     )
 
 
-TABLES = {
-    "accuracy": accuracy_table,
-    "frontier": frontier_text,
-    "speed": speed_table,
-    "kernels": kernels_table,
-    "startup": startup_text,
+# Page: its tables.
+PAGES = {
+    "README.md": {
+        "accuracy": accuracy_table,
+        "frontier": frontier_text,
+        "speed": speed_table,
+        "kernels": kernels_table,
+        "startup": startup_text,
+        "q15": c_tables.q15_table,
+    },
+    "cexport/GUIDE.md": {
+        "microcontroller": c_tables.microcontroller_table,
+        "desktop": c_tables.desktop_table,
+    },
 }
 
 
-def rendered(text: str) -> str:
-    """Return the README's text with every table made anew."""
-    for name, table in TABLES.items():
+def rendered(page: str, text: str) -> str:
+    """Return a page's text with every table made anew."""
+    for name, table in PAGES[page].items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
         text, count = re.subn(
             pattern,
@@ -267,20 +275,22 @@ def rendered(text: str) -> str:
             flags=re.DOTALL,
         )
         if count != 1:
-            raise click.ClickException(f"README.md has {count} places for the table {name!r}")
+            raise click.ClickException(f"{page} has {count} places for the table {name!r}")
     return text
 
 
 @click.command(help=__doc__)
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the README is stale.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a page is stale.")
 def main(check: bool) -> None:
-    """Bring the README up to date."""
-    old = README.read_text(encoding="utf-8")
-    new = rendered(old)
-    if check and new != old:
-        raise click.ClickException("README.md is stale: run python -m benchmarks.readme")
-    if not check:
-        README.write_text(new, encoding="utf-8")
+    """Bring the pages up to date."""
+    for page in PAGES:
+        path = ROOT / page
+        old = path.read_text(encoding="utf-8")
+        new = rendered(page, old)
+        if check and new != old:
+            raise click.ClickException(f"{page} is stale: run python -m benchmarks.readme")
+        if not check:
+            path.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -71,8 +71,8 @@ def step_proof(quantization: Quantization) -> list[str]:
         "PFX_ASSERT(PFX_LARGEST_ROOT * PFX_LARGEST_ROOT <= UINT32_MAX, squares_fit);",
         "",
         *comment(
-            "The largest sum that is smoothed, with what is added to it to round it; and the widest "
-            "shift of a modulus, of which one bit is kept for the root."
+            "The largest sum that is smoothed, with what is added to it to round it; and the "
+            "widest shift of a modulus, of which one bit is kept for the root."
         ),
         f"#define PFX_LARGEST_ROUNDED {rounded}",
         f"#define PFX_WIDEST_MODULUS_SHIFT {modulus_shift}",

@@ -48,7 +48,7 @@ def kernel_tables(kernel: Kernel, integers: bool) -> list[str]:
     return [
         *text,
         f"static const pfx_kernel {name} = {{",
-        f"    {name}_runs, {name}_sum_list, {name}_weights, {name}_outputs,",
+        *(f"    {name}_{table}," for table in ("runs", "sum_list", "weights", "outputs")),
         f"    {len(kernel.runs)}, {S.accumulators}, {len(S.outputs)}, {kernel.half},",
         "};",
     ]
