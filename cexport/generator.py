@@ -234,6 +234,6 @@ class _Header:
             text += ["", *kernel_tables(kernel, quantization is not None)]
         text += ["", *program_tables(layout, quantization), "", *path_table(plan, self.bank.L)]
         if quantization:
-            text += comment("Coefficient q of channel c stands for q / 2^exponents[c].")
+            text += ["", *comment("Coefficient q of channel c stands for q / 2^exponents[c].")]
             text += array("int8_t", "pfx_exponents", quantization.exponents, "[PFX_CHANNELS]")
         return text

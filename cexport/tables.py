@@ -19,7 +19,7 @@ def line_name(line: Line) -> str:
 def kernel_tables(kernel: Kernel, integers: bool) -> list[str]:
     """Return the tables of one set of filters."""
     S, name = kernel.summation, f"pfx_{kernel.name}"
-    some = "" if kernel.orientations is None else f" of orientations {kernel.orientations}"
+    some = f" of orientations {kernel.orientations}" if kernel.name != kernel.key else ""
     text = comment(
         f"{kernel.key}{some}: {S.maps} {'maps' if S.maps > 1 else 'map'} to {len(S.outputs)}, "
         f"{S.size} x {S.size}, {S.multiply_adds} multiply-adds in {S.accumulators} sums."
@@ -95,13 +95,14 @@ def _add_line(stride: int, lines: list[Line]) -> list[str]:
         where = "even[x + i] is the sample at column 2 i, odd[x + i] at column 2 i + 1"
     text = comment(
         "first[x], and second[x] unless second is NULL, grow by the products of a line with as "
-        f"many weights each. For output x {where}."
+        f"many weights each; for output x {where}."
     )
+    samples = ", ".join(f"const pfx_sum *PFX_RESTRICT {row}" for row in rows)
     text += [
-        f"static inline void {name}(int32_t line, pfx_sum *PFX_RESTRICT first,",
-        "    pfx_sum *PFX_RESTRICT second,",
-        *(f"    const pfx_sum *PFX_RESTRICT {row}," for row in rows),
-        "    const pfx_weight *PFX_RESTRICT weights, int32_t n)",
+        f"static inline void {name}(",
+        "    int32_t line, pfx_sum *PFX_RESTRICT first, pfx_sum *PFX_RESTRICT second,",
+        f"    {samples}, const pfx_weight *PFX_RESTRICT weights,",
+        "    int32_t n)",
         "{",
     ]
     if not lines:
@@ -182,9 +183,12 @@ def program_tables(layout: Layout, quantization: Quantization | None) -> list[st
     text = comment("The channels that the steps emit, in their order.")
     text += array("uint16_t", "pfx_channels", channels)
     if quantization:
-        text += comment("For every group of a step: of every modulus, then of every smoothed map.")
+        text += [
+            "",
+            *comment("For every group of a step: of every modulus, then of every smoothed map."),
+        ]
         text += array("uint8_t", "pfx_shifts", shifts)
-    text += comment("The program; the fields are those of pfx_step.")
+    text += ["", *comment("The program; the fields are those of pfx_step.")]
     return [*text, *array("pfx_step", "pfx_steps", rows, "[PFX_STEPS]", one_per_line=True)]
 
 

@@ -14,6 +14,7 @@ PACKAGES = {
     "node": "nodejs",
     "nm": "binutils",
     "cmake": "cmake",
+    "ctest": "cmake",
     "make": "make",
     "cppcheck": "cppcheck",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from programs import PACKAGES, run
+from programs import PACKAGES, program, run
 
 import npscatter
 from cexport import generate, simulate_q15
@@ -174,6 +174,13 @@ def test_two_headers_of_one_prefix_are_refused(tmp_path):
         assert b"two different headers with the same prefix" in ran.stderr
     (tmp_path / "both.c").write_text('#include "a.h"\n#include "a.h"\n')
     run("gcc", "-c", tmp_path / "both.c", "-o", tmp_path / "both.o")
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_missing_program_is_a_failure_that_names_the_package(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(pytest.fail.Exception, match=f"apt-get install {re.escape(PACKAGES[name])}"):
+        program(name)
 
 
 def test_every_program_the_tests_run_is_installed_by_the_readmes_command():
