@@ -92,7 +92,7 @@ def _add_line(stride: int, lines: list[Line]) -> list[str]:
         where = "row[x + c] is the sample at column c"
     else:
         name, rows = "pfx_add_strided_line", ("even", "odd")
-        where = "even[x + i] is the sample at column 2 i, odd[x + i] at column 2 i + 1"
+        where = "even[x + i] is the sample at column 2 i, odd[x + i] the next"
     text = comment(
         "first[x], and second[x] unless second is NULL, grow by the products of a line with as "
         f"many weights each; for output x {where}."
@@ -101,8 +101,8 @@ def _add_line(stride: int, lines: list[Line]) -> list[str]:
     text += [
         f"static inline void {name}(",
         "    int32_t line, pfx_sum *PFX_RESTRICT first, pfx_sum *PFX_RESTRICT second,",
-        f"    {samples}, const pfx_weight *PFX_RESTRICT weights,",
-        "    int32_t n)",
+        f"    {samples},",
+        "    const pfx_weight *PFX_RESTRICT weights, int32_t n)",
         "{",
     ]
     if not lines:
