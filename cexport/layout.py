@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from npscatter.errors import ArgumentError, explain
 from npscatter.folding import Summation
 from npscatter.plan import Plan, Step
 
@@ -156,7 +157,40 @@ def lay_out(plan: Plan, sum_up: Callable) -> Layout:
             row = max(row, 2 * (-(-source_width // 2) + 2 * -(-kernel.half // 2)))
             longest = max(longest, columns)
             sums = max(sums, kernel.summation.accumulators * columns)
-    return Layout(plan, kernels, moduli, emitted, row, longest, sums)
+    layout = Layout(plan, kernels, moduli, emitted, row, longest, sums)
+    _check(layout)
+    return layout
+
+
+def _check(layout: Layout) -> None:
+    """Refuse what the fields of c/types.h cannot hold."""
+    plan, kernels = layout.plan, layout.kernels.values()
+    steps = [step for step in plan.steps if step.operation != "pad"]
+    shifts = sum(
+        step.groups * len(step.orientations)
+        + step.groups * max(1, len(step.orientations)) * len(smoothing.summation.outputs)
+        for step in steps
+        for _, smoothing in [layout.kernels_of(step)]
+    )
+    lists = [sum(len(sums) for sums in {run.sums for run in kernel.runs}) for kernel in kernels]
+    limits = [
+        ("L", "filters of one array", max(len(k.summation.outputs) for k in kernels), 255),
+        ("L", "sums of one array", max(k.summation.accumulators for k in kernels), 255),
+        ("L", "entries of its lists of sums", max(lists), 65535),
+        ("bank", "carried maps", max(k.summation.maps for k in kernels), 255),
+        ("bank", "rows and columns of a filter", max(k.summation.size for k in kernels), 255),
+        ("bank", "lines of one array", max(len(k.runs) for k in kernels), 65535),
+        ("J", "channels", plan.n_coefficients, 65535),
+        ("J", "shifts", shifts, 65535),
+        ("shape", "samples between steps", plan.workspace_size, 2**31 - 1),
+    ]
+    for argument, what, count, most in limits:
+        if count > most:
+            rule = f"makes {count} {what}, and a header holds at most {most}"
+            value = {"L": plan.architecture.orientations, "J": plan.J, "shape": plan.shape}
+            raise ArgumentError(
+                explain(argument, value.get(argument, "this one"), rule, "use a smaller one")
+            )
 
 
 def make_kernel(

@@ -52,8 +52,9 @@ def run_python(code):
     return result.stdout
 
 
-def test_importing_loads_nothing_heavy():
-    loaded = set(run_python("import npscatter, sys; print(*sys.modules)").split())
+@pytest.mark.parametrize("package", ["npscatter", "cexport"])
+def test_importing_loads_nothing_heavy(package):
+    loaded = set(run_python(f"import {package}, sys; print(*sys.modules)").split())
     assert "npscatter.scattering" in loaded and "numpy" in loaded
     assert not {name for name in loaded if name.split(".")[0] in HEAVY}
 
@@ -68,6 +69,11 @@ def test_the_package_imports_none_of_its_neighbours():
     assert len(files) > 5
     for path in files:
         assert not tops(path) & OTHERS, path
+
+
+def test_the_generator_of_c_imports_the_package_alone():
+    for path in sources(ROOT / "cexport"):
+        assert not tops(path) & (OTHERS - {"cexport"}), path
 
 
 def test_torch_is_for_learning_only():
@@ -86,10 +92,11 @@ def test_the_oracle_imports_nothing_of_the_package():
     assert tops(ROOT / "tests" / "oracle.py") == {"math", "numpy"}
 
 
-def test_imports_within_the_package_form_no_cycle():
+@pytest.mark.parametrize("package", ["npscatter", "cexport"])
+def test_imports_within_a_package_form_no_cycle(package):
     modules = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts): path
-        for path in sources(ROOT / "npscatter")
+        for path in sources(ROOT / package)
         if path.name != "__init__.py"
     }
     edges = {name: imported(path) & (set(modules) - {name}) for name, path in modules.items()}
