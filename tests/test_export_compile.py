@@ -27,6 +27,8 @@ PACKAGES = {
     "make": "make",
     "cppcheck": "cppcheck",
 }
+# Seconds, for what might never end.
+TIMEOUT = 300
 STRICT = (
     "-Wall -Wextra -Wpedantic -Wconversion -Wdouble-promotion -Wcast-align -Wshadow -Wvla -Werror"
 ).split()
@@ -61,7 +63,7 @@ int main(void)
     static pfx_pixel image[PFX_HEIGHT * PFX_WIDTH];
     static pfx_coefficient first[PFX_OUTPUT_SIZE];
     static pfx_coefficient second[PFX_OUTPUT_SIZE];
-    static PFX_SCRATCH(scratch);
+    static pfx_memory scratch;
     const int status = pfx_selftest(tested, sizeof tested);
     int32_t differences = 0;
     image[0] = 200;
@@ -103,7 +105,13 @@ def run(*command, **options):
     need(str(command[0])) if str(command[0]) in PACKAGES else None
     command = [str(word) for word in command]
     result = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+        **options,
     )
     if result.returncode:
         printed = result.stdout
@@ -295,7 +303,7 @@ def test_the_harness_notices_damage(tmp_path, header, text_of, damage):
     (tmp_path / "nps.h").write_text(damaged)
     flags = SANITIZERS if damage.startswith("memory") else ["-O0"]
     program = build("gcc", tmp_path, flags, "harness.c", "second.c")
-    result = subprocess.run([program], capture_output=True, text=True, check=False)
+    result = subprocess.run([program], capture_output=True, text=True, check=False, timeout=TIMEOUT)
     assert result.returncode != 0
     assert re.search(r"harness\.c:\d+: failed|AddressSanitizer", result.stdout + result.stderr)
 

@@ -28,7 +28,7 @@ HOST = r"""
 #include "nps.h"
 #include "picture.h"
 static nps_coefficient output[NPS_OUTPUT_SIZE];
-static NPS_SCRATCH(scratch);
+static nps_memory scratch;
 int main(void)
 {
     const int status = nps_scatter(example_image, output, scratch.bytes, sizeof scratch);

@@ -24,7 +24,7 @@ NATIVE = r"""
 #include "nps.h"
 static nps_pixel image[NPS_HEIGHT * NPS_WIDTH];
 static nps_coefficient output[NPS_OUTPUT_SIZE];
-static NPS_SCRATCH(scratch);
+static nps_memory scratch;
 int main(void)
 {
     if (fread(image, sizeof image, 1, stdin) != 1) {

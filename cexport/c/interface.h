@@ -40,12 +40,12 @@ enum pfx_error {
     PFX_ERROR_STOPPED = -4    /* the sink returned something else than 0 */
 };
 
-/* Memory for pfx_scatter: `PFX_SCRATCH(memory);` defines it, `memory.bytes` is its address. */
-#define PFX_SCRATCH(name)                      \
-    union {                                    \
-        uint32_t align;                        \
-        unsigned char bytes[PFX_SCRATCH_BYTES]; \
-    } name
+/* Memory for pfx_scatter: `static pfx_memory memory;`, of which `memory.bytes` is the address. */
+typedef union {
+    /* cppcheck-suppress unusedStructMember */
+    uint32_t alignment;
+    unsigned char bytes[PFX_SCRATCH_BYTES];
+} pfx_memory;
 
 /* Takes one channel, PFX_OUT_HEIGHT rows of PFX_OUT_WIDTH coefficients; 0 to go on. */
 typedef int (*pfx_sink)(void *context, int channel, const pfx_coefficient *values);

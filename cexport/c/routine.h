@@ -265,7 +265,8 @@ PFX_API int pfx_scatter_stream(const pfx_pixel *image, pfx_sink sink, void *cont
     if (scratch_bytes < PFX_SCRATCH_BYTES) {
         return PFX_ERROR_SCRATCH;
     }
-    if ((uintptr_t)scratch % PFX_SCRATCH_ALIGN != 0 || (uintptr_t)image % sizeof(pfx_pixel) != 0) {
+    if ((uintptr_t)scratch % PFX_SCRATCH_ALIGN != 0/*@float*/ ||
+        (uintptr_t)image % sizeof(pfx_pixel) != 0/*@end*/) {
         return PFX_ERROR_ALIGNMENT;
     }
     pfx_sum *const sums = (pfx_sum *)scratch;

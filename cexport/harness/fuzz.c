@@ -59,7 +59,7 @@ int main(int argc, char **argv)
 {
     static nps_pixel image[PIXELS];
     static nps_coefficient output[NPS_OUTPUT_SIZE];
-    static NPS_SCRATCH(scratch);
+    static nps_memory scratch;
     const long count = argc > 1 ? strtol(argv[1], NULL, 10) : 0;
     uint32_t hash = 2166136261U;
     random_state = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 1U;
