@@ -82,9 +82,9 @@ class Configuration:
     def provenance(self) -> list[str]:
         """What the header comes from, for its first comment."""
         return [
-            f"npscatter {npscatter.__version__}, bank {self.bank.name}",
+            f"npscatter {npscatter.__version__}, bank {_in_comment(self.bank.name)}",
             f"sha256 {self.bank.sha256}",
-            self.command,
+            _in_comment(self.command),
             "",
             "SPDX-FileCopyrightText: 2026 the npscatter maintainers",
             "SPDX-License-Identifier: BSD-3-Clause",
@@ -109,13 +109,28 @@ class Configuration:
     @property
     def macros(self) -> list[str]:
         """What the header comes from, for a program to print."""
-
-        def text(value: str) -> str:
-            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
         return [
-            f"#define PFX_VERSION {text(npscatter.__version__)}",
-            f"#define PFX_BANK {text(self.bank.name)}",
-            f"#define PFX_BANK_SHA256 {text(self.bank.sha256)}",
-            f"#define PFX_PROVENANCE {text(self.command)}",
+            f"#define PFX_VERSION {_as_string(npscatter.__version__)}",
+            f"#define PFX_BANK {_as_string(self.bank.name)}",
+            f"#define PFX_BANK_SHA256 {_as_string(self.bank.sha256)}",
+            f"#define PFX_PROVENANCE {_as_string(self.command)}",
         ]
+
+
+def _printable(text: str) -> str:
+    """Return text in ASCII on one line, what is neither being written as Python escapes it."""
+    return "".join(c if c == "\\" else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _in_comment(text: str) -> str:
+    """Return text that neither ends a comment nor seems to begin one, nor has trigraphs."""
+    text = _printable(text)
+    for pair in ("*/", "/*", "??"):
+        text = text.replace(pair, f"{pair[0]} {pair[1]}")
+    return text
+
+
+def _as_string(text: str) -> str:
+    """Return text as a C string constant."""
+    text = _printable(text).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + text.replace("??", '?""?') + '"'

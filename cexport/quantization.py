@@ -7,9 +7,10 @@ the filter. It cannot overflow, because |q| <= 32767 and E is the largest with::
 
     sum |w_q| <= 65536,      65536 * 32767 + 2^15 < 2^31
 
-(folding adds samples before it multiplies them, and no sum of products, nor any part of it,
-exceeds what the taps allow; 2^15 is what is added to a sum before a shift by 16, to round it, and
-what is added before a wider shift is checked against the largest that the sum can be).
+(folding adds samples before it multiplies them, but only filters that are even or odd are folded,
+and of these no part of the sum of products exceeds what the taps allow; 2^15 is what is added to a
+sum before a shift by 16, to round it, and what is added before a wider shift is checked against
+the largest that the sum can be).
 
 Every sum is brought back to 16 bits by a rounded shift, whose width is the smallest for which the
 result is proven to fit. What a map can hold (`_Reach`) is followed through the program, starting
@@ -44,7 +45,7 @@ from npscatter.plan import Plan, Step
 
 LARGEST_SAMPLE = 2**15 - 1
 LARGEST_SUM = 2**31 - 1
-LARGEST_NORM = (LARGEST_SUM - 2**15) // LARGEST_SAMPLE
+LARGEST_NORM = 2**16
 # Filters may be tiny, or zero.
 LARGEST_EXPONENT = 30
 PIXEL_EXPONENT = 7

@@ -21,9 +21,10 @@ from npscatter.folding import Summation
 
 GRID = 256
 OCTAVES = 3
-LARGEST_LAG = 8
-# Changes smaller than this part of the first error are rounding errors of the search itself.
+# Changes smaller than this part of the first error are rounding errors of the search itself, and
+# gains that differ by less of themselves are equal: the first is taken, on every machine.
 SMALLEST_GAIN = 1e-9
+EQUAL_GAINS = 1e-6
 
 
 def autocovariances(bank: FilterBank) -> dict[str, np.ndarray]:
@@ -33,20 +34,22 @@ def autocovariances(bank: FilterBank) -> dict[str, np.ndarray]:
     -------
     dict of ndarray, shape (I, I, D, D)
         For "first" (a raw map) and "next" (carried maps, the mean over three octaves), entry
-        [i, j, D // 2 + dy, D // 2 + dx] for maps i and j, j being (dy, dx) further.
+        [i, j, D // 2 + dy, D // 2 + dx] for maps i and j, j being (dy, dx) further; D // 2 is the
+        farthest that two taps of the bank are apart.
     """
     frequency = 2 * np.pi * np.fft.fftfreq(GRID)
     power = frequency[:, None] ** 2 + frequency**2
     power[0, 0] = (2 * np.pi / GRID) ** 2
     spectrum = 1 / power
+    farthest = max(bank[key].shape[-1] for key in bank) - 1
     carried = np.stack([_response(taps, 1) for (taps,) in bank["carry_first"]])
     total = 0
     for octave in range(1, OCTAVES + 1):
         if octave > 1:
             filters = [[_response(t, 2 ** (octave - 1)) for t in row] for row in bank["carry_next"]]
             carried = np.einsum("oiyx,iyx->oyx", np.array(filters), carried)
-        total = total + _lags(carried[:, None].conj() * carried * spectrum, 2**octave)
-    return {"first": _lags(spectrum[None, None], 1), "next": total}
+        total = total + _lags(carried[:, None].conj() * carried * spectrum, 2**octave, farthest)
+    return {"first": _lags(spectrum[None, None], 1, farthest), "next": total}
 
 
 def _response(taps: np.ndarray, spacing: int) -> np.ndarray:
@@ -57,17 +60,18 @@ def _response(taps: np.ndarray, spacing: int) -> np.ndarray:
     return np.fft.fft2(canvas).conj()
 
 
-def _lags(cross_spectrum: np.ndarray, spacing: int) -> np.ndarray:
+def _lags(cross_spectrum: np.ndarray, spacing: int, farthest: int) -> np.ndarray:
     covariance = np.fft.ifft2(cross_spectrum).real
-    at = np.arange(-LARGEST_LAG, LARGEST_LAG + 1) * spacing % GRID
+    at = np.arange(-farthest, farthest + 1) * spacing % GRID
     lags = covariance[..., at[:, None], at]
-    return lags / lags[0, 0, LARGEST_LAG, LARGEST_LAG]
+    # Carriers may be zero.
+    return lags / (lags[0, 0, farthest, farthest] or 1)
 
 
 def _window_covariance(lags: np.ndarray, K: int) -> np.ndarray:
     """Return the covariance of the samples under I x K x K taps, a matrix."""
     apart = np.arange(K) - np.arange(K)[:, None]
-    at = LARGEST_LAG + np.clip(apart, -LARGEST_LAG, LARGEST_LAG)
+    at = lags.shape[-1] // 2 + apart
     matrix = lags[:, :, at[:, :, None, None], at]  # i, j, a, a', b, b'
     return matrix.transpose(0, 2, 4, 1, 3, 5).reshape(len(lags) * K * K, -1)
 
@@ -177,18 +181,20 @@ def _search(weights: np.ndarray, shapes: np.ndarray, covariance: np.ndarray) -> 
         opposite = -quadratic - np.abs(slope[:, None] - slope)
         pair = own[:, None] + own + 2 * np.minimum(alike, opposite)
         np.fill_diagonal(pair, np.inf)
-        n, m = np.unravel_index(pair.argmin(), pair.shape)
-        if single.min() <= pair[n, m]:
-            n = single.argmin()
-            gain, step = -single[n], [(n, -np.sign(slope[n]))]
-        elif alike[n, m] < opposite[n, m]:
-            sign = -np.sign(slope[n] + slope[m])
-            gain, step = -pair[n, m], [(n, sign), (m, sign)]
-        else:
-            sign = -np.sign(slope[n] - slope[m])
-            gain, step = -pair[n, m], [(n, sign), (m, -sign)]
-        if gain <= smallest:
+        changes = np.concatenate([single, pair.ravel()])
+        if -changes.min() <= smallest:
             break
+        best = int(np.argmax(changes <= (1 - EQUAL_GAINS) * changes.min()))
+        if best < len(own):
+            step = [(best, -np.sign(slope[best]))]
+        else:
+            n, m = divmod(best - len(own), len(own))
+            if alike[n, m] <= opposite[n, m]:
+                sign = -np.sign(slope[n] + slope[m])
+                step = [(n, sign), (m, sign)]
+            else:
+                sign = -np.sign(slope[n] - slope[m])
+                step = [(n, sign), (m, -sign)]
         for number, sign in step:
             whole += sign * moves[number]
             slope = slope + sign * quadratic[number]

@@ -11,24 +11,13 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import programs
 import pytest
 
 from cexport import generate
 
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS = ROOT / "cexport" / "harness"
-PACKAGES = {
-    "gcc": "gcc",
-    "g++": "g++",
-    "clang": "clang",
-    "clang++": "clang",
-    "nm": "binutils",
-    "cmake": "cmake",
-    "make": "make",
-    "cppcheck": "cppcheck",
-}
-# Seconds, for what might never end.
-TIMEOUT = 300
 STRICT = (
     "-Wall -Wextra -Wpedantic -Wconversion -Wdouble-promotion -Wcast-align -Wshadow -Wvla -Werror"
 ).split()
@@ -93,32 +82,10 @@ int other(const pfx_pixel *image, pfx_coefficient *output, void *scratch)
 """
 
 
-def need(tool):
-    """Fail, with the package that has it, where a tool is not installed."""
-    if shutil.which(tool) is None:
-        pytest.fail(f"{tool} is not installed: apt-get install {PACKAGES[tool]}")
-    return tool
-
-
 def run(*command, **options):
-    """Run a command and return what it prints; fail with that if it does not end with 0."""
-    need(str(command[0])) if str(command[0]) in PACKAGES else None
-    command = [str(word) for word in command]
-    result = subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=TIMEOUT,
-        **options,
-    )
-    if result.returncode:
-        printed = result.stdout
-        if "libclang_rt" in printed:
-            printed += "\nClang's sanitizers are not installed: apt-get install libclang-rt-14-dev"
-        pytest.fail(f"{' '.join(command)}\nended with {result.returncode}:\n{printed}")
-    return result.stdout
+    """Run a command that must succeed; return what it prints, complaints included."""
+    ran = programs.run(*command, timeout=300, **options)
+    return (ran.stdout + ran.stderr).decode()
 
 
 @pytest.fixture(scope="session")
@@ -303,13 +270,13 @@ def test_the_harness_notices_damage(tmp_path, header, text_of, damage):
     (tmp_path / "nps.h").write_text(damaged)
     flags = SANITIZERS if damage.startswith("memory") else ["-O0"]
     program = build("gcc", tmp_path, flags, "harness.c", "second.c")
-    result = subprocess.run([program], capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    result = subprocess.run([program], capture_output=True, text=True, check=False)
     assert result.returncode != 0
     assert re.search(r"harness\.c:\d+: failed|AddressSanitizer", result.stdout + result.stderr)
 
 
 def test_cmake_builds_and_runs_the_harness(tmp_path, header):
-    need("make")
+    programs.program("make")
     header(SMALL["q15"])
     build = tmp_path / "build"
     run("cmake", "-S", HARNESS, "-B", build, f"-DNPS_HEADER_DIR={tmp_path}", "-DNPS_SANITIZE=ON")
@@ -331,7 +298,7 @@ def cppcheck(tmp_path, options, *arguments, check):
     command += ["--std=c99", "--quiet", *arguments]
     if check:
         return run(*command, "--error-exitcode=1", "user.c", "other.c", cwd=tmp_path)
-    need("cppcheck")
+    programs.program("cppcheck")
     command += ["user.c", "other.c"]
     return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True).stderr
 

@@ -1,4 +1,3 @@
-
 #ifdef __cplusplus
 }
 #endif
