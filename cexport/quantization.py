@@ -46,8 +46,8 @@ from npscatter.plan import Plan, Step
 LARGEST_SAMPLE = 2**15 - 1
 LARGEST_SUM = 2**31 - 1
 LARGEST_NORM = 2**16
-# Filters may be tiny, or zero.
-LARGEST_EXPONENT = 30
+# Filters may be tiny, or zero: their exponent is at most 30.
+SMALLEST_NORM = LARGEST_NORM / 2**30
 PIXEL_EXPONENT = 7
 DIRECTIONS = 64
 # More than the bounds' own floating-point errors.
@@ -194,8 +194,8 @@ class IntegerBank:
         # All at once, for mirrored filters share their weights. fsum does not depend on the order,
         # so these also have the same norm, to the last bit.
         norms = np.array([math.fsum(np.abs(filters).flat) for filters in taps])
-        norms = np.maximum(norms.reshape(parts, -1).max(0), np.finfo(float).tiny)
-        exponents = np.minimum(np.floor(np.log2(LARGEST_NORM / norms)), LARGEST_EXPONENT)
+        norms = np.maximum(norms.reshape(parts, -1).max(0), SMALLEST_NORM)
+        exponents = np.floor(np.log2(LARGEST_NORM / norms))
         for _ in range(8):
             scale = 2.0 ** np.tile(exponents, parts)
             integers = rounding.rounded(order, weights, scale, lags)

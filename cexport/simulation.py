@@ -97,7 +97,8 @@ def signal_to_noise(quantization: Quantization, images: np.ndarray) -> dict[str,
     ratios = {}
     for k in range(order.max() + 1):
         signal, noise = (np.square(part[..., order == k, :, :]).sum() for part in (exact, error))
-        ratios[f"S{k}"] = 10 * np.log10(signal / noise)
+        with np.errstate(divide="ignore"):  # Filters of zeros leave no signal, or no noise.
+            ratios[f"S{k}"] = 10 * (np.log10(signal) - np.log10(noise)) if noise else np.inf
     return ratios
 
 

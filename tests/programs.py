@@ -8,8 +8,8 @@ import pytest
 PACKAGES = {
     "gcc": "gcc",
     "g++": "g++",
-    "clang": "clang libclang-rt-14-dev",
-    "clang++": "clang libclang-rt-14-dev",
+    "clang": "clang libclang-rt-dev",
+    "clang++": "clang libclang-rt-dev",
     "wasm-ld": "lld",
     "node": "nodejs",
     "nm": "binutils",

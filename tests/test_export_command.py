@@ -176,6 +176,35 @@ def test_two_headers_of_one_prefix_are_refused(tmp_path):
     run("gcc", "-c", tmp_path / "both.c", "-o", tmp_path / "both.o")
 
 
+@pytest.mark.parametrize(
+    "name", ["a*/b", "/*a", 'a"b', "a\\b", "a\nb", "caf\u00e9", "what??!", "%d \\"]
+)
+def test_any_name_of_a_bank_can_be_told(name, tmp_path):
+    """In comments and in a string that the program prints."""
+    bank = FilterBank.load("paper")
+    bank = FilterBank(name, **{key: bank[key] for key in bank}, psi_stride=2, next_from="octave")
+    (tmp_path / "nps.h").write_text(generate(bank, 1, (4, 4)), encoding="ascii")
+    (tmp_path / "name.c").write_text(
+        '#include <stdio.h>\n#include "nps.h"\nint main(void) { return puts(NPS_BANK) < 0; }\n'
+    )
+    flags = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
+    run("gcc", *flags, tmp_path / "name.c", "-o", tmp_path / "name", "-lm")
+    printed = run(tmp_path / "name").stdout.decode("ascii").rstrip("\n")
+    assert printed == name.replace("\n", "\\n").replace("\u00e9", "\\xe9")
+
+
+def test_large_kernels_and_empty_carriers_become_q15(toy_bank):
+    large = toy_bank("free", 2, 1, K=21)
+    assert generate(large, 1, (9, 8), dtype="q15").startswith("/* Scattering")
+    arrays = {key: large[key] for key in large}
+    arrays["carry_next"] = np.zeros((1, 1, 3, 3))
+    empty = FilterBank("empty", **arrays)
+    assert generate(empty, 3, (9, 8), dtype="q15").startswith("/* Scattering")
+    arrays["carry_first"] = np.zeros((1, 1, 3, 3))
+    with pytest.raises(BankError, match="a carrier is zero"):
+        generate(FilterBank("nothing", **arrays), 2, (9, 8), dtype="q15")
+
+
 @pytest.mark.parametrize("name", PACKAGES)
 def test_a_missing_program_is_a_failure_that_names_the_package(name, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
