@@ -70,6 +70,25 @@ def microcontroller_table() -> str:
     return "\n".join(lines)
 
 
+def footprint_text() -> str:
+    """Return what the smallest header of `accurate` needs."""
+    result = json.loads((RESULTS / "microcontroller.json").read_text())
+    row = min(
+        (row for row in result["rows"] if (row["bank"], row["max_order"]) == ("accurate", 2)),
+        key=lambda row: row["scratch_bytes"],
+    )
+    flash, stack = (
+        [row[cpu][key] for cpu in result["optimisation"]] for key in ("flash_bytes", "stack_bytes")
+    )
+    return (
+        f"All channels of a {row['side']} x {row['side']} image at J = {row['J']} take "
+        f"{row['scratch_bytes'] / 1024:.1f} KiB of memory in {row['dtype'].upper()} with "
+        f"`--rounds {row['rounds']}`, besides the image and {min(stack)} to {max(stack)} bytes of "
+        "stack, the output being streamed to a callback, and "
+        f"{min(flash) / 1024:.0f} to {max(flash) / 1024:.0f} KiB of flash (M4 to M55)."
+    )
+
+
 def _millions(count: int) -> str:
     return f"{count / 1e6:.1f}" if count < 1e8 else f"{count / 1e6:.0f}"
 

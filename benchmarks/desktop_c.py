@@ -18,7 +18,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.environment import RESULTS, environment
+from benchmarks.environment import RESULTS, environment, version_of
 from cexport import generate, simulate_q15
 from npscatter import Scattering2D
 from tools.measure import test_images
@@ -126,7 +126,7 @@ def main() -> None:
     """Measure every case."""
     result = {
         "environment": environment("python -m benchmarks.desktop_c"),
-        "compilers": [_first_line(compiler) for compiler in COMPILERS],
+        "compilers": [version_of(compiler) for compiler in COMPILERS],
         "flags": " ".join(FLAGS),
         "rounds": ROUNDS,
         "rows": [measure(*case) for case in tqdm(CASES, disable=None)],
@@ -134,11 +134,6 @@ def main() -> None:
     path = RESULTS / "desktop_c.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     print(f"wrote {path.name}: {len(result['rows'])} rows")
-
-
-def _first_line(program: str) -> str:
-    ran = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    return ran.stdout.splitlines()[0]
 
 
 if __name__ == "__main__":

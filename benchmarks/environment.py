@@ -60,6 +60,12 @@ def commit() -> str | None:
     return found.stdout.strip()
 
 
+def version_of(program: str) -> str:
+    """Return the first line of what a program says of its version."""
+    ran = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    return ran.stdout.splitlines()[0]
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

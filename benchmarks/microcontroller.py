@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from benchmarks.environment import RESULTS, environment
+from benchmarks.environment import RESULTS, environment, version_of
 from cexport import generate
 
 EXAMPLE = Path(__file__).parents[1] / "cexport" / "examples" / "baremetal"
@@ -119,19 +119,14 @@ def main() -> None:
     """Measure every case on every processor."""
     result = {
         "environment": environment("python -m benchmarks.microcontroller"),
-        "compiler": _first_line("arm-none-eabi-gcc"),
-        "emulator": _first_line("qemu-system-arm"),
+        "compiler": version_of("arm-none-eabi-gcc"),
+        "emulator": version_of("qemu-system-arm"),
         "optimisation": {cpu: optimisation for cpu, (_, optimisation) in CPUS.items()},
         "rows": [measure(case) for case in tqdm(CASES, disable=None)],
     }
     path = RESULTS / "microcontroller.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     print(f"wrote {path.name}: {len(result['rows'])} rows")
-
-
-def _first_line(program: str) -> str:
-    ran = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    return ran.stdout.splitlines()[0]
 
 
 if __name__ == "__main__":

@@ -255,6 +255,7 @@ PAGES = {
         "speed": speed_table,
         "kernels": kernels_table,
         "startup": startup_text,
+        "footprint": c_tables.footprint_text,
         "q15": c_tables.q15_table,
     },
     "cexport/GUIDE.md": {

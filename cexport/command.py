@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import click
@@ -75,11 +76,14 @@ Examples:
 def export_c(output: Path | None, **arguments) -> None:
     """Generate a C99 header that computes the scattering transform."""
     try:
-        text = generate(**arguments)
+        with warnings.catch_warnings(record=True, action="always") as told:
+            text = generate(**arguments)
     except (ArgumentError, ArgumentTypeError) as error:
         failure = click.ClickException(str(error))
         failure.exit_code = 2
         raise failure from None
+    for warning in told:
+        click.echo(f"Warning: {warning.message}", err=True)
     if output is None:
         click.echo(text, nl=False)
         return

@@ -7,14 +7,23 @@ import re
 import shlex
 import zlib
 
+import numpy as np
+
 import npscatter
+from cexport.text import in_comment, string_literal
+from npscatter import list_banks
 from npscatter.bank import FilterBank, find_bank
-from npscatter.errors import ArgumentError, ArgumentTypeError, explain
+from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
 from npscatter.plan import make_plan
 
 DTYPES = ("float", "q15")
 # Stands for a pixel that is zero; so rows and columns of the padded image are numbered below it.
 NO_PIXEL = 65535
+# The macros of limits.h and stdint.h that PREFIX_WIDTH would be.
+_TAKEN = (
+    "bool char schar uchar short ushort int uint long ulong llong ullong size ptrdiff wchar wint "
+    "sig_atomic intptr uintptr intmax uintmax"
+).split()
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}")
 
 
@@ -45,12 +54,20 @@ class Configuration:
         if not _PREFIX.fullmatch(prefix):
             rule = "must be a C identifier of at most 31 characters that begins with a letter"
             raise ArgumentError(explain("prefix", prefix, rule, "pass e.g. 'nps'"))
+        if prefix.lower() in _TAKEN:
+            rule = f"would redefine the standard macro {prefix.upper()}_WIDTH"
+            raise ArgumentError(explain("prefix", prefix, rule, "pass another, e.g. 'nps'"))
         self.dtype, self.prefix, self.weights_only = dtype, prefix, weights_only
         self._asked = bank
         if L is not None:
             self.bank = find_bank(bank, L)
         else:
             self.bank = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
+        for key in self.bank:
+            largest = np.abs(self.bank.real_taps(key)).max()
+            if largest > np.finfo(np.float32).max:
+                rule = f"{key} has taps that a float cannot hold"
+                raise BankError(explain("bank", self.bank.name, rule, "scale its filters down"))
         boundary = self.bank.boundary if boundary is None else boundary
         architecture = self.bank.architecture
         self.plan = make_plan(J, shape, architecture, max_order, boundary, rounds=rounds)
@@ -68,7 +85,10 @@ class Configuration:
     def command(self) -> str:
         """The command line that generates the same header."""
         plan, bank = self.plan, self._asked
-        name = self.bank.name if isinstance(bank, FilterBank) else os.fspath(bank)
+        if isinstance(bank, FilterBank):
+            name = bank.name if _is_shipped(bank) else f"{bank.name} (a FilterBank)"
+        else:
+            name = os.fspath(bank)
         words = ["python -m cexport", f"--bank {shlex.quote(name)}", f"--L {self.bank.L}"]
         if self.weights_only:
             words += ["--weights-only"]
@@ -82,9 +102,9 @@ class Configuration:
     def provenance(self) -> list[str]:
         """What the header comes from, for its first comment."""
         return [
-            f"npscatter {npscatter.__version__}, bank {_in_comment(self.bank.name)}",
+            f"npscatter {npscatter.__version__}, bank {in_comment(self.bank.name)}",
             f"sha256 {self.bank.sha256}",
-            _in_comment(self.command),
+            in_comment(self.command),
             "",
             "SPDX-FileCopyrightText: 2026 the npscatter maintainers",
             "SPDX-License-Identifier: BSD-3-Clause",
@@ -93,7 +113,7 @@ class Configuration:
     @property
     def opening(self) -> list[str]:
         """The includes, and their guard, which refuses another header of the same prefix."""
-        number = zlib.crc32(f"{self.command} {self.bank.sha256}".encode())
+        number = zlib.crc32(f"{npscatter.__version__} {self.command} {self.bank.sha256}".encode())
         return [
             f"#if defined(PFX_INCLUDED) && PFX_INCLUDED != {number}U",
             '#error "two different headers with the same prefix: give one another with --prefix"',
@@ -110,27 +130,12 @@ class Configuration:
     def macros(self) -> list[str]:
         """What the header comes from, for a program to print."""
         return [
-            f"#define PFX_VERSION {_as_string(npscatter.__version__)}",
-            f"#define PFX_BANK {_as_string(self.bank.name)}",
-            f"#define PFX_BANK_SHA256 {_as_string(self.bank.sha256)}",
-            f"#define PFX_PROVENANCE {_as_string(self.command)}",
+            f"#define PFX_VERSION {string_literal(npscatter.__version__)}",
+            f"#define PFX_BANK {string_literal(self.bank.name)}",
+            f"#define PFX_BANK_SHA256 {string_literal(self.bank.sha256)}",
+            f"#define PFX_PROVENANCE {string_literal(self.command)}",
         ]
 
 
-def _printable(text: str) -> str:
-    """Return text in ASCII on one line, what is neither being written as Python escapes it."""
-    return "".join(c if c == "\\" else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def _in_comment(text: str) -> str:
-    """Return text that neither ends a comment nor seems to begin one, nor has trigraphs."""
-    text = _printable(text)
-    for pair in ("*/", "/*", "??"):
-        text = text.replace(pair, f"{pair[0]} {pair[1]}")
-    return text
-
-
-def _as_string(text: str) -> str:
-    """Return text as a C string constant."""
-    text = _printable(text).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + text.replace("??", '?""?') + '"'
+def _is_shipped(bank: FilterBank) -> bool:
+    return bank.name in list_banks() and FilterBank.load(bank.name) == bank

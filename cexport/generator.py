@@ -7,6 +7,7 @@ its tables. Here the two are put together.
 from __future__ import annotations
 
 import os
+import warnings
 
 import numpy as np
 
@@ -28,7 +29,11 @@ from cexport.tables import (
 from cexport.text import array, comment, finished, section, template, times
 from cexport.weights import weights_header
 from npscatter.bank import FilterBank
+from npscatter.errors import explain
 from npscatter.folding import Summation, summation
+
+# Signal to noise ratio in dB below which a Q15 header is warned of.
+LEAST_RATIO = 20
 
 
 def generate(
@@ -83,6 +88,11 @@ def generate(
         For values no header can be made from.
     BackendError
         If Pillow is missing, with which dtype "q15" reads the picture it measures itself on.
+
+    Warns
+    -----
+    UserWarning
+        If dtype "q15" leaves little of some order on that picture.
     """
     made_for = Configuration(
         bank,
@@ -166,6 +176,11 @@ class _Header:
         ]
         if self.quantization:
             noise = signal_to_noise(self.quantization, sample_picture(plan.shape))
+            for order, ratio in noise.items():
+                if ratio < LEAST_RATIO:
+                    rule = f"leaves {order} at {ratio:.0f} dB, and less than {LEAST_RATIO} is noise"
+                    remedy = "use dtype='float', a smaller J, or the bank's own boundary"
+                    warnings.warn(explain("dtype", "q15", rule, remedy), stacklevel=4)
             ratios = ", ".join(f"{order} {ratio:.1f} dB" for order, ratio in noise.items())
             lines += [
                 "",

@@ -6,7 +6,7 @@ from the plan, the order of summation from `npscatter.folding`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -138,6 +138,7 @@ def lay_out(plan: Plan, sum_up: Callable) -> Layout:
                 every = tuple(range(plan.architecture.orientations))
                 name = key if outputs in (None, every) else f"{key}_{'_'.join(map(str, outputs))}"
                 kernels[key, outputs] = make_kernel(key, outputs, name, *sum_up(key, outputs))
+    check_kernels(kernels.values())
     layout = Layout(plan, kernels, 0, 0, 0, 0, 0)
     moduli = emitted = row = longest = sums = 0
     for step in plan.steps:
@@ -158,39 +159,50 @@ def lay_out(plan: Plan, sum_up: Callable) -> Layout:
             longest = max(longest, columns)
             sums = max(sums, kernel.summation.accumulators * columns)
     layout = Layout(plan, kernels, moduli, emitted, row, longest, sums)
-    _check(layout)
+    _check_program(layout)
     return layout
 
 
-def _check(layout: Layout) -> None:
-    """Refuse what the fields of c/types.h cannot hold."""
-    plan, kernels = layout.plan, layout.kernels.values()
-    steps = [step for step in plan.steps if step.operation != "pad"]
-    shifts = sum(
-        step.groups * len(step.orientations)
-        + step.groups * max(1, len(step.orientations)) * len(smoothing.summation.outputs)
-        for step in steps
-        for _, smoothing in [layout.kernels_of(step)]
-    )
+def check_kernels(kernels: Iterable[Kernel]) -> None:
+    """Refuse filters that the fields of c/types.h cannot hold."""
+    kernels = list(kernels)
     lists = [sum(len(sums) for sums in {run.sums for run in kernel.runs}) for kernel in kernels]
-    limits = [
-        ("L", "filters of one array", max(len(k.summation.outputs) for k in kernels), 255),
-        ("L", "sums of one array", max(k.summation.accumulators for k in kernels), 255),
-        ("L", "entries of its lists of sums", max(lists), 65535),
-        ("bank", "carried maps", max(k.summation.maps for k in kernels), 255),
-        ("bank", "rows and columns of a filter", max(k.summation.size for k in kernels), 255),
-        ("bank", "lines of one array", max(len(k.runs) for k in kernels), 65535),
-        ("J", "channels", plan.n_coefficients, 65535),
-        ("J", "shifts", shifts, 65535),
-        ("shape", "samples between steps", plan.workspace_size, 2**31 - 1),
-    ]
-    for argument, what, count, most in limits:
+    _refuse(
+        "bank",
+        "this one",
+        ("filters in one array", max(len(k.summation.outputs) for k in kernels), 255),
+        ("sums in one array", max(k.summation.accumulators for k in kernels), 255),
+        ("carried maps", max(k.summation.maps for k in kernels), 255),
+        ("rows in a filter", max(k.summation.size for k in kernels), 255),
+        ("kinds of lines", len({run.line for k in kernels for run in k.runs}), 255),
+        ("lines in one array", max(len(k.runs) for k in kernels), 65535),
+        ("entries in lists of sums", max(lists), 65535),
+    )
+
+
+def _check_program(layout: Layout) -> None:
+    """Refuse programs that the fields of c/types.h, and 32-bit indices, cannot hold."""
+    plan = layout.plan
+    shifts = sum(
+        step.groups * (count + max(1, count) * len(layout.kernels_of(step)[1].summation.outputs))
+        for step in plan.steps[1:]
+        for count in [len(step.orientations)]
+    )
+    _refuse("J", plan.J, ("channels", plan.n_coefficients, 65535), ("shifts", shifts, 65535))
+    coefficients = plan.n_coefficients * plan.output_shape[0] * plan.output_shape[1]
+    _refuse(
+        "shape",
+        plan.shape,
+        ("samples between steps", plan.workspace_size, 2**31 - 1),
+        ("coefficients", coefficients, 2**31 - 1),
+    )
+
+
+def _refuse(argument: str, value: object, *limits: tuple[str, int, int]) -> None:
+    for what, count, most in limits:
         if count > most:
             rule = f"makes {count} {what}, and a header holds at most {most}"
-            value = {"L": plan.architecture.orientations, "J": plan.J, "shape": plan.shape}
-            raise ArgumentError(
-                explain(argument, value.get(argument, "this one"), rule, "use a smaller one")
-            )
+            raise ArgumentError(explain(argument, value, rule, "use a smaller one"))
 
 
 def make_kernel(

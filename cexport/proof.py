@@ -14,7 +14,7 @@ def filter_proof(integers: IntegerBank, keys: set[str]) -> list[str]:
         "largest |q|.",
         "",
         "The largest sum |w| of each array, and the exponents e of its outputs, the weights being "
-        "round(weight 2^e)" + _carriers(integers) + ":",
+        "whole numbers near weight 2^e" + _carriers(integers) + ":",
     )
     text += [
         f"#define PFX_LARGEST_SAMPLE {LARGEST_SAMPLE}",

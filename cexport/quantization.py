@@ -50,6 +50,8 @@ LARGEST_NORM = 2**16
 SMALLEST_NORM = LARGEST_NORM / 2**30
 PIXEL_EXPONENT = 7
 DIRECTIONS = 64
+# Of what a map holds; only maps of next to nothing would have larger ones.
+LARGEST_EXPONENT, SMALLEST_EXPONENT = 60, -100
 # More than the bounds' own floating-point errors.
 MARGIN = 1 + 1e-9
 
@@ -284,11 +286,11 @@ class Quantization:
             # Rounding the parts at one bit more, the root, and the halved root.
             return math.floor(bound / 2**shift + (math.sqrt(0.5) + 0.5) / 2 + 0.5)
 
-        shift = 2
+        exponent = maps[0].exponent + filters.exponents[orientation]
+        shift = max(2, exponent - LARGEST_EXPONENT)
         while largest(shift) > LARGEST_SAMPLE:
             shift += 1
-        exponent = maps[0].exponent + filters.exponents[orientation] - shift
-        return shift, _Reach.of_raw(exponent, largest(shift))
+        return shift, _Reach.of_raw(exponent - shift, largest(shift))
 
     def _smoothed(self, step: Step, maps: list[_Reach]) -> tuple[list[int], list[_Reach], int]:
         """Return the shifts of a smoothing's outputs, what they can hold, and the largest sum."""
@@ -299,7 +301,7 @@ class Quantization:
         exponents = [
             maps[0].exponent + E - more for E, more in zip(filters.exponents, extra, strict=True)
         ]
-        e = min(exponents) - 1
+        e = min(min(exponents) - 1, LARGEST_EXPONENT)
         while True:
             shifts = [exponent - e for exponent in exponents]
             reaches = [
@@ -313,12 +315,12 @@ class Quantization:
             max(-reach.low, reach.high) + 2 ** (shift - 1)
             for reach, shift in zip(sums, shifts, strict=True)
         )
-        if largest > LARGEST_SUM:
+        if largest > LARGEST_SUM or e < SMALLEST_EXPONENT:
             raise BankError(
                 explain(
                     "bank",
                     self.integers.bank.name,
-                    f"the outputs of {step.weights} differ too much to be rounded in 32 bits",
+                    f"the sums of {step.weights} cannot be rounded to 16 bits within 32",
                     "use dtype='float'",
                 )
             )

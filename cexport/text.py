@@ -28,8 +28,33 @@ def finished(text: str, prefix: str, conditions: set[str]) -> str:
 
     text = re.sub(r"^/\*@(\w+)\*/\n(.*?)^/\*@end\*/\n", kept, text, flags=re.S | re.M)
     text = re.sub(r"/\*@(\w+)\*/(.*?)/\*@end\*/", kept, text, flags=re.S)
-    text = re.sub(r"\bpfx_", f"{prefix}_", text)
-    return re.sub(r"\bPFX_", f"{prefix.upper()}_", text)
+    names = {"pfx": prefix, "PFX": prefix.upper()}
+    text = re.sub(r"\b(pfx|PFX)_", lambda match: f"{names[match[1]]}_", text)
+    return text.translate({hidden: plain for plain, hidden in _HIDDEN.items()})
+
+
+# What the user's own words, such as a bank's name, might have in common with the templates.
+_HIDDEN = {ord("_"): 1, ord("@"): 2}
+
+
+def printable(text: str) -> str:
+    """Return the user's text in ASCII, on one line; what is neither is written as in Python."""
+    plain = (c if c == "\\" else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(plain).translate(_HIDDEN)
+
+
+def in_comment(text: str) -> str:
+    """Return the user's text so that it neither ends nor begins a comment, without trigraphs."""
+    text = printable(text)
+    for pair in ("*/", "/*", "??"):
+        text = text.replace(pair, f"{pair[0]} {pair[1]}")
+    return text
+
+
+def string_literal(text: str) -> str:
+    """Return the user's text as a C string constant."""
+    text = printable(text).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + text.replace("??", '?""?') + '"'
 
 
 def section(title: str) -> str:
@@ -41,7 +66,11 @@ def comment(*paragraphs: str) -> list[str]:
     """Return the lines of a comment; a paragraph that begins with a blank is not wrapped."""
     lines = []
     for paragraph in paragraphs:
-        wrapped = [paragraph] if paragraph[:1] in ("", " ") else textwrap.wrap(paragraph, WIDTH - 6)
+        wrapped = (
+            [paragraph]
+            if paragraph[:1] in ("", " ")
+            else textwrap.wrap(paragraph, WIDTH - 6, break_long_words=False, break_on_hyphens=False)
+        )
         lines += wrapped
     lines = [f" * {line}".rstrip() for line in lines]
     lines[0] = "/*" + lines[0][2:]

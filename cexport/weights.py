@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cexport.configuration import Configuration
-from cexport.layout import make_kernel
+from cexport.layout import check_kernels, make_kernel
 from cexport.proof import filter_proof
 from cexport.quantization import IntegerBank
 from cexport.rounding import folded
@@ -16,13 +16,24 @@ from cexport.text import array, braces, comment, finished, float_literal, sectio
 from npscatter.bank import ROLES
 from npscatter.folding import summation
 
+# By the architecture's `next_from`.
 _MEANING = {
-    "psi_first": "the wavelets of one raw map (the image, or a modulus at its own octave)",
-    "carry_first": "from one raw map to the maps carried to the next octave",
-    "low_first": "the low-pass of one raw map",
-    "psi_next": "the wavelets of carried maps",
-    "carry_next": "from carried maps to those of the next octave",
-    "low_next": "the low-pass of carried maps",
+    "carried": {
+        "psi_first": "the wavelets of one raw map (the image, or a modulus at its own octave)",
+        "carry_first": "from one raw map to the maps carried to the next octave",
+        "low_first": "the low-pass of one raw map",
+        "psi_next": "the wavelets of carried maps",
+        "carry_next": "from carried maps to those of the next octave",
+        "low_next": "the low-pass of carried maps",
+    },
+    "octave": {
+        "psi_first": "the wavelets of the first octave",
+        "carry_first": "from the first octave to the second, of the image and of moduli",
+        "low_first": "the low-pass of the first octave, which is the last if J = 1",
+        "psi_next": "the wavelets of all later octaves",
+        "carry_next": "from a later octave to the next, of carried maps and of moduli",
+        "low_next": "the low-pass of later octaves",
+    },
 }
 
 
@@ -47,7 +58,7 @@ def weights_header(made_for: Configuration) -> str:
             f"{bank.L} outputs are the real parts, the others the imaginary parts; "
             "|z| = sqrt(real^2 + imaginary^2). At every octave the stride s is "
             f"{strides[0]} for wavelets, {strides[1]} for what smooths their modulus, and 2 for "
-            "carriers and low-passes of maps that come from the octave before. Beyond the edge the "
+            "carriers and low-passes of everything else. Beyond the edge the "
             "maps are " + ("zero." if bank.boundary == "zero" else "their own period."),
             "",
             f"Wavelet theta has the angle ({bank.L // 2 - 1} - theta) pi / {bank.L}.",
@@ -73,7 +84,7 @@ def weights_header(made_for: Configuration) -> str:
     for key in bank:
         taps = integers.taps(key) if q15 else bank.real_taps(key)
         number = (lambda w: str(int(w))) if q15 else float_literal
-        text += comment(f"{key}: {_MEANING[key]}")
+        text += comment(f"{key}: {_MEANING[design.next_from][key]}")
         size = "".join(f"[{side}]" for side in taps.shape)
         text += [f"static const pfx_weight pfx_{key}_taps{size} = {{", *_nested(taps, number), "};"]
         if q15:
@@ -106,6 +117,7 @@ def _folded(made_for: Configuration, integers: IntegerBank | None) -> list[str]:
         if integers:
             weights = folded(order, integers.taps(key))
         kernels.append(make_kernel(key, None, key, order, weights))
+    check_kernels(kernels)
     lines = sorted({run.line for kernel in kernels for run in kernel.runs})
     types = template("types.h")
     types = types[: types.index("/* One step")]

@@ -127,7 +127,9 @@ class _Commands(click.Group):
     """The commands below, and those of packages that name this group as an entry point."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *entry_points(group="npscatter.commands").names})
+        return sorted(
+            {*super().list_commands(ctx), *entry_points(group="npscatter.commands").names}
+        )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         command = super().get_command(ctx, cmd_name)

@@ -76,6 +76,7 @@ def test_headers_are_plain_text(options):
         ({"prefix": "9lives"}, ArgumentError, "prefix='9lives'"),
         ({"prefix": "a-b"}, ArgumentError, "prefix='a-b'"),
         ({"prefix": None}, ArgumentTypeError, "prefix=None"),
+        ({"prefix": "Size"}, ArgumentError, "prefix='Size'"),
         ({"J": 6}, ArgumentError, "J=6"),
         ({"J": 2.0}, ArgumentTypeError, "J=2.0"),
         ({"shape": (32,)}, ArgumentTypeError, "shape=(32,)"),
@@ -193,6 +194,17 @@ def test_any_name_of_a_bank_can_be_told(name, tmp_path):
     assert printed == name.replace("\n", "\\n").replace("\u00e9", "\\xe9")
 
 
+def test_noise_is_warned_of():
+    """Bounds with zero edges are loose for banks that carry several maps."""
+    arguments = ["--J", "4", "--boundary", "zero", "--dtype", "q15"]
+    ran = CliRunner().invoke(export_c, arguments)
+    assert ran.exit_code == 0
+    assert re.match(r"Warning: dtype='q15': leaves S0 at \d+ dB", ran.stderr)
+    assert ran.stdout.startswith("/* Scattering")
+    with pytest.warns(UserWarning, match="use dtype='float', a smaller J, or the bank's own"):
+        generate(J=4, boundary="zero", dtype="q15")
+
+
 def test_large_kernels_and_empty_carriers_become_q15(toy_bank):
     large = toy_bank("free", 2, 1, K=21)
     assert generate(large, 1, (9, 8), dtype="q15").startswith("/* Scattering")
@@ -203,6 +215,18 @@ def test_large_kernels_and_empty_carriers_become_q15(toy_bank):
     arrays["carry_first"] = np.zeros((1, 1, 3, 3))
     with pytest.raises(BankError, match="a carrier is zero"):
         generate(FilterBank("nothing", **arrays), 2, (9, 8), dtype="q15")
+
+
+def test_what_the_tables_cannot_hold_is_refused(toy_bank):
+    many = toy_bank("free", 130, 1, K=1)
+    for options in ({}, {"weights_only": True}):
+        with pytest.raises(ArgumentError, match="260 filters in one array"):
+            generate(many, 1, (4, 4), **options)
+    with pytest.raises(ArgumentError, match="coefficients, and a header holds"):
+        generate(toy_bank("free", 126, 1, K=1), 2, (1500, 1500))
+    arrays = {key: 1e39 * many[key] for key in many}
+    with pytest.raises(BankError, match="that a float cannot hold"):
+        generate(FilterBank("huge", **arrays), 1, (4, 4))
 
 
 @pytest.mark.parametrize("name", PACKAGES)

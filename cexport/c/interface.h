@@ -21,7 +21,7 @@ extern "C" {
 #define PFX_RESTRICT
 #endif
 
-PFX_ASSERT(sizeof(int) >= 4, int_has_32_bits);
+PFX_ASSERT(sizeof(int) == 4, int_has_32_bits);
 
 /*@float*/
 typedef float pfx_pixel;       /* any range; the coefficients scale with it */

@@ -185,7 +185,7 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
 /*@end*/
     for (int32_t group = 0; group < step->groups; group++) {
 /*@q15*/
-        const uint8_t *const modulus_shifts = shifts;
+        const uint8_t *const own_shifts = shifts;
         if (step->wavelets != NULL) {
             shifts += orientations;
         }
@@ -208,7 +208,7 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
                     continue;
                 }
 /*@end*/
-                pfx_modulus_row(step, &source, next, &moduli, scratch/*@q15*/, modulus_shifts/*@end*/);
+                pfx_modulus_row(step, &source, next, &moduli, scratch/*@q15*/, own_shifts/*@end*/);
             }
             while (moduli.origin + moduli.stored_rows <= centre - smoothing->half) {
                 moduli.origin += moduli.stored_rows;
@@ -337,8 +337,13 @@ PFX_API float pfx_value(int channel, pfx_coefficient coefficient)
     return coefficient;
 /*@end*/
 /*@q15*/
-    const int exponent = pfx_exponents[channel];
-    return exponent >= 0 ? (float)coefficient / (float)((int32_t)1 << exponent)
-                         : (float)coefficient * (float)((int32_t)1 << -exponent);
+    float value = (float)coefficient;
+    for (int exponent = pfx_exponents[channel]; exponent > 0; exponent--) {
+        value *= 0.5F;
+    }
+    for (int exponent = pfx_exponents[channel]; exponent < 0; exponent++) {
+        value *= 2.0F;
+    }
+    return value;
 /*@end*/
 }
