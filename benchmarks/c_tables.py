@@ -104,7 +104,8 @@ def desktop_table() -> str:
     lines += [
         "",
         "Milliseconds per image on one thread, medians of interleaved calls on "
-        f"{result['environment']['cpu']}; {'; '.join(result['compilers'])}, `{result['flags']}`. "
-        f"Written by `{result['environment']['command']}`, {_link('desktop_c.json')}.",
+        f"{result['environment']['cpu']}; {'; '.join(result['compilers'])}; "
+        + "; ".join(f"{name} `{flags}`" for name, flags in result["flags"].items())
+        + f". Written by `{result['environment']['command']}`, {_link('desktop_c.json')}.",
     ]
     return "\n".join(lines)

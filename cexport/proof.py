@@ -41,7 +41,7 @@ def _carriers(integers: IntegerBank) -> str:
 def step_proof(quantization: Quantization) -> list[str]:
     """Return what the steps can store."""
     largest: dict[str, list[int]] = {}
-    rounded = modulus_shift = 0
+    rounded = 0
     for step, shifts in zip(quantization.plan.steps, quantization.shifts, strict=True):
         if step.operation == "pad":
             continue
@@ -51,7 +51,6 @@ def step_proof(quantization: Quantization) -> list[str]:
         known[0] = max(known[0], shifts.largest_modulus)
         known[1] = max(known[1], shifts.largest_smoothed)
         rounded = max(rounded, shifts.largest_rounded)
-        modulus_shift = max(modulus_shift, *shifts.modulus, 0)
     modulus, smoothed = (max(known[i] for known in largest.values()) for i in (0, 1))
     text = comment(
         "The largest number that each kind of step can store, over all images of bytes: of the "
@@ -70,12 +69,7 @@ def step_proof(quantization: Quantization) -> list[str]:
         "PFX_ASSERT(PFX_LARGEST_SMOOTHED <= PFX_LARGEST_SAMPLE, smoothed_maps_fit);",
         "PFX_ASSERT(PFX_LARGEST_ROOT * PFX_LARGEST_ROOT <= UINT32_MAX, squares_fit);",
         "",
-        *comment(
-            "The largest sum that is smoothed, with what is added to it to round it; and the "
-            "widest shift of a modulus, of which one bit is kept for the root."
-        ),
+        *comment("The largest sum with what is added to it to round it."),
         f"#define PFX_LARGEST_ROUNDED {rounded}",
-        f"#define PFX_WIDEST_MODULUS_SHIFT {modulus_shift}",
         "PFX_ASSERT(PFX_LARGEST_ROUNDED <= INT32_MAX, rounded_sums_fit);",
-        "PFX_ASSERT(PFX_WIDEST_MODULUS_SHIFT - 1 <= 16, rounded_parts_fit);",
     ]

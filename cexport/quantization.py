@@ -256,10 +256,10 @@ class Quantization:
             [self._reached[step.source.buffer, first + count * group + i] for i in range(count)]
             for group in range(step.groups)
         ]
-        moduli: list[tuple[int, _Reach]] = []
+        moduli: list[tuple[int, _Reach, int]] = []
         if step.wavelets:
             moduli = [self._modulus(step, maps, o) for maps in groups for o in step.orientations]
-            groups = [[reach] for _, reach in moduli]
+            groups = [[reach] for _, reach, _ in moduli]
         smoothed = [self._smoothed(step, maps) for maps in groups]
         for index, (_, reaches, _) in enumerate(smoothed):
             if step.operation == "emit":
@@ -269,15 +269,15 @@ class Quantization:
                 self._reached[step.target.buffer, number] = reach
         ends = [max(-r.low, r.high) for _, reaches, _ in smoothed for r in reaches]
         return Shifts(
-            tuple(shift for shift, _ in moduli),
+            tuple(shift for shift, _, _ in moduli),
             tuple(shift for shifts, _, _ in smoothed for shift in shifts),
-            max((reach.high for _, reach in moduli), default=0),
+            max((reach.high for _, reach, _ in moduli), default=0),
             max(ends),
-            max(largest for _, _, largest in smoothed),
+            max(largest for _, _, largest in (*moduli, *smoothed)),
         )
 
-    def _modulus(self, step: Step, maps: list[_Reach], orientation: int) -> tuple[int, _Reach]:
-        """Return the shift of a modulus, and what the modulus can hold."""
+    def _modulus(self, step: Step, maps: list[_Reach], orientation: int) -> tuple[int, _Reach, int]:
+        """Return the shift of a modulus, what it can hold, and the largest rounded part."""
         filters = self.integers.filters[step.wavelets]
         real, imaginary = np.split(filters.taps, 2)
         bound = self._modulus_bound(real[orientation], imaginary[orientation], maps)
@@ -290,7 +290,21 @@ class Quantization:
         shift = max(2, exponent - LARGEST_EXPONENT)
         while largest(shift) > LARGEST_SAMPLE:
             shift += 1
-        return shift, _Reach.of_raw(exponent - shift, largest(shift))
+        norm = max(filters.norms[orientation :: len(filters.exponents)])
+        rounded = norm * LARGEST_SAMPLE + 2 ** (shift - 2)
+        self._check(step.wavelets, rounded, exponent - shift)
+        return shift, _Reach.of_raw(exponent - shift, largest(shift)), rounded
+
+    def _check(self, key: str, rounded: int, exponent: int) -> None:
+        if rounded > LARGEST_SUM or exponent < SMALLEST_EXPONENT:
+            raise BankError(
+                explain(
+                    "bank",
+                    self.integers.bank.name,
+                    f"the sums of {key} cannot be rounded to 16 bits within 32",
+                    "use dtype='float'",
+                )
+            )
 
     def _smoothed(self, step: Step, maps: list[_Reach]) -> tuple[list[int], list[_Reach], int]:
         """Return the shifts of a smoothing's outputs, what they can hold, and the largest sum."""
@@ -315,15 +329,7 @@ class Quantization:
             max(-reach.low, reach.high) + 2 ** (shift - 1)
             for reach, shift in zip(sums, shifts, strict=True)
         )
-        if largest > LARGEST_SUM or e < SMALLEST_EXPONENT:
-            raise BankError(
-                explain(
-                    "bank",
-                    self.integers.bank.name,
-                    f"the sums of {step.weights} cannot be rounded to 16 bits within 32",
-                    "use dtype='float'",
-                )
-            )
+        self._check(step.weights, largest, e)
         return shifts, reaches, largest
 
     def _sum(self, taps: np.ndarray, maps: list[_Reach], stride: int) -> _Reach:

@@ -1,21 +1,27 @@
 """The command ``npscatter``, also as ``python -m npscatter``."""
 
+import importlib
 import sys
 
 
-def main() -> None:
-    """Run the command line, or say what it needs."""
+def run(module: str, command: str, name: str) -> None:
+    """Run a click command of a module under a name, or say what it needs."""
     try:
-        from npscatter.cli import main as commands
+        commands = getattr(importlib.import_module(module), command)
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
         print(
-            "Error: the npscatter command needs click, not installed: pip install 'npscatter[cli]'",
+            f"Error: the {name} command needs click, not installed: pip install 'npscatter[cli]'",
             file=sys.stderr,
         )
         raise SystemExit(2) from None
-    commands(prog_name="npscatter")
+    commands(prog_name=name)
+
+
+def main() -> None:
+    """Run the command line."""
+    run("npscatter.cli", "main", "npscatter")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,14 @@ int main(void)
     return differences == 0 ? 0 : 4;
 }
 """
+VECTORIZED = """
+#include "nps.h"
+int transform(const nps_pixel *image, nps_coefficient *output, void *scratch);
+int transform(const nps_pixel *image, nps_coefficient *output, void *scratch)
+{
+    return nps_scatter(image, output, scratch, NPS_SCRATCH_BYTES);
+}
+"""
 OTHER = """
 #include "header.h"
 #include "header.h"
@@ -353,3 +361,27 @@ def test_the_same_arguments_give_the_same_bytes():
         printed.append(run(sys.executable, "-c", program, ROOT, env={**os.environ, **setting}))
     assert len(set(printed[0].split())) == len(options)
     assert printed[0] == printed[1]
+
+
+@pytest.mark.parametrize("dtype", ["float", "q15"])
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_every_innermost_loop_becomes_vector_code(tmp_path, text_of, dtype, compiler):
+    """The loops that add products, and the moduli, as the guide's compiler options make them."""
+    text = text_of({"dtype": dtype})
+    (tmp_path / "nps.h").write_text(text)
+    (tmp_path / "user.c").write_text(VECTORIZED)
+    options = {
+        "gcc": ["-fopt-info-vec-optimized"],
+        "clang": ["-mllvm", "-enable-load-pre=false", "-Rpass=loop-vectorize"],
+    }
+    flags = ["-std=c99", "-O3", "-mavx2", "-fno-math-errno", *options[compiler]]
+    printed = run(compiler, *flags, "-c", "user.c", cwd=tmp_path)
+    done = {int(n) for n in re.findall(r"nps\.h:(\d+):\d+: \w+: .*vectorized", printed)}
+    lines = text.splitlines()
+    first = lines.index("enum nps_line {")
+    last = next(n for n, line in enumerate(lines) if "---- Tables" in line)
+    loops = [n + 1 for n in range(first, last) if "for (int32_t x" in lines[n]]
+    modulus = next(n for n, line in enumerate(lines) if "inline void nps_modulus(" in line)
+    loops.append(next(n + 1 for n in range(modulus, first) if "for (int32_t x" in lines[n]))
+    assert len(loops) > 10
+    assert set(loops) <= done
