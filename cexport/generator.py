@@ -9,13 +9,10 @@ from __future__ import annotations
 import os
 import warnings
 
-import numpy as np
-
 from cexport.configuration import NO_PIXEL, Configuration
 from cexport.layout import lay_out
 from cexport.proof import filter_proof, step_proof
 from cexport.quantization import PIXEL_EXPONENT, IntegerBank, Quantization
-from cexport.rounding import folded
 from cexport.sample import sample_picture
 from cexport.selftest import selftest_tables
 from cexport.simulation import signal_to_noise
@@ -30,7 +27,6 @@ from cexport.text import array, comment, finished, section, template, times
 from cexport.weights import weights_header
 from npscatter.bank import FilterBank
 from npscatter.errors import explain
-from npscatter.folding import Summation, summation
 
 # Signal to noise ratio in dB below which a Q15 header is warned of.
 LEAST_RATIO = 20
@@ -115,17 +111,9 @@ class _Header:
     def __init__(self, made_for: Configuration):
         self.made_for = made_for
         self.bank, self.plan = made_for.bank, made_for.plan
-        self.quantization = None
-        if made_for.dtype == "q15":
-            self.quantization = Quantization(self.plan, IntegerBank(self.bank))
-        self.layout = lay_out(self.plan, self._summation)
-
-    def _summation(self, key: str, outputs: tuple[int, ...] | None) -> tuple[Summation, np.ndarray]:
-        order, weights = summation(self.bank.real_taps(key, outputs), self.bank.symmetric)
-        if self.quantization:
-            # In the same order, though some weights have become zero.
-            weights = folded(order, self.quantization.integers.taps(key, outputs))
-        return order, weights
+        integers = IntegerBank(self.bank) if made_for.dtype == "q15" else None
+        self.quantization = Quantization(self.plan, integers) if integers else None
+        self.layout = lay_out(self.plan, self.bank, integers)
 
     def text(self) -> str:
         """Return the header."""

@@ -6,13 +6,16 @@ from the plan, the order of summation from `npscatter.folding`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from cexport.quantization import IntegerBank
+from cexport.rounding import folded
+from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
-from npscatter.folding import Summation
+from npscatter.folding import Summation, summation
 from npscatter.plan import Plan, Step
 
 # Products of at most so many samples are summed together.
@@ -121,23 +124,23 @@ class Layout:
         return -(-(4 * self.scratch_sums + sample_bytes * samples) // 4) * 4
 
 
-def lay_out(plan: Plan, sum_up: Callable) -> Layout:
+def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> Layout:
     """Return the tables of a plan.
 
     Parameters
     ----------
     plan : Plan
         The program.
-    sum_up : callable
-        From (key, orientations or None) to the `Summation` and its weights.
+    bank : FilterBank
+        Its filters.
+    integers : IntegerBank or None
+        The same in integers, if these are to be computed with.
     """
     kernels = {}
     for step in plan.steps:
         for key, outputs in ((step.wavelets, step.orientations), (step.weights, None)):
             if key and (key, outputs) not in kernels:
-                every = tuple(range(plan.architecture.orientations))
-                name = key if outputs in (None, every) else f"{key}_{'_'.join(map(str, outputs))}"
-                kernels[key, outputs] = make_kernel(key, outputs, name, *sum_up(key, outputs))
+                kernels[key, outputs] = make_kernel(bank, integers, key, outputs)
     check_kernels(kernels.values())
     layout = Layout(plan, kernels, 0, 0, 0, 0, 0)
     moduli = emitted = row = longest = sums = 0
@@ -206,16 +209,22 @@ def _refuse(argument: str, value: object, *limits: tuple[str, int, int]) -> None
 
 
 def make_kernel(
+    bank: FilterBank,
+    integers: IntegerBank | None,
     key: str,
-    orientations: tuple[int, ...] | None,
-    name: str,
-    summation: Summation,
-    weights: np.ndarray,
+    orientations: tuple[int, ...] | None = None,
 ) -> Kernel:
     """Return a kernel: the samples of a summation side by side, its weights in that order."""
+    name = key
+    if orientations not in (None, tuple(range(bank.L))):
+        name = f"{key}_{'_'.join(map(str, orientations))}"
+    order_of_sums, weights = summation(bank.real_taps(key, orientations), bank.symmetric)
+    if integers:
+        # In the same order, though some weights have become zero.
+        weights = folded(order_of_sums, integers.taps(key, orientations))
     runs, order = [], []
-    for number, row in enumerate(summation.rows):
-        samples = [sample for sample in summation.samples if sample.row == number]
+    for number, row in enumerate(order_of_sums.rows):
+        samples = [sample for sample in order_of_sums.samples if sample.row == number]
         # Sums and differences apart, in each those that enter the same sums side by side.
         for difference in (False, True):
             some = [s for s in samples if (s.fold == -1) == difference]
@@ -228,7 +237,7 @@ def make_kernel(
                 order += [terms[a] for a in accumulators for terms in index]
     if not runs:  # Filters of nothing but zeros; C has no empty tables.
         runs, order, weights = [Run(0, 0, 0, Line(0, 0, 1), (0,))], [0], np.zeros(1)
-    return Kernel(key, orientations, name, summation, tuple(runs), weights[order])
+    return Kernel(key, orientations, name, order_of_sums, tuple(runs), weights[order])
 
 
 def _stretches(samples):

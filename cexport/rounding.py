@@ -5,8 +5,8 @@ errors where the filter itself would cancel. The error of a rounded filter on a 
 ``e' C e``, e being the error of its taps and C the covariance of what they are multiplied with. C
 is known well enough: pictures have a spectrum of about 1 / |w|^2, and what maps carried from
 octave to octave hold follows from the filters that make them. So, from the nearest whole numbers,
-single weights and pairs of them are moved by one as long as that lowers ``e' C e``. On photographs
-this is worth about 10 dB, and costs nothing at run time.
+single weights and pairs of them are moved by one as long as that lowers ``e' C e``. This costs
+nothing at run time.
 
 The sum of each filter is kept (to the nearest whole number), so what has no mean still has none:
 whatever a weight changes in it, the tap in the centre takes back.

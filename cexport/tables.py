@@ -173,6 +173,7 @@ def program_tables(layout: Layout, quantization: Quantization | None) -> list[st
             address(step.source),
             "PFX_OUTPUT" if step.target is None else address(step.target),
             *(step.groups, step.source.count // step.groups, *step.source.shape),
+            *step.modulus_shape,
             *(step.wavelet_stride, step.stride, *step.first, *step.size, len(channels)),
         ]
         if quantization:

@@ -10,11 +10,9 @@ from cexport.configuration import Configuration
 from cexport.layout import check_kernels, make_kernel
 from cexport.proof import filter_proof
 from cexport.quantization import IntegerBank
-from cexport.rounding import folded
 from cexport.tables import kernel_tables, line_enumeration
 from cexport.text import array, braces, comment, finished, float_literal, section, template
 from npscatter.bank import ROLES
-from npscatter.folding import summation
 
 # By the architecture's `next_from`.
 _MEANING = {
@@ -110,13 +108,7 @@ def _nested(taps: np.ndarray, number: Callable[[float], str]) -> list[str]:
 
 
 def _folded(made_for: Configuration, integers: IntegerBank | None) -> list[str]:
-    bank = made_for.bank
-    kernels = []
-    for key in bank:
-        order, weights = summation(bank.real_taps(key), bank.symmetric)
-        if integers:
-            weights = folded(order, integers.taps(key))
-        kernels.append(make_kernel(key, None, key, order, weights))
+    kernels = [make_kernel(made_for.bank, integers, key) for key in made_for.bank]
     check_kernels(kernels)
     lines = sorted({run.line for kernel in kernels for run in kernel.runs})
     types = template("types.h")

@@ -50,11 +50,24 @@ def toy_weights(kind, L, R, kernels, seed=0):
 
 @lru_cache
 def make_toy_bank(kind, L=4, R=1, psi_stride=1, next_from="carried", boundary="kymatio", K=None):
-    """Return a bank: kind "symmetric", "free", or "paper" (the paper's shape, free weights)."""
+    """Return a bank.
+
+    Its kind is "symmetric", "free", "paper" (the paper's shape, free weights), "zeros" (free, but
+    some taps, parts of wavelets and whole wavelets are zero) or "empty" (so is a carrier, and all
+    that is carried on).
+    """
     if kind == "paper":
         psi_stride, next_from, boundary, K = 2, "octave", "zero", 7
     kernels = dict.fromkeys(KERNELS, K) if K else KERNELS
     weights = toy_weights("symmetric" if kind == "symmetric" else "free", L, R, kernels)
+    if kind in ("zeros", "empty"):
+        generator = np.random.default_rng(8)
+        for taps in weights.values():
+            taps[generator.random(taps.shape) < 0.3] = 0
+        weights["psi_first"].imag[0] = weights["psi_first"].real[1] = 0
+        weights["psi_first"][2] = weights["psi_next"][:, 0] = 0
+    if kind == "empty":
+        weights["carry_first"][1] = weights["carry_next"][...] = 0
     return FilterBank(
         f"toy-{kind}-L{L}-R{R}",
         **weights,

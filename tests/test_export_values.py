@@ -28,7 +28,7 @@ TOYS = {
     "symmetric R=3": {"kind": "symmetric", "L": 6, "R": 3},
     "symmetric R=4": {"kind": "symmetric", "L": 4, "R": 4},
     "paper shape": {"kind": "paper", "L": 4},
-    "zeros": {},
+    "zeros": {"kind": "zeros", "L": 4, "R": 2},
 }
 # Sides odd, not multiples of 2^J, the smallest possible, far from square; each in both dtypes.
 CASES = [
@@ -78,15 +78,6 @@ int nps_selftest(void *scratch, size_t scratch_bytes);
 @lru_cache
 def bank_of(name, toy_bank):
     """Return a shipped bank, or a toy by its name above."""
-    if name == "zeros":  # some taps, parts of wavelets and whole ones
-        full = toy_bank("free", 4, 2)
-        arrays = {key: full[key].copy() for key in full.keys()}
-        generator = np.random.default_rng(8)
-        for taps in arrays.values():
-            taps[generator.random(taps.shape) < 0.3] = 0
-        arrays["psi_first"].imag[0] = arrays["psi_first"].real[1] = 0
-        arrays["psi_first"][2] = arrays["psi_next"][:, 0] = 0
-        return FilterBank("toy-zeros", **arrays)
     return toy_bank(**TOYS[name]) if name in TOYS else FilterBank.load(name)
 
 

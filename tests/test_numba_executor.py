@@ -21,7 +21,7 @@ TOYS = {
     "free, strided wavelets": {"kind": "free", "L": 4, "R": 2, "psi_stride": 2},
     "free, weights per octave": {"kind": "free", "L": 4, "R": 1, "next_from": "octave"},
     "paper": {"kind": "paper", "L": 4},
-    "zeros": {},
+    "empty": {"kind": "empty", "L": 4, "R": 2},
 }
 # Sides odd, not multiples of 2^J, the smallest possible, far from square.
 CASES = [
@@ -47,16 +47,6 @@ DTYPES = [np.float32, np.float64]
 def bank(request, toy_bank):
     """Every shipped bank, and toys of every architecture."""
     name = request.param
-    if name == "zeros":  # some taps, whole filters, and one whole array
-        full = toy_bank("free", 4, 2)
-        arrays = {key: full[key].copy() for key in full.keys()}
-        generator = np.random.default_rng(8)
-        for taps in arrays.values():
-            taps[generator.random(taps.shape) < 0.3] = 0
-        arrays["psi_first"].imag[0] = arrays["psi_first"].real[1] = 0
-        arrays["psi_first"][2] = arrays["carry_first"][1] = arrays["psi_next"][:, 0] = 0
-        arrays["carry_next"][...] = 0
-        return FilterBank("toy-zeros", **arrays)
     return toy_bank(**TOYS[name]) if name in TOYS else FilterBank.load(name)
 
 

@@ -193,12 +193,11 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
         pfx_maps moduli = source;
         int32_t next = step->first_row * step->stride - smoothing->half;
         if (step->wavelets != NULL) {
-            const int32_t halved = step->wavelet_stride - 1; /* a stride of 2 halves */
             moduli.samples = scratch->moduli;
             moduli.origin = next;
             moduli.stored_rows = 2 * smoothing->half + 1;
-            moduli.height = (step->height + halved) >> halved;
-            moduli.width = (step->width + halved) >> halved;
+            moduli.height = step->modulus_height;
+            moduli.width = step->modulus_width;
         }
         for (int32_t y = 0; y < step->rows; y++) {
             const int32_t centre = (step->first_row + y) * step->stride;

@@ -1,8 +1,8 @@
 #ifdef PFX_SELFTEST
 /* Transforms an image made by a formula and compares with what the Python library computed:
 /*@float*/
- * the first, the middle and the last coefficient of every channel, to PFX_SELFTEST_TOLERANCE of
- * the largest of its order.
+ * the first, the middle and the last coefficient of every channel, to a
+ * tolerance of 2e-5 of the largest of its order.
 /*@end*/
 /*@q15*/
  * the first, the middle and the last coefficient of every channel, and a hash of all, exactly.

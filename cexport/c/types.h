@@ -43,6 +43,8 @@ typedef struct {
     uint16_t maps; /* per group */
     uint16_t height;
     uint16_t width; /* of a source map */
+    uint16_t modulus_height;
+    uint16_t modulus_width; /* of what is smoothed: a modulus, or a source map */
     uint8_t wavelet_stride;
     uint8_t stride;
     uint16_t first_row;
