@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+import npscatter.morlet
 from npscatter.bank import ROLES
 from tools.parameters import Design, Parameters
 
@@ -76,47 +77,13 @@ class Grid:
 
 
 def morlet(w: torch.Tensor, L: int, scale: int) -> torch.Tensor:
-    """Return Kymatio's Morlet wavelets of one scale, all orientations, in the Fourier domain.
-
-    psi_hat(w) = g(w - xi) - kappa g(w), g(w) = exp(-w' C w / 2), C with sigma = 0.8 2^j along the
-    wave vector and sigma L / 4 across, |xi| = 3 pi / (4 2^j), each summed over the aliases of
-    sampling at the pixels, and kappa such that psi_hat(0) = 0
-    (kymatio/scattering2d/filter_bank.py; this is for the correlation, so w -> -w).
-
-    Returns
-    -------
-    Tensor, shape (L, N)
-    """
-    sigma, xi, slant = 0.8 * 2**scale, 0.75 * np.pi / 2**scale, 4 / L
-    wavelets = []
-    for t in range(L):
-        angle = (L // 2 - 1 - t) * np.pi / L
-        c, s = np.cos(angle), np.sin(angle)
-
-        def gaussian(w: torch.Tensor, shift: float, c=c, s=s) -> torch.Tensor:
-            total = 0
-            for p in (-2, -1, 0, 1, 2):
-                for q in (-2, -1, 0, 1, 2):
-                    w0, w1 = w[:, 0] + 2 * np.pi * p, w[:, 1] + 2 * np.pi * q
-                    along, across = c * w0 + s * w1 + shift, (c * w1 - s * w0) / slant
-                    total = total + torch.exp(-(sigma**2) * (along**2 + across**2) / 2)
-            return total
-
-        zero = torch.zeros(1, 2, dtype=w.dtype)
-        kappa = gaussian(zero, xi) / gaussian(zero, 0)
-        wavelets.append(gaussian(w, xi) - kappa * gaussian(w, 0))
-    return torch.stack(wavelets)
+    """Return `npscatter.morlet.morlet` as a tensor, shape (L, N)."""
+    return torch.from_numpy(npscatter.morlet.morlet(w.numpy(), L, scale))
 
 
 def low_pass(w: torch.Tensor, J: int) -> torch.Tensor:
-    """Return Kymatio's low-pass phi_J in the Fourier domain, a Gaussian of sigma 0.8 2^(J-1)."""
-    sigma = 0.8 * 2 ** (J - 1)
-    total = 0
-    for p in (-2, -1, 0, 1, 2):
-        for q in (-2, -1, 0, 1, 2):
-            square = (w[:, 0] + 2 * np.pi * p) ** 2 + (w[:, 1] + 2 * np.pi * q) ** 2
-            total = total + torch.exp(-(sigma**2) * square / 2)
-    return total
+    """Return `npscatter.morlet.low_pass` as a tensor, shape (N,)."""
+    return torch.from_numpy(npscatter.morlet.low_pass(w.numpy(), J))
 
 
 def carriers(R: int, scale: float) -> torch.Tensor:

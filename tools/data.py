@@ -56,29 +56,33 @@ def grey(image):
     return choose_channel(image, "grey")
 
 
-def packaged_photographs(split):
+def packaged_photographs(split, channel="grey"):
     """Return the photographs that ship with scikit-image and scikit-learn.
 
     Parameters
     ----------
     split : {"learning", "held-out"}
         `LEARNING_PHOTOGRAPHS` or `HELD_OUT_PHOTOGRAPHS`; no photograph is in both.
+    channel : {"grey", "red", "green", "blue"}
+        Grey levels, or one colour; grey photographs have the same level in all of them.
 
     Returns
     -------
     dict of str to array, float32, shape (H, W), range [0, 1]
-        Grey levels by name, in the order of the tuple.
+        By name, in the order of the tuple.
 
     Raises
     ------
     ValueError
-        If `split` is not one of the two.
+        If an argument is not one of its choices.
     ImportError
         If scikit-image or scikit-learn is not installed.
     """
     splits = {"learning": LEARNING_PHOTOGRAPHS, "held-out": HELD_OUT_PHOTOGRAPHS}
     check_choice("split", split, splits)
-    return {name: grey(_packaged_photograph(name)) for name in splits[split]}
+    check_choice("channel", channel, CHANNELS)
+    pictures = {name: np.asarray(_packaged_photograph(name)) for name in splits[split]}
+    return {name: choose_channel(picture, channel) for name, picture in pictures.items()}
 
 
 def random_images(count, shape, seed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -120,6 +121,18 @@ def training_images(recipe: Recipe) -> np.ndarray:
 _packaged_photographs = lru_cache(data.packaged_photographs)
 
 
+def lesson(recipe: Recipe) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Return the images of a recipe as the network sees them, and Kymatio's coefficients by J.
+
+    Both float32, of shapes (count, H, W) and (count, C, H // 2^J, W // 2^J).
+    """
+    images = training_images(recipe)
+    if recipe.standardise:
+        images = (images - images.mean()) / images.std()
+    L = recipe.design.L
+    return images, {J: teach(images, J, L).astype(np.float32) for J in recipe.scales}
+
+
 class Learner:
     """The state of one run: parameters, optimiser, epoch and log.
 
@@ -131,6 +144,9 @@ class Learner:
         Where checkpoints and the log go; None keeps nothing.
     resume : bool
         Go on from the folder's checkpoint instead of starting anew.
+    network : torch.nn.Module, optional
+        Learns in place of the design's twin, from the start it has: another network from images
+        (N, H, W) to the coefficients of the recipe's only scale.
 
     Raises
     ------
@@ -146,9 +162,16 @@ class Learner:
     number of threads and the versions, which the card records.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path | None = None, resume: bool = False):
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path | None = None,
+        resume: bool = False,
+        network: torch.nn.Module | None = None,
+    ):
         self.recipe = recipe
         self.folder = folder
+        self.network = network
         design = recipe.design
         self.plans = {
             J: make_plan(J, recipe.shape, architecture(design), boundary=design.boundary)
@@ -156,7 +179,7 @@ class Learner:
         }
         self.epoch = 0
         self.log: list[dict] = []
-        self.parameters = Parameters(recipe.design) if resume else _start(recipe)
+        self.parameters = network or (Parameters(design) if resume else _start(recipe))
         self.optimizer = torch.optim.Adam(
             self.parameters.parameters(),
             lr=recipe.learning_rate,
@@ -196,12 +219,8 @@ class Learner:
 
     def learn(self, epochs: int | None = None) -> None:
         """Run up to `epochs` further epochs (all that are left by default), saving after each."""
-        recipe, design = self.recipe, self.recipe.design
-        images = training_images(recipe)
-        if recipe.standardise:
-            images = (images - images.mean()) / images.std()
-        wanted = {J: teach(images, J, design.L).astype(np.float32) for J in recipe.scales}
-        plans = self.plans
+        recipe, plans = self.recipe, self.plans
+        images, wanted = lesson(recipe)
         norms = {J: _squares_per_order(plans[J], wanted[J]) / len(images) for J in recipe.scales}
         last = recipe.epochs if epochs is None else min(self.epoch + epochs, recipe.epochs)
         steps = -(-len(images) // recipe.batch)
@@ -216,11 +235,10 @@ class Learner:
                 chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
                 batch = torch.from_numpy(images[chosen])
                 self.optimizer.zero_grad()
-                weights = {key: taps.float() for key, taps in self.parameters().items()}
-                for J in recipe.scales:
-                    error = twin.run(plans[J], weights, batch) - torch.from_numpy(wanted[J][chosen])
+                for J, outputs in self.outputs(batch):
+                    error = outputs - torch.from_numpy(wanted[J][chosen])
                     loss = self._loss(plans[J], error, norms[J])
-                    # The graph of `weights` serves every J.
+                    # The graph of the weights serves every J.
                     loss.backward(retain_graph=recipe.scales[-1] != J)
                     total[J] += float(loss.detach()) / steps
                 self.optimizer.step()
@@ -230,6 +248,16 @@ class Learner:
             self.log.append({"epoch": self.epoch, "loss": losses})
             self.save()
             print(f"epoch {self.epoch}/{recipe.epochs}: {losses}", flush=True)
+
+    def outputs(self, batch: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield every J with the coefficients the network gives for images (N, H, W)."""
+        if self.network is not None:
+            (J,) = self.recipe.scales
+            yield J, self.network(batch)
+            return
+        weights = {key: taps.float() for key, taps in self.parameters().items()}
+        for J in self.recipe.scales:
+            yield J, twin.run(self.plans[J], weights, batch)
 
     def _loss(self, plan, error: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
         if self.recipe.loss == "mse":

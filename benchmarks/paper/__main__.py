@@ -18,9 +18,12 @@ from pathlib import Path
 import click
 import torch
 
+from benchmarks.paper import classification, stability
 from benchmarks.paper.experiment import Experiment, Settings
 
-EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in ()}
+EXPERIMENTS: dict[str, Experiment] = {
+    experiment.name: experiment for experiment in (stability.EXPERIMENT, classification.EXPERIMENT)
+}
 _path = click.Path(exists=True, path_type=Path)
 
 

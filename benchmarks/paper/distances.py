@@ -1,0 +1,144 @@
+"""How far coefficients move: raw, at Kymatio's gain, against their norm, against other images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+KYMATIO, AVERAGING, CONSTANT = "Kymatio", "local averaging", "almost constant"
+GROUPS = {"whole": (0, 1, 2), "S0": (0,), "S1": (1,), "S2": (2,), "S1+S2": (1, 2)}
+
+# From images (N, 3, H, W) to coefficients (N, 3, C, h, w).
+Transform = Callable[[np.ndarray], np.ndarray]
+
+
+def controls(S: np.ndarray, order: np.ndarray) -> dict[str, Transform]:
+    """Return the transforms that take Kymatio's coefficients, and none of them.
+
+    Parameters
+    ----------
+    S : ndarray, shape (N, 3, C, h, w)
+        Kymatio's coefficients of the undisturbed images.
+    order : ndarray of int, shape (C,)
+        Of its channels.
+
+    Returns
+    -------
+    dict
+        From coefficients to coefficients: themselves; S0 alone, zeros for the others ("local
+        averaging"); and their mean over all images plus a thousandth that any change of the image
+        scrambles, sin(10^5 S) ("almost constant").
+    """
+    mean = S.mean(axis=(0, 1), keepdims=True)
+    size = 1e-3 * np.sqrt(np.square(mean).mean(axis=(-2, -1), keepdims=True))
+    low = (order == 0).astype(S.dtype)[:, None, None]
+    return {
+        KYMATIO: lambda coefficients: coefficients,
+        AVERAGING: lambda coefficients: coefficients * low,
+        CONSTANT: lambda coefficients: mean + size * np.sin(S.dtype.type(1e5) * coefficients),
+    }
+
+
+def products(S: np.ndarray, V: np.ndarray) -> np.ndarray:
+    """Return the inner product of every channel of two (N, 3, C, h, w), shape (C,), in float64."""
+    sums = np.zeros(S.shape[2])
+    for s, v in zip(S, V, strict=True):
+        sums += np.multiply(s, v, dtype=np.float64).sum(axis=(0, 2, 3))
+    return sums
+
+
+def energy(coefficients: np.ndarray) -> np.ndarray:
+    """Return the sum of squares of every channel of (N, 3, C, h, w), shape (C,), in float64."""
+    return products(coefficients, coefficients)
+
+
+def spread(coefficients: np.ndarray) -> np.ndarray:
+    """Return N times the mean squared distance of two different images, per channel.
+
+    Over all pairs that is 2 / (N - 1) sum_i ||S_i - mean||^2 for one image, N times which compares
+    with the sum of N squared distances.
+    """
+    count = len(coefficients)
+    mean = coefficients.mean(axis=0, dtype=np.float64)
+    return 2 * count / (count - 1) * energy(coefficients - mean.astype(coefficients.dtype))
+
+
+class Moments:
+    """The sums of squares per channel that every measure is made from.
+
+    Attributes
+    ----------
+    order : ndarray of int, shape (C,)
+    norm, between : ndarray of float, shape (C,)
+        `energy` and `spread` of the coefficients of the undisturbed images.
+    size : int
+        How many coefficients there are in all.
+    """
+
+    def __init__(self, coefficients: np.ndarray, order: np.ndarray):
+        self.order = order
+        self.norm = energy(coefficients)
+        self.between = spread(coefficients)
+        self.size = coefficients.size
+
+    def measures(self, moved: np.ndarray, relative: float, teacher: Moments | None) -> dict:
+        """Return every measure of a disturbance, per group of orders.
+
+        Parameters
+        ----------
+        moved : ndarray of float, shape (C,)
+            `energy` of the difference that the disturbance makes.
+        relative : float
+            ||x - y|| / ||x|| of the images.
+        teacher : Moments or None
+            Kymatio's, for the gains.
+
+        Returns
+        -------
+        dict of dict of float
+            "raw" and "gain-matched", in parts that add up to the whole; "normalised",
+            "within/between". Orders in which all coefficients are zero are left out.
+        """
+        found = {"raw": {}, "normalised": {}, "within/between": {}}
+        sums = {group: self._sums(moved, orders) for group, orders in GROUPS.items()}
+        for group, (norm, between, difference) in sums.items():
+            if norm > 0:
+                found["raw"][group] = difference / self.size
+                found["normalised"][group] = float(np.sqrt(difference / norm) / relative)
+                found["within/between"][group] = float(np.sqrt(difference / between))
+        if teacher is not None:
+            found["gain-matched"] = self._gain_matched(moved, teacher)
+        return found
+
+    def _gain_matched(self, moved: np.ndarray, teacher: Moments) -> dict[str, float]:
+        parts = {}
+        for k in (0, 1, 2):
+            norm, _, difference = self._sums(moved, (k,))
+            if norm > 0:
+                gain = teacher.norm[teacher.order == k].sum() / norm
+                parts[f"S{k}"] = gain * difference / self.size
+        return parts | {"whole": sum(parts.values())}
+
+    def _sums(self, moved: np.ndarray, orders: tuple[int, ...]) -> tuple[float, float, float]:
+        chosen = np.isin(self.order, orders)
+        return tuple(float(each[chosen].sum()) for each in (self.norm, self.between, moved))
+
+
+def against_teacher(V: np.ndarray, S: np.ndarray, order: np.ndarray) -> dict[str, dict]:
+    """Return how far coefficients V are from Kymatio's S, where nothing is disturbed.
+
+    Returns
+    -------
+    dict of dict of float
+        Per group of orders the "norm", ||V|| / ||S||, and the "error at the best gain",
+        min over g of ||g V - S|| / ||S||: 0 for the same features, 1 for V at right angles to S.
+    """
+    found = {"norm": {}, "error at the best gain": {}}
+    per_channel = energy(V), energy(S), products(V, S)
+    for group, orders in GROUPS.items():
+        VV, SS, VS = (float(each[np.isin(order, orders)].sum()) for each in per_channel)
+        found["norm"][group] = float(np.sqrt(VV / SS))
+        cosine = VS / np.sqrt(VV * SS) if VV > 0 else 0.0
+        found["error at the best gain"][group] = float(np.sqrt(max(0.0, 1 - cosine**2)))
+    return found

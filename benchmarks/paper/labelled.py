@@ -1,0 +1,177 @@
+"""Labelled images that installed packages ship, cut into folds for training and testing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from skimage.data import lfw_subset
+from skimage.transform import resize
+from sklearn.datasets import load_digits
+from sklearn.model_selection import StratifiedKFold
+
+from tools.data import HELD_OUT_PHOTOGRAPHS, LEARNING_PHOTOGRAPHS, packaged_photographs
+
+SIDE = 32
+TEXTURES = (
+    "brick",
+    "grass",
+    "gravel",
+    "hubble_deep_field",
+    "immunohistochemistry",
+    "moon",
+    "retina",
+)
+_AREA = 512
+_COLUMNS = _AREA // SIDE
+_GAP_COLUMNS = 2
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """Images, what is on them, and which are tested together.
+
+    Attributes
+    ----------
+    name, words : str
+        For legends, and for captions: where the images come from and what was done to them.
+    images : ndarray of float32, shape (N, 32, 32)
+        Digits and faces in about [0, 1]; textures of mean zero and variance one each.
+    labels : ndarray of int, shape (N,)
+        The class, from 0 on.
+    folds : ndarray of int, shape (N,)
+        The fold, from 0 on. A fold is tested on what was learned from the others.
+    pooled : bool
+        Whether coefficients are averaged over space, because a class has no fixed place.
+    """
+
+    name: str
+    words: str
+    images: np.ndarray
+    labels: np.ndarray
+    folds: np.ndarray
+    pooled: bool = False
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return int(self.labels.max()) + 1
+
+    def splits(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Return the indices to draw training images from, and those to test, fold by fold."""
+        for fold in np.unique(self.folds):
+            yield np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
+
+    def smallest_pool(self) -> int:
+        """Return how many training images every class has in every fold, at least."""
+        return min(int(np.bincount(self.labels[pool]).min()) for pool, _ in self.splits())
+
+
+def draw_training(labels: np.ndarray, pool: np.ndarray, size: int, seed) -> np.ndarray:
+    """Draw training images, equally many of each class.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (N,)
+        Of all images.
+    pool : ndarray of int
+        Indices of the images to draw from.
+    size : int
+        Images per class.
+    seed : int or sequence of int
+        The same seed gives the same images; of two sizes the smaller is part of the larger.
+
+    Returns
+    -------
+    ndarray of int, shape (classes * size,)
+        Indices.
+    """
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(pool)
+    return np.concatenate([order[labels[order] == label][:size] for label in np.unique(labels)])
+
+
+def digits(folds: int, seed: int) -> LabelledSet:
+    """Return scikit-learn's 1797 handwritten digits of 8 x 8 pixels, enlarged to 32 x 32."""
+    packaged = load_digits()
+    return LabelledSet(
+        "digits",
+        "1797 handwritten digits of 8x8 pixels shipped with scikit-learn, enlarged to 32x32 "
+        f"(bicubic), 10 classes, {folds} stratified folds",
+        _enlarged(packaged.images / 16),
+        packaged.target,
+        _stratified(packaged.target, folds, seed),
+    )
+
+
+def faces(folds: int, seed: int) -> LabelledSet:
+    """Return scikit-image's 100 faces and 100 other patches of 25 x 25, enlarged to 32 x 32."""
+    labels = np.repeat([1, 0], 100)  # The faces come first.
+    return LabelledSet(
+        "faces",
+        "100 faces and 100 other patches of 25x25 pixels shipped with scikit-image (a subset of "
+        f"Labeled Faces in the Wild), enlarged to 32x32 (bicubic), {folds} stratified folds",
+        _enlarged(lfw_subset()),
+        labels,
+        _stratified(labels, folds, seed),
+    )
+
+
+def textures() -> LabelledSet:
+    """Return patches of seven photographs: a patch's class is the photograph it was cut from."""
+    photographs = packaged_photographs("learning") | packaged_photographs("held-out")
+    cut = [patches(photographs[name]) for name in TEXTURES]
+    images = np.concatenate([pieces for pieces, _ in cut]).astype(np.float64)
+    mean, deviation = images.mean((1, 2), keepdims=True), images.std((1, 2), keepdims=True)
+    learned = [name for name in TEXTURES if name in LEARNING_PHOTOGRAPHS]
+    held_out = [name for name in TEXTURES if name in HELD_OUT_PHOTOGRAPHS]
+    return LabelledSet(
+        "textures",
+        f"{len(images)} patches of 32x32 pixels that do not overlap, from the middle 512x512 of "
+        f"{len(TEXTURES)} photographs shipped with scikit-image, the class being the photograph; "
+        "each patch shifted and scaled to mean zero and variance one; 2 folds, the left and the "
+        f"right of each photograph, {SIDE * _GAP_COLUMNS} pixels apart. The banks were learned "
+        f"from crops of {', '.join(learned)} (without labels), not of {', '.join(held_out)}",
+        ((images - mean) / deviation).astype(np.float32),
+        np.repeat(np.arange(len(cut)), [len(pieces) for pieces, _ in cut]),
+        np.concatenate([folds for _, folds in cut]),
+        pooled=True,
+    )
+
+
+def patches(photograph: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cut the middle of a photograph into patches side by side, leaving out a strip between halves.
+
+    Parameters
+    ----------
+    photograph : ndarray, shape (H, W)
+        At least 512 each.
+
+    Returns
+    -------
+    images : ndarray, shape (N, 32, 32)
+        Views of no common pixel.
+    folds : ndarray of int, shape (N,)
+        0 to the left of the strip, 1 to its right.
+    """
+    top, left = ((length - _AREA) // 2 for length in photograph.shape)
+    area = photograph[top : top + _AREA, left : left + _AREA]
+    grid = area.reshape(_AREA // SIDE, SIDE, _COLUMNS, SIDE).swapaxes(1, 2)
+    half = (_COLUMNS - _GAP_COLUMNS) // 2
+    sides = grid[:, :half], grid[:, -half:]
+    images = np.concatenate([side.reshape(-1, SIDE, SIDE) for side in sides])
+    return images, np.repeat([0, 1], len(images) // 2)
+
+
+def _enlarged(images: np.ndarray) -> np.ndarray:
+    large = [resize(image, (SIDE, SIDE), order=3, mode="edge") for image in images]
+    return np.asarray(large, np.float32)
+
+
+def _stratified(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    number = np.empty(len(labels), int)
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    for fold, (_, tested) in enumerate(splitter.split(labels, labels)):
+        number[tested] = fold
+    return number

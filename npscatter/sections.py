@@ -1,0 +1,189 @@
+"""A program's linear sections: what stands between one modulus and the next.
+
+The transform alternates linear filters with moduli. From a raw map (the image, or a modulus) the
+program of `npscatter.plan` leads through chains of filters to one output channel and to the
+moduli of the next order. `sections` reads these chains off the program; all raw maps of one order
+and scales have the same, whatever their orientations. What is known of the filters of a chain in
+the Fourier domain then bounds what the program can do to any image (`npscatter.bounds`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from npscatter.bank import FilterBank
+from npscatter.plan import Plan
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Filters in a row, from a raw map on.
+
+    Attributes
+    ----------
+    links : tuple of (str, int)
+        Weight array and stride of each filter.
+    """
+
+    links: tuple[tuple[str, int], ...] = ()
+
+    def then(self, weights: str, stride: int) -> Chain:
+        """Return the chain with one filter more."""
+        return Chain((*self.links, (weights, stride)))
+
+    @property
+    def stride(self) -> int:
+        """Samples of the raw map per sample of what the chain makes."""
+        return int(np.prod([stride for _, stride in self.links], dtype=int))
+
+    def reach(self, bank: FilterBank) -> int:
+        """Return the distance from the first to the last sample read, along one axis."""
+        total, grid = 0, 1
+        for weights, stride in self.links:
+            total += grid * (bank[weights].shape[-1] - 1)
+            grid *= stride
+        return total
+
+    def response(self, bank: FilterBank, w: np.ndarray) -> np.ndarray:
+        """Return the transfer functions from the raw map to what the chain makes.
+
+        Parameters
+        ----------
+        bank : FilterBank
+            The weights.
+        w : ndarray, shape (N, 2)
+            Radians per sample of the raw map.
+
+        Returns
+        -------
+        ndarray of complex128, shape (O or 2 O, N)
+            Of real filters: for wavelets all real parts, then all imaginary parts.
+        """
+        maps, grid = np.ones((1, len(w)), complex), 1
+        for weights, stride in self.links:
+            maps = np.einsum("orn,rn->on", transfer(bank.real_taps(weights), grid * w), maps)
+            grid *= stride
+        return maps
+
+
+@dataclass(frozen=True)
+class Section:
+    """The linear part of the program between a raw map and the next moduli.
+
+    Attributes
+    ----------
+    scales : tuple of int
+        The scale of each wavelet that led to the raw map; () for the image.
+    grid : int
+        Pixels per sample of the raw map, along one axis.
+    low : Chain
+        Leads to the raw map's output channel.
+    moduli : tuple of (Chain, Section)
+        Lead to the moduli, all L orientations together, and what follows each of them.
+    """
+
+    scales: tuple[int, ...]
+    grid: int
+    low: Chain
+    moduli: tuple[tuple[Chain, Section], ...]
+
+    @property
+    def order(self) -> int:
+        """Number of moduli before the raw map."""
+        return len(self.scales)
+
+    def walk(self) -> list[Section]:
+        """Return this section and all that follow, each once per tuple of scales."""
+        return [self, *(found for _, after in self.moduli for found in after.walk())]
+
+
+class _Draft:
+    """A section while it is collected."""
+
+    def __init__(self, grid: int):
+        self.grid = grid
+        self.scales: tuple[int, ...] = ()
+        self.low = Chain()
+        self.moduli: dict[Chain, _Draft] = {}
+
+    def finished(self) -> Section:
+        moduli = tuple((chain, draft.finished()) for chain, draft in self.moduli.items())
+        return Section(self.scales, self.grid, self.low, moduli)
+
+
+def sections(plan: Plan) -> Section:
+    """Return the section of the image, from which all others follow.
+
+    Parameters
+    ----------
+    plan : Plan
+        Any program.
+    """
+    image = _Draft(1)
+    held: dict[int, tuple[_Draft, Chain]] = {}
+    for step in plan.steps:
+        if step.operation == "pad":
+            held[step.target.buffer] = image, Chain()
+            continue
+        draft, chain = held[step.source.buffer]
+        if step.wavelets:
+            chain = chain.then(step.wavelets, step.wavelet_stride)
+            draft = draft.moduli.setdefault(chain, _Draft(draft.grid * chain.stride))
+            chain = Chain()
+        chain = chain.then(step.weights, step.stride)
+        if step.operation == "emit":
+            draft.low, draft.scales = chain, plan.paths[step.channels[0]].j
+        else:
+            held[step.target.buffer] = draft, chain
+    return image.finished()
+
+
+def levels(plan: Plan) -> dict[tuple[tuple[str, int], ...], str]:
+    """Return every distinct set of filters that reads the same maps, and what maps these are.
+
+    Returns
+    -------
+    dict
+        From ((weights, stride), ...) to "image", "modulus" or "carried maps": one level of the
+        program each, in the order of the program.
+    """
+    readers: dict[tuple[int, str], list[tuple[str, int]]] = {}
+    for number, step in enumerate(plan.steps):
+        if step.operation == "pad":
+            image = step.target.buffer
+            continue
+        key = step.source.buffer, "image" if step.source.buffer == image else "carried maps"
+        if step.wavelets:
+            _add(readers, key, (step.wavelets, step.wavelet_stride))
+            key = -number, "modulus"
+        _add(readers, key, (step.weights, step.stride))
+    return {tuple(links): maps for (_, maps), links in readers.items()}
+
+
+def _add(readers: dict, key: tuple, link: tuple) -> None:
+    links = readers.setdefault(key, [])
+    if link not in links:
+        links.append(link)
+
+
+def transfer(taps: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Return the transfer functions of correlations, sum_a taps[a] exp(i a w).
+
+    Parameters
+    ----------
+    taps : ndarray, shape (..., K, K)
+        a counts from the centre.
+    w : ndarray, shape (N, 2)
+        Radians per sample.
+
+    Returns
+    -------
+    ndarray of complex128, shape (..., N)
+    """
+    a = np.arange(taps.shape[-1]) - taps.shape[-1] // 2
+    rows, columns = (np.exp(1j * np.multiply.outer(a, w[:, axis])) for axis in (0, 1))
+    # (K, ...) last, so that the sum over the rows is one matrix product.
+    lines = taps.swapaxes(-1, -2).astype(complex) @ rows
+    return (lines * columns).sum(-2)
