@@ -18,11 +18,18 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks.paper import classification, stability
+from benchmarks.paper import classification, convergence, filter_groups, speed, stability
 from benchmarks.paper.experiment import Experiment, Settings
 
 EXPERIMENTS: dict[str, Experiment] = {
-    experiment.name: experiment for experiment in (stability.EXPERIMENT, classification.EXPERIMENT)
+    experiment.name: experiment
+    for experiment in (
+        *convergence.EXPERIMENTS,
+        *filter_groups.EXPERIMENTS,
+        stability.EXPERIMENT,
+        speed.EXPERIMENT,
+        classification.EXPERIMENT,
+    )
 }
 _path = click.Path(exists=True, path_type=Path)
 

@@ -1,0 +1,231 @@
+"""The bounds tool, attacked: is any bound violated, and how tight are they?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from kymatio import Scattering2D as KymatioScattering2D
+from matplotlib.figure import Figure
+from torch.nn import functional
+
+from benchmarks.paper.attacks import Effort, Outcome, Quantity, attack
+from benchmarks.paper.experiment import Experiment, Settings, cifar_images
+from npscatter import FilterBank
+from npscatter.bounds import Bounds
+from npscatter.plan import make_plan
+from npscatter.sections import Chain, levels
+from tools import twin
+
+BANKS = ("accurate", "paper-tuned", "paper")
+J, SIDE, SEED = 2, 16, 80
+SHIFTS = ((1, 0), (1, 1), (2, 2), (4, 0), (8, 8))
+
+Attack = tuple[str, float, bool, Quantity, tuple[int, ...]]
+
+
+class Transforms:
+    """V and its parts in Torch, in float64, for images of one size.
+
+    Parameters
+    ----------
+    bank : FilterBank
+        The weights.
+    J, side : int
+        Scale, and side of the square images.
+    boundary : str
+        As for `npscatter.Scattering2D`.
+    """
+
+    def __init__(self, bank: FilterBank, J: int, side: int, boundary: str):
+        self.bank = bank
+        self.plan = make_plan(J, (side, side), bank.architecture, boundary=boundary)
+        self.weights = twin.weights_of(bank, torch.float64)
+        self.order = torch.tensor([path.order for path in self.plan.paths])
+
+    def scattering(self, images: torch.Tensor, order: int | None = None) -> torch.Tensor:
+        """Return the coefficients of one order, or of all: (N, C, h, w)."""
+        coefficients = twin.run(self.plan, self.weights, images)
+        return coefficients if order is None else coefficients[:, self.order == order]
+
+    def padded(self, images: torch.Tensor) -> torch.Tensor:
+        """Return images as the program pads them."""
+        return twin._pad(images, self.plan)
+
+    def filtered(self, maps: torch.Tensor, links: tuple, edge: str) -> torch.Tensor:
+        """Return maps (N, I, H, W) through each of several filters: (N, samples of all)."""
+        results = []
+        for weights, stride in links:
+            taps = torch.from_numpy(self.bank.real_taps(weights))
+            margin = (taps.shape[-1] // 2,) * 4
+            mode = {"wrap": "circular", "zero": "constant"}[edge]
+            found = functional.conv2d(functional.pad(maps, margin, mode), taps, stride=stride)
+            results.append(found.flatten(1))
+        return torch.cat(results, 1)
+
+    def undecimated(self, images: torch.Tensor, chain: Chain) -> torch.Tensor:
+        """Return what a chain makes of periodic images without its strides: (N, samples)."""
+        maps, grid = images[:, None], 1
+        for weights, stride in chain.links:
+            taps = torch.from_numpy(self.bank.real_taps(weights))
+            # A wide kernel may go round a small image more than once.
+            margin = grid * (taps.shape[-1] // 2)
+            rows, columns = (
+                torch.arange(-margin, side + margin) % side for side in maps.shape[-2:]
+            )
+            maps = functional.conv2d(maps[..., rows[:, None], columns], taps, dilation=grid)
+            grid *= stride
+        return maps.flatten(1)
+
+
+def attacks(bank: FilterBank, J: int = J, side: int = SIDE) -> Iterator[Attack]:
+    """Yield every bound of a bank: name, bound, whether a lower one, quantity, shape of an input.
+
+    Parameters
+    ----------
+    bank : FilterBank
+        Whose bounds.
+    J, side : int
+        Scale, and side of the images.
+    """
+    image = (side, side)
+    own = Bounds(bank, J, shape=image)
+    periodic = Transforms(bank, J, side, "periodic")
+    yield from _linear(own, periodic, image)
+
+    bounds = {
+        boundary: Bounds(bank, J, shape=image, boundary=boundary)
+        for boundary in dict.fromkeys((bank.boundary, "periodic"))
+    }
+    for boundary, bounding in bounds.items():
+        transforms = Transforms(bank, J, side, boundary)
+        for order in (None, *range(own.plan.max_order + 1)):
+            name = f"Lipschitz, {_of(order)}, {boundary} boundary"
+            constant = bounding.padding * bounding.lipschitz(order)
+            yield name, constant, False, partial(_expansion, transforms, order), (2, *image)
+    for m, bound in bounds["periodic"].energies().items():
+        yield f"energy of {m}", bound, False, partial(_energy, periodic, int(m[1])), image
+
+    for c in SHIFTS:
+        for order in (None, 1, 2) if c == SHIFTS[0] else (None,):
+            bound = bounds["periodic"].shift(c, order)
+            yield (
+                f"shift {c}, {_of(order)}",
+                bound,
+                False,
+                partial(_moved, periodic, c, order),
+                image,
+            )
+
+    reflected = Bounds(bank, J, shape=image, boundary="kymatio")
+    ours = Transforms(bank, J, side, "kymatio")
+    teacher = _teacher(J, image, bank.L)
+    for order in (None, *range(own.plan.max_order + 1)):
+        eps = reflected.teacher_certificate(order)
+        quantity = partial(_apart, ours, teacher, order)
+        yield f"distance from Kymatio, {_of(order)}", eps, False, quantity, image
+    constant = bounds["periodic"].lipschitz()
+    quantity = partial(_deformed_expansion, periodic)
+    yield "deformation, by Lipschitz", constant, False, quantity, (3, *image)
+
+
+def _linear(own: Bounds, periodic: Transforms, image: tuple[int, int]) -> Iterator[Attack]:
+    """Yield the bounds of the linear parts."""
+    chains = [own.section.low, *(chain for chain, _ in own.section.moduli)]
+
+    def paley(images: torch.Tensor) -> torch.Tensor:
+        parts = [periodic.undecimated(images, chain) for chain in chains]
+        return torch.cat(parts, 1).square().sum(1) / images.square().sum((1, 2))
+
+    yield "Littlewood-Paley, B", own.littlewood_paley.B.certified, False, paley, image
+    yield "Littlewood-Paley, A", own.littlewood_paley.A.certified, True, paley, image
+    for (links, _), (name, frame) in zip(levels(own.plan).items(), own.frames.items(), strict=True):
+        inputs = own.bank[links[0][0]].shape[1]
+
+        def energy(maps: torch.Tensor, links=links) -> torch.Tensor:
+            found = periodic.filtered(maps, links, "wrap")
+            return found.square().sum(1) / maps.square().sum((1, 2, 3))
+
+        yield f"frame B, {name}", frame.B.certified, False, energy, (inputs, *image)
+        if frame.A.certified > 0:
+            yield f"frame A, {name}", frame.A.certified, True, energy, (inputs, *image)
+
+
+def _of(order: int | None) -> str:
+    return "all orders" if order is None else f"S{order}"
+
+
+def _size(coefficients: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.vector_norm(coefficients.flatten(1), dim=1)
+
+
+def _expansion(transforms: Transforms, order: int | None, pairs: torch.Tensor) -> torch.Tensor:
+    x, y = pairs.unbind(1)
+    difference = transforms.scattering(x, order) - transforms.scattering(y, order)
+    return _size(difference) / _size(x - y)
+
+
+def _energy(transforms: Transforms, order: int, images: torch.Tensor) -> torch.Tensor:
+    found = _size(transforms.scattering(images, order)) / _size(images)
+    return (2**transforms.plan.J * found) ** 2
+
+
+def _moved(
+    transforms: Transforms, c: tuple[int, int], order: int | None, images: torch.Tensor
+) -> torch.Tensor:
+    shifted = torch.roll(images, c, (-2, -1))
+    difference = transforms.scattering(shifted, order) - transforms.scattering(images, order)
+    return _size(difference) / _size(images)
+
+
+def _apart(
+    ours: Transforms, teacher: KymatioScattering2D, order: int | None, images: torch.Tensor
+) -> torch.Tensor:
+    difference = ours.scattering(images) - teacher(images)
+    if order is not None:
+        difference = difference[:, ours.order == order]
+    return _size(difference) / _size(ours.padded(images))
+
+
+def _deformed_expansion(transforms: Transforms, inputs: torch.Tensor) -> torch.Tensor:
+    """Return ||V(x_tau) - V(x)|| / ||x_tau - x||; the first map is x, the others tau / 4 pixels."""
+    x, field = inputs[:, 0], inputs[:, 1:]
+    field = 4 * field / field.abs().amax((1, 2, 3), keepdim=True)
+    moved = warped(x, field)
+    difference = transforms.scattering(moved) - transforms.scattering(x)
+    # Where nothing moves, nothing is bounded.
+    return _size(difference) / _size(moved - x).clamp(min=1e-6)
+
+
+def warped(images: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
+    """Return x(u - tau(u)) of periodic images (N, H, W), interpolated linearly.
+
+    As `npscatter.bounds.deformed`, but differentiable; field: (N, 2, H, W), in pixels.
+    """
+    H, W = images.shape[-2:]
+    rows, columns = torch.meshgrid(torch.arange(H), torch.arange(W), indexing="ij")
+    place = torch.stack([rows, columns]) - field
+    corner = place.detach().floor().long()
+    y, x = (place - corner).unbind(1)
+    flat, result = images.flatten(1), 0
+    for i, row_weight in ((0, 1 - y), (1, y)):
+        for k, column_weight in ((0, 1 - x), (1, x)):
+            index = (corner[:, 0] + i) % H * W + (corner[:, 1] + k) % W
+            result = result + row_weight * column_weight * flat.gather(1, index.flatten(1)).reshape(
+                images.shape
+            )
+    return result
+
+
+def _teacher(J: int, shape: tuple[int, int], L: int) -> KymatioScattering2D:
+    return KymatioScattering2D(J, shape, L=L, frontend="torch").double()
+
+
+def run_attacks(bank: FilterBank, effort: Effort, J: int = J, side: int = SIDE) -> dict:
+    """Attack every bound of a bank; return the outcomes by name."""
+    found: dict[str, Outcome] = {}
+    for number, (name, bound, lower, quantity, shape) in enumerate(attacks(bank, J, side)):
+        found[name] = attack(quantity, shape, bound, effort, SEED + number, lower)
+    return {name: outcome.as_dict() for name, outcome in found.items()}

@@ -1,0 +1,449 @@
+"""Figures 5 to 7: the filters the paper's recipe finds, beside Kymatio's Morlet wavelets.
+
+The paper's network has two levels, each with one low-pass and L complex filters of 7 x 7. It is
+learned from a random start with the paper's weight decay and without it, on the images of each
+figure, and every filter is compared with the Morlet wavelet of its orientation.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from kymatio.scattering2d.filter_bank import gabor_2d, morlet_2d
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from benchmarks.paper.experiment import (
+    Experiment,
+    Settings,
+    Source,
+    centred,
+    cifar_source,
+    random_source,
+    tiny_imagenet_source,
+)
+from npscatter import FilterBank, Scattering2D
+from npscatter.accuracy import relative_errors
+from tools import data, published_sets
+from tools.learn import PRESETS
+from tools.learning import Learner, Recipe
+from tools.teacher import teach
+
+LEVELS = {"first": "first level", "next": "second level"}
+PAPER = PRESETS["paper"]
+VARIANTS = {f"weight decay {PAPER.weight_decay:g}": PAPER.weight_decay, "no weight decay": 0.0}
+COLOURS = dict(zip(VARIANTS, ("C3", "C0"), strict=True))
+# The paper trains the second-order network of two levels, nothing smaller along with it.
+J = 2
+# One octave of Kymatio's: of wavelets, and of phi_J at J = 1. The second level's low-pass is the
+# one that makes phi_J at J = 2 of it, in pixels of half the resolution: 1.6^2 = 0.8^2 + (2 s)^2.
+SIGMA, FREQUENCY = 0.8, 3 * np.pi / 4
+LOW_SIGMA = {"first": SIGMA, "next": np.sqrt((2 * SIGMA) ** 2 - SIGMA**2) / 2}
+HELD_OUT_SEED = 41
+
+
+@dataclass(frozen=True)
+class Group:
+    """The images of one figure, and how long is learned from them.
+
+    Attributes
+    ----------
+    number : int
+        Of the figure.
+    shape : tuple of int
+        (H, W) of an image.
+    source : callable
+        From settings to the images.
+    images, epochs, batch : tuple of int
+        Reduced, and as in the paper. Reduced batches have about as many pixels as the paper's of
+        32 x 32 images, and the steps come to the paper's for the random images.
+    held_out : int
+        Images that errors are measured on.
+    """
+
+    number: int
+    shape: tuple[int, int]
+    source: Callable[[Settings], Source]
+    images: tuple[int, int]
+    epochs: tuple[int, int]
+    batch: tuple[int, int]
+    held_out: int
+
+    def recipe(self, settings: Settings, weight_decay: float) -> Recipe:
+        """Return what is learned."""
+        return replace(
+            PAPER,
+            source=self.source(settings).source,
+            shape=self.shape,
+            count=settings.choose(*self.images),
+            epochs=settings.choose(*self.epochs),
+            batch=settings.choose(*self.batch),
+            scales=(J,),
+            weight_decay=weight_decay,
+        )
+
+
+GROUPS = (
+    Group(5, (512, 128), lambda _: random_source(), (20, 1000), (60, 60), (1, 50), 8),
+    Group(6, (32, 32), cifar_source, (1000, 10_000), (30, 30), (20, 50), 96),
+    Group(7, (64, 64), tiny_imagenet_source, (600, 10_000), (30, 30), (10, 50), 48),
+)
+
+
+def measure(group: Group, settings: Settings) -> dict:
+    """Learn the filters with and without weight decay, and compare them with Morlet wavelets."""
+    recipes = {name: group.recipe(settings, decay) for name, decay in VARIANTS.items()}
+    # A process each, of one thread: convolutions this small gain little from threads, and the
+    # filters do not depend on the number of cores.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(recipes), spawn, initializer=_one_thread) as pool:
+        learned = list(pool.map(learn, recipes.values(), [group.held_out] * len(recipes)))
+    recipe = next(iter(recipes.values()))
+    shown = recipe.as_dict()
+    shown["source"], _, _ = shown["source"].partition(":")  # without the reader's own path
+    del shown["weight_decay"]
+    return {
+        "data": group.source(settings).words,
+        "figure": group.number,
+        "held_out": _held_out_words(recipe, group.held_out),
+        "recipe": shown,
+        "steps": shown["epochs"] * -(-shown["count"] // shown["batch"]),
+        "printed": {
+            "images": group.images[1],
+            "epochs": group.epochs[1],
+            "batch": group.batch[1],
+            "text": "very similar from the ripple-like of Morlet Wavelet; no number is printed",
+        },
+        "morlet": {key: _taps(*reference(key, PAPER.design.L)) for key in LEVELS},
+        "variants": dict(zip(recipes, learned, strict=True)),
+    }
+
+
+def learn(recipe: Recipe, held_out: int) -> dict:
+    """Learn one filter group.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of the paper's network.
+    held_out : int
+        Number of images that errors are measured on.
+
+    Returns
+    -------
+    dict
+        "weight_decay", "loss" by epoch, "errors" per order on held-out images, and "levels": per
+        level what `compare` says of the learned filters, their taps, and the "start_similarity"
+        of the random filters they started from.
+    """
+    learner = Learner(recipe)
+    start = learner.parameters.bank("start")
+    learner.learn()
+    bank = learner.parameters.bank("learned")
+    levels = {}
+    for key in LEVELS:
+        low, psi = filters(bank, key)
+        _, random = filters(start, key)
+        _, morlets = reference(key, bank.L)
+        levels[key] = {
+            **_taps(low, psi),
+            **compare(low, psi, key),
+            "start_similarity": _rounded(np.diag(similarity(random, morlets))),
+        }
+    return {
+        "weight_decay": recipe.weight_decay,
+        "loss": [_rounded(entry["loss"][f"J={J}"]) for entry in learner.log],
+        "errors": held_out_errors(bank, held_out_images(recipe, held_out)),
+        "levels": levels,
+    }
+
+
+def filters(bank: FilterBank, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a level's low-pass (K, K), the one its moduli are smoothed with, and psi (L, K, K)."""
+    return bank[f"carry_{key}"][0, 0], bank[f"psi_{key}"][:, 0]
+
+
+def reference(key: str, L: int, K: int = 7) -> tuple[np.ndarray, np.ndarray]:
+    """Return Kymatio's filters of one octave in space, cut to K x K taps.
+
+    Parameters
+    ----------
+    key : str
+        "first" or "next". The wavelets are the same: the second octave's, sampled at half the
+        resolution that the second level works at, are the first's.
+    L, K : int
+        Orientations and kernel size, odd.
+
+    Returns
+    -------
+    low : ndarray, shape (K, K)
+        A Gaussian.
+    psi : ndarray of complex, shape (L, K, K)
+        Morlet wavelets.
+    """
+    side = 32  # so large that nothing is left at its edges
+    cut = slice(side // 2 - K // 2, side // 2 + K // 2 + 1)
+
+    def centre(whole: np.ndarray) -> np.ndarray:
+        return whole[cut, cut].astype(np.complex128)
+
+    low = gabor_2d(side, side, LOW_SIGMA[key], 0, 0, offset=-side // 2)
+    angles = (L // 2 - 1 - np.arange(L)) * np.pi / L
+    psi = [
+        morlet_2d(side, side, SIGMA, angle, FREQUENCY, 4 / L, offset=-side // 2) for angle in angles
+    ]
+    return centre(low).real, np.stack([centre(whole) for whole in psi])
+
+
+def similarity(found: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Return how alike filters are, up to what the modulus cannot see.
+
+    |x * psi| of a real image x stays the same if psi is multiplied by a phase or conjugated. The
+    normalised correlation |<w, m>| / (||w|| ||m||) is blind to the phase; the larger one of w and
+    of its conjugate is taken.
+
+    Parameters
+    ----------
+    found : ndarray, shape (n, K, K)
+        Real or complex filters w.
+    references : ndarray, shape (m, K, K)
+        Real or complex filters m, none of them zero.
+
+    Returns
+    -------
+    ndarray, shape (n, m), range [0, 1]
+        0 for a filter that is zero.
+    """
+    inner = [np.einsum("nab,mab->nm", w, references.conj()) for w in (found, found.conj())]
+    norms = np.multiply.outer(_norms(found), _norms(references))
+    return np.abs(inner).max(0) / np.maximum(norms, np.finfo(float).tiny)
+
+
+def aligned(found: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Return filters with the phase, and the conjugation, that bring each nearest its reference.
+
+    Parameters
+    ----------
+    found, references : ndarray, shape (n, K, K)
+        Filter and reference one by one.
+
+    Returns
+    -------
+    ndarray of complex, shape (n, K, K)
+    """
+    best = []
+    for w, m in zip(found, references, strict=True):
+        inner = np.vdot(w, m), np.vdot(w.conj(), m)
+        nearer = int(abs(inner[1]) > abs(inner[0]))
+        best.append((w, w.conj())[nearer] * np.exp(1j * np.angle(inner[nearer])))
+    return np.stack(best)
+
+
+def compare(low: np.ndarray, psi: np.ndarray, key: str) -> dict:
+    """Compare one level's filters with Kymatio's.
+
+    Returns
+    -------
+    dict
+        Per orientation "similarity" to its Morlet wavelet, "most_similar_orientation" of all
+        Morlet wavelets, "norm_ratio" to its Morlet wavelet's norm, "mean" |sum w| / sum |w| (a
+        wavelet's is zero) and "peak_frequency" in radians per pixel (a Morlet's is about 3 pi /
+        4); "low_similarity" and "low_sum" (Kymatio's is one).
+    """
+    gaussian, morlets = reference(key, len(psi))
+    alike = similarity(psi, morlets)
+    sums, sizes = np.abs(psi.sum((1, 2))), np.abs(psi).sum((1, 2))
+    return {
+        "similarity": _rounded(np.diag(alike)),
+        "most_similar_orientation": alike.argmax(1).tolist(),
+        "norm_ratio": _rounded(_norms(psi) / _norms(morlets)),
+        "mean": _rounded(sums / np.maximum(sizes, np.finfo(float).tiny)),
+        "peak_frequency": _rounded(peak_frequency(psi)),
+        "low_similarity": _rounded(similarity(low[None], gaussian[None])[0, 0]),
+        # Only the product of both levels' sums is seen by the loss: at J = 2 a factor of one
+        # low-pass can be made up for by the other.
+        "low_sum": _rounded(low.sum()),
+    }
+
+
+def peak_frequency(psi: np.ndarray) -> np.ndarray:
+    """Return where filters (n, K, K) respond most, radians per pixel, shape (n,)."""
+    side = 128
+    response = np.abs(np.fft.fft2(psi, (side, side))).reshape(len(psi), -1)
+    w = 2 * np.pi * np.fft.fftfreq(side)
+    return np.hypot(w[:, None], w).reshape(-1)[response.argmax(1)]
+
+
+def held_out_images(recipe: Recipe, count: int) -> np.ndarray:
+    """Return images like a recipe's that it does not learn from, float32 (count, H, W).
+
+    Other random images; other photographs; the training split of CIFAR-10 and the validation
+    split of Tiny ImageNet, for the paper learns from the test splits.
+    """
+    kind, _, path = recipe.source.partition(":")
+    if kind == "random":
+        images = data.random_images(count, recipe.shape, HELD_OUT_SEED)
+    elif kind == "cifar10":
+        images = published_sets.cifar10(path, "train", "green")[0][:count]
+    elif kind == "tiny-imagenet":
+        images, _ = published_sets.tiny_imagenet(path, "val", "green", count)
+    else:
+        photographs = data.packaged_photographs("held-out")
+        images = data.crops(photographs, recipe.shape, count, HELD_OUT_SEED)
+    return centred(images)
+
+
+def held_out_errors(bank: FilterBank, images: np.ndarray) -> dict:
+    """Return a bank's relative errors per order against Kymatio."""
+    S = Scattering2D(J, images.shape[1:], bank.L, bank=bank)
+    errors = relative_errors(S(images), teach(images, J, bank.L), S.meta()["order"])
+    return {order: _rounded(error) for order, error in errors.items()}
+
+
+def _held_out_words(recipe: Recipe, count: int) -> str:
+    kind, _, _ = recipe.source.partition(":")
+    words = {
+        "random": "random images of another seed",
+        "cifar10": "images of CIFAR-10's training split",
+        "tiny-imagenet": "images of Tiny ImageNet's validation split",
+        "photographs": "crops of photographs kept out of learning",
+    }
+    return f"{count} {words[kind]}"
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+
+
+def _norms(stack: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(stack, axis=(1, 2))
+
+
+def _taps(low: np.ndarray, psi: np.ndarray) -> dict:
+    return {"low": _rounded(low), "real": _rounded(psi.real), "imag": _rounded(psi.imag)}
+
+
+def _rounded(values) -> float | list:
+    """Return six significant digits, as JSON takes them."""
+    return np.vectorize(lambda value: float(f"{value:.6g}"), otypes=[float])(values).tolist()
+
+
+def draw(result: dict) -> Figure:
+    """Show Morlet wavelets and both filter groups, and how alike they are."""
+    recipe, printed, variants = result["recipe"], result["printed"], result["variants"]
+    figure = Figure(figsize=(15, 8.6), layout="constrained")
+    figure.suptitle(
+        f"Figure {result['figure']} again: filters learned from a random start by the paper's "
+        f"recipe\nImages: {result['data']}\n"
+        f"{recipe['count']} images, {recipe['epochs']} epochs, batches of {recipe['batch']} "
+        f"({result['setting']} setting; the paper: {printed['images']} images, "
+        f"{printed['epochs']} epochs, batches of {printed['batch']})"
+        "\nPhases as near the Morlet wavelets' as they go, which no modulus sees; "
+        "every block on its own scale",
+        fontsize=11,
+    )
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1.75, 1))
+    blocks = top.subplots(len(LEVELS), 1 + len(variants))
+    for row, (key, words) in zip(blocks, LEVELS.items(), strict=True):
+        low, morlets = _filters_of(result["morlet"][key])
+        _show(row[0], low, morlets)
+        row[0].set_title(f"{words}:\nKymatio's low-pass and Morlet wavelets", fontsize=11)
+        for axes, (name, variant) in zip(row[1:], variants.items(), strict=True):
+            level = variant["levels"][key]
+            found_low, found = _filters_of(level)
+            _show(axes, found_low * (1 if level["low_sum"] >= 0 else -1), aligned(found, morlets))
+            peaks = peak_frequency(found) / peak_frequency(morlets)
+            axes.set_title(
+                f"{words}, {name}: norms {_span(level['norm_ratio'])},\n"
+                f"peak frequencies {_span(peaks)} times the Morlets'",
+                fontsize=11,
+            )
+
+    *parts, last = bottom.subplots(1, len(LEVELS) + 1)
+    for axes, (key, words) in zip(parts, LEVELS.items(), strict=True):
+        levels = {name: variant["levels"][key] for name, variant in variants.items()}
+        alike = {name: level["similarity"] for name, level in levels.items()}
+        start = next(iter(levels.values()))["start_similarity"]
+        _bars(axes, alike, _angles(len(start)))
+        axes.axhline(np.mean(start), color="black", linestyle="--", label="random start, mean")
+        axes.set(title=f"{words}: similarity to the Morlet wavelet", ylim=(0, 1.02))
+        axes.set_ylabel("normalised correlation", fontsize=10)
+    handles, labels = parts[0].get_legend_handles_labels()
+    bottom.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=10)
+    errors = {
+        name: [100 * error for error in variant["errors"].values()]
+        for name, variant in variants.items()
+    }
+    orders = next(iter(variants.values()))["errors"]
+    _bars(last, errors, [f"$S_{order[1:]}$" for order in orders], "%.3g")
+    last.set_title(f"error on {result['held_out']}")
+    last.set_ylabel("relative L2 error, percent", fontsize=10)
+    last.margins(y=0.15)
+    for axes in (*parts, last):
+        axes.title.set_fontsize(11)
+        axes.tick_params(labelsize=9)
+    return figure
+
+
+def _filters_of(taps: dict) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(taps["low"]), np.array(taps["real"]) + 1j * np.array(taps["imag"])
+
+
+def _span(values) -> str:
+    return f"{min(values):.2g} to {max(values):.2g}"
+
+
+def _show(axes: Axes, low: np.ndarray, psi: np.ndarray) -> None:
+    """Draw the paper's three rows: the low-pass, on its own scale, real and imaginary parts."""
+    L, K = psi.shape[:2]
+    pitch = K + 1
+    canvas = np.full((3 * pitch, L * pitch), np.nan)
+    largest = max(np.abs(psi.real).max(), np.abs(psi.imag).max()) or 1.0
+    rows = ([low / (np.abs(low).max() or 1.0)], psi.real / largest, psi.imag / largest)
+    for i, row in enumerate(rows):
+        for t, taps in enumerate(row):
+            canvas[i * pitch : i * pitch + K, t * pitch : t * pitch + K] = taps
+            corner = (t * pitch - 0.5, i * pitch - 0.5)
+            axes.add_patch(Rectangle(corner, K, K, fill=False, edgecolor="0.5", linewidth=0.6))
+    axes.imshow(canvas, cmap="RdBu_r", vmin=-1, vmax=1)
+    labels = ["low-pass", r"Re $\psi$", r"Im $\psi$"]
+    axes.set_yticks(np.arange(3) * pitch + K // 2, labels, fontsize=10)
+    axes.set_xticks(np.arange(L) * pitch + K // 2, _angles(L), fontsize=9)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _angles(L: int) -> list[str]:
+    return [f"{(L // 2 - 1 - t) * 180 / L:g}°".replace("-", "−") for t in range(L)]
+
+
+def _bars(
+    axes: Axes, series: dict[str, list[float]], labels: list[str], form: str | None = None
+) -> None:
+    """Draw a group of bars per label, one bar per variant, with its value if there is a format."""
+    width = 0.8 / len(series)
+    for i, (name, values) in enumerate(series.items()):
+        places = np.arange(len(values)) + (i - (len(series) - 1) / 2) * width
+        bars = axes.bar(places, values, width, color=COLOURS[name], label=name)
+        if form:
+            axes.bar_label(bars, fmt=form, fontsize=9, padding=2)
+    axes.set_xticks(range(len(labels)), labels)
+
+
+EXPERIMENTS = tuple(
+    Experiment(
+        f"fig{group.number}",
+        f"Figure {group.number}: filters learned from {images}, beside Morlet wavelets",
+        partial(measure, group),
+        draw,
+    )
+    for group, images in zip(GROUPS, ("random images", "CIFAR-10", "Tiny ImageNet"), strict=True)
+)

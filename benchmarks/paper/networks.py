@@ -1,0 +1,192 @@
+"""Networks learned by one recipe and scored alike, and the regular CNN of the paper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.paper.experiment import Settings, cifar_images, cifar_source
+from npscatter.accuracy import relative_errors
+from npscatter.plan import Plan
+from tools.learning import Learner, Recipe, lesson, training_images
+from tools.published_sets import cifar10
+from tools.teacher import teach
+
+J, L = 2, 8
+LOSS = (
+    "Squared error against Kymatio's coefficients (float64, J=2, L=8), mean over all images, "
+    "channels and positions; images shifted and scaled, all alike, to mean zero and variance one. "
+    "Entry 0 of a curve is the loss before learning, entry e the mean over the steps of epoch e, "
+    "as learning goes on. A share is the loss over the mean square of the coefficients: 1 is what "
+    "predicting zero costs."
+)
+
+
+class RegularCNN(nn.Module):
+    """Blocks of convolution, ReLU and pooling, in this order.
+
+    The paper prints no sizes. Here a block has the channels and the kernels of a level of its own
+    network: one image becomes 9 maps at half the resolution, then 81 at a quarter.
+
+    Parameters
+    ----------
+    channels : tuple of int
+        Maps after each block, which halves the resolution.
+    kernel : int
+        Size of the kernels, odd.
+    linear_end : bool
+        After the last block one more 1 x 1 convolution, so that outputs may be negative.
+    seed : int
+        Of the start, Torch's default: uniform in +- 1 / sqrt(fan in).
+    """
+
+    def __init__(
+        self,
+        channels: tuple[int, ...] = (9, 81),
+        kernel: int = 7,
+        linear_end: bool = False,
+        seed: int = 0,
+    ):
+        super().__init__()
+        layers = []
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for inputs, outputs in pairwise((1, *channels)):
+                convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+                layers += [convolution, nn.ReLU(), nn.MaxPool2d(2)]
+            if linear_end:
+                layers.append(nn.Conv2d(channels[-1], channels[-1], 1))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return maps (N, channels[-1], H / 2^blocks, W / 2^blocks) of images (N, H, W)."""
+        return self.layers(images[:, None])
+
+
+@dataclass(frozen=True)
+class Images:
+    """What is learned and what is kept out, with Kymatio's coefficients."""
+
+    learned: np.ndarray
+    wanted: np.ndarray
+    unseen: np.ndarray
+    unseen_wanted: np.ndarray
+    facts: dict
+
+    @property
+    def mean_square(self) -> float:
+        """Of the coefficients learned: the loss of predicting zero."""
+        return mean_square(self.wanted)
+
+
+def load(settings: Settings, recipe: Recipe, unseen_count: int) -> Images:
+    """Return the images of a recipe and as many kept out as wanted, scaled alike."""
+    learned, wanted = lesson(recipe)
+    if settings.cifar10:
+        unseen = cifar10(settings.cifar10, "train", "green")[0][:unseen_count]
+        unseen_words = "CIFAR-10 training set (the paper learns from the test set), green channel"
+    else:
+        unseen, unseen_words = cifar_images(settings, unseen_count)
+    raw = training_images(recipe)
+    unseen = ((unseen - raw.mean()) / raw.std()).astype(np.float32)
+    facts = {
+        "data": cifar_source(settings).words,
+        "images": len(learned),
+        "held_out_data": unseen_words,
+        "held_out_images": len(unseen),
+        "J": J,
+        "L": L,
+        "loss_is": LOSS,
+    }
+    return Images(learned, wanted[J], unseen, teach(unseen, J, L), facts)
+
+
+@torch.no_grad()
+def coefficients(learner: Learner, images: np.ndarray) -> np.ndarray:
+    """Return what the network gives for images (N, H, W), float32, as it stands."""
+    batches = torch.from_numpy(images).split(learner.recipe.batch)
+    return np.concatenate([dict(learner.outputs(batch))[J].numpy() for batch in batches])
+
+
+def score(computed: np.ndarray, wanted: np.ndarray, plan: Plan) -> dict:
+    """Return the loss, its share, and for each order the relative error and the gain.
+
+    Parameters
+    ----------
+    computed, wanted : ndarray, shape (N, C, h, w)
+        V and S.
+    plan : Plan
+        Whose paths tell the orders.
+
+    Returns
+    -------
+    dict
+        "loss", "share", "errors" (||V - S|| / ||S|| by order) and "gain" (<V, S> / <S, S>: below
+        one for outputs that are too small).
+    """
+    order = np.array([path.order for path in plan.paths])
+    computed, wanted = computed.astype(np.float64), wanted.astype(np.float64)
+    loss = mean_square(computed - wanted)
+    gain = {
+        f"S{k}": float(
+            (computed * wanted)[:, order == k].sum() / (wanted[:, order == k] ** 2).sum()
+        )
+        for k in np.unique(order)
+    }
+    return {
+        "loss": loss,
+        "share": loss / mean_square(wanted),
+        "errors": relative_errors(computed, wanted, order),
+        "gain": gain,
+    }
+
+
+def train(recipe: Recipe, images: Images, network: torch.nn.Module | None = None) -> dict:
+    """Learn, and return the curve and how well the result does on images seen and not seen."""
+    learner = Learner(recipe, network=network)
+    plan = learner.plans[J]
+    start = score(coefficients(learner, images.learned), images.wanted, plan)
+    learner.learn()
+    loss = [start["loss"], *(entry["loss"][f"J={J}"] for entry in learner.log)]
+    written = recipe.as_dict()
+    del written["source"]
+    if network is not None:
+        written = {key: value for key, value in written.items() if key not in ("design", "start")}
+    return {
+        "parameters": sum(free.numel() for free in learner.parameters.parameters()),
+        "recipe": written,
+        "steps": recipe.epochs * -(-len(images.learned) // recipe.batch),
+        "loss": loss,
+        "share": [value / images.mean_square for value in loss],
+        "start": start,
+        "learned": score(coefficients(learner, images.learned), images.wanted, plan),
+        "held_out": score(coefficients(learner, images.unseen), images.unseen_wanted, plan),
+    }
+
+
+def linear_fit(recipe: Recipe, images: Images) -> dict:
+    """Return the score of a recipe's start on the images learned."""
+    learner = Learner(replace(recipe, epochs=0))
+    return score(coefficients(learner, images.learned), images.wanted, learner.plans[J])
+
+
+def references(images: Images) -> dict:
+    """Return what simple predictors cost, and what no output of a ReLU can avoid, as shares."""
+    S = images.wanted.astype(np.float64)
+    whole = mean_square(S)
+    constant = S.mean((0, 2, 3), keepdims=True)
+    return {
+        "zero": 1.0,
+        "best constant per channel": mean_square(S - constant) / whole,
+        "S0 exact, all else zero": mean_square(S[:, 1:]) * (1 - 1 / S.shape[1]) / whole,
+        "nothing below zero": mean_square(np.minimum(S, 0)) / whole,
+    }
+
+
+def mean_square(values: np.ndarray) -> float:
+    """Return the mean of the squares, summed in float64."""
+    return float(np.square(values, dtype=np.float64).mean())

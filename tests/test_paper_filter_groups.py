@@ -1,0 +1,266 @@
+"""The paper's filter groups and its speed table: what is measured, and what is drawn of it."""
+
+import inspect
+import io
+import json
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import correlate2d
+
+from benchmarks.paper import filter_groups, speed
+from benchmarks.paper.experiment import Settings, centred, random_source
+from benchmarks.verify import MismatchError
+from npscatter import FilterBank, Scattering2D
+from tools.learning import training_images
+
+torch.set_num_threads(1)
+
+SMALL = filter_groups.Group(5, (16, 16), lambda _: random_source(), (6, 9), (2, 3), (3, 5), 4)
+
+
+@pytest.fixture
+def wavelets():
+    generator = np.random.default_rng(3)
+    return generator.normal(size=(4, 7, 7)) + 1j * generator.normal(size=(4, 7, 7))
+
+
+def hidden_change(w):
+    """Change wavelets as the modulus cannot see."""
+    return np.stack([2 * np.exp(0.7j) * w[0], w[1].conj(), 1j * w[2].conj(), -w[3]])
+
+
+def test_similarity_is_blind_to_what_the_modulus_cannot_see(wavelets):
+    alike = filter_groups.similarity(hidden_change(wavelets), wavelets)
+    np.testing.assert_allclose(np.diag(alike), 1, rtol=1e-12)
+    assert (alike - np.eye(4) < 0.6).all()
+    assert filter_groups.similarity(np.zeros((1, 7, 7)), wavelets).max() == 0
+
+
+def test_real_filters_are_alike_by_their_correlation():
+    one, other = np.random.default_rng(4).normal(size=(2, 1, 7, 7))
+    expected = abs((one * other).sum()) / math.sqrt((one**2).sum() * (other**2).sum())
+    assert filter_groups.similarity(one, other)[0, 0] == pytest.approx(expected)
+
+
+def test_alignment_finds_the_reference_and_keeps_every_modulus(wavelets):
+    changed = hidden_change(wavelets)
+    recovered = filter_groups.aligned(changed, wavelets)
+    np.testing.assert_allclose(recovered[0], 2 * wavelets[0], rtol=1e-12)
+    np.testing.assert_allclose(recovered[1:], wavelets[1:], rtol=1e-12)
+
+    others = np.roll(wavelets, 1, axis=0)
+    image = np.random.default_rng(5).normal(size=(12, 11))
+    for before, after in zip(changed, filter_groups.aligned(changed, others), strict=True):
+        moduli = [np.abs(correlate2d(image, psi, "valid")) for psi in (before, after)]
+        np.testing.assert_allclose(*moduli, rtol=1e-11)
+
+
+def test_alignment_cannot_be_improved_by_a_phase(wavelets):
+    found, targets = wavelets[:2], wavelets[2:]
+    best = np.linalg.norm(filter_groups.aligned(found, targets) - targets, axis=(1, 2))
+    for psi in (found, found.conj()):
+        for phase in np.linspace(0, 2 * np.pi, 60):
+            turned = np.linalg.norm(np.exp(1j * phase) * psi - targets, axis=(1, 2))
+            assert (turned >= best - 1e-12).all()
+
+
+def test_references_are_kymatios_wavelets_in_its_order():
+    """The accurate bank, whose coefficients match Kymatio's, has the same ones."""
+    _, morlets = filter_groups.reference("first", 8)
+    shipped = FilterBank.load("accurate")["psi_first"][:, 0, 1:-1, 1:-1]
+    alike = filter_groups.similarity(shipped, morlets)
+    assert np.diag(alike).min() > 0.999
+    assert (alike - np.eye(8)).max() < 0.8
+    norms = np.linalg.norm(shipped, axis=(1, 2)) / np.linalg.norm(morlets, axis=(1, 2))
+    np.testing.assert_allclose(norms, 1, atol=0.02)
+
+
+def test_reference_low_passes_make_the_second_scale():
+    """Where images have their energy; nearer the Nyquist frequency sampling spoils it."""
+    first, following = (filter_groups.reference(key, 8)[0].sum(1) for key in ("first", "next"))
+    a = np.arange(-3, 4)
+    for w in np.linspace(0, np.pi / 4, 9):
+        response = (first * np.cos(a * w)).sum() * (following * np.cos(2 * a * w)).sum()
+        assert response == pytest.approx(np.exp(-((1.6 * w) ** 2) / 2), abs=5e-3)
+
+
+def test_comparison_of_known_filters():
+    low, morlets = filter_groups.reference("next", 8)
+    same = filter_groups.compare(low, morlets, "next")
+    assert same["most_similar_orientation"] == list(range(8))
+    np.testing.assert_allclose(same["similarity"], 1)
+    np.testing.assert_allclose(same["norm_ratio"], 1)
+    np.testing.assert_allclose(same["peak_frequency"], 3 * np.pi / 4, rtol=0.05)
+    assert max(same["mean"]) < 0.01
+    assert same["low_sum"] == pytest.approx(1, abs=2e-3)
+
+    turned = filter_groups.compare(-3 * low, 0.1 * np.roll(morlets, 2, axis=0), "next")
+    assert turned["most_similar_orientation"] == [6, 7, 0, 1, 2, 3, 4, 5]
+    assert turned["low_similarity"] == pytest.approx(1)
+    assert turned["low_sum"] == pytest.approx(-3 * same["low_sum"], rel=1e-5)
+    assert max(turned["norm_ratio"]) < 0.2
+
+
+def test_peak_frequency_of_a_wave():
+    row, column = np.mgrid[-3:4, -3:4]
+    wave = np.exp(1j * (row * 0.6 - column * 0.8))[None]
+    assert filter_groups.peak_frequency(wave)[0] == pytest.approx(1, abs=0.04)
+
+
+def test_full_setting_is_the_papers():
+    full = {g.number: g.recipe(Settings(full=True), 0.01) for g in filter_groups.GROUPS}
+    trained = {n: (r.shape, r.count, r.epochs, r.batch) for n, r in full.items()}
+    assert trained == {
+        5: ((512, 128), 1000, 60, 50),
+        6: ((32, 32), 10_000, 30, 50),
+        7: ((64, 64), 10_000, 30, 50),
+    }
+    assert all(r.start == "random" and r.scales == (2,) and r.standardise for r in full.values())
+
+
+def test_learning_is_repeatable_and_moves_the_filters():
+    decayed, free = (SMALL.recipe(Settings(), decay) for decay in (0.01, 0.0))
+    once = filter_groups.learn(decayed, 4)
+    assert once == filter_groups.learn(decayed, 4)
+    other = filter_groups.learn(free, 4)
+    assert (
+        once["levels"]["first"]["start_similarity"] == other["levels"]["first"]["start_similarity"]
+    )
+    assert once["levels"]["first"]["real"] != other["levels"]["first"]["real"]
+    assert len(once["loss"]) == decayed.epochs
+    assert set(once["errors"]) == {"S0", "S1", "S2"}
+
+
+@pytest.mark.parametrize("source", ["random", "photographs"])
+def test_errors_are_of_images_not_learned_from(source):
+    recipe = replace(SMALL.recipe(Settings(), 0.0), source=source, count=40)
+    learned_from = centred(training_images(recipe))
+    held_out = filter_groups.held_out_images(recipe, 40)
+    assert held_out.dtype == np.float32
+    assert not (learned_from[:, None] == held_out).all((2, 3)).any()
+
+
+def test_filter_group_is_drawn_from_its_file_alone(monkeypatch):
+    def in_this_process(count, context, initializer):
+        return ThreadPoolExecutor(1)
+
+    monkeypatch.setattr(filter_groups, "ProcessPoolExecutor", in_this_process)
+    result = {"setting": "reduced", **filter_groups.measure(SMALL, Settings())}
+    assert result["steps"] == 4
+    text = json.dumps(result, allow_nan=False)
+    monkeypatch.setattr(filter_groups, "morlet_2d", None)
+    figure = filter_groups.draw(json.loads(text))
+    figure.savefig(io.BytesIO(), format="png", dpi=40)
+    # Three blocks of filters per level, its similarities, and the errors.
+    assert len(figure.axes) == 9
+    assert len(figure.axes[0].patches) == 1 + 8 + 8
+
+
+WORKLOAD = speed.CifarWorkload(16, 16, 4, 2, 2)
+
+
+def test_network_is_made_on_its_device():
+    """The meta device lets tensors of the CPU pass where a GPU does not: they are looked at."""
+    workload = replace(WORKLOAD, J=3)  # whose channels need to be put in order
+    held = inspect.getclosurevars(speed.network_on(workload, torch.device("meta"))).nonlocals
+    tensors = [held["order"], *(tensor for octave in held["octaves"] for tensor in octave)]
+    assert len(tensors) == 7
+    assert all(tensor.device.type == "meta" for tensor in tensors)
+
+
+def images_of_16(monkeypatch):
+    images = np.random.default_rng(6).normal(size=(4, 16, 16)).astype(np.float32)
+    monkeypatch.setattr(speed.CifarWorkload, "images", lambda workload: images)
+    return images
+
+
+def test_device_transforms_are_verified_and_timed(monkeypatch):
+    images = images_of_16(monkeypatch)
+    cpu = torch.device("cpu")
+    timed = speed.time_on_device(WORKLOAD, cpu, rounds=2)["contestants"]
+    assert all(len(r["each_round"]) == 2 and r["ms_per_image"] > 0 for r in timed.values())
+    ours = Scattering2D(2, (16, 16), bank="paper", backend="numpy")(images)
+    theirs = speed.network_on(WORKLOAD, cpu)(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(theirs, ours, atol=1e-4 * np.abs(ours).max())
+
+    right = speed.network_on
+    made = []
+
+    def wrong_at_first(workload, device):
+        made.append(device)
+        network = right(workload, device)
+        return network if len(made) > 1 else lambda images: 1.01 * network(images)
+
+    monkeypatch.setattr(speed, "network_on", wrong_at_first)
+    with pytest.raises(MismatchError):
+        speed.time_on_device(WORKLOAD, cpu, rounds=1)
+
+
+def test_ratios_and_printed_ratios():
+    timed = {"Kymatio Torch": 3.0, "Torch conv2d": 0.5, "gone": None}
+    contestants = {name: {"ms_per_image": value} for name, value in timed.items()}
+    found = speed.compared({"contestants": contestants})["contestants"]
+    assert found["Torch conv2d"]["times_as_fast_as_kymatio_torch"] == 6
+    assert found["Torch conv2d"]["images_per_second"] == 2000
+    assert found["gone"] == {"ms_per_image": None}
+    assert speed.printed("L1")["CPU"]["ratio"] == 63.58
+    assert speed.printed("L2")["GPU"]["ratio"] == 202.17
+
+
+def test_torch_is_timed_as_users_have_it_and_given_back():
+    torch.use_deterministic_algorithms(True)
+    try:
+        with pytest.raises(KeyError), speed._untouched_torch():
+            assert not torch.are_deterministic_algorithms_enabled()
+            torch.set_num_threads(2)
+            raise KeyError
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_speed_is_measured_and_drawn(monkeypatch, gpu):
+    """With pretended times: no clock is read."""
+
+    def pretended(workload, threads, rounds, backend):
+        assert not torch.are_deterministic_algorithms_enabled()
+        names = [*speed.SHOWN, "pytorch-wavelets"]
+        each = {
+            name: {"ms_per_image": 0.1 * place, "times_as_fast_as_kymatio": 1 / place}
+            for place, name in enumerate(names, 1)
+        }
+        return {"threads": threads or 2, "kymatio": "Kymatio NumPy", "contestants": each}
+
+    monkeypatch.setattr(speed, "time_pass", pretended)
+    monkeypatch.setattr(speed, "verify", lambda workload, backend: {})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "pretended")
+    monkeypatch.setattr(
+        speed,
+        "time_on_device",
+        lambda *_: speed.compared(
+            {
+                "contestants": {
+                    n: {"ms_per_image": 1.0} for n in (speed.KYMATIO_TORCH, speed.NETWORK)
+                }
+            }
+        ),
+    )
+    monkeypatch.setattr(speed, "IMAGES", 3)
+    result = speed.measure(Settings())
+    assert result["data"].startswith("stand-in")
+    for order in result["orders"].values():
+        assert isinstance(order["GPU"], dict) if gpu else order["GPU"] == "no GPU"
+    versions = {"kymatio": "0", "torch": "0"}
+    result["environment"] = {"cpu": "a CPU", "threads": 2, "versions": versions}
+    figure = speed.draw(json.loads(json.dumps(result, allow_nan=False)))
+    figure.savefig(io.BytesIO(), format="png", dpi=40)
+    rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(rows) == 6 + 2 * gpu
