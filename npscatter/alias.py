@@ -29,7 +29,7 @@ from math import ceil, cos, isqrt, pi
 import numpy as np
 
 # What is held at a time: frequencies, and entries of alias matrices.
-CHUNK_FREQUENCIES, CHUNK_ENTRIES = 2**14, 2**22
+CHUNK_FREQUENCIES, CHUNK_ENTRIES = 2**13, 2**20
 # How many eigenvalue problems are solved, by their size: seconds to a minute.
 _POINTS = {1: 150_000, 4: 40_000, 16: 15_000, 64: 4_000}
 _POINTS_LARGER = 1_000
@@ -119,8 +119,11 @@ def alias_matrices(filters: list[Filters], w: np.ndarray, T: int) -> np.ndarray:
     return matrices
 
 
-def largest(filters: list[Filters], symmetric: bool = False) -> Extreme:
-    """Return the largest eigenvalue of the alias matrices over all frequencies.
+def extremes(filters: list[Filters], symmetric: bool = False) -> tuple[Extreme, Extreme]:
+    """Return the smallest and the largest eigenvalue of the alias matrices over all frequencies.
+
+    If no eigenvalue passes B, the largest of B - M is B less the smallest of M: so the smallest
+    is certified too, as zero at least.
 
     Parameters
     ----------
@@ -129,33 +132,20 @@ def largest(filters: list[Filters], symmetric: bool = False) -> Extreme:
     symmetric : bool
         The square's symmetries leave Q unchanged, so that an eighth of the frequencies do.
     """
-    T, n = _degree(filters)
-    N = _points(filters, T, n, symmetric)
-    best, where = -np.inf, np.zeros(2)
+    T = max(each.stride for each in filters)
+    n = max(1, *(ceil(reach / T) for each in filters for reach in each.reach))
+    N = _points(T * T * filters[0].inputs, n, symmetric)
+    low, high = (np.inf, np.zeros(2)), (-np.inf, np.zeros(2))
     for w, values in _eigenvalues(filters, T, N, symmetric):
-        place = values[:, -1].argmax()
-        if values[place, -1] > best:
-            best, where = values[place, -1], w[place]
-    return Extreme(float(best), float(best / cos(pi * n / N) ** 2), tuple(map(float, where)))
-
-
-def smallest(filters: list[Filters], symmetric: bool = False) -> Extreme:
-    """Return the smallest eigenvalue over all frequencies, certified from below, at least 0.
-
-    If no eigenvalue passes B, the largest of B - M is B less the smallest of M.
-    """
-    T, n = _degree(filters)
-    N = _points(filters, T, n, symmetric)
-    least, greatest, where = np.inf, 0.0, np.zeros(2)
-    for w, values in _eigenvalues(filters, T, N, symmetric):
-        place = values[:, 0].argmin()
-        greatest = max(greatest, values[:, -1].max())
-        if values[place, 0] < least:
-            least, where = values[place, 0], w[place]
+        least, most = values[:, 0].argmin(), values[:, -1].argmax()
+        low = min(low, (values[least, 0], w[least]), key=lambda found: found[0])
+        high = max(high, (values[most, -1], w[most]), key=lambda found: found[0])
     factor = cos(pi * n / N) ** 2
-    B = greatest / factor
-    certified = B - (B - least) / factor
-    return Extreme(max(0.0, float(least)), max(0.0, float(certified)), tuple(map(float, where)))
+    B = high[0] / factor
+    A = max(0.0, B - (B - low[0]) / factor)
+    return Extreme(max(0.0, float(low[0])), float(A), tuple(low[1].tolist())), Extreme(
+        float(high[0]), float(B), tuple(high[1].tolist())
+    )
 
 
 def on_grid(filters: list[Filters], shape: tuple[int, int]) -> float:
@@ -174,14 +164,8 @@ def on_grid(filters: list[Filters], shape: tuple[int, int]) -> float:
     return max(float(values[:, -1].max()) for _, values in _chunks(filters, w, T))
 
 
-def _degree(filters: list[Filters]) -> tuple[int, int]:
-    T = max(each.stride for each in filters)
-    return T, max(1, *(ceil(reach / T) for each in filters for reach in each.reach))
-
-
-def _points(filters: list[Filters], T: int, n: int, symmetric: bool) -> int:
+def _points(size: int, n: int, symmetric: bool) -> int:
     """Return an even N, of points per axis, that certifies a degree n as well as time allows."""
-    size = T * T * filters[0].inputs
     problems = next((count for limit, count in _POINTS.items() if size <= limit), _POINTS_LARGER)
     return max(2 * (isqrt(problems * (8 if symmetric else 2)) // 2), 4 * n)
 

@@ -13,14 +13,15 @@ grid, restricted; wrapped maps have some of its frequencies.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import pi, sqrt
 
 import numpy as np
 
-from npscatter.alias import Extreme, Filters, largest, on_grid, smallest
+from npscatter.alias import Extreme, Filters, extremes, on_grid
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.morlet import coarsened, grid_frequencies, low_pass, morlet
@@ -94,7 +95,7 @@ class Bounds:
 
     def __init__(
         self,
-        bank: str | FilterBank = "accurate",
+        bank: str | os.PathLike | FilterBank = "accurate",
         J: int = 2,
         max_order: int = 2,
         shape: tuple[int, int] = (32, 32),
@@ -113,7 +114,6 @@ class Bounds:
         self.boundary = self.bank.boundary if boundary is None else boundary
         self.plan = make_plan(J, shape, self.bank.architecture, max_order, self.boundary)
         self.section = sections(self.plan)
-        self._known: dict[tuple, float] = {}
 
     @cached_property
     def padding(self) -> float:
@@ -137,7 +137,7 @@ class Bounds:
         image sees through the cascade.
         """
         chains = [self.section.low, *(chain for chain, _ in self.section.moduli)]
-        return self._frame([self._filters(chain, stride=1) for chain in chains])
+        return self._frame([_filters(self.bank, chain, stride=1) for chain in chains])
 
     @cached_property
     def frames(self) -> dict[str, FrameBounds]:
@@ -175,7 +175,7 @@ class Bounds:
             Of the coefficients; all by default.
         """
         self._check_order(order)
-        return self._lipschitz(self.section, order)
+        return _lipschitz(self.bank, self.section, order)
 
     def energies(self) -> dict[str, float]:
         """Return what share of ||x||^2 the coefficients of each order can hold at most.
@@ -246,20 +246,6 @@ class Bounds:
         teacher = _Teacher(self.bank, self.plan.J, self.plan.padded_shape)
         return self._perturbed(self.section, teacher, order)
 
-    def _lipschitz(self, section: Section, order: int | None) -> float:
-        """Return the Lipschitz constant of all that follows from a section's raw map."""
-        key = section.scales, order
-        if key not in self._known:
-            parts = []
-            if order in (None, section.order):
-                parts.append(self._filters(section.low))
-            for chain, after in section.moduli:
-                if constant := self._lipschitz(after, order):
-                    parts.append(self._filters(chain, constant**2))
-            found = largest(parts, self.bank.symmetric).certified if parts else 0.0
-            self._known[key] = sqrt(found)
-        return self._known[key]
-
     def _perturbed(self, section: Section, other: _Shifted | _Teacher, order: int | None) -> float:
         """Return q such that from raw maps u = v + eps V makes what differs by C ||eps|| + q ||v||.
 
@@ -276,7 +262,7 @@ class Bounds:
         if order in (None, section.order):
             passed.append(other.low(section))
         for chain, after in section.moduli:
-            if constant := self._lipschitz(after, order):
+            if constant := _lipschitz(self.bank, after, order):
                 residuals.append(replace(other.residual(section, chain, after), weight=constant**2))
             if q := self._perturbed(after, other, order):
                 passed.append(replace(other.wavelets(section, chain, after), weight=q**2))
@@ -322,6 +308,39 @@ class Bounds:
                 step = max(1e-3, 0.98 * step)
         return best
 
+    def report(self, displacements: list[tuple[int, int]], attempts: int) -> dict:
+        """Return all bounds, for JSON.
+
+        Parameters
+        ----------
+        displacements : list of tuple of int
+            Of `shift`.
+        attempts : int
+            Of `deformation`; 0 to leave it out.
+        """
+        orders = {"all": None} | {f"S{order}": order for order in range(self.plan.max_order + 1)}
+        paley = self.littlewood_paley
+        found = {
+            "bank": self.bank.name,
+            "bank_sha256": self.bank.sha256,
+            "J": self.plan.J,
+            "max_order": self.plan.max_order,
+            "shape": list(self.plan.shape),
+            "boundary": self.boundary,
+            "padding": self.padding,
+            "littlewood_paley": _as_dict(paley),
+            "frames": {name: _as_dict(frame) for name, frame in self.frames.items()},
+            "lipschitz": {name: self.lipschitz(order) for name, order in orders.items()},
+            "energies": self.energies(),
+            "shift": {f"{c[0]} {c[1]}": self.shift(c) for c in displacements},
+        }
+        if self.boundary == "kymatio":
+            certified = {name: self.teacher_certificate(order) for name, order in orders.items()}
+            found["teacher_certificate"] = certified
+        if attempts:
+            found["deformation"] = self.deformation(attempts).supremum
+        return found
+
     def _check_order(self, order: int | None) -> None:
         orders = range(self.plan.max_order + 1)
         if order is not None and order not in orders:
@@ -330,19 +349,33 @@ class Bounds:
             )
 
     def _frame(self, filters: list[Filters]) -> FrameBounds:
-        symmetric = self.bank.symmetric
-        return FrameBounds(smallest(filters, symmetric), largest(filters, symmetric))
-
-    def _filters(self, chain: Chain, weight: float = 1.0, stride: int | None = None) -> Filters:
-        reach = chain.reach(self.bank)
-        return Filters(
-            lambda w: chain.response(self.bank, w), stride or chain.stride, (reach, reach), weight
-        )
+        return FrameBounds(*extremes(filters, self.bank.symmetric))
 
     def _level(self, weights: str, stride: int) -> Filters:
         taps = self.bank.real_taps(weights)
         reach = taps.shape[-1] - 1
         return Filters(lambda w: transfer(taps, w), stride, (reach, reach), inputs=taps.shape[1])
+
+
+@lru_cache(maxsize=256)
+def _lipschitz(bank: FilterBank, section: Section, order: int | None) -> float:
+    """Return the Lipschitz constant of all that follows from a section's raw map."""
+    parts = []
+    if order in (None, section.order):
+        parts.append(_filters(bank, section.low))
+    for chain, after in section.moduli:
+        if constant := _lipschitz(bank, after, order):
+            parts.append(_filters(bank, chain, constant**2))
+    return sqrt(extremes(parts, bank.symmetric)[1].certified) if parts else 0.0
+
+
+def _filters(
+    bank: FilterBank, chain: Chain, weight: float = 1.0, stride: int | None = None
+) -> Filters:
+    reach = chain.reach(bank)
+    return Filters(
+        lambda w: chain.response(bank, w), stride or chain.stride, (reach, reach), weight
+    )
 
 
 class _Shifted:
@@ -352,7 +385,7 @@ class _Shifted:
         self.bank, self.displacement = bank, displacement
 
     def largest(self, section: Section, parts: list[Filters]) -> float:
-        return largest(parts).certified
+        return extremes(parts)[1].certified
 
     def low(self, section: Section) -> Filters:
         shift, low = self._rounded(section.grid), section.low
@@ -449,6 +482,13 @@ class _Teacher:
             return table[:, index[:, 0] * grid[1] + index[:, 1]]
 
         return Filters(response, stride, (0, 0))
+
+
+def _as_dict(frame: FrameBounds) -> dict:
+    return {
+        "A": {"found": frame.A.found, "certified": frame.A.certified},
+        "B": {"found": frame.B.found, "certified": frame.B.certified},
+    }
 
 
 def deformed(image: np.ndarray, field: np.ndarray) -> np.ndarray:

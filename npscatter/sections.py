@@ -182,8 +182,10 @@ def transfer(taps: np.ndarray, w: np.ndarray) -> np.ndarray:
     -------
     ndarray of complex128, shape (..., N)
     """
-    a = np.arange(taps.shape[-1]) - taps.shape[-1] // 2
+    K = taps.shape[-1]
+    a = np.arange(K) - K // 2
     rows, columns = (np.exp(1j * np.multiply.outer(a, w[:, axis])) for axis in (0, 1))
-    # (K, ...) last, so that the sum over the rows is one matrix product.
-    lines = taps.swapaxes(-1, -2).astype(complex) @ rows
-    return (lines * columns).sum(-2)
+    waves = (rows[:, None] * columns).reshape(K * K, -1)
+    # Real taps: one real matrix product for real and imaginary parts, which lie side by side.
+    found = taps.reshape(-1, K * K) @ waves.view(float)
+    return found.view(complex).reshape(*taps.shape[:-2], -1)

@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks.paper import classification, convergence, filter_groups, speed, stability
+from benchmarks.paper import bounds, classification, convergence, filter_groups, speed, stability
 from benchmarks.paper.experiment import Experiment, Settings
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -29,6 +29,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         stability.EXPERIMENT,
         speed.EXPERIMENT,
         classification.EXPERIMENT,
+        bounds.EXPERIMENT,
     )
 }
 _path = click.Path(exists=True, path_type=Path)

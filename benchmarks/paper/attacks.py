@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -58,16 +59,14 @@ class Outcome:
     attempts: int
     violations: int
 
+    lower: bool = False
+
     @property
     def tightness(self) -> float:
         """The part of the bound that was reached, 1 for all of it; of a lower bound its inverse."""
-        if self.bound == 0:
-            return 0.0
         if self.lower:
             return self.bound / min(self.random, self.gradient)
-        return max(self.random, self.gradient) / self.bound
-
-    lower: bool = False
+        return max(self.random, self.gradient) / self.bound if self.bound else 1.0
 
     def as_dict(self) -> dict:
         """Return the outcome for a result file."""
@@ -106,10 +105,14 @@ def attack(
         Of the inputs.
     lower : bool
         The quantity must not fall below the bound instead.
+
+    Returns
+    -------
+    Outcome
     """
     sign = -1 if lower else 1
     worst, values = [], []
-    for batch in _batches(np.random.default_rng(seed), shape, effort.random):
+    for batch in _batches(seed, shape, effort.random):
         with torch.no_grad():
             found = sign * quantity(batch)
         values.append(found)
@@ -162,15 +165,12 @@ def _norm(inputs: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vector_norm(inputs.flatten(1), dim=1).reshape(-1, *[1] * (inputs.ndim - 1))
 
 
-def _batches(
-    generator: np.random.Generator, shape: tuple[int, ...], count: int, size: int = 500
-) -> Iterator[torch.Tensor]:
-    """Yield inputs of many kinds, float64 (N, *shape)."""
-    while count > 0:
-        number = min(size, count)
-        count -= number
-        inputs = np.stack([_input(generator, shape) for _ in range(number)])
-        yield torch.from_numpy(inputs)
+@lru_cache(maxsize=4)
+def _batches(seed: int, shape: tuple[int, ...], count: int, size: int = 500) -> list[torch.Tensor]:
+    """Return inputs of many kinds, float64 (N, *shape); kept, for all quantities of a shape."""
+    generator = np.random.default_rng(seed)
+    inputs = torch.from_numpy(np.stack([_input(generator, shape) for _ in range(count)]))
+    return list(inputs.split(size))
 
 
 def _input(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The bounds tool, attacked: is any bound violated, and how tight are they?"""
+"""The bounds, attacked: whether any is violated, and how tight they are."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from torch.nn import functional
 
 from benchmarks.paper.attacks import Effort, Outcome, Quantity, attack
-from benchmarks.paper.experiment import Experiment, Settings, cifar_images
-from npscatter import FilterBank
+from benchmarks.paper.experiment import Experiment, Settings, centred, cifar_images
+from npscatter import FilterBank, Scattering2D
 from npscatter.bounds import Bounds
 from npscatter.plan import make_plan
 from npscatter.sections import Chain, levels
 from tools import twin
+from tools.teacher import teach
 
 BANKS = ("accurate", "paper-tuned", "paper")
 J, SIDE, SEED = 2, 16, 80
@@ -42,23 +43,30 @@ class Transforms:
     def __init__(self, bank: FilterBank, J: int, side: int, boundary: str):
         self.bank = bank
         self.plan = make_plan(J, (side, side), bank.architecture, boundary=boundary)
+        self.transform = Scattering2D(J, (side, side), bank.L, bank=bank, boundary=boundary)
         self.weights = twin.weights_of(bank, torch.float64)
         self.order = torch.tensor([path.order for path in self.plan.paths])
 
     def scattering(self, images: torch.Tensor, order: int | None = None) -> torch.Tensor:
-        """Return the coefficients of one order, or of all: (N, C, h, w)."""
-        coefficients = twin.run(self.plan, self.weights, images)
+        """Return the coefficients of one order, or of all: (N, C, h, w).
+
+        By the library itself, or where gradients are wanted by its twin.
+        """
+        if torch.is_grad_enabled():
+            coefficients = twin.run(self.plan, self.weights, images)
+        else:
+            coefficients = torch.from_numpy(self.transform(images.numpy()))
         return coefficients if order is None else coefficients[:, self.order == order]
 
     def padded(self, images: torch.Tensor) -> torch.Tensor:
         """Return images as the program pads them."""
-        return twin._pad(images, self.plan)
+        return twin.pad(images, self.plan)
 
     def filtered(self, maps: torch.Tensor, links: tuple, edge: str) -> torch.Tensor:
         """Return maps (N, I, H, W) through each of several filters: (N, samples of all)."""
         results = []
         for weights, stride in links:
-            taps = torch.from_numpy(self.bank.real_taps(weights))
+            taps = torch.tensor(self.bank.real_taps(weights))
             margin = (taps.shape[-1] // 2,) * 4
             mode = {"wrap": "circular", "zero": "constant"}[edge]
             found = functional.conv2d(functional.pad(maps, margin, mode), taps, stride=stride)
@@ -69,7 +77,7 @@ class Transforms:
         """Return what a chain makes of periodic images without its strides: (N, samples)."""
         maps, grid = images[:, None], 1
         for weights, stride in chain.links:
-            taps = torch.from_numpy(self.bank.real_taps(weights))
+            taps = torch.tensor(self.bank.real_taps(weights))
             # A wide kernel may go round a small image more than once.
             margin = grid * (taps.shape[-1] // 2)
             rows, columns = (
@@ -140,7 +148,8 @@ def _linear(own: Bounds, periodic: Transforms, image: tuple[int, int]) -> Iterat
         return torch.cat(parts, 1).square().sum(1) / images.square().sum((1, 2))
 
     yield "Littlewood-Paley, B", own.littlewood_paley.B.certified, False, paley, image
-    yield "Littlewood-Paley, A", own.littlewood_paley.A.certified, True, paley, image
+    if own.littlewood_paley.A.certified > 0:
+        yield "Littlewood-Paley, A", own.littlewood_paley.A.certified, True, paley, image
     for (links, _), (name, frame) in zip(levels(own.plan).items(), own.frames.items(), strict=True):
         inputs = own.bank[links[0][0]].shape[1]
 
@@ -226,6 +235,123 @@ def _teacher(J: int, shape: tuple[int, int], L: int) -> KymatioScattering2D:
 def run_attacks(bank: FilterBank, effort: Effort, J: int = J, side: int = SIDE) -> dict:
     """Attack every bound of a bank; return the outcomes by name."""
     found: dict[str, Outcome] = {}
-    for number, (name, bound, lower, quantity, shape) in enumerate(attacks(bank, J, side)):
-        found[name] = attack(quantity, shape, bound, effort, SEED + number, lower)
+    for name, bound, lower, quantity, shape in attacks(bank, J, side):
+        found[name] = attack(quantity, shape, bound, effort, SEED, lower)
     return {name: outcome.as_dict() for name, outcome in found.items()}
+
+
+def measure(settings: Settings) -> dict:
+    """Attack the bounds of every bank, and see what photographs make of them."""
+    effort = settings.choose(Effort(10_000, 20, 60), Effort(20_000, 100, 300))
+    photographs, words = cifar_images(settings, 200)
+    banks = {}
+    for name in BANKS:
+        bank = FilterBank.load(name)
+        banks[name] = {
+            "bounds": run_attacks(bank, effort),
+            "photographs": _on_photographs(bank, centred(photographs).astype(np.float64)),
+            "deformation": _deformations(bank, effort),
+        }
+        print(name, "attacked", flush=True)
+    outcomes = [outcome for found in banks.values() for outcome in found["bounds"].values()]
+    return {
+        "data": f"attacks on {SIDE}x{SIDE} images: noise of many spectra, waves, impulses, edges "
+        f"and constants, then gradients; photographs: {words}, mean zero",
+        "J": J,
+        "attempts per bound": effort.attempts,
+        "attempts": sum(outcome["attempts"] for outcome in outcomes),
+        "violations": sum(outcome["violations"] for outcome in outcomes),
+        "banks": banks,
+    }
+
+
+def _on_photographs(bank: FilterBank, images: np.ndarray) -> dict:
+    """Return the largest share of any bound that photographs reach, and their mean energies."""
+    shape = images.shape[-2:]
+    bounds = Bounds(bank, J, shape=shape, boundary="kymatio")
+    transforms = Transforms(bank, J, shape[0], "kymatio")
+    x = torch.from_numpy(images)
+    teacher = torch.from_numpy(teach(images, J, bank.L))
+    padded = _size(transforms.padded(x))
+    found = {"energy": {}, "distance from Kymatio": {}, "certificate": {}}
+    with torch.no_grad():
+        coefficients = transforms.scattering(x)
+        for m in range(bounds.plan.max_order + 1):
+            V, S = (each[:, transforms.order == m] for each in (coefficients, teacher))
+            found["energy"][f"S{m}"] = float((4**J * (_size(V) / padded) ** 2).mean())
+            found["distance from Kymatio"][f"S{m}"] = float((_size(V - S) / padded).max())
+            found["certificate"][f"S{m}"] = bounds.teacher_certificate(m)
+    return found
+
+
+def _deformations(bank: FilterBank, effort: Effort) -> dict:
+    """Return the worst deformation by the tool's own search, and by gradients."""
+    bounds = Bounds(bank, J, shape=(SIDE, SIDE), boundary="periodic")
+    transforms = Transforms(bank, J, SIDE, "periodic")
+    climbed = attack(partial(_deformation_constant, transforms), (3, SIDE, SIDE), 1e9, effort, SEED)
+    return {
+        "search": bounds.deformation(effort.random).supremum,
+        "random": climbed.random,
+        "gradient": climbed.gradient,
+        "is": "2^J ||V(x_tau) - V(x)|| / ((2^-J max |tau| + max |grad tau|) ||x||)",
+    }
+
+
+def _deformation_constant(transforms: Transforms, inputs: torch.Tensor) -> torch.Tensor:
+    x, field = inputs[:, 0], _smooth(inputs[:, 1:])
+    difference = transforms.scattering(warped(x, field)) - transforms.scattering(x)
+    slopes = [(field.roll(-1, axis) - field).abs().sum(1).amax((1, 2)) for axis in (2, 3)]
+    size = field.norm(dim=1).amax((1, 2)) / 2**J + torch.maximum(*slopes)
+    return 2**J * _size(difference) / (size * _size(x))
+
+
+def _smooth(fields: torch.Tensor) -> torch.Tensor:
+    """Return fields of the lowest frequencies alone, at most a pixel long."""
+    spectrum = torch.fft.rfft2(fields)
+    kept = torch.zeros_like(spectrum)
+    kept[..., :3, :3], kept[..., -2:, :3] = spectrum[..., :3, :3], spectrum[..., -2:, :3]
+    smooth = torch.fft.irfft2(kept, s=fields.shape[-2:])
+    return smooth / smooth.norm(dim=1, keepdim=True).amax((2, 3), keepdim=True).clamp(min=1e-9)
+
+
+COLOURS = dict(zip(BANKS, ("C0", "C1", "C3"), strict=True))
+
+
+def draw(result: dict) -> Figure:
+    """Draw how much of every bound was reached."""
+    names = list(result["banks"]["paper"]["bounds"])
+    names += [
+        name for found in result["banks"].values() for name in found["bounds"] if name not in names
+    ]
+    names = list(dict.fromkeys(names))
+    figure = Figure(figsize=(11, 0.27 * len(names) + 2), layout="constrained")
+    axes = figure.subplots()
+    for bank, found in result["banks"].items():
+        rows = [names.index(name) for name in found["bounds"]]
+        for kind, style in (("worst random", {"mfc": "none"}), ("worst by gradient", {})):
+            shares = [_share(outcome, kind) for outcome in found["bounds"].values()]
+            axes.plot(shares, rows, "o", color=COLOURS[bank], label=f"{bank}, {kind}", **style)
+    axes.axvline(1, color="black", lw=1)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set(xscale="log", ylim=(len(names) - 0.5, -0.5))
+    axes.set_xlabel("share of the bound that was reached (of lower bounds: bound / value)")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+    figure.suptitle(
+        f"{result['attempts']:,} attempts at violating bounds, at least "
+        f"{result['attempts per bound']:,} each: {result['violations']} violations "
+        f"({result['setting']} setting, J = {result['J']}, {SIDE}x{SIDE} images)",
+        fontsize=11,
+    )
+    return figure
+
+
+def _share(outcome: dict, kind: str) -> float | None:
+    if outcome["lower"]:
+        return outcome["bound"] / outcome[kind]
+    return outcome[kind] / outcome["bound"]
+
+
+EXPERIMENT = Experiment(
+    "bounds", "Further work of the paper: bounds, and attempts at violating them.", measure, draw
+)
