@@ -1,4 +1,4 @@
-"""Write the tables of the README and of the C users' guide from the committed results.
+"""Write the tables of the README and of other pages from the committed results.
 
 ``python -m benchmarks.readme`` replaces what stands between ``<!-- NAME -->`` and
 ``<!-- /NAME -->``; ``--check`` only says whether anything would change.
@@ -14,6 +14,7 @@ import click
 
 from benchmarks import c_tables, frontier
 from benchmarks.environment import RESULTS
+from benchmarks.paper import report
 
 PASSES = ("one thread", "all cores")  # of the speed benchmark
 ROOT = Path(__file__).parents[1]
@@ -262,6 +263,7 @@ PAGES = {
         "microcontroller": c_tables.microcontroller_table,
         "desktop": c_tables.desktop_table,
     },
+    "benchmarks/PAPER.md": report.TABLES,
 }
 
 

@@ -261,6 +261,7 @@ def measure(settings: Settings) -> dict:
         "attempts per bound": effort.attempts,
         "attempts": sum(outcome["attempts"] for outcome in outcomes),
         "violations": sum(outcome["violations"] for outcome in outcomes),
+        "deformation is": "2^J ||V(x_tau) - V(x)|| / ((2^-J max |tau| + max |grad tau|) ||x||)",
         "banks": banks,
     }
 
@@ -293,7 +294,6 @@ def _deformations(bank: FilterBank, effort: Effort) -> dict:
         "search": bounds.deformation(effort.random).supremum,
         "random": climbed.random,
         "gradient": climbed.gradient,
-        "is": "2^J ||V(x_tau) - V(x)|| / ((2^-J max |tau| + max |grad tau|) ||x||)",
     }
 
 

@@ -1,0 +1,96 @@
+"""The frame of the paper's experiments: settings, files, the command, the committed results."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from matplotlib.figure import Figure
+from PIL import Image
+
+from benchmarks.paper import experiment
+from benchmarks.paper.__main__ import EXPERIMENTS, main
+from benchmarks.paper.experiment import Experiment, Settings
+
+ASKED = {"fig3", "fig4", "fig5", "fig6", "fig7", "table1", "table2", "serve", "bounds"}
+USES_PUBLISHED_SETS = {"fig3", "fig4", "fig6", "fig7", "table1", "table2", "bounds"}
+
+
+def test_every_figure_and_table_has_an_experiment_and_a_result():
+    assert set(EXPERIMENTS) == ASKED
+    for name, made in EXPERIMENTS.items():
+        result = made.load()
+        assert result["setting"] in ("reduced", "full")
+        assert result["environment"]["command"].startswith(f"python -m benchmarks.paper {name}")
+        assert result["environment"]["commit"] and result["data"]
+        with Image.open(made.path.with_suffix(".png")) as picture:
+            assert min(picture.size) > 500
+
+
+@pytest.mark.parametrize("name", sorted(USES_PUBLISHED_SETS))
+def test_results_without_the_published_sets_say_so(name):
+    result = EXPERIMENTS[name].load()
+    published = "PATH" in result["environment"]["command"]
+    assert published or "stand-in" in result["data"]
+
+
+def test_no_attempt_at_a_bound_succeeded():
+    result = EXPERIMENTS["bounds"].load()
+    assert result["violations"] == 0 and result["attempts per bound"] >= 10_000
+    outcomes = [found for bank in result["banks"].values() for found in bank["bounds"].values()]
+    assert len(outcomes) > 75
+    assert all(found["attempts"] >= 10_000 and not found["violations"] for found in outcomes)
+    assert result["attempts"] == sum(found["attempts"] for found in outcomes)
+
+
+def test_running_writes_the_result_and_draws_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "RESULT_FOLDER", tmp_path)
+    seen = []
+
+    def measure(settings):
+        seen.append(settings)
+        return {"data": "none", "value": settings.choose(1, 2)}
+
+    made = Experiment("trial", "A trial", measure, lambda result: Figure())
+    monkeypatch.setitem(EXPERIMENTS, "fig3", made)
+    runner = CliRunner()
+    assert runner.invoke(main, ["fig3", "--full"]).exit_code == 0
+    result = json.loads((tmp_path / "trial.json").read_text())
+    assert (result["value"], result["setting"]) == (2, "full")
+    assert result["environment"]["command"] == "python -m benchmarks.paper trial --full"
+    assert seen == [Settings(full=True)]
+    (tmp_path / "trial.png").unlink()
+    assert runner.invoke(main, ["fig3", "--redraw"]).exit_code == 0
+    assert (tmp_path / "trial.png").exists() and len(seen) == 1
+
+
+def test_a_failed_measurement_keeps_the_result_there_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "RESULT_FOLDER", tmp_path)
+    made = Experiment("trial", "A trial", lambda settings: {"value": float("nan")})
+    (tmp_path / "trial.json").write_text("{}")
+    with pytest.raises(ValueError, match="JSON"):
+        made.run(Settings())
+    assert (tmp_path / "trial.json").read_text() == "{}"
+
+
+def test_the_command_names_what_there_is():
+    listed = CliRunner().invoke(main, ["--help"]).output
+    assert all(name in listed for name in ASKED)
+    refused = CliRunner().invoke(main, ["fig9"])
+    assert refused.exit_code == 2 and "fig3" in refused.output
+    refused = CliRunner().invoke(main, ["fig3", "--cifar10", "/nowhere"])
+    assert refused.exit_code == 2 and "/nowhere" in refused.output
+
+
+def test_published_files_take_the_stand_ins_place(tmp_path):
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    records = np.random.default_rng(0).integers(0, 256, (5, 3073), np.uint8)
+    records[:, 0] = 3
+    (folder / "test_batch.bin").write_bytes(records.tobytes())
+    images, words = experiment.cifar_images(Settings(cifar10=tmp_path), 3)
+    green = records[:3, 1025:2049].reshape(3, 32, 32) / 255
+    np.testing.assert_allclose(images, green, atol=1e-6)
+    assert "CIFAR-10 test set" in words and "stand-in" not in words
+    assert experiment.cifar_source(Settings(cifar10=tmp_path)).source == f"cifar10:{tmp_path}"
+    assert "stand-in" in experiment.tiny_imagenet_source(Settings()).words
