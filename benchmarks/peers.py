@@ -87,25 +87,29 @@ class Prepared:
 
 def contestants(backend: str = "auto") -> list[Contestant]:
     """Return everything that is timed; `backend` is npscatter's."""
-
-    def ours(name: str, bank: str, boundary: str | None = None, reuse: bool = False) -> Contestant:
-        def make(workload: Workload, threads: int | None) -> Transform:
-            S = scattering(workload, bank, boundary, threads, backend)
-            return into_one_output(S) if reuse else S
-
-        return Contestant(name, "npscatter", make, bank, boundary)
-
     return [
-        ours("accurate", "accurate"),
-        ours("accurate out=", "accurate", reuse=True),
-        ours("paper", "paper"),
-        ours("paper-tuned", "paper-tuned"),
-        ours("paper-tuned zero", "paper-tuned", "zero"),
+        ours("accurate", "accurate", backend=backend),
+        ours("accurate out=", "accurate", reuse=True, backend=backend),
+        ours("paper", "paper", backend=backend),
+        ours("paper-tuned", "paper-tuned", backend=backend),
+        ours("paper-tuned zero", "paper-tuned", "zero", backend=backend),
         Contestant("Kymatio NumPy", "numpy", lambda workload, _: kymatio(workload, "numpy")),
         Contestant("Kymatio Torch", "torch", _kymatio_torch),
         Contestant("Torch conv2d", "torch", _paper_in_torch),
         Contestant("pytorch-wavelets", "torch", _pytorch_wavelets),
     ]
+
+
+def ours(
+    name: str, bank: str, boundary: str | None = None, reuse: bool = False, backend: str = "auto"
+) -> Contestant:
+    """Return npscatter with a bank, with `reuse` into one output that is written again."""
+
+    def make(workload: Workload, threads: int | None) -> Transform:
+        S = scattering(workload, bank, boundary, threads, backend)
+        return into_one_output(S) if reuse else S
+
+    return Contestant(name, "npscatter", make, bank, boundary)
 
 
 def scattering(
@@ -119,7 +123,8 @@ def scattering(
     return Scattering2D(
         workload.J,
         workload.shape,
-        max_order=workload.max_order,
+        FilterBank.load(bank).L,
+        workload.max_order,
         bank=bank,
         boundary=boundary,
         backend=backend,

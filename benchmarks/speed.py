@@ -114,7 +114,13 @@ def _round_number(wanted: float, most: int) -> int:
     return max(number for number in series if number <= wanted)
 
 
-def time_pass(workload: Workload, threads: int | None, rounds: int, backend: str) -> dict:
+def time_pass(
+    workload: Workload,
+    threads: int | None,
+    rounds: int,
+    backend: str,
+    others: tuple[Contestant, ...] = (),
+) -> dict:
     """Time every contestant, a call of each in turn, and compare them.
 
     Parameters
@@ -127,13 +133,15 @@ def time_pass(workload: Workload, threads: int | None, rounds: int, backend: str
         How often each is called.
     backend : str
         npscatter's.
+    others : tuple of Contestant
+        Timed beside the usual ones.
     """
     count = threads or usable_threads()
     torch.set_num_threads(count)
     images = workload.images()
     roof = peak.measure(count)
     entries, results = [], {}
-    for contestant in contestants(backend):
+    for contestant in (*contestants(backend), *others):
         try:
             entries.append(Entry.of(contestant.prepare(workload, threads), images))
         except UnavailableError as error:

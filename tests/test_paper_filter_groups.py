@@ -229,9 +229,9 @@ def test_torch_is_timed_as_users_have_it_and_given_back():
 def test_speed_is_measured_and_drawn(monkeypatch, gpu):
     """With pretended times: no clock is read."""
 
-    def pretended(workload, threads, rounds, backend):
+    def pretended(workload, threads, rounds, backend, others):
         assert not torch.are_deterministic_algorithms_enabled()
-        names = [*speed.SHOWN, "pytorch-wavelets"]
+        names = [*speed.SHOWN, "pytorch-wavelets", *(other.name for other in others)]
         each = {
             name: {"ms_per_image": 0.1 * place, "times_as_fast_as_kymatio": 1 / place}
             for place, name in enumerate(names, 1)
@@ -240,6 +240,7 @@ def test_speed_is_measured_and_drawn(monkeypatch, gpu):
 
     monkeypatch.setattr(speed, "time_pass", pretended)
     monkeypatch.setattr(speed, "verify", lambda workload, backend: {})
+    monkeypatch.setattr(speed, "verify_fewer_orientations", lambda workload: {})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "pretended")
     monkeypatch.setattr(
@@ -257,6 +258,8 @@ def test_speed_is_measured_and_drawn(monkeypatch, gpu):
     result = speed.measure(Settings())
     assert result["data"].startswith("stand-in")
     for order in result["orders"].values():
+        fewer = order["all cores"]["contestants"]["accurate-L4"]
+        assert not {key for key in fewer if key.startswith("times_as_fast")}
         assert isinstance(order["GPU"], dict) if gpu else order["GPU"] == "no GPU"
     versions = {"kymatio": "0", "torch": "0"}
     result["environment"] = {"cpu": "a CPU", "threads": 2, "versions": versions}
@@ -264,3 +267,12 @@ def test_speed_is_measured_and_drawn(monkeypatch, gpu):
     figure.savefig(io.BytesIO(), format="png", dpi=40)
     rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(rows) == 6 + 2 * gpu
+
+
+def test_banks_of_fewer_orientations_are_verified(monkeypatch):
+    workload = speed.CifarWorkload(32, 32, 3, 2)
+    found = speed.verify_fewer_orientations(workload)
+    assert len(found) == 2 and all(0 < max(errors.values()) < 0.01 for errors in found.values())
+    monkeypatch.setattr(speed, "NEAR_KYMATIO", 1e-6)
+    with pytest.raises(MismatchError, match="accurate-L4"):
+        speed.verify_fewer_orientations(workload)

@@ -205,10 +205,13 @@ def table_2() -> str:
                         name,
                         _number(one["ms_per_image"]),
                         _number(one["images_per_second"]),
-                        _number(one["times_as_fast_as_kymatio_torch"]),
-                        _number(one["times_as_fast_as_kymatio"])
-                        if "times_as_fast_as_kymatio" in one
-                        else "",
+                        *(
+                            _number(one[key]) if key in one else ""
+                            for key in (
+                                "times_as_fast_as_kymatio_torch",
+                                "times_as_fast_as_kymatio",
+                            )
+                        ),
                     ]
                 )
     gpu = {order: found["GPU"] for order, found in result["orders"].items()}
