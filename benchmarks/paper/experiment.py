@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,11 +90,13 @@ class Experiment:
         """Measure, write the result, draw it."""
         command = f"python -m benchmarks.paper {self.name} {settings.options}".strip()
         # Before the measurement, which takes long: the commit is that of the code that runs.
-        measured_on = environment(command)
+        measured_on, start = environment(command), time.monotonic()
+        measured = self.measure(settings)
         result = {
             "environment": measured_on,
             "setting": settings.name,
-            **self.measure(settings),
+            "seconds": round(time.monotonic() - start),
+            **measured,
         }
         RESULT_FOLDER.mkdir(parents=True, exist_ok=True)
         with written_whole(self.path) as file:
