@@ -10,14 +10,16 @@ maps) at each w in [0, 2 pi / T)^2, the alias matrix
 
 whose extreme eigenvalues over all w are the best constants A and B of A ||x||^2 <= Q(x) <=
 B ||x||^2 (P. P. Vaidyanathan, Multirate Systems and Filter Banks, 1993, sections 5.4 and 11.4;
-J. Kovacevic and V. K. Goyal, Fourier and Wavelet Signal Processing, 2014). Zeros beyond the edge
-and wrapped grids only restrict x and w, so the constants hold for them too.
+J. Kovacevic and V. K. Goyal, Fourier and Wavelet Signal Processing, 2014). On a wrapped grid, which
+has some of the frequencies, both hold. With zeros beyond the edge only B does: x is then one of an
+infinite grid, but what leaves the edge is lost.
 
 The matrix is unitarily equivalent to the polyphase matrix, for whose unit vectors v the form
-v* M v is a trigonometric polynomial in T w of a degree n that follows from the filters' length. On
-N > 2 n equidistant points such a polynomial comes within a factor cos(pi n / N) of its largest
-modulus (H. Ehlich and K. Zeller, Schwankung von Polynomen zwischen Gitterpunkten, 1964), once
-for each of the two axes: so a maximum on a grid certifies one over all frequencies.
+p = v* M v >= 0 is a trigonometric polynomial in T w of a degree n that follows from the filters'
+length. From its crest p - max p / 2, of modulus at most max p / 2, falls no faster than a cosine of
+frequency n (H. Ehlich and K. Zeller, Schwankung von Polynomen zwischen Gitterpunkten, 1964). So
+on N > 2 n equidistant points p comes within a factor (1 + cos(pi n / N)) / 2 of its largest value,
+once for each of the two axes: a maximum on a grid certifies one over all frequencies.
 """
 
 from __future__ import annotations
@@ -140,7 +142,7 @@ def extremes(filters: list[Filters], symmetric: bool = False) -> tuple[Extreme, 
         least, most = values[:, 0].argmin(), values[:, -1].argmax()
         low = min(low, (values[least, 0], w[least]), key=lambda found: found[0])
         high = max(high, (values[most, -1], w[most]), key=lambda found: found[0])
-    factor = cos(pi * n / N) ** 2
+    factor = ((1 + cos(pi * n / N)) / 2) ** 2
     B = high[0] / factor
     A = max(0.0, B - (B - low[0]) / factor)
     return Extreme(max(0.0, float(low[0])), float(A), tuple(low[1].tolist())), Extreme(
@@ -174,7 +176,7 @@ def _eigenvalues(filters, T: int, N: int, symmetric: bool) -> Iterator:
     # Of real filters M(-w) is the conjugate of M(w): half the frequencies do.
     i0, i1 = np.meshgrid(np.arange(N // 2 + 1), np.arange(N), indexing="ij")
     if symmetric:
-        kept = (i1 <= i0) & (i1 <= N // 2)
+        kept = i1 <= i0
         i0, i1 = i0[kept], i1[kept]
     w = np.stack([i0.ravel(), i1.ravel()], -1) * (2 * pi / (N * T))
     return _chunks(filters, w, T)

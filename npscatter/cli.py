@@ -571,6 +571,7 @@ def bounds(
     """Bound what the transform V with bank NAME can do to any image.
 
     Proven from the filters, except for the deformation, which is the worst that a search found.
+    Takes seconds for J up to 2, minutes above.
     """
     with _told_in_one_line():
         found = Bounds(name, J, shape=size, boundary=boundary).report(list(displacements), attempts)
@@ -596,10 +597,8 @@ def _print_bounds(found: dict) -> None:
         f"transform    V: J={found['J']}, order {found['max_order']}, boundary "
         f"{found['boundary']}, images of {_times(found['shape'])}"
     )
-    click.echo(
-        "norms        Euclidean; x, y padded images, at most "
-        f"{found['padding']:.4g} times as large as the images"
-    )
+    padding = f"; C includes a factor {found['padding']:.4g} for the padding"
+    click.echo(f"norms        Euclidean{padding if found['padding'] > 1 else ''}")
     click.echo("\nLittlewood-Paley sum of the filters that the image sees")
     click.echo(f"             {between(found['littlewood_paley'])}")
     click.echo("\nframe bounds of every level, filters with their strides")
@@ -611,10 +610,10 @@ def _print_bounds(found: dict) -> None:
     click.echo(
         f"\nlargest      4^J ||V(x)||^2 / ||x||^2\n             {listed(found['energies'], 1)}"
     )
-    if found["shift"]:
+    if shifts := found.get("shift, boundary periodic"):
         click.echo(
-            "\n2^J C of     ||V(x shifted) - V(x)|| <= C ||x||, x periodic\n"
-            f"             {listed(found['shift'])}"
+            "\n2^J C of     ||V(x shifted) - V(x)|| <= C ||x||, V of boundary periodic\n"
+            f"             {listed(shifts)}"
         )
     if "teacher_certificate" in found:
         click.echo(

@@ -140,32 +140,25 @@ def sections(plan: Plan) -> Section:
     return image.finished()
 
 
-def levels(plan: Plan) -> dict[tuple[tuple[str, int], ...], str]:
-    """Return every distinct set of filters that reads the same maps, and what maps these are.
+def levels(plan: Plan) -> list[tuple[str, tuple[tuple[str, int], ...]]]:
+    """Return every distinct set of filters that reads the same maps.
 
     Returns
     -------
-    dict
-        From ((weights, stride), ...) to "image", "modulus" or "carried maps": one level of the
-        program each, in the order of the program.
+    list of (str, ((weights, stride), ...))
+        What is read, "image", "modulus" or "carried maps", and by what, in the program's order.
     """
-    readers: dict[tuple[int, str], list[tuple[str, int]]] = {}
+    readers: dict[tuple[int, str], dict[tuple[str, int], None]] = {}
     for number, step in enumerate(plan.steps):
         if step.operation == "pad":
             image = step.target.buffer
             continue
         key = step.source.buffer, "image" if step.source.buffer == image else "carried maps"
         if step.wavelets:
-            _add(readers, key, (step.wavelets, step.wavelet_stride))
+            readers.setdefault(key, {})[step.wavelets, step.wavelet_stride] = None
             key = -number, "modulus"
-        _add(readers, key, (step.weights, step.stride))
-    return {tuple(links): maps for (_, maps), links in readers.items()}
-
-
-def _add(readers: dict, key: tuple, link: tuple) -> None:
-    links = readers.setdefault(key, [])
-    if link not in links:
-        links.append(link)
+        readers.setdefault(key, {})[step.weights, step.stride] = None
+    return list(dict.fromkeys((maps, tuple(links)) for (_, maps), links in readers.items()))
 
 
 def transfer(taps: np.ndarray, w: np.ndarray) -> np.ndarray:

@@ -14,8 +14,9 @@ from benchmarks.paper.attacks import Effort, attack
 from benchmarks.paper.bounds import Transforms, attacks, run_attacks, warped
 from npscatter import FilterBank, Scattering2D, alias
 from npscatter.alias import Filters, alias_matrices, extremes, on_grid
-from npscatter.bounds import Bounds, deformation_ratio, deformed
+from npscatter.bounds import Bounds
 from npscatter.cli import main
+from npscatter.deformation import deformation_ratio, deformed, steepest
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError
 from npscatter.morlet import coarsened, grid_frequencies, low_pass, morlet
 from npscatter.plan import make_plan
@@ -198,6 +199,54 @@ def test_an_attack_counts_what_passes():
     assert attack(lambda x: first(x) * torch.nan, (4, 4), 1.0, effort, 0).violations == 100 + 4 * 21
 
 
+@pytest.mark.parametrize("boundary", ["periodic", "zero"])
+@pytest.mark.parametrize(
+    ("kind", "architecture"),
+    [
+        ("free", {"L": 2, "R": 2}),
+        ("symmetric", {"L": 2, "R": 4}),
+        ("paper", {"L": 2}),
+        ("free", {"L": 2, "R": 1, "psi_stride": 2}),
+    ],
+)
+def test_no_order_0_is_larger_than_its_operator(kind, architecture, boundary):
+    """S0 is linear, so its exact norm is that of a matrix: images one pixel each."""
+    bank, shape = make_toy_bank(kind, **architecture), (8, 12)
+    pixels = np.eye(96).reshape(96, *shape)
+    S0 = Scattering2D(2, shape, 2, bank=bank, boundary=boundary)(pixels)[:, 0].reshape(96, -1)
+    bound = Bounds(bank, 2, shape=shape, boundary=boundary).lipschitz(0)
+    assert np.linalg.norm(S0, 2) <= bound
+    if boundary == "periodic":
+        moved = Scattering2D(2, shape, 2, bank=bank, boundary=boundary)(np.roll(pixels, 1, 2))
+        shift = Bounds(bank, 2, shape=shape, boundary=boundary).shift((0, 1), 0)
+        assert np.linalg.norm(moved[:, 0].reshape(96, -1) - S0, 2) <= shift
+
+
+def test_zeros_beyond_the_edge_may_undo_what_cancels_elsewhere():
+    """psi_next takes c0[n - 1] - c1[n], which is zero but for the columns the edge has cut."""
+    carry = np.zeros((2, 1, 5, 5))
+    carry[0, 0, 2, 4] = carry[1, 0, 2, 2] = 1
+    psi = np.zeros((2, 2, 3, 3), complex)
+    psi[0, 0, 1, 0], psi[0, 1, 1, 1] = 1, -1
+    bank = FilterBank(
+        "cancelling",
+        psi_first=np.zeros((2, 1, 1, 1), complex),
+        carry_first=carry,
+        low_first=np.full((1, 1, 1, 1), 0.5),
+        psi_next=psi,
+        carry_next=np.zeros((2, 2, 1, 1)),
+        low_next=np.zeros((1, 2, 3, 3)),
+        boundary="zero",
+    )
+    image = np.zeros((8, 8))
+    image[:, 0] = 1
+    found = np.linalg.norm(Scattering2D(2, (8, 8), 2, 1, bank=bank)(image))
+    assert found > 0.7
+    assert found <= Bounds(bank, 2, 1, (8, 8)).lipschitz() * np.linalg.norm(image)
+    assert Bounds(bank, 2, 1, (8, 8), "periodic").lipschitz() < 1e-12
+    assert all(frame.A.certified == 0 for frame in Bounds(bank, 2).frames.values())
+
+
 def test_padding_is_the_norm_of_the_padding():
     for shape, J in (((8, 12), 2), ((5, 9), 1), ((16, 16), 3)):
         bounds = Bounds(make_toy_bank("free", L=2), J, shape=shape, boundary="kymatio")
@@ -218,10 +267,10 @@ def test_energies_of_photographs_stay_below_their_bounds():
     found = S(images)
     for m, bound in bounds.energies().items():
         energy = (found[:, S.meta()["order"] == int(m[1])] ** 2).sum((1, 2, 3))
-        share = 16 * energy / (bounds.padding * np.linalg.norm(images, axis=(1, 2))) ** 2
+        share = 16 * energy / np.linalg.norm(images, axis=(1, 2)) ** 2
         assert 0 < share.max() <= bound
     constant = S(np.ones((32, 32)))
-    assert np.linalg.norm(constant) <= bounds.padding * bounds.lipschitz() * 32
+    assert np.linalg.norm(constant) <= bounds.lipschitz() * 32
 
 
 def test_shift_bound_vanishes_without_a_shift_and_grows_from_there():
@@ -230,14 +279,15 @@ def test_shift_bound_vanishes_without_a_shift_and_grows_from_there():
     assert 0 < bounds.shift((1, 0), 0) < bounds.shift((2, 0), 0) < 2 * bounds.lipschitz(0)
     # Turning the image by a quarter turns the displacement; the bank is symmetric.
     assert bounds.shift((1, 0), 0) == pytest.approx(bounds.shift((0, 1), 0), rel=0.02)
+    assert bounds.shift((7, 5)) <= 2 * bounds.lipschitz()
 
 
 def test_certificate_is_small_for_a_bank_near_kymatio():
     bounds = Bounds("accurate", 2, shape=(32, 32))
     assert bounds.teacher_certificate(0) < 0.01 * bounds.lipschitz(0)
     assert bounds.teacher_certificate() < 0.06 * bounds.lipschitz()
-    with pytest.raises(ArgumentError, match=r"boundary='zero'.*pass boundary='kymatio'"):
-        Bounds("paper").teacher_certificate()
+    each = [bounds.teacher_certificate(order) for order in range(3)]
+    assert max(each) <= bounds.teacher_certificate() <= np.linalg.norm(each) * (1 + 1e-12)
 
 
 def test_deformation_search_returns_what_it_found():
@@ -249,6 +299,7 @@ def test_deformation_search_returns_what_it_found():
     same = bounds.deformation(attempts=60, seed=1)
     assert same.supremum == found.supremum and np.array_equal(same.field, found.field)
     assert np.linalg.norm(found.image) == pytest.approx(1)
+    assert steepest(found.field) <= 0.5 + 1e-12
 
 
 def test_deforming_by_whole_pixels_is_a_shift():
@@ -275,6 +326,10 @@ def test_attacked_transform_is_the_librarys():
     np.testing.assert_allclose(found, energy, rtol=1e-10)
 
 
+def periodic(**options):
+    return Bounds(boundary="periodic", **options)
+
+
 @pytest.mark.parametrize(
     ("error", "text", "call"),
     [
@@ -282,10 +337,25 @@ def test_attacked_transform_is_the_librarys():
         (ArgumentTypeError, "J=2.5: must be an integer", lambda: Bounds(J=2.5)),
         (BankError, "bank='none'", lambda: Bounds("none")),
         (ArgumentError, "order=3: must be one of", lambda: Bounds().lipschitz(3)),
-        (ArgumentError, "order=2", lambda: Bounds(max_order=1).shift((1, 0), 2)),
-        (ArgumentError, "displacement=3: must be a pair", lambda: Bounds().shift(3)),
-        (ArgumentTypeError, r"displacement\[0\]=0.5", lambda: Bounds().shift((0.5, 0))),
+        (ArgumentError, "order=2", lambda: periodic(max_order=1).shift((1, 0), 2)),
+        (ArgumentTypeError, "order=True: must be an integer", lambda: Bounds().lipschitz(True)),
+        (ArgumentTypeError, "displacement=3: must be a pair", lambda: periodic().shift(3)),
+        (ArgumentTypeError, "displacement=.1, 2, 3.: must", lambda: periodic().shift((1, 2, 3))),
+        (ArgumentTypeError, r"displacement\[0\]=0.5", lambda: periodic().shift((0.5, 0))),
+        (ArgumentError, "boundary='kymatio'.*boundary='periodic'", lambda: Bounds().shift((1, 0))),
+        (ArgumentError, "boundary='zero'", lambda: Bounds("paper").shift((1, 0))),
+        (
+            ArgumentError,
+            "boundary='zero'.*boundary='kymatio'",
+            lambda: Bounds("paper").teacher_certificate(),
+        ),
+        (
+            ArgumentError,
+            "L=16 is above 12",
+            lambda: Bounds(make_toy_bank("free", L=16), 1).teacher_certificate(),
+        ),
         (ArgumentError, "attempts=0: must be at least 1", lambda: Bounds().deformation(0)),
+        (ArgumentError, "seed=-1: must be at least 0", lambda: Bounds().deformation(1, -1)),
     ],
 )
 def test_bad_input_is_named(error, text, call):
@@ -300,7 +370,8 @@ def test_command_prints_what_the_class_finds():
     found = json.loads(ran.output)
     bounds = Bounds("accurate-L4", 1)
     assert found["lipschitz"]["all"] == bounds.lipschitz()
-    assert found["shift"] == {"1 0": bounds.shift((1, 0))}
+    shifts = {"1 0": Bounds("accurate-L4", 1, boundary="periodic").shift((1, 0))}
+    assert found["shift, boundary periodic"] == shifts
     assert found["teacher_certificate"]["S1"] == bounds.teacher_certificate(1)
     text = CliRunner().invoke(main, arguments).output
     for value in (2 * found["lipschitz"]["all"], found["deformation"], found["energies"]["S1"]):

@@ -41,7 +41,7 @@ def run(plan: Plan, weights: dict[str, torch.Tensor], images: torch.Tensor) -> t
     channels = {}
     for step in plan.steps:
         if step.operation == "pad":
-            stored[step.target.buffer] = pad(images, plan)[:, None]
+            stored[step.target.buffer] = _pad(images, plan)[:, None]
             continue
         source = step.source
         maps = stored[source.buffer][:, source.first : source.first + source.count]
@@ -62,8 +62,7 @@ def run(plan: Plan, weights: dict[str, torch.Tensor], images: torch.Tensor) -> t
     return torch.stack([channels[channel] for channel in sorted(channels)], 1)
 
 
-def pad(images: torch.Tensor, plan: Plan) -> torch.Tensor:
-    """Return images (N, H, W) as the plan pads them."""
+def _pad(images: torch.Tensor, plan: Plan) -> torch.Tensor:
     rows, columns = torch.tensor(plan.rows), torch.tensor(plan.columns)
     inside = ((rows >= 0)[:, None] & (columns >= 0)).to(images.dtype)
     return images[:, rows[:, None].clamp(min=0), columns.clamp(min=0)] * inside

@@ -58,10 +58,6 @@ class Transforms:
             coefficients = torch.from_numpy(self.transform(images.numpy()))
         return coefficients if order is None else coefficients[:, self.order == order]
 
-    def padded(self, images: torch.Tensor) -> torch.Tensor:
-        """Return images as the program pads them."""
-        return twin.pad(images, self.plan)
-
     def filtered(self, maps: torch.Tensor, links: tuple, edge: str) -> torch.Tensor:
         """Return maps (N, I, H, W) through each of several filters: (N, samples of all)."""
         results = []
@@ -111,7 +107,7 @@ def attacks(bank: FilterBank, J: int = J, side: int = SIDE) -> Iterator[Attack]:
         transforms = Transforms(bank, J, side, boundary)
         for order in (None, *range(own.plan.max_order + 1)):
             name = f"Lipschitz, {_of(order)}, {boundary} boundary"
-            constant = bounding.padding * bounding.lipschitz(order)
+            constant = bounding.lipschitz(order)
             yield name, constant, False, partial(_expansion, transforms, order), (2, *image)
     for m, bound in bounds["periodic"].energies().items():
         yield f"energy of {m}", bound, False, partial(_energy, periodic, int(m[1])), image
@@ -150,11 +146,11 @@ def _linear(own: Bounds, periodic: Transforms, image: tuple[int, int]) -> Iterat
     yield "Littlewood-Paley, B", own.littlewood_paley.B.certified, False, paley, image
     if own.littlewood_paley.A.certified > 0:
         yield "Littlewood-Paley, A", own.littlewood_paley.A.certified, True, paley, image
-    for (links, _), (name, frame) in zip(levels(own.plan).items(), own.frames.items(), strict=True):
+    for (_, links), (name, frame) in zip(levels(own.plan), own.frames.items(), strict=True):
         inputs = own.bank[links[0][0]].shape[1]
 
         def energy(maps: torch.Tensor, links=links) -> torch.Tensor:
-            found = periodic.filtered(maps, links, "wrap")
+            found = periodic.filtered(maps, links, own.plan.edge)
             return found.square().sum(1) / maps.square().sum((1, 2, 3))
 
         yield f"frame B, {name}", frame.B.certified, False, energy, (inputs, *image)
@@ -195,7 +191,7 @@ def _apart(
     difference = ours.scattering(images) - teacher(images)
     if order is not None:
         difference = difference[:, ours.order == order]
-    return _size(difference) / _size(ours.padded(images))
+    return _size(difference) / _size(images)
 
 
 def _deformed_expansion(transforms: Transforms, inputs: torch.Tensor) -> torch.Tensor:
@@ -273,14 +269,14 @@ def _on_photographs(bank: FilterBank, images: np.ndarray) -> dict:
     transforms = Transforms(bank, J, shape[0], "kymatio")
     x = torch.from_numpy(images)
     teacher = torch.from_numpy(teach(images, J, bank.L))
-    padded = _size(transforms.padded(x))
+    size = _size(x)
     found = {"energy": {}, "distance from Kymatio": {}, "certificate": {}}
     with torch.no_grad():
         coefficients = transforms.scattering(x)
         for m in range(bounds.plan.max_order + 1):
             V, S = (each[:, transforms.order == m] for each in (coefficients, teacher))
-            found["energy"][f"S{m}"] = float((4**J * (_size(V) / padded) ** 2).mean())
-            found["distance from Kymatio"][f"S{m}"] = float((_size(V - S) / padded).max())
+            found["energy"][f"S{m}"] = float((4**J * (_size(V) / size) ** 2).mean())
+            found["distance from Kymatio"][f"S{m}"] = float((_size(V - S) / size).max())
             found["certificate"][f"S{m}"] = bounds.teacher_certificate(m)
     return found
 
@@ -300,18 +296,23 @@ def _deformations(bank: FilterBank, effort: Effort) -> dict:
 def _deformation_constant(transforms: Transforms, inputs: torch.Tensor) -> torch.Tensor:
     x, field = inputs[:, 0], _smooth(inputs[:, 1:])
     difference = transforms.scattering(warped(x, field)) - transforms.scattering(x)
-    slopes = [(field.roll(-1, axis) - field).abs().sum(1).amax((1, 2)) for axis in (2, 3)]
-    size = field.norm(dim=1).amax((1, 2)) / 2**J + torch.maximum(*slopes)
+    size = field.norm(dim=1).amax((1, 2)) / 2**J + _steepest(field)
     return 2**J * _size(difference) / (size * _size(x))
 
 
+def _steepest(field: torch.Tensor) -> torch.Tensor:
+    """Return the largest spectral norm of the Jacobian of periodic fields (N, 2, H, W)."""
+    jacobian = torch.stack([field.roll(-1, axis) - field for axis in (2, 3)], 2)
+    return torch.linalg.matrix_norm(jacobian.movedim((1, 2), (-2, -1)), 2).amax((1, 2))
+
+
 def _smooth(fields: torch.Tensor) -> torch.Tensor:
-    """Return fields of the lowest frequencies alone, at most a pixel long."""
+    """Return fields of the lowest frequencies alone, of a slope of at most a half."""
     spectrum = torch.fft.rfft2(fields)
     kept = torch.zeros_like(spectrum)
     kept[..., :3, :3], kept[..., -2:, :3] = spectrum[..., :3, :3], spectrum[..., -2:, :3]
     smooth = torch.fft.irfft2(kept, s=fields.shape[-2:])
-    return smooth / smooth.norm(dim=1, keepdim=True).amax((2, 3), keepdim=True).clamp(min=1e-9)
+    return smooth / (2 * _steepest(smooth)[:, None, None, None].clamp(min=1e-9))
 
 
 COLOURS = dict(zip(BANKS, ("C0", "C1", "C3"), strict=True))
