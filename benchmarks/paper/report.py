@@ -204,7 +204,7 @@ def table_2() -> str:
                         timed,
                         name,
                         _number(one["ms_per_image"]),
-                        _number(one["images_per_second"]),
+                        f"{one['images_per_second']:,.0f}",
                         *(
                             _number(one[key]) if key in one else ""
                             for key in (
