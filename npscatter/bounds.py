@@ -263,28 +263,27 @@ class Bounds:
         most a + b by the triangle inequality; and by (x + y)^2 <= (1 + s) x^2 + (1 + 1 / s) y^2
         with s = b / a, the root of one largest eigenvalue, which is never more.
         """
-        low, residuals, passed, joint = [], [], [], []
+        low, residuals, passed = [], [], []
         if order in (None, section.order):
             low.append(other.low(section))
         for chain, after in section.moduli:
-            constant = _lipschitz(self.bank, after, order)
-            q = self._perturbed(after, other, order)
-            if constant:
+            if constant := _lipschitz(self.bank, after, order):
                 residual = other.residual(section, chain, after)
                 residuals.append(replace(residual, weight=constant**2))
-            if q:
+            if q := self._perturbed(after, other, order):
                 wavelets = other.wavelets(section, chain, after)
                 passed.append(replace(wavelets, weight=q**2))
         a, b = (
             sqrt(other.largest(section, parts)) if parts else 0.0
             for parts in (residuals, low + passed)
         )
-        if not (a and b and passed):
-            joint = residuals + low if a and low else []
-            return min(a + b, sqrt(other.largest(section, joint))) if joint else a + b
-        joint = [replace(each, weight=(1 + b / a) * each.weight) for each in residuals]
+        if not (a and b):
+            return a + b
+        # Only brackets of two terms need the inequality.
+        grown = 1 + b / a if passed else 1.0
+        joint = low + [replace(each, weight=grown * each.weight) for each in residuals]
         joint += [replace(each, weight=(1 + a / b) * each.weight) for each in passed]
-        return min(a + b, sqrt(other.largest(section, low + joint)))
+        return min(a + b, sqrt(other.largest(section, joint)))
 
     def deformation(self, attempts: int = 1000, seed: int = 0) -> Deformation:
         """Search images and smooth displacements for the worst deformation x(u - tau(u)).
