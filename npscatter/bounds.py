@@ -26,8 +26,8 @@ from npscatter.alias import Extreme, Filters, extremes
 from npscatter.bank import FilterBank
 from npscatter.comparisons import Shifted, Teacher
 from npscatter.deformation import Deformation, worst_deformation
-from npscatter.errors import ArgumentError, ArgumentTypeError, explain
-from npscatter.plan import integer, make_plan
+from npscatter.errors import ArgumentError, explain
+from npscatter.plan import integer, integer_pair, make_plan
 from npscatter.scattering import Scattering2D
 from npscatter.sections import Chain, Section, levels, sections, transfer
 
@@ -202,13 +202,7 @@ class Bounds:
         """
         self._check_order(order)
         self._check_boundary("periodic", "an image is shifted whole only if it is periodic")
-        try:
-            rows, columns = displacement
-        except (TypeError, ValueError):
-            raise ArgumentTypeError(
-                explain("displacement", displacement, "must be a pair of integers", "pass (1, 0)")
-            ) from None
-        c = np.array([integer("displacement[0]", rows), integer("displacement[1]", columns)])
+        c = np.array(integer_pair("displacement", displacement, "of integers", "pass (1, 0)"))
         found = self._perturbed(self.section, Shifted(self.bank, c), order)
         return min(found, 2 * self.lipschitz(order))
 

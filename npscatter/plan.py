@@ -572,14 +572,17 @@ def integer(name: str, value: object) -> int:
         ) from None
 
 
-def _shape(shape: object) -> tuple[int, int]:
+def integer_pair(name: str, value: object, kind: str, remedy: str) -> tuple[int, int]:
+    """Return `value` as two ints, or raise an `ArgumentTypeError` that names it."""
     try:
-        height, width = shape
+        first, second = value
     except (TypeError, ValueError):
-        raise ArgumentTypeError(
-            explain("shape", shape, "must be a pair (H, W)", "pass e.g. shape=(32, 32)")
-        ) from None
-    height, width = integer("shape[0]", height), integer("shape[1]", width)
+        raise ArgumentTypeError(explain(name, value, f"must be a pair {kind}", remedy)) from None
+    return integer(f"{name}[0]", first), integer(f"{name}[1]", second)
+
+
+def _shape(shape: object) -> tuple[int, int]:
+    height, width = integer_pair("shape", shape, "(H, W)", "pass e.g. shape=(32, 32)")
     if height < 1 or width < 1:
         raise ArgumentError(
             explain(
