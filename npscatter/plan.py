@@ -11,6 +11,9 @@ and ``low`` for the bank's wavelets, carriers and low-pass, it reads, depth firs
             if octave < J-1: maps = carry(maps), stride 2
         emit low(maps), stride 2                  # one output channel
 
+Breadth first, the same subtrees advance side by side, an octave at a time: the steps are fewer and
+wider, and more maps are stored at a time.
+
 A modulus is read once, by the smoothing that follows it, so the two make one step and no program
 ever stores a modulus. Everything an executor needs to know stands in the `Plan` this makes:
 padded sizes, where each padded pixel comes from, the steps, where in the workspace each step
@@ -174,7 +177,7 @@ class Plan:
         What every convolution does beyond the edge of its maps: "wrap" or "zero".
     pre_pad : bool
         The images come padded.
-    rounds : int
+    rounds, breadth_first
         See `make_plan`.
     shape : tuple of int
         (H, W) of an unpadded image.
@@ -203,6 +206,7 @@ class Plan:
     edge: str
     pre_pad: bool
     rounds: int
+    breadth_first: bool
     shape: tuple[int, int]
     input_shape: tuple[int, int]
     output_shape: tuple[int, int]
@@ -217,7 +221,7 @@ class Plan:
     def __hash__(self) -> int:
         # What a plan was made from decides the rest, which would take long to hash.
         made_from = (self.J, self.shape, self.architecture, self.max_order, self.boundary)
-        return hash((*made_from, self.pre_pad, self.rounds))
+        return hash((*made_from, self.pre_pad, self.rounds, self.breadth_first))
 
     @property
     def padded_shape(self) -> tuple[int, int]:
@@ -225,16 +229,17 @@ class Plan:
         return len(self.rows), len(self.columns)
 
     def in_rounds(self, rounds: int) -> Plan:
-        """Return the plan that takes the image's orientations in so many rounds."""
-        return make_plan(
-            self.J,
-            self.shape,
-            self.architecture,
-            self.max_order,
-            self.boundary,
-            self.pre_pad,
-            rounds,
-        )
+        """Return the plan that takes the image's orientations in so many rounds, depth first."""
+        return make_plan(*self._made_from, rounds)
+
+    def octave_by_octave(self) -> Plan:
+        """Return the plan that goes breadth first."""
+        return make_plan(*self._made_from, breadth_first=True)
+
+    @property
+    def _made_from(self) -> tuple:
+        what = (self.J, self.shape, self.architecture, self.max_order, self.boundary)
+        return (*what, self.pre_pad)
 
     @property
     def n_coefficients(self) -> int:
@@ -250,6 +255,7 @@ def make_plan(
     boundary: str = "kymatio",
     pre_pad: bool = False,
     rounds: int = 1,
+    breadth_first: bool = False,
 ) -> Plan:
     """Make the program for images of `shape`.
 
@@ -272,6 +278,9 @@ def make_plan(
         The image's own moduli, where they are carried on, are taken in about so many rounds of
         orientations, each through to its last channel, so that fewer maps are stored at a time;
         the moduli of moduli in a quarter as many.
+    breadth_first : bool
+        All stacks of maps of an octave advance together, as the groups of two or three steps,
+        instead of one after the other. Only for ``rounds=1``.
 
     Returns
     -------
@@ -296,6 +305,10 @@ def make_plan(
         raise ArgumentError(
             explain("rounds", rounds, "must be at least 1", "pass rounds=1 for all at once")
         )
+    if breadth_first and rounds > 1:
+        raise ArgumentError(
+            explain("rounds", rounds, "must be 1 if breadth_first", "pass one of the two")
+        )
     if not isinstance(boundary, str) or boundary not in BOUNDARIES:
         raise ArgumentError(
             explain(
@@ -316,7 +329,9 @@ def make_plan(
                 "crop or pad the images, lower J, or use boundary='kymatio'",
             )
         )
-    return _make_plan(J, shape, architecture, max_order, boundary, pre_pad, rounds)
+    return _make_plan(
+        J, shape, architecture, max_order, boundary, pre_pad, rounds, bool(breadth_first)
+    )
 
 
 def shape_before_padding(J: int, padded_shape: tuple[int, int]) -> tuple[int, int]:
@@ -352,6 +367,7 @@ def _make_plan(
     boundary: str,
     pre_pad: bool,
     rounds: int,
+    breadth_first: bool,
 ) -> Plan:
     period = 2**J
     output_shape = (shape[0] // period, shape[1] // period)
@@ -365,7 +381,10 @@ def _make_plan(
     ]
     image = program.store(1, len(rows), len(columns))
     program.steps.append(Step("pad", "", (), 1, "", None, image, 1, 1, (0, 0), image.shape, ()))
-    program.octaves(image, 0, [()])
+    if breadth_first:
+        program.side_by_side(image)
+    else:
+        program.octaves(image, 0, [()])
     steps, buffers = tuple(program.steps), tuple(program.buffers)
     offsets, workspace_size = place(
         steps, buffers, lambda maps: maps.count * maps.height * maps.width
@@ -378,6 +397,7 @@ def _make_plan(
         edge="zero" if boundary == "zero" else "wrap",
         pre_pad=pre_pad,
         rounds=rounds,
+        breadth_first=breadth_first,
         shape=shape,
         input_shape=(len(rows), len(columns)) if pre_pad else shape,
         output_shape=output_shape,
@@ -451,6 +471,34 @@ class _Program:
                 self.branch(maps, raw, octave, paths)
             maps, raw = self.smooth(maps, raw, octave, paths), False
 
+    def side_by_side(self, image: Maps) -> None:
+        """Append the whole program, breadth first.
+
+        The stacks that branch stand in front in every buffer: those carried on, then the moduli.
+        """
+        L, R = self.architecture.orientations, self.architecture.carriers
+        maps, branching, others = image, [()], []
+        for octave in range(self.J):
+            raw = octave == 0
+            moduli = [(*path, octave * L + theta) for path in branching for theta in range(L)]
+            ends = [R * len(branching), R * (len(branching) + len(moduli))]
+            sources = (maps, maps, None)
+            if not raw:
+                sources = (maps[: ends[0]], maps[: ends[0]], maps[ends[0] :])
+            targets = (None,) * 3
+            if octave < self.J - 1:
+                grid = tuple(-(-side // 2) for side in maps.shape)
+                maps = self.store(ends[1] + R * len(others), *grid)
+                targets = (maps[ends[0] : ends[1]], maps[: ends[0]], maps[ends[1] :])
+            self.smooth(sources[0], raw, octave, moduli, tuple(range(L)), targets[0])
+            self.smooth(sources[1], raw, octave, branching, (), targets[1])
+            if others:
+                self.smooth(sources[2], raw, octave, others, (), targets[2])
+            # Paths are in the order of their lengths, so what branches again comes first.
+            again = [path for path in moduli if len(path) < self.max_order]
+            others = moduli[len(again) :] + others
+            branching = branching + again
+
     def branch(self, maps: Maps, raw: bool, octave: int, paths: list[tuple[int, ...]]) -> None:
         """Append the wavelets of one octave and all that follows from their moduli."""
         L, R = self.architecture.orientations, self.architecture.carriers
@@ -466,10 +514,11 @@ class _Program:
                 for index, path in enumerate(longer):
                     self.octaves(moduli[R * index : R * (index + 1)], octave + 1, [path])
 
-    def smooth(self, maps, raw, octave, paths, orientations=()) -> Maps | None:
+    def smooth(self, maps, raw, octave, paths, orientations=(), target=None) -> Maps | None:
         """Append one step, which carries `paths` to the next octave or emits them at the last.
 
-        With `orientations`, the step takes their moduli first.
+        With `orientations`, the step takes their moduli first. Without a `target`, it gets a buffer
+        of its own.
         """
         design = self.architecture
         generation = design.generation(raw, octave)
@@ -481,7 +530,8 @@ class _Program:
             generation = design.generation(True, octave)
         grid = tuple(-(-side // (stride * wavelet_stride)) for side in maps.shape)
         emits = octave == self.J - 1
-        target = None if emits else self.store(len(paths) * design.carriers, *grid)
+        if not emits and target is None:
+            target = self.store(len(paths) * design.carriers, *grid)
         self.steps.append(
             Step(
                 operation="emit" if emits else "smooth",
