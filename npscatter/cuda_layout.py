@@ -1,0 +1,522 @@
+"""The program as launches on a GPU: which steps go together, tiles, rings of rows, memory.
+
+Integers only; nothing here needs a GPU or its software. A block of threads owns a strip of the
+target, as wide as a tile and a band of rows high, and goes down it some rows at a time:
+
+1. new rows of the source are copied into shared memory, where the last ones form a ring;
+2. new rows of the moduli are computed from them, into another ring;
+3. rows of the target are smoothed from that ring.
+
+So moduli never leave shared memory. A step without wavelets reads the source's ring itself, and
+where one follows a step with wavelets on the same source, the two are one launch. Both halve the
+resolution, so target row y stands for source row 2 y.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple, get_type_hints
+
+import numpy as np
+
+from npscatter.bank import FilterBank
+from npscatter.plan import Maps, Plan, Step, place
+from npscatter.thread_sums import Sums, make_sums, run_length
+
+# What every GPU gives a block without being asked for more.
+SHARED_BYTES = 48 * 1024
+# A multiprocessor's: shared memory, and threads at the 128 registers each that kernels are held to.
+MULTIPROCESSOR_BYTES, MULTIPROCESSOR_THREADS = 96 * 1024, 512
+WARP, BANKS = 32, 32
+# Blocks that keep a large GPU busy; bands are cut until there are so many.
+BLOCKS = 2048
+THREADS = (64, 96, 128, 160, 192, 224, 256)
+WIDTHS = (8, 16, 32, 48, 64)
+ROWS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
+# Instructions besides arithmetic, roughly: of one run, and of a barrier with what it waits for.
+RUN_OVERHEAD, BARRIER = 60, 300
+
+class Geometry(NamedTuple):
+    """What a kernel is told of a launch. Offsets, pitches and planes are in elements."""
+
+    source_offset: np.int64
+    target_offset: np.int64
+    direct_offset: np.int64
+    strips: np.int32
+    bands: np.int32
+    groups: np.int32
+    tile_width: np.int32
+    band_rows: np.int32
+    step_rows: np.int32
+    ahead: np.int32  # turns that compute moduli before the first that smooths
+    height: np.int32  # of the target, as far as it is computed
+    width: np.int32
+    first_row: np.int32
+    first_column: np.int32
+    source_height: np.int32
+    source_width: np.int32
+    source_pitch: np.int32
+    source_plane: np.int32
+    tile_ring: np.int32
+    tile_pitch: np.int32
+    tile_half: np.int32
+    tile_plane: np.int32
+    modulus_height: np.int32
+    modulus_width: np.int32
+    modulus_ring: np.int32
+    modulus_pitch: np.int32
+    modulus_half: np.int32
+    modulus_plane: np.int32
+    modulus_start: np.int32  # in shared memory
+    target_pitch: np.int32
+    target_plane: np.int32
+    target_channels: np.int32  # where its channels start in the table of channels
+    direct_pitch: np.int32
+    direct_plane: np.int32
+    direct_channels: np.int32
+    channel_pitch: np.int32  # of the output
+    channel_plane: np.int32
+    channels: np.int32
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a kernel is compiled for.
+
+    Attributes
+    ----------
+    image : bool
+        The source is the image, read through the plan's rows and columns.
+    maps : int
+        Maps of a stack of the source.
+    halo : int
+        Source rows and columns that a target sample needs on every side.
+    wavelets, smoother : Sums or None
+        The wavelets, and what smooths their moduli.
+    direct : Sums or None
+        What smooths the source itself.
+    emits : bool
+        Targets are channels of the output.
+    wrap : bool
+        Beyond the edge maps are wrapped, or zero.
+    dtype, storage : str
+        What is computed in, and what carried maps are stored as.
+    """
+
+    image: bool
+    maps: int
+    halo: int
+    wavelets: Sums | None
+    smoother: Sums | None
+    direct: Sums | None
+    emits: bool
+    wrap: bool
+    dtype: str
+    storage: str
+
+    @property
+    def sums(self) -> tuple[Sums | None, Sums | None, Sums | None]:
+        """Wavelets, smoother and direct."""
+        return self.wavelets, self.smoother, self.direct
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch: a kernel, its geometry and its size for one image."""
+
+    work: Work
+    geometry: Geometry
+    threads: int
+    blocks: int
+    shared_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A program laid out for a GPU.
+
+    Attributes
+    ----------
+    plan : Plan
+        The program.
+    launches : tuple of Launch
+        In order.
+    channels : ndarray of int32
+        Output channels, which the geometry points into.
+    rows, columns : ndarray of int32
+        The plan's.
+    workspace : int
+        Elements of `storage` one image needs.
+    dtype, storage : str
+        What is computed in, and what carried maps are stored as.
+    """
+
+    plan: Plan
+    launches: tuple[Launch, ...]
+    channels: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    workspace: int
+    dtype: str
+    storage: str
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Bytes one image needs on the GPU, besides itself and its coefficients."""
+        return self.workspace * np.dtype(self.storage).itemsize
+
+
+# The march down a band, in rows of the full grids. Kernels compile these four too.
+
+
+def source_start(halo, y):
+    """Return the first source row that target row `y` needs."""
+    return 2 * y - halo
+
+
+def source_end(halo, y):
+    """Return the source row after the last one that target row `y` needs."""
+    return 2 * y + halo + 1
+
+
+def moduli_start(stride, radius, y):
+    """Return the first row of the moduli that target row `y` needs."""
+    return stride * y - radius
+
+
+def moduli_end(stride, radius, y):
+    """Return the row of the moduli after the last one that target row `y` needs."""
+    return stride * y + radius + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of the march: half-open ranges of rows."""
+
+    loaded: tuple[int, int]
+    computed: tuple[int, int]
+    smoothed: tuple[int, int]
+    source_from: int  # the first source row that is still read
+    moduli_from: int  # the first row of the moduli that is still read
+
+
+def march(work: Work, rows: int, step_rows: int, ahead: int) -> Iterator[Turn]:
+    """Yield the turns of a band of so many target rows that starts at row 0."""
+    stride, radius, reach = _radii(work)
+    loaded, computed = source_start(work.halo, 0), moduli_start(stride, radius, 0)
+    for start in range(-ahead * step_rows, rows, step_rows):
+        first, last = max(start, 0), min(start + step_rows, rows) - 1
+        load_end = source_end(work.halo, last)
+        compute_end = moduli_end(stride, radius, last)
+        source_from = load_end
+        if work.wavelets:
+            source_from = min(source_from, work.wavelets.stride * computed - reach)
+        if work.direct:
+            source_from = min(source_from, source_start(work.direct.size // 2, first))
+        yield Turn(
+            (loaded, load_end),
+            (computed, compute_end),
+            (first, last + 1),
+            source_from,
+            min(computed, moduli_start(stride, radius, first)),
+        )
+        loaded, computed = load_end, compute_end
+
+
+def _radii(work: Work) -> tuple[int, int, int]:
+    """Return stride and radius of the smoother, and the radius of the wavelets."""
+    if not work.wavelets:
+        return 2, 0, 0
+    return work.smoother.stride, work.smoother.size // 2, work.wavelets.size // 2
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A tile as wide as `width` target columns, marched by `step_rows`."""
+
+    width: int
+    step_rows: int
+    ahead: int
+    runs: int  # of moduli in a row
+    tile: tuple[int, int, int, int]  # ring, pitch, half, plane
+    moduli: tuple[int, int, int, int]
+    shared_bytes: int
+
+
+def lay_out(
+    plan: Plan, bank: FilterBank, dtype: str, storage: str | None = None, images: int = 1
+) -> Layout:
+    """Return the launches of a program.
+
+    Parameters
+    ----------
+    plan : Plan
+        The program.
+    bank : FilterBank
+        Its weights.
+    dtype : str
+        What is computed in: "float32" or "float64".
+    storage : str, optional
+        What carried maps are stored as: "float16", or as `dtype`.
+    images : int
+        How many images at least a launch will be for: the fewer, the more bands.
+    """
+    # Beyond so many images nothing changes.
+    return _lay_out(plan, bank, dtype, storage or dtype, min(images, BLOCKS))
+
+
+@lru_cache(maxsize=64)
+def _lay_out(plan: Plan, bank: FilterBank, dtype: str, storage: str, images: int) -> Layout:
+    def pitch(maps: Maps) -> int:
+        return _up(maps.width, 4)
+
+    # The padded image is never stored: whatever reads it reads the image.
+    image = plan.steps[0].target.buffer
+    steps = plan.steps[1:]
+    offsets, workspace = place(steps, plan.buffers, lambda m: m.count * m.height * pitch(m))
+
+    def offset(maps: Maps) -> int:
+        return offsets[maps.buffer] + maps.first * maps.height * pitch(maps)
+
+    launches, channels = [], []
+    for wavelet_step, direct_step in _pairs(steps):
+        step = wavelet_step or direct_step
+        work = _work(plan, bank, wavelet_step, direct_step, image, dtype, storage)
+        record = dict.fromkeys(Geometry._fields, 0)
+        record["groups"] = step.groups
+        record["height"], record["width"] = step.size
+        record["first_row"], record["first_column"] = step.first
+        record["source_height"], record["source_width"] = step.source.shape
+        if not work.image:
+            record["source_offset"] = offset(step.source)
+            record["source_pitch"] = pitch(step.source)
+            record["source_plane"] = pitch(step.source) * step.source.height
+        for name, one in (("target", wavelet_step), ("direct", direct_step)):
+            if one and one.target:
+                record[f"{name}_offset"] = offset(one.target)
+                record[f"{name}_pitch"] = pitch(one.target)
+                record[f"{name}_plane"] = pitch(one.target) * one.target.height
+            elif one:
+                record[f"{name}_channels"] = len(channels)
+                channels += one.channels
+        record["channel_pitch"] = plan.output_shape[1]
+        record["channel_plane"] = plan.output_shape[0] * plan.output_shape[1]
+        record["channels"] = plan.n_coefficients
+        modulus_shape = wavelet_step.modulus_shape if wavelet_step else (0, 0)
+        record["modulus_height"], record["modulus_width"] = modulus_shape
+        launches.append(_launch(work, record, images))
+    return Layout(
+        plan=plan,
+        launches=tuple(launches),
+        channels=np.array(channels, np.int32),
+        rows=np.array(plan.rows, np.int32),
+        columns=np.array(plan.columns, np.int32),
+        workspace=_up(max(workspace, 4), 4),
+        dtype=dtype,
+        storage=storage,
+    )
+
+
+def _pairs(steps: tuple[Step, ...]) -> Iterator[tuple[Step | None, Step | None]]:
+    """Yield steps with wavelets, each with the step without that follows on the same source."""
+    steps = list(steps)
+    while steps:
+        step = steps.pop(0)
+        if not step.wavelets:
+            yield None, step
+            continue
+        other = steps[0] if steps else None
+        same = other and not other.wavelets
+        for name in ("source", "groups", "first", "size", "operation"):
+            same = same and getattr(step, name) == getattr(other, name)
+        yield step, steps.pop(0) if same else None
+
+
+def _work(plan, bank, wavelet_step, direct_step, image, dtype, storage) -> Work:
+    step = wavelet_step or direct_step
+    halos = []
+    if wavelet_step:
+        first, second = (bank[key].shape[-1] // 2 for key in (step.wavelets, step.weights))
+        halos.append(step.wavelet_stride * second + first)
+    if direct_step:
+        halos.append(bank[direct_step.weights].shape[-1] // 2)
+    halo = max(halos)
+    wavelets = smoother = direct = None
+    if wavelet_step:
+        orientations = wavelet_step.orientations
+        wavelets = make_sums(
+            bank, step.wavelets, orientations, step.wavelet_stride, halo - halos[0], dtype
+        )
+        smoother = make_sums(bank, step.weights, None, step.stride, 0, dtype)
+    if direct_step:
+        direct = make_sums(bank, direct_step.weights, None, 2, halo - halos[-1], dtype)
+    return Work(
+        image=step.source.buffer == image,
+        maps=step.source.count // step.groups,
+        halo=halo,
+        wavelets=wavelets,
+        smoother=smoother,
+        direct=direct,
+        emits=step.operation == "emit",
+        wrap=plan.edge == "wrap",
+        dtype=dtype,
+        storage=storage,
+    )
+
+
+def _launch(work: Work, record: dict[str, int], images: int) -> Launch:
+    """Choose tile, threads and bands; fill in the geometry."""
+    height, width, groups = (record[name] for name in ("height", "width", "groups"))
+    best = None
+    for tile in _tiles(work, height, width, record["modulus_width"]):
+        strips = -(-width // tile.width)
+        band_rows = _band_rows(height, tile.step_rows, groups * strips * images)
+        for threads in THREADS:
+            cost = _cost(work, tile, threads, band_rows)
+            cost *= strips * -(-height // band_rows)
+            if best is None or cost < best[0]:
+                best = cost, tile, threads, strips, band_rows
+    _, tile, threads, strips, band_rows = best
+    bands = -(-height // band_rows)
+    names = ("ring", "pitch", "half", "plane")
+    for kind, values in (("tile", tile.tile), ("modulus", tile.moduli)):
+        for name, value in zip(names, values, strict=True):
+            record[f"{kind}_{name}"] = value
+    record["modulus_start"] = work.maps * tile.tile[3]
+    record["strips"], record["bands"], record["band_rows"] = strips, bands, band_rows
+    record["tile_width"], record["step_rows"] = tile.width, tile.step_rows
+    record["ahead"] = tile.ahead
+    kinds = get_type_hints(Geometry)
+    geometry = Geometry(**{name: kinds[name](value) for name, value in record.items()})
+    return Launch(work, geometry, threads, groups * strips * bands, tile.shared_bytes)
+
+
+def _tiles(work: Work, height: int, width: int, modulus_width: int) -> list[_Tile]:
+    """Return the tiles that fit into shared memory."""
+    run = run_length(work.dtype)
+    widths = {_up(min(width, most), run) for most in WIDTHS}
+    depths = {min(height, rows) for rows in (*ROWS, height)}
+    found = [
+        tile
+        for across in sorted(widths)
+        for rows in sorted(depths)
+        for ahead in ((0, 1) if work.wavelets else (0,))
+        if (tile := _tile(work, across, rows, ahead, height, modulus_width))
+    ]
+    return found or [_smallest(work, run, height, modulus_width)]
+
+
+def _smallest(work: Work, run: int, height: int, modulus_width: int) -> _Tile:
+    tile = _tile(work, run, 1, 1 if work.wavelets else 0, height, modulus_width, np.inf)
+    return tile
+
+
+def _tile(work, width, step_rows, ahead, height, modulus_width, limit=SHARED_BYTES) -> _Tile | None:
+    run = run_length(work.dtype)
+    # Whole turns of the longest band there may be.
+    turns = list(march(work, min(height, 4 * step_rows), step_rows, ahead))
+    tile_ring = max(turn.loaded[1] - turn.source_from for turn in turns)
+    modulus_ring = max(turn.computed[1] - turn.moduli_from for turn in turns)
+    target_runs = -(-width // run)
+    columns = 2 * (width - 1) + 1 + 2 * work.halo
+    runs = moduli = 0
+    reads = [(work.direct, target_runs)] if work.direct else []
+    if work.wavelets:
+        moduli = moduli_columns(work, width, modulus_width)[1]
+        runs = -(-moduli // run)
+        reads.append((work.wavelets, runs))
+    half = _half(columns, reads)
+    across = [(target_runs, 2 * (run // 2) * 2, 2)] if work.direct else []
+    if work.wavelets:
+        across = [(runs, work.wavelets.stride * run // 2, work.wavelets.stride)]
+    pitch = _pitch(half, *across[0], work.dtype)
+    tile = (tile_ring, pitch, half, tile_ring * pitch)
+    size, moduli_tile = work.maps * tile[3], (0, 0, 0, 0)
+    if work.wavelets:
+        needed = moduli_columns(work, width, modulus_width)[0]
+        stride = work.smoother.stride
+        half = _half(max(needed, runs * run), [(work.smoother, target_runs)])
+        pitch = _pitch(half, target_runs, stride * run // 2, stride, work.dtype)
+        moduli_tile = (modulus_ring, pitch, half, modulus_ring * pitch)
+        size += work.wavelets.outputs * moduli_tile[3]
+    size *= np.dtype(work.dtype).itemsize
+    if size > limit:
+        return None
+    return _Tile(width, step_rows, ahead, runs, tile, moduli_tile, size)
+
+
+def moduli_columns(work: Work, width: int, modulus_width: int) -> tuple[int, int]:
+    """Return the columns of moduli that `width` target columns need, and how many differ."""
+    needed = work.smoother.stride * (width - 1) + work.smoother.size
+    return needed, min(needed, modulus_width) if work.wrap else needed
+
+
+def _half(columns: int, reads: list[tuple[Sums, int]]) -> int:
+    """Return the elements of one phase of a row: all that is stored, or read by whole vectors."""
+    most = -(-columns // 2)
+    for sums, runs in reads:
+        last = sums.stride * (sums.run - 1) + sums.shift + sums.size - 1
+        start = sums.stride * sums.run // 2 * (runs - 1)
+        most = max(most, start + (last // 2 // sums.wide + 1) * sums.wide)
+    return _up(most, 4)
+
+
+def _pitch(half: int, runs: int, across: int, down: int, dtype: str) -> int:
+    """Return the pitch from 2 `half` on at which a warp's loads meet the fewest bank conflicts."""
+    pitches = range(2 * half, 2 * half + BANKS, 4)
+    return min(pitches, key=lambda p: (bank_cycles(runs, across, down * p, dtype), p))
+
+
+def bank_cycles(runs: int, across: int, down: int, dtype: str) -> int:
+    """Return the cycles that one load of a warp takes in shared memory.
+
+    Thread ``k`` loads a vector of ``min(across, 16 bytes)`` at ``k // runs * down + k % runs *
+    across``; threads that make up 128 bytes are served together, each bank once a cycle.
+    """
+    words = np.dtype(dtype).itemsize // 4
+    vector = min(max(1, across) * words, 4)
+    together = WARP // vector
+    cycles = 0
+    for start in range(0, WARP, together):
+        wanted: dict[int, set[int]] = {}
+        for k in range(start, start + together):
+            address = (k // runs * down + k % runs * across) * words
+            for word in range(address, address + vector):
+                wanted.setdefault(word % BANKS, set()).add(word)
+        cycles += max(len(addresses) for addresses in wanted.values())
+    return cycles
+
+
+def _band_rows(height: int, step_rows: int, blocks: int) -> int:
+    """Return the rows of a band: all, or fewer while there are too few blocks."""
+    bands = max(1, min(BLOCKS // max(1, blocks), height // max(16, 2 * step_rows)))
+    return _up(-(-height // bands), step_rows)
+
+
+def _cost(work: Work, tile: _Tile, threads: int, band_rows: int) -> float:
+    """Return the instructions of a block, over how well a multiprocessor hides their waiting."""
+    warps = threads // WARP
+    runs = -(-tile.width // run_length(work.dtype))
+    cost = 0.0
+
+    def items(count: int, sums: Sums) -> float:
+        return -(-count // threads) * warps * (sums.operations + RUN_OVERHEAD)
+
+    for turn in march(work, band_rows, tile.step_rows, tile.ahead):
+        smoothed = max(0, turn.smoothed[1] - turn.smoothed[0])
+        cost += BARRIER * (2 + warps)
+        if work.wavelets:
+            computed = turn.computed[1] - turn.computed[0]
+            cost += items(computed * tile.runs, work.wavelets)
+            cost += items(work.wavelets.outputs * smoothed * runs, work.smoother)
+        if work.direct:
+            cost += items(smoothed * runs, work.direct)
+    blocks = min(MULTIPROCESSOR_THREADS // threads, MULTIPROCESSOR_BYTES // tile.shared_bytes)
+    blocks = max(1, blocks)
+    return cost / (min(1.0, blocks * warps / 12) * blocks / (blocks + 0.5))
+
+
+def _up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
