@@ -136,7 +136,9 @@ def make_kernel(work: Work):
                 still = int32(min(computed, _moduli_start(stride, radius, first + g.first_row)))
                 moduli_slot = int32(_wrapped(moduli_slot + still - moduli_row, g.modulus_ring))
                 moduli_row = int32(still)
-                for item in range(int32(thread), int32((compute_end - computed) * runs), int32(threads)):
+                for item in range(
+                    int32(thread), int32((compute_end - computed) * runs), int32(threads)
+                ):
                     line = quotient(item, runs)
                     row = int32(computed + line)
                     slot = int32(_wrapped(moduli_slot + row - moduli_row, g.modulus_ring))
@@ -164,7 +166,9 @@ def make_kernel(work: Work):
                     for line in range(int32(warp), int32(lines), int32(warps)):
                         row = quotient(line, moduli_count)
                         slot = int32(moduli_slot + computed + row - moduli_row)
-                        place = int32(g.modulus_start + (line - row * moduli_count) * g.modulus_plane)
+                        place = int32(
+                            g.modulus_start + (line - row * moduli_count) * g.modulus_plane
+                        )
                         place += _wrapped(slot, g.modulus_ring) * g.modulus_pitch
                         for column in range(int32(lane), int32(needed), int32(WARP)):
                             to = place + _column(column, g.modulus_half)
@@ -180,7 +184,9 @@ def make_kernel(work: Work):
                 computed = int32(compute_end)
 
                 # 3. Rows of the target, smoothed from the moduli.
-                for item in range(int32(thread), int32(moduli_count * turn_rows * target_runs), int32(threads)):
+                for item in range(
+                    int32(thread), int32(moduli_count * turn_rows * target_runs), int32(threads)
+                ):
                     line = quotient(item, target_runs)
                     x = int32((item - line * target_runs) * run)
                     orientation = quotient(line, turn_rows)
@@ -194,7 +200,9 @@ def make_kernel(work: Work):
                         place += y * g.channel_pitch + left + x
                         target, plane, whole = output, g.channel_plane, aligned
                     else:
-                        place = memory + g.target_offset + np.int64(stack * carried) * g.target_plane
+                        place = (
+                            memory + g.target_offset + np.int64(stack * carried) * g.target_plane
+                        )
                         place += y * g.target_pitch + left + x
                         target, plane, whole = workspace, g.target_plane, 1
                     smooth(

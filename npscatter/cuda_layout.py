@@ -17,11 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, get_type_hints
+from typing import NamedTuple
 
 import numpy as np
 
 from npscatter.bank import FilterBank
+from npscatter.errors import ArgumentError, explain
 from npscatter.plan import Maps, Plan, Step, place
 from npscatter.thread_sums import Sums, make_sums, run_length
 
@@ -35,8 +36,13 @@ BLOCKS = 2048
 THREADS = (64, 96, 128, 160, 192, 224, 256)
 WIDTHS = (8, 16, 32, 48, 64)
 ROWS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
+# Rounds of orientations that are tried, until one image fits into memory.
+ROUNDS = (1, 2, 4, 8, 16, 32)
+# Blocks of one launch.
+GRID = 2**31 - 1
 # Instructions besides arithmetic, roughly: of one run, and of a barrier with what it waits for.
 RUN_OVERHEAD, BARRIER = 60, 300
+
 
 class Geometry(NamedTuple):
     """What a kernel is told of a launch. Offsets, pitches and planes are in elements."""
@@ -263,8 +269,42 @@ def lay_out(
     images : int
         How many images at least a launch will be for: the fewer, the more bands.
     """
-    # Beyond so many images nothing changes.
-    return _lay_out(plan, bank, dtype, storage or dtype, min(images, BLOCKS))
+    # Powers of two, so that few layouts serve all batches; beyond so many nothing changes.
+    images = 1 << (min(images, BLOCKS).bit_length() - 1)
+    return _lay_out(plan, bank, dtype, storage or dtype, images)
+
+
+def choose(
+    plan: Plan, bank: FilterBank, dtype: str, storage: str | None, images: int, memory: int
+) -> Layout:
+    """Return the layout that works on most images at a time in so many bytes of workspace.
+
+    Breadth first if one image fits so, else in as few rounds of orientations as fit.
+
+    Raises
+    ------
+    ArgumentError
+        If not even the most rounds fit.
+    """
+    plans = [plan.octave_by_octave(), *(plan.in_rounds(rounds) for rounds in ROUNDS)]
+    for candidate in plans:
+        layout = lay_out(candidate, bank, dtype, storage, images)
+        if layout.workspace_bytes <= memory:
+            return layout
+    raise ArgumentError(
+        explain(
+            "memory",
+            memory,
+            f"one image of {plan.input_shape} needs {layout.workspace_bytes} bytes of workspace",
+            "allow more memory, choose storage='float16', or cut the image",
+        )
+    )
+
+
+def images_at_once(layout: Layout, images: int, memory: int) -> int:
+    """Return how many images one launch works on, given the bytes of workspace."""
+    most_blocks = max(launch.blocks for launch in layout.launches)
+    return max(1, min(images, memory // layout.workspace_bytes, GRID // most_blocks))
 
 
 @lru_cache(maxsize=64)
@@ -388,9 +428,7 @@ def _launch(work: Work, record: dict[str, int], images: int) -> Launch:
     record["strips"], record["bands"], record["band_rows"] = strips, bands, band_rows
     record["tile_width"], record["step_rows"] = tile.width, tile.step_rows
     record["ahead"] = tile.ahead
-    kinds = get_type_hints(Geometry)
-    geometry = Geometry(**{name: kinds[name](value) for name, value in record.items()})
-    return Launch(work, geometry, threads, groups * strips * bands, tile.shared_bytes)
+    return Launch(work, Geometry(**record), threads, groups * strips * bands, tile.shared_bytes)
 
 
 def _tiles(work: Work, height: int, width: int, modulus_width: int) -> list[_Tile]:

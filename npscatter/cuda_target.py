@@ -1,4 +1,4 @@
-"""The one place that knows numba-cuda: on a GPU, or in its simulator.
+"""The one place that knows how numba-cuda compiles: for a GPU, or for its simulator.
 
 Under the simulator (``NUMBA_ENABLE_CUDASIM=1``) kernels run as Python, and what is LLVM IR on a GPU
 (`npscatter.thread_sums`) is compiled for the CPU and called from there.
@@ -10,10 +10,15 @@ import os
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from types import SimpleNamespace
 
+import numba_cuda  # noqa: F401  (Numba's own cuda module, which this replaces, will not do)
+import numpy as np
 from llvmlite import ir
 from numba import cuda
 
+from npscatter.convolution import cached
+from npscatter.cuda_layout import Geometry, Work
 from npscatter.thread_sums import Emitter, Sums
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -22,9 +27,11 @@ if SIMULATED:
     import numba
     from numba.core import types
     from numba.extending import intrinsic
+    from numba.np.numpy_support import from_dtype
 else:
     from numba.cuda import types
     from numba.cuda.extending import intrinsic
+    from numba.cuda.np.numpy_support import from_dtype
 
 # What intrinsics refer to by a name, which a cache on disk can hold.
 _SUMS: dict[str, Sums] = {}
@@ -157,6 +164,67 @@ def _copy(typing, maps, source, index, source_plane, shared, place, plane):
 
     arguments = [maps, source, types.int64, types.int32, shared, types.int32, types.int32]
     return types.void(*arguments), generate
+
+
+# A multiprocessor's registers are shared by two blocks of the largest size; doubles take them all.
+LAUNCH_BOUNDS = {"float32": (256, 2), "float64": (256, 1)}
+
+
+def signature(work: Work, images: np.dtype):
+    """Return the type of a kernel of `npscatter.cuda_kernels`, for images of a dtype."""
+    kinds = [types.int64 if kind == "np.int64" else types.int32 for kind in _KINDS]
+    tables, number = types.int32[::1], getattr(types, work.dtype)
+    # Halves are stored as what Numba can hold on a CPU too.
+    stored = types.uint16 if work.storage == "float16" else getattr(types, work.storage)
+    return types.void(
+        types.Array(from_dtype(images), 3, "A"), tables, tables, stored[::1], number[::1],
+        types.int64, types.int32, tables, types.NamedTuple(kinds, Geometry),
+    )  # fmt: skip
+
+
+_KINDS = Geometry.__annotations__.values()
+
+
+def compiled(function: Callable, work: Work, images: np.dtype):
+    """Return a kernel that can be launched on the current GPU."""
+    if SIMULATED:
+        return cuda.jit(function)
+    return cached(
+        lambda cache: cuda.jit(
+            signature(work, images),
+            launch_bounds=LAUNCH_BOUNDS[work.dtype],
+            shared_memory_carveout="MaxShared",
+            # Linked as it was compiled, which is what the tests look at.
+            lto=False,
+            cache=cache,
+        )(function)
+    )
+
+
+def to_ptx(function: Callable, work: Work, images: np.dtype, capability: tuple[int, int]) -> str:
+    """Return a kernel's PTX for a compute capability; no GPU is needed."""
+    return cuda.compile(
+        function, signature(work, images), device=False, cc=capability, abi="numba", output="ptx",
+        launch_bounds=LAUNCH_BOUNDS[work.dtype],
+    )[0]  # fmt: skip
+
+
+def viewed(array, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]):
+    """Return what lies `offset` bytes into an array on the GPU, seen with other strides."""
+    kind = "__array_interface__" if SIMULATED else "__cuda_array_interface__"
+    told = dict(getattr(array, kind))
+    told |= {"data": (told["data"][0] + offset, True), "shape": shape, "strides": strides}
+    if SIMULATED:
+        return type(array)(np.asarray(SimpleNamespace(owner=array, **{kind: told})))
+    # Whoever asks has seen to the order of work on its stream.
+    return cuda.from_cuda_array_interface(told | {"stream": None}, owner=array, sync=False)
+
+
+def address(array) -> int:
+    """Return where an array on the GPU starts."""
+    if SIMULATED:
+        return array.__array_interface__["data"][0]
+    return array.__cuda_array_interface__["data"][0]
 
 
 if SIMULATED:

@@ -12,9 +12,21 @@ from npscatter.bank import FilterBank, find_bank
 from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, explain
 from npscatter.plan import Plan, integer, make_plan, shape_before_padding
 
-# Best first: what "auto" looks for. Each is a module with `execute` and `warm_up`, imported when
-# it is chosen.
-_EXECUTORS = {"numba": "npscatter.numba_executor", "numpy": "npscatter.numpy_executor"}
+# Modules with `execute` and `warm_up`, imported when they are chosen.
+_EXECUTORS = {
+    "numba": "npscatter.numba_executor",
+    "numpy": "npscatter.numpy_executor",
+    "cuda": "npscatter.cuda_executor",
+}
+# What "auto" looks for, best first.
+_AUTOMATIC = ("numba", "numpy")
+_REMEDIES = {
+    "numba": "install a numba that supports this NumPy, or pass backend='numpy'",
+    "cuda": "install NVIDIA's driver and npscatter[cuda13] (or [cuda12], as the driver allows), or "
+    "pass backend='numba'",
+}
+# DLPack's devices whose memory a GPU's kernels can read: CUDA, and CUDA's managed memory.
+_DLPACK_DEVICES = (2, 13)
 
 
 class Scattering2D:
@@ -43,8 +55,8 @@ class Scattering2D:
         The images already have Kymatio's padded size ``((H + 2^J) // 2^J + 1) 2^J`` (both axes);
         the output still has H // 2^J x W // 2^J samples.
     backend : str, optional
-        "numba" (compiled, on all cores), "numpy" (plain, slow), or "auto" (the first that can be
-        imported).
+        "numba" (compiled, on all cores), "numpy" (plain, slow), "cuda" (on the current NVIDIA GPU),
+        or "auto" (the first of "numba" and "numpy" that can be imported).
     out_type : str, optional
         "array", or "list" for a list of dicts with the keys ``coef``, ``j``, ``n``, ``theta``.
     bank : str, path or FilterBank, optional
@@ -54,10 +66,17 @@ class Scattering2D:
     threads : int, optional
         How many threads the "numba" backend may use; None for the environment's
         ``NUMBA_NUM_THREADS``, which is all cores unless it is set.
+    storage : str, optional
+        What the "cuda" backend stores carried maps as: "float16" halves its memory traffic and
+        workspace, at relative errors of about 5e-4 and for magnitudes from 6e-5 to 65504; None for
+        the precision of the computation.
+    memory : int, optional
+        Bytes that the "cuda" backend may use for carried maps, per stream; None for 1 GiB, or a
+        quarter of the GPU's memory where that is less. Batches are cut into pieces to fit.
 
     Attributes
     ----------
-    J, shape, L, max_order, pre_pad, out_type, boundary, threads
+    J, shape, L, max_order, pre_pad, out_type, boundary, threads, storage, memory
         As given, or taken from the bank.
     backend : str
         The backend in use, never "auto".
@@ -99,6 +118,8 @@ class Scattering2D:
         bank: str | os.PathLike | FilterBank = "accurate",
         boundary: str | None = None,
         threads: int | None = None,
+        storage: str | None = None,
+        memory: int | None = None,
     ):
         self.bank = find_bank(bank, L)
         self.plan: Plan = make_plan(
@@ -112,11 +133,15 @@ class Scattering2D:
         self.pre_pad = pre_pad
         self.backend = _backend(backend)
         self.out_type = out_type
-        self.threads = None if threads is None else integer("threads", threads)
-        if self.threads is not None and self.threads < 1:
+        self.threads = _positive("threads", threads, "pass None for all cores")
+        self.memory = _positive("memory", memory, "pass None for 1 GiB")
+        self.storage = storage
+        if storage not in (None, "float16"):
             raise ArgumentError(
-                explain("threads", threads, "must be at least 1", "pass None for all cores")
+                explain("storage", storage, "must be 'float16' or None", "pass one of them")
             )
+        for name in ("storage", "memory") if self.backend != "cuda" else ("threads",):
+            self._refuse_elsewhere(name, getattr(self, name))
         if not isinstance(out_type, str) or out_type not in ("array", "list"):
             raise ArgumentError(
                 explain("out_type", out_type, "must be 'array' or 'list'", "pass one of them")
@@ -190,9 +215,19 @@ class Scattering2D:
         found = np.dtype(dtype)
         _check_dtype("dtype", found)
         dtype = np.result_type(found, np.float32).name
-        _executor(self.backend).warm_up(self.plan, self.bank, dtype, self.threads)
+        options = self._options | ({"images": found} if self.backend == "cuda" else {})
+        _executor(self.backend).warm_up(self.plan, self.bank, dtype, **options)
 
-    def __call__(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray | list[dict]:
+    @property
+    def _options(self) -> dict[str, object]:
+        """What the executor is told besides plan, bank and arrays."""
+        if self.backend == "cuda":
+            return {"storage": self.storage, "memory": self.memory}
+        return {"threads": self.threads}
+
+    def __call__(
+        self, x: np.ndarray, out: np.ndarray | None = None, stream: object = None
+    ) -> np.ndarray | list[dict]:
         """Return the scattering coefficients of `x`.
 
         Parameters
@@ -201,16 +236,24 @@ class Scattering2D:
             Real images; any leading shape, none and zero-length included; any memory layout;
             never written to. float32 and float64 are kept; bool, integers and float16 keep their
             values (no rescaling) in the dtype NumPy promotes them to with float32: float32 up to
-            16 bits, float64 beyond.
+            16 bits, float64 beyond. With the "cuda" backend also an array on the GPU, of any
+            library that has the CUDA array interface or DLPack's (CuPy, Torch, Numba); it is not
+            copied.
         out : ndarray, shape (..., C, H // 2^J, W // 2^J), optional
             Where the coefficients go: of the dtype they have, any strides, no memory shared with
-            `x`.
+            `x`. For images on the GPU an array there, C-contiguous.
+        stream : optional
+            For images on the GPU: the CUDA stream to work on, one of Numba, Torch or CuPy, or the
+            handle of one. By default that of the CUDA array interface, where it names one, or
+            the default stream. The call returns before the work is done.
 
         Returns
         -------
         ndarray, shape (..., C, H // 2^J, W // 2^J)
             `out` if it was given. float32 or float64; or, for ``out_type="list"``, a list of C
-            dicts whose ``coef`` have shape (..., H // 2^J, W // 2^J).
+            dicts whose ``coef`` have shape (..., H // 2^J, W // 2^J). For images on the GPU one of
+            Numba's device arrays, which CuPy (``cupy.asarray``) and Torch (``torch.as_tensor(...,
+            device="cuda")``) take without copying.
 
         Raises
         ------
@@ -222,13 +265,19 @@ class Scattering2D:
         NaN and infinity are not refused: every coefficient whose window holds one is NaN or
         infinite, the others are what they would be without it. The squares in the modulus
         overflow or vanish beyond magnitudes of about 1e18 and 1e-18 in float32. The "numba" backend
-        takes denormal numbers for zero.
+        takes denormal numbers for zero, and the "cuda" backend their square roots.
         """
-        images = self._images(x)
-        output = self._output(images, out)
-        if output.size:
-            execute = _executor(self.backend).execute
-            execute(self.plan, self.bank, images, output, self.threads)
+        if _on_device(x):
+            output = self._on_device(x, out, stream)
+        else:
+            if stream is not None:
+                self._refuse_elsewhere("stream", stream, self.backend == "cuda")
+            images = _numbers(x)
+            self._check_shape(images)
+            output = self._output(images, out)
+            if output.size:
+                execute = _executor(self.backend).execute
+                execute(self.plan, self.bank, images, output, **self._options)
         if self.out_type == "array":
             return output
         return [
@@ -238,47 +287,98 @@ class Scattering2D:
 
     scattering = __call__
 
-    def _images(self, x: object) -> np.ndarray:
-        images = _numbers(x)
-        if images.ndim < 2 or images.shape[-2:] != self.plan.input_shape:
+    def _on_device(self, x: object, out: object, stream: object):
+        """Return the coefficients of an array on the GPU."""
+        if self.backend != "cuda":
+            raise ArgumentTypeError(
+                explain(
+                    "x",
+                    type(x),
+                    f"lies on a GPU, and the backend is {self.backend!r}",
+                    "construct with backend='cuda', or copy the images to the host first",
+                )
+            )
+        executor, memory = _executor("cuda"), importlib.import_module("npscatter.cuda_memory")
+        images, stream = memory.as_device_array(x, stream)
+        _check_dtype("x.dtype", images.dtype)
+        self._check_shape(images)
+        shape, dtype = self._output_kind(images)
+        if out is None:
+            given, output = None, memory.new_array(shape, dtype, stream)
+        elif _on_device(out):
+            given, (output, _) = out, memory.as_device_array(out, stream)
+            self._check_output(output, shape, dtype, "an array on the GPU")
+            if not output.is_c_contiguous():
+                raise ArgumentError(
+                    explain("out.strides", output.strides, "must be C-contiguous", "pass None")
+                )
+        else:
+            raise ArgumentTypeError(
+                explain("out", type(out), "must lie on the GPU, as x does", "pass None")
+            )
+        if output.size:
+            executor.execute_on_device(
+                self.plan, self.bank, images, output, stream, **self._options
+            )
+        return output if given is None or self.out_type == "list" else given
+
+    def _refuse_elsewhere(self, name: str, value: object, allowed: bool = False) -> None:
+        """Raise if an argument was given that only other backends heed."""
+        if value is not None and not allowed:
+            raise ArgumentError(
+                explain(name, value, f"has no effect on backend={self.backend!r}", "pass None")
+            )
+
+    def _check_shape(self, images) -> None:
+        shape = tuple(images.shape)
+        if len(shape) < 2 or shape[-2:] != self.plan.input_shape:
             H, W = self.plan.input_shape
             padded = " (the padded size, as pre_pad=True)" if self.pre_pad else ""
             raise ArgumentError(
                 explain(
                     "x.shape",
-                    images.shape,
+                    shape,
                     f"must be (..., {H}, {W}){padded}",
-                    f"resize or crop the images, or construct for shape={images.shape[-2:]}",
+                    f"resize or crop the images, or construct for shape={shape[-2:]}",
                 )
             )
-        return images
+
+    def _output_kind(self, images) -> tuple[tuple[int, ...], np.dtype]:
+        """Return shape and dtype of the coefficients of `images`."""
+        shape = (*images.shape[:-2], *self.output_shape)
+        return shape, np.result_type(images.dtype, np.float32)
 
     def _output(self, images: np.ndarray, out: object) -> np.ndarray:
-        shape = (*images.shape[:-2], *self.output_shape)
-        dtype = np.result_type(images.dtype, np.float32)
+        shape, dtype = self._output_kind(images)
         if out is None:
             return np.empty(shape, dtype)
         if not isinstance(out, np.ndarray):
             raise ArgumentTypeError(
                 explain("out", type(out), "must be a NumPy array", "pass one, or None")
             )
-        remedy = f"pass np.empty({shape}, np.{dtype}), or None"
-        if out.shape != shape:
-            raise ArgumentError(explain("out.shape", out.shape, f"must be {shape}", remedy))
-        if out.dtype != dtype:
-            raise ArgumentError(explain("out.dtype", out.dtype, f"must be {dtype}", remedy))
+        remedy = f"np.empty({shape}, np.{dtype})"
+        self._check_output(out, shape, dtype, remedy)
+        remedy = f"pass {remedy}, or None"
         if not out.flags.writeable:
             raise ArgumentError(explain("out", "a read-only array", "must be writeable", remedy))
         if np.may_share_memory(images, out):
             raise ArgumentError(explain("out", "an array", "must not share memory with x", remedy))
         return out
 
+    @staticmethod
+    def _check_output(out, shape: tuple[int, ...], dtype: np.dtype, remedy: str) -> None:
+        remedy = f"pass {remedy}, or None"
+        if tuple(out.shape) != shape:
+            raise ArgumentError(explain("out.shape", out.shape, f"must be {shape}", remedy))
+        if out.dtype != dtype:
+            raise ArgumentError(explain("out.dtype", out.dtype, f"must be {dtype}", remedy))
+
     def __repr__(self) -> str:
         return (
             f"Scattering2D(J={self.J}, shape={self.shape}, L={self.L}, "
             f"max_order={self.max_order}, pre_pad={self.pre_pad}, backend={self.backend!r}, "
             f"out_type={self.out_type!r}, bank={self.bank.name!r}, boundary={self.boundary!r}, "
-            f"threads={self.threads})"
+            f"{', '.join(f'{name}={value!r}' for name, value in self._options.items())})"
         )
 
 
@@ -294,6 +394,9 @@ def scatter(
     pre_pad: bool = False,
     out_type: str = "array",
     threads: int | None = None,
+    storage: str | None = None,
+    memory: int | None = None,
+    stream: object = None,
 ) -> np.ndarray | list[dict]:
     """Return the scattering coefficients of `x`: `Scattering2D` for the shape `x` has.
 
@@ -301,8 +404,10 @@ def scatter(
     ----------
     x : array_like, shape (..., H, W)
         Real images; see `Scattering2D.__call__`.
-    J, L, max_order, bank, backend, boundary, out_type, threads
+    J, L, max_order, bank, backend, boundary, out_type, threads, storage, memory
         As for `Scattering2D`.
+    stream
+        See `Scattering2D.__call__`.
     pre_pad : bool, optional
         `x` is padded already, by 2^J pixels on every side; H and W must be multiples of 2^J.
 
@@ -316,12 +421,12 @@ def scatter(
     ArgumentError, ArgumentTypeError, BankError, BackendError
         As for `Scattering2D`.
     """
-    images = _numbers(x)
-    if images.ndim < 2:
+    images = x if _on_device(x) and hasattr(x, "shape") else _numbers(x)
+    if len(images.shape) < 2:
         raise ArgumentError(
             explain("x.shape", images.shape, "must be (..., H, W)", "pass images of two axes")
         )
-    shape = images.shape[-2:]
+    shape = tuple(images.shape[-2:])
     if 0 in shape:
         raise ArgumentError(
             explain("x.shape", images.shape, "both sides must be at least 1", "pass real images")
@@ -339,8 +444,29 @@ def scatter(
         bank=bank,
         boundary=boundary,
         threads=threads,
+        storage=storage,
+        memory=memory,
     )
-    return S(images)
+    return S(images, stream=stream)
+
+
+def _on_device(array: object) -> bool:
+    """Say whether an object holds an array in a GPU's memory."""
+    if isinstance(array, np.ndarray):
+        return False
+    if hasattr(array, "__cuda_array_interface__") or hasattr(array, "__cuda_ndarray__"):
+        return True
+    return hasattr(array, "__dlpack_device__") and array.__dlpack_device__()[0] in _DLPACK_DEVICES
+
+
+def _positive(name: str, value: object, remedy: str) -> int | None:
+    """Return an argument as an int of at least 1, or None, or raise."""
+    if value is None:
+        return None
+    number = integer(name, value)
+    if number < 1:
+        raise ArgumentError(explain(name, value, "must be at least 1", remedy))
+    return number
 
 
 def _numbers(x: object) -> np.ndarray:
@@ -368,7 +494,7 @@ def _check_dtype(argument: str, dtype: np.dtype) -> None:
 
 
 def _backend(backend: object) -> str:
-    names = tuple(_EXECUTORS) if backend == "auto" else (backend,)
+    names = _AUTOMATIC if backend == "auto" else (backend,)
     if not all(isinstance(name, str) and name in _EXECUTORS for name in names):
         raise BackendError(
             explain(
@@ -382,16 +508,11 @@ def _backend(backend: object) -> str:
         try:
             _executor(name)
         except (ImportError, OSError) as error:  # llvmlite raises the latter without its LLVM
-            failure = error
+            failure, remedy = error, _REMEDIES.get(name, "install NumPy again")
         else:
             return name
     raise BackendError(
-        explain(
-            "backend",
-            backend,
-            f"cannot be imported ({failure})",
-            "install a numba that supports this NumPy, or pass backend='numpy'",
-        )
+        explain("backend", backend, f"cannot be imported ({failure})", remedy)
     ) from failure
 
 

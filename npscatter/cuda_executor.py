@@ -1,0 +1,297 @@
+"""The program on a GPU: memory, streams, and batches in pieces.
+
+Work is only put in order here (`npscatter.cuda_layout` says what work): a pass over some images is
+a launch or two per octave, each on all of them. Arrays that live on the GPU are worked on where
+they are; NumPy's go there and back in pieces, by way of pinned memory, so that copies, kernels and
+the host's own copying overlap.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from functools import lru_cache
+
+import numpy as np
+from numba.cuda.cudadrv.driver import CudaAPIError
+
+from npscatter.bank import FilterBank
+from npscatter.cuda_kernels import make_kernel
+from npscatter.cuda_layout import Layout, Work, choose, images_at_once
+from npscatter.cuda_memory import image_stacks
+from npscatter.cuda_target import SIMULATED, address, compiled, cuda
+from npscatter.plan import Plan
+from npscatter.thread_sums import run_length
+
+# Workspace of one stream, unless the caller says otherwise; never more than a quarter of the GPU's.
+WORKSPACE_BYTES = 2**30
+# Images and coefficients that go to the GPU and back at a time.
+PIECE_BYTES = 2**26
+# Pieces under way: one is copied by the host while the GPU has another.
+SLOTS = 2
+# Streams whose workspaces are kept.
+STREAMS = 8
+
+if not SIMULATED and not cuda.is_available():
+    raise ImportError(" ".join(cuda.cuda_error().split()) or "no CUDA device was found")
+
+
+class _Program:
+    """A layout, compiled and with its tables on the current GPU."""
+
+    def __init__(self, layout: Layout, images: np.dtype):
+        self.layout = layout
+        self.kernels = [_kernel(launch.work, images, _device()) for launch in layout.launches]
+        self.rows, self.columns, self.channels = (
+            cuda.to_device(table) for table in (layout.rows, layout.columns, layout.channels)
+        )
+
+    def enqueue(self, images, output, workspace, stream) -> None:
+        """Put a pass over `images` (N, H, W) into `stream`; `output` is flat."""
+        aligned = self.layout.plan.output_shape[1] % run_length(self.layout.dtype) == 0
+        aligned = aligned and address(output) % 16 == 0
+        for launch, kernel in zip(self.layout.launches, self.kernels, strict=True):
+            grid = launch.blocks * images.shape[0]
+            kernel[grid, launch.threads, stream, launch.shared_bytes](
+                images, self.rows, self.columns, workspace, output, self.layout.workspace,
+                int(aligned), self.channels, launch.geometry,
+            )  # fmt: skip
+
+
+class _Workspaces:
+    """One workspace per stream: passes in a stream run one after the other, so they share it."""
+
+    def __init__(self):
+        self.known: OrderedDict[tuple[int, int], object] = OrderedDict()
+        # Held while a pass is enqueued, so that two threads' launches do not mix in a stream.
+        self.lock = threading.RLock()
+
+    def get(self, stream, items: int, dtype: str):
+        """Return at least `items` elements for the passes of a stream."""
+        key = (_device(), 0 if SIMULATED else int(stream))
+        size = items * np.dtype(dtype).itemsize
+        found = self.known.pop(key, None)
+        if found is None or found.size < size:
+            found = None  # freed before more is asked for
+            found = _allocated(size)
+        self.known[key] = found
+        while len(self.known) > STREAMS:
+            self.known.popitem(last=False)
+        return found.view("uint16" if dtype == "float16" else dtype)
+
+    def free(self) -> None:
+        """Forget them all."""
+        with self.lock:
+            self.known.clear()
+
+
+class _Slot:
+    """A piece on its way: a stream, and memory on both sides, which later pieces use again."""
+
+    def __init__(self):
+        self.stream, self.pending = cuda.stream(), None
+        self.pinned = self.device = None
+
+    def hold(self, size: int) -> None:
+        """See to it that there is memory for so many bytes."""
+        if self.device is None or self.device.size < size:
+            self.pinned = self.device = None
+            self.pinned, self.device = cuda.pinned_array(size, np.uint8), _allocated(size)
+
+    def part(self, start: int, shape: tuple[int, ...], dtype: np.dtype) -> tuple:
+        """Return an array in the memory of either side, `start` bytes into it."""
+        stop = start + int(np.prod(shape)) * dtype.itemsize
+        return tuple(side[start:stop].view(dtype).reshape(shape)
+                     for side in (self.pinned, self.device))  # fmt: skip
+
+    def start(self, program: _Program, images, output, index, count: int, memory: int) -> None:
+        """Finish the piece before, then set off with the `count` images at `index`."""
+        self.finish()
+        dtype = images.dtype.newbyteorder("=")
+        shapes = (count, *images.shape[-2:]), (count, *output.shape[-3:])
+        middle = -(-int(np.prod(shapes[0])) * dtype.itemsize // 256) * 256
+        self.hold(middle + int(np.prod(shapes[1])) * output.itemsize)
+        host_in, device_in = self.part(0, shapes[0], dtype)
+        host_out, device_out = self.part(middle, shapes[1], output.dtype)
+        host_in[...] = images[index]
+        device_in.copy_to_device(host_in, stream=self.stream)
+        _run(program, device_in, device_out.reshape(device_out.size), self.stream, memory)
+        device_out.copy_to_host(host_out, stream=self.stream)
+        self.pending = output, index, host_out
+
+    def finish(self) -> None:
+        """Wait for the piece under way, and hand its coefficients over."""
+        if self.pending:
+            output, index, found = self.pending
+            self.pending = None
+            self.stream.synchronize()
+            output[index] = found
+
+
+class _Slots:
+    """The slots of every GPU; one call at a time has them."""
+
+    def __init__(self):
+        self.known: dict[int, list[_Slot]] = {}
+        self.lock = threading.RLock()
+
+    def of_device(self) -> list[_Slot]:
+        """Return the current GPU's."""
+        return self.known.setdefault(_device(), [_Slot() for _ in range(SLOTS)])
+
+    def free(self) -> None:
+        """Forget them all."""
+        with self.lock:
+            self.known.clear()
+
+
+_WORKSPACES, _SLOTS = _Workspaces(), _Slots()
+
+
+def free_memory() -> None:
+    """Give back the memory, on the GPU and pinned, that is kept from call to call."""
+    _WORKSPACES.free()
+    _SLOTS.free()
+
+
+def execute(
+    plan: Plan,
+    bank: FilterBank,
+    images: np.ndarray,
+    output: np.ndarray,
+    storage: str | None = None,
+    memory: int | None = None,
+    stream: object = None,
+) -> None:
+    """Run the plan's program on NumPy arrays.
+
+    Parameters
+    ----------
+    plan : Plan
+        Made for `bank`'s architecture.
+    bank : FilterBank
+        The weights.
+    images : ndarray, shape (..., H, W)
+        Real, of the plan's `input_shape`, any strides; never written to.
+    output : ndarray, shape (..., C, H // 2^J, W // 2^J)
+        float32 or float64, which is also the precision of the computation; any strides; filled.
+    storage : str, optional
+        "float16" to store carried maps as such; otherwise as the computation's dtype.
+    memory : int, optional
+        Bytes of workspace on the GPU at most.
+    stream : object, optional
+        Without effect: pieces go through streams of their own, and are waited for.
+    """
+    leading, count = images.shape[:-2], int(np.prod(images.shape[:-2]))
+    per_image = int(np.prod(images.shape[-2:])) * images.itemsize
+    per_image += int(np.prod(output.shape[-3:])) * output.itemsize
+    piece = max(1, min(-(-count // SLOTS), PIECE_BYTES // per_image))
+    memory = _limit(memory) // SLOTS
+    layout = choose(plan, bank, output.dtype.name, storage, piece, memory)
+    program = _program(layout, images.dtype.newbyteorder("="), _device())
+    with _SLOTS.lock:
+        slots = _SLOTS.of_device()
+        try:
+            for number, start in enumerate(range(0, count, piece)):
+                some = np.arange(start, min(start + piece, count))
+                index = np.unravel_index(some, leading) if leading else (None,)
+                slots[number % SLOTS].start(program, images, output, index, len(some), memory)
+        finally:
+            for slot in slots:
+                slot.finish()
+
+
+def execute_on_device(
+    plan: Plan,
+    bank: FilterBank,
+    images,
+    output,
+    stream,
+    storage: str | None = None,
+    memory: int | None = None,
+) -> None:
+    """Run the plan's program on arrays on the GPU, without waiting for it.
+
+    Parameters
+    ----------
+    plan, bank, storage, memory
+        As for `execute`.
+    images : device array, shape (..., H, W)
+        Real, of the plan's `input_shape`, any strides.
+    output : device array, shape (..., C, H // 2^J, W // 2^J)
+        C-contiguous.
+    stream : stream of Numba's
+        Where the work goes.
+    """
+    per_image = int(np.prod(output.shape[-3:]))
+    output, start = output.reshape(output.size), 0
+    for stack in image_stacks(images):
+        layout = choose(plan, bank, output.dtype.name, storage, len(stack), _limit(memory))
+        program = _program(layout, images.dtype, _device())
+        part = output[start * per_image : (start + len(stack)) * per_image]
+        _run(program, stack, part, stream, _limit(memory))
+        start += len(stack)
+
+
+def warm_up(
+    plan: Plan,
+    bank: FilterBank,
+    dtype: str,
+    storage: str | None = None,
+    memory: int | None = None,
+    images: np.dtype | None = None,
+) -> None:
+    """Compile, or load from the cache, what images of `dtype` need."""
+    dtype = np.dtype(dtype)
+    for count in (1, 2**20):
+        layout = choose(plan, bank, dtype.name, storage, count, _limit(memory))
+        _program(layout, np.dtype(images or dtype), _device())
+
+
+def _run(program: _Program, images, output, stream, memory: int) -> None:
+    """Put passes over all of `images` (N, H, W) into a stream; `output` is flat."""
+    layout, count = program.layout, images.shape[0]
+    at_once = images_at_once(layout, count, memory)
+    per_image = output.size // count
+    with _WORKSPACES.lock:
+        workspace = _WORKSPACES.get(stream, at_once * layout.workspace, layout.storage)
+        for start in range(0, count, at_once):
+            stop = min(start + at_once, count)
+            part = output[start * per_image : stop * per_image]
+            program.enqueue(images[start:stop], part, workspace, stream)
+
+
+def _limit(memory: int | None) -> int:
+    return _workspace_bytes(_device()) if memory is None else memory
+
+
+@lru_cache(maxsize=64)
+def _workspace_bytes(device: int) -> int:
+    if SIMULATED:
+        return WORKSPACE_BYTES
+    return min(WORKSPACE_BYTES, cuda.current_context().get_memory_info().total // 4)
+
+
+def _allocated(size: int):
+    """Return so many bytes on the GPU."""
+    try:
+        return cuda.device_array(size, np.uint8)
+    except CudaAPIError as error:
+        raise MemoryError(
+            f"{size} bytes could not be had on the GPU ({error}); free some there, call "
+            "npscatter.cuda_executor.free_memory(), or construct with a smaller memory="
+        ) from None
+
+
+def _device() -> int:
+    return 0 if SIMULATED else cuda.get_current_device().id
+
+
+@lru_cache(maxsize=64)
+def _program(layout: Layout, images: np.dtype, device: int) -> _Program:
+    return _Program(layout, images)
+
+
+@lru_cache(maxsize=256)
+def _kernel(work: Work, images: np.dtype, device: int):
+    return compiled(make_kernel(work), work, images)
