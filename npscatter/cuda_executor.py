@@ -13,13 +13,20 @@ from collections import OrderedDict
 from functools import lru_cache
 
 import numpy as np
-from numba.cuda.cudadrv.driver import CudaAPIError
 
 from npscatter.bank import FilterBank
 from npscatter.cuda_kernels import make_kernel
-from npscatter.cuda_layout import Layout, Work, choose, images_at_once
+from npscatter.cuda_layout import Device, Layout, Work, choose, images_at_once
 from npscatter.cuda_memory import image_stacks
-from npscatter.cuda_target import SIMULATED, address, compiled, cuda
+from npscatter.cuda_target import (
+    SIMULATED,
+    address,
+    allow_shared_memory,
+    compiled,
+    cuda,
+    driver,
+    limits,
+)
 from npscatter.plan import Plan
 from npscatter.thread_sums import run_length
 
@@ -41,7 +48,12 @@ class _Program:
 
     def __init__(self, layout: Layout, images: np.dtype):
         self.layout = layout
-        self.kernels = [_kernel(launch.work, images, _device()) for launch in layout.launches]
+        known = [_kernel(launch.work, images, _device()) for launch in layout.launches]
+        self.kernels = [kernel for kernel, _ in known]
+        self.fits = all(
+            launch.shared_bytes <= allowed
+            for launch, (_, allowed) in zip(layout.launches, known, strict=True)
+        )
         self.rows, self.columns, self.channels = (
             cuda.to_device(table) for table in (layout.rows, layout.columns, layout.channels)
         )
@@ -51,7 +63,7 @@ class _Program:
         aligned = self.layout.plan.output_shape[1] % run_length(self.layout.dtype) == 0
         aligned = aligned and address(output) % 16 == 0
         for launch, kernel in zip(self.layout.launches, self.kernels, strict=True):
-            grid = launch.blocks * images.shape[0]
+            grid = launch.blocks(images.shape[0])
             kernel[grid, launch.threads, stream, launch.shared_bytes](
                 images, self.rows, self.columns, workspace, output, self.layout.workspace,
                 int(aligned), self.channels, launch.geometry,
@@ -187,8 +199,8 @@ def execute(
     per_image += int(np.prod(output.shape[-3:])) * output.itemsize
     piece = max(1, min(-(-count // SLOTS), PIECE_BYTES // per_image))
     memory = _limit(memory) // SLOTS
-    layout = choose(plan, bank, output.dtype.name, storage, piece, memory)
-    program = _program(layout, images.dtype.newbyteorder("="), _device())
+    native = images.dtype.newbyteorder("=")
+    program = _prepared(plan, bank, output.dtype.name, storage, piece, memory, native)
     with _SLOTS.lock:
         slots = _SLOTS.of_device()
         try:
@@ -226,8 +238,9 @@ def execute_on_device(
     per_image = int(np.prod(output.shape[-3:]))
     output, start = output.reshape(output.size), 0
     for stack in image_stacks(images):
-        layout = choose(plan, bank, output.dtype.name, storage, len(stack), _limit(memory))
-        program = _program(layout, images.dtype, _device())
+        program = _prepared(
+            plan, bank, output.dtype.name, storage, len(stack), _limit(memory), images.dtype
+        )
         part = output[start * per_image : (start + len(stack)) * per_image]
         _run(program, stack, part, stream, _limit(memory))
         start += len(stack)
@@ -242,10 +255,8 @@ def warm_up(
     images: np.dtype | None = None,
 ) -> None:
     """Compile, or load from the cache, what images of `dtype` need."""
-    dtype = np.dtype(dtype)
     for count in (1, 2**20):
-        layout = choose(plan, bank, dtype.name, storage, count, _limit(memory))
-        _program(layout, np.dtype(images or dtype), _device())
+        _prepared(plan, bank, dtype, storage, count, _limit(memory), np.dtype(images or dtype))
 
 
 def _run(program: _Program, images, output, stream, memory: int) -> None:
@@ -276,7 +287,7 @@ def _allocated(size: int):
     """Return so many bytes on the GPU."""
     try:
         return cuda.device_array(size, np.uint8)
-    except CudaAPIError as error:
+    except driver.CudaAPIError as error:
         raise MemoryError(
             f"{size} bytes could not be had on the GPU ({error}); free some there, call "
             "npscatter.cuda_executor.free_memory(), or construct with a smaller memory="
@@ -287,6 +298,16 @@ def _device() -> int:
     return 0 if SIMULATED else cuda.get_current_device().id
 
 
+def _prepared(plan, bank, dtype, storage, count: int, memory: int, images: np.dtype) -> _Program:
+    """Return the program for `count` images at a time, ready to be launched."""
+    for device in (_limits(_device()), Device()):
+        layout = choose(plan, bank, dtype, storage, count, memory, device)
+        program = _program(layout, images, _device())
+        if program.fits:
+            break
+    return program
+
+
 @lru_cache(maxsize=64)
 def _program(layout: Layout, images: np.dtype, device: int) -> _Program:
     return _Program(layout, images)
@@ -294,4 +315,11 @@ def _program(layout: Layout, images: np.dtype, device: int) -> _Program:
 
 @lru_cache(maxsize=256)
 def _kernel(work: Work, images: np.dtype, device: int):
-    return compiled(make_kernel(work), work, images)
+    """Return a kernel, and the shared memory that its blocks may have."""
+    kernel = compiled(make_kernel(work), work, images)
+    return kernel, allow_shared_memory(kernel, _limits(device).block_bytes)
+
+
+@lru_cache(maxsize=64)
+def _limits(device: int) -> Device:
+    return limits()

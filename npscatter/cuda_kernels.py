@@ -10,7 +10,18 @@ import numpy as np
 
 from npscatter import cuda_layout
 from npscatter.cuda_layout import WARP, Work
-from npscatter.cuda_target import copy, cuda, device, moduli, quotient, register, smooth, types
+from npscatter.cuda_target import (
+    copy,
+    cuda,
+    device,
+    divided,
+    moduli,
+    quotient,
+    reciprocal,
+    register,
+    smooth,
+    types,
+)
 from npscatter.thread_sums import run_length
 
 _source_start = device(cuda_layout.source_start)
@@ -61,11 +72,11 @@ def make_kernel(work: Work):
         block = int32(cuda.blockIdx.x)
         rest = quotient(block, g.strips)
         strip = int32(block - rest * g.strips)
-        block = int32(rest)
-        rest = quotient(block, g.bands)
-        band = int32(block - rest * g.bands)
-        image = quotient(rest, g.groups)
-        group = int32(rest - image * g.groups)
+        place_of_block = quotient(rest, g.bands)
+        band = int32(rest - place_of_block * g.bands)
+        # A stack is a group of an image; the last block may have some that are not there.
+        stack_from = int32(place_of_block * g.stacks)
+        stack_end = int32(images.shape[0]) * g.groups
 
         top = int32(band * g.band_rows)
         bottom = int32(min(top + g.band_rows, g.height))
@@ -80,98 +91,107 @@ def make_kernel(work: Work):
         needed = int32(_moduli_end(stride, radius, first_column + across - 1) - moduli_left)
         differ = int32(min(needed, g.modulus_width) if wrap else needed)
         runs = int32((differ + run - 1) // run)
+        per_runs, per_target_runs = reciprocal(runs), reciprocal(target_runs)
 
-        memory = np.int64(image) * size
-        source = memory + g.source_offset + np.int64(group * maps) * g.source_plane
         loaded = int32(_source_start(halo, top + g.first_row))
         computed = int32(_moduli_start(stride, radius, top + g.first_row))
-        compute_end = int32(computed)
         # The rings: the first row that is still read, and its slot.
         tile_row, tile_slot = loaded, int32(0)
         moduli_row, moduli_slot = computed, int32(0)
 
-        for start in range(int32(top - g.ahead * g.step_rows), int32(bottom), int32(g.step_rows)):
+        for start in range(int32(top - g.ahead * g.step_rows), bottom, g.step_rows):
             first = int32(max(start, top))
             last = int32(min(start + g.step_rows, bottom) - 1)
             turn_rows = int32(max(0, last + 1 - first))
+            per_turn_rows = reciprocal(max(1, turn_rows))
             # 1. New rows of the source.
             load_end = int32(_source_end(halo, last + g.first_row))
-            still = int32(load_end)
+            still = load_end
             if has_wavelets:
                 still = int32(min(still, rate * computed - reach))
             if has_direct:
                 still = int32(min(still, _source_start(direct_radius, first + g.first_row)))
             tile_slot = int32(_wrapped(tile_slot + still - tile_row, g.tile_ring))
-            tile_row = int32(still)
-            for row in range(int32(loaded + warp), int32(load_end), int32(warps)):
-                slot = int32(_wrapped(tile_slot + row - tile_row, g.tile_ring))
-                y = int32(_wrapped(row, g.source_height) if wrap else row)
-                inside = 0 <= y and y < g.source_height
-                if from_image and inside:
-                    y = int32(rows[y])
-                    inside = y >= 0
-                for column in range(int32(lane), int32(tile_columns), int32(WARP)):
-                    x = int32(source_left + column)
-                    if wrap:
-                        x = int32(_wrapped(x, g.source_width))
-                    there = inside and 0 <= x and x < g.source_width
-                    place = int32(slot * g.tile_pitch + _column(column, g.tile_half))
-                    if from_image:
-                        value = dtype(0)
-                        if there and columns[x] >= 0:
-                            value = dtype(images[image, y, columns[x]])
-                        shared[place] = value
-                    elif there:
-                        index = source + y * g.source_pitch + x
-                        copy(maps, workspace, index, g.source_plane, shared, place, g.tile_plane)
-                    else:
-                        for k in range(maps):
-                            shared[place + k * g.tile_plane] = dtype(0)
-            loaded = int32(load_end)
+            tile_row = still
+            for k in range(g.stacks):
+                stack = int32(min(stack_from + k, stack_end - 1))
+                image = quotient(stack, g.groups)
+                group = int32(stack - image * g.groups)
+                source = np.int64(image) * size + g.source_offset
+                source += np.int64(group * maps) * g.source_plane
+                for row in range(int32(loaded + warp), load_end, warps):
+                    y = int32(_wrapped(row, g.source_height) if wrap else row)
+                    inside = 0 <= y and y < g.source_height
+                    if from_image and inside:
+                        y = rows[y]
+                        inside = y >= 0
+                    slot = int32(_wrapped(tile_slot + row - tile_row, g.tile_ring))
+                    line = int32(k * g.tile_stack + slot * g.tile_pitch)
+                    for column in range(lane, tile_columns, int32(WARP)):
+                        x = int32(source_left + column)
+                        if wrap:
+                            x = int32(_wrapped(x, g.source_width))
+                        there = inside and 0 <= x and x < g.source_width
+                        place = int32(line + _column(column, g.tile_half))
+                        if from_image:
+                            value = dtype(0)
+                            if there and columns[x] >= 0:
+                                value = dtype(images[image, y, columns[x]])
+                            shared[place] = value
+                        elif there:
+                            index = source + y * g.source_pitch + x
+                            copy(
+                                maps, workspace, index, g.source_plane, shared, place, g.tile_plane
+                            )
+                        else:
+                            for m in range(maps):
+                                shared[place + m * g.tile_plane] = dtype(0)
+            loaded = load_end
             cuda.syncthreads()
 
             # 2. New rows of the moduli.
             if has_wavelets:
                 compute_end = int32(_moduli_end(stride, radius, last + g.first_row))
+                new_rows = int32(compute_end - computed)
+                per_new_rows = reciprocal(max(1, new_rows))
                 still = int32(min(computed, _moduli_start(stride, radius, first + g.first_row)))
                 moduli_slot = int32(_wrapped(moduli_slot + still - moduli_row, g.modulus_ring))
-                moduli_row = int32(still)
-                for item in range(
-                    int32(thread), int32((compute_end - computed) * runs), int32(threads)
-                ):
-                    line = quotient(item, runs)
-                    row = int32(computed + line)
+                moduli_row = still
+                for item in range(thread, int32(g.stacks * new_rows * runs), threads):
+                    line = divided(item, per_runs)
+                    k = divided(line, per_new_rows)
+                    row = int32(computed + line - k * new_rows)
                     slot = int32(_wrapped(moduli_slot + row - moduli_row, g.modulus_ring))
-                    place = int32(g.modulus_start + slot * g.modulus_pitch)
-                    number_in_row = int32(item - line * runs)
+                    place = int32(g.modulus_start + k * g.modulus_stack + slot * g.modulus_pitch)
+                    run_number = int32(item - line * runs)
                     if wrap or (row >= 0 and row < g.modulus_height):
                         window = int32(tile_slot + rate * row - reach - tile_row)
                         moduli(
-                            wavelets, shared, _wrapped(window, g.tile_ring), g.tile_ring,
-                            g.tile_pitch, g.tile_plane, g.tile_half, number_in_row, place,
-                            g.modulus_plane, g.modulus_half,
+                            wavelets, shared, k * g.tile_stack, _wrapped(window, g.tile_ring),
+                            g.tile_ring, g.tile_pitch, g.tile_plane, g.tile_half, run_number,
+                            place, g.modulus_plane, g.modulus_half,
                         )  # fmt: skip
                     else:
-                        for k in range(moduli_count):
+                        for orientation in range(moduli_count):
                             for p in range(run):
-                                x = int32(_column(number_in_row * run + p, g.modulus_half))
-                                shared[place + k * g.modulus_plane + x] = dtype(0)
+                                x = int32(_column(run_number * run + p, g.modulus_half))
+                                shared[place + orientation * g.modulus_plane + x] = dtype(0)
                 cuda.syncthreads()
                 # Columns beyond the edge: of wrapped maps the same again, of others zeros.
                 beyond = needed > differ
                 if not wrap:
                     beyond = moduli_left < 0 or moduli_left + needed > g.modulus_width
                 if beyond:
-                    lines = (compute_end - computed) * moduli_count
-                    for line in range(int32(warp), int32(lines), int32(warps)):
-                        row = quotient(line, moduli_count)
-                        slot = int32(moduli_slot + computed + row - moduli_row)
-                        place = int32(
-                            g.modulus_start + (line - row * moduli_count) * g.modulus_plane
-                        )
-                        place += _wrapped(slot, g.modulus_ring) * g.modulus_pitch
-                        for column in range(int32(lane), int32(needed), int32(WARP)):
-                            to = place + _column(column, g.modulus_half)
+                    lines = int32(g.stacks * new_rows * moduli_count)
+                    for line in range(warp, lines, warps):
+                        rest = int32(line // moduli_count)
+                        k = divided(rest, per_new_rows)
+                        slot = int32(moduli_slot + computed + rest - k * new_rows - moduli_row)
+                        place = int32(_wrapped(slot, g.modulus_ring) * g.modulus_pitch)
+                        place += int32(g.modulus_start + k * g.modulus_stack)
+                        place += int32((line - rest * moduli_count) * g.modulus_plane)
+                        for column in range(lane, needed, int32(WARP)):
+                            to = int32(place + _column(column, g.modulus_half))
                             if wrap:
                                 if column >= differ:
                                     again = _wrapped(column, differ)
@@ -181,57 +201,70 @@ def make_kernel(work: Work):
                                 if x < 0 or x >= g.modulus_width:
                                     shared[to] = dtype(0)
                     cuda.syncthreads()
-                computed = int32(compute_end)
+                computed = compute_end
 
                 # 3. Rows of the target, smoothed from the moduli.
-                for item in range(
-                    int32(thread), int32(moduli_count * turn_rows * target_runs), int32(threads)
-                ):
-                    line = quotient(item, target_runs)
-                    x = int32((item - line * target_runs) * run)
-                    orientation = quotient(line, turn_rows)
-                    y = int32(first + line - orientation * turn_rows)
-                    window = int32(_moduli_start(stride, radius, y + g.first_row))
-                    window = int32(_wrapped(moduli_slot + window - moduli_row, g.modulus_ring))
-                    stack = int32(group * moduli_count + orientation)
-                    if emits:
-                        channel = image * g.channels + channels[g.target_channels + stack]
-                        place = np.int64(channel) * g.channel_plane
-                        place += y * g.channel_pitch + left + x
-                        target, plane, whole = output, g.channel_plane, aligned
-                    else:
-                        place = (
-                            memory + g.target_offset + np.int64(stack * carried) * g.target_plane
-                        )
-                        place += y * g.target_pitch + left + x
-                        target, plane, whole = workspace, g.target_plane, 1
-                    smooth(
-                        smoother, shared, g.modulus_start + orientation * g.modulus_plane, window,
-                        g.modulus_ring, g.modulus_pitch, g.modulus_plane, g.modulus_half, x // run,
-                        target, place, plane, across - x, whole,
-                    )  # fmt: skip
+                items = int32(g.stacks * moduli_count * turn_rows * target_runs)
+                for item in range(thread, items, threads):
+                    line = divided(item, per_target_runs)
+                    run_number = int32(item - line * target_runs)
+                    rest = divided(line, per_turn_rows)
+                    y = int32(first + line - rest * turn_rows)
+                    k = int32(rest // moduli_count)
+                    orientation = int32(rest - k * moduli_count)
+                    stack = int32(stack_from + k)
+                    if stack < stack_end:
+                        image = quotient(stack, g.groups)
+                        path = int32((stack - image * g.groups) * moduli_count + orientation)
+                        x = int32(left + run_number * run)
+                        if emits:
+                            channel = image * g.channels + channels[g.target_channels + path]
+                            place = np.int64(channel) * g.channel_plane + y * g.channel_pitch + x
+                            target, plane, whole = output, g.channel_plane, aligned
+                        else:
+                            place = np.int64(image) * size + g.target_offset
+                            place += np.int64(path * carried) * g.target_plane
+                            place += y * g.target_pitch + x
+                            target, plane, whole = workspace, g.target_plane, 1
+                        window = _moduli_start(stride, radius, y + g.first_row)
+                        window = int32(moduli_slot + window - moduli_row)
+                        tile = int32(g.modulus_start + k * g.modulus_stack)
+                        smooth(
+                            smoother, shared, tile + orientation * g.modulus_plane,
+                            _wrapped(window, g.modulus_ring), g.modulus_ring, g.modulus_pitch,
+                            g.modulus_plane, g.modulus_half, run_number, target, place, plane,
+                            g.width - x, whole,
+                        )  # fmt: skip
 
             # And from the source itself.
             if has_direct:
-                for item in range(int32(thread), int32(turn_rows * target_runs), int32(threads)):
-                    line = quotient(item, target_runs)
-                    x = int32((item - line * target_runs) * run)
-                    y = int32(first + line)
-                    window = int32(_source_start(direct_radius, y + g.first_row))
-                    window = int32(_wrapped(tile_slot + window - tile_row, g.tile_ring))
-                    if emits:
-                        channel = image * g.channels + channels[g.direct_channels + group]
-                        place = np.int64(channel) * g.channel_plane
-                        place += y * g.channel_pitch + left + x
-                        target, plane, whole = output, g.channel_plane, aligned
-                    else:
-                        place = np.int64(group * direct_carried) * g.direct_plane
-                        place += memory + g.direct_offset + y * g.direct_pitch + left + x
-                        target, plane, whole = workspace, g.direct_plane, 1
-                    smooth(
-                        direct, shared, 0, window, g.tile_ring, g.tile_pitch, g.tile_plane,
-                        g.tile_half, x // run, target, place, plane, across - x, whole,
-                    )  # fmt: skip
+                items = int32(g.stacks * turn_rows * target_runs)
+                for item in range(thread, items, threads):
+                    line = divided(item, per_target_runs)
+                    run_number = int32(item - line * target_runs)
+                    k = divided(line, per_turn_rows)
+                    y = int32(first + line - k * turn_rows)
+                    stack = int32(stack_from + k)
+                    if stack < stack_end:
+                        image = quotient(stack, g.groups)
+                        path = int32(stack - image * g.groups)
+                        x = int32(left + run_number * run)
+                        if emits:
+                            channel = image * g.channels + channels[g.direct_channels + path]
+                            place = np.int64(channel) * g.channel_plane + y * g.channel_pitch + x
+                            target, plane, whole = output, g.channel_plane, aligned
+                        else:
+                            place = np.int64(image) * size + g.direct_offset
+                            place += np.int64(path * direct_carried) * g.direct_plane
+                            place += y * g.direct_pitch + x
+                            target, plane, whole = workspace, g.direct_plane, 1
+                        window = _source_start(direct_radius, y + g.first_row)
+                        window = int32(tile_slot + window - tile_row)
+                        smooth(
+                            direct, shared, k * g.tile_stack, _wrapped(window, g.tile_ring),
+                            g.tile_ring, g.tile_pitch, g.tile_plane, g.tile_half, run_number,
+                            target, place, plane, g.width - x, whole,
+                        )  # fmt: skip
                 cuda.syncthreads()
 
     return kernel

@@ -14,8 +14,9 @@ resolution, so target row y stands for source row 2 y.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,22 +27,41 @@ from npscatter.errors import ArgumentError, explain
 from npscatter.plan import Maps, Plan, Step, place
 from npscatter.thread_sums import Sums, make_sums, run_length
 
-# What every GPU gives a block without being asked for more.
-SHARED_BYTES = 48 * 1024
-# A multiprocessor's: shared memory, and threads at the 128 registers each that kernels are held to.
-MULTIPROCESSOR_BYTES, MULTIPROCESSOR_THREADS = 96 * 1024, 512
-WARP, BANKS = 32, 32
-# Blocks that keep a large GPU busy; bands are cut until there are so many.
-BLOCKS = 2048
-THREADS = (64, 96, 128, 160, 192, 224, 256)
-WIDTHS = (8, 16, 32, 48, 64)
-ROWS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
+# Blocks of one launch at most, and those that keep a large GPU busy: bands are cut until there are
+# so many.
+GRID, BLOCKS = 2**31 - 1, 2048
 # Rounds of orientations that are tried, until one image fits into memory.
 ROUNDS = (1, 2, 4, 8, 16, 32)
-# Blocks of one launch.
-GRID = 2**31 - 1
-# Instructions besides arithmetic, roughly: of one run, and of a barrier with what it waits for.
-RUN_OVERHEAD, BARRIER = 60, 300
+WARP, BANKS = 32, 32
+# What is tried: target columns of a tile, rows of a turn, stacks side by side, threads.
+WIDTHS = (8, 16, 24, 32, 48, 64)
+ROWS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
+STACKS = (1, 2, 3, 4)
+THREADS = (64, 96, 128, 160, 192, 224, 256)
+# Instructions, roughly: of a warp's copying one line of the source, and of a turn's barriers.
+LINE, BARRIERS = 40, 150
+# Warps that keep a multiprocessor busy: every one has many independent sums under way.
+BUSY_WARPS = 12
+
+
+@dataclass(frozen=True)
+class Device:
+    """What tiles are chosen by.
+
+    Attributes
+    ----------
+    block_bytes : int
+        Shared memory a block may have.
+    multiprocessor_bytes : int
+        Shared memory of a multiprocessor, whose blocks each take 1 KiB more than they ask for.
+    """
+
+    block_bytes: int = 48 * 1024
+    multiprocessor_bytes: int = 96 * 1024
+
+
+# Threads whose registers a multiprocessor has, at the most that kernels use.
+REGISTERS = {"float32": 512, "float64": 256}
 
 
 class Geometry(NamedTuple):
@@ -50,6 +70,7 @@ class Geometry(NamedTuple):
     source_offset: np.int64
     target_offset: np.int64
     direct_offset: np.int64
+    stacks: np.int32  # of the source that a block works on side by side
     strips: np.int32
     bands: np.int32
     groups: np.int32
@@ -75,6 +96,8 @@ class Geometry(NamedTuple):
     modulus_pitch: np.int32
     modulus_half: np.int32
     modulus_plane: np.int32
+    tile_stack: np.int32  # elements of shared memory from one stack to the next
+    modulus_stack: np.int32
     modulus_start: np.int32  # in shared memory
     target_pitch: np.int32
     target_plane: np.int32
@@ -130,13 +153,17 @@ class Work:
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch: a kernel, its geometry and its size for one image."""
+    """One launch: a kernel, its geometry and its size."""
 
     work: Work
     geometry: Geometry
     threads: int
-    blocks: int
     shared_bytes: int
+
+    def blocks(self, images: int) -> int:
+        """Return the blocks of a launch for so many images."""
+        stacks = images * self.geometry.groups
+        return -(-stacks // self.geometry.stacks) * self.geometry.strips * self.geometry.bands
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,17 +269,23 @@ def _radii(work: Work) -> tuple[int, int, int]:
 class _Tile:
     """A tile as wide as `width` target columns, marched by `step_rows`."""
 
+    stacks: int
     width: int
     step_rows: int
     ahead: int
     runs: int  # of moduli in a row
-    tile: tuple[int, int, int, int]  # ring, pitch, half, plane
-    moduli: tuple[int, int, int, int]
+    tile: tuple[int, ...]  # ring, pitch, half, plane, stack
+    moduli: tuple[int, ...]
     shared_bytes: int
 
 
 def lay_out(
-    plan: Plan, bank: FilterBank, dtype: str, storage: str | None = None, images: int = 1
+    plan: Plan,
+    bank: FilterBank,
+    dtype: str,
+    storage: str | None = None,
+    images: int = 1,
+    device: Device = Device(),  # noqa: B008
 ) -> Layout:
     """Return the launches of a program.
 
@@ -268,14 +301,22 @@ def lay_out(
         What carried maps are stored as: "float16", or as `dtype`.
     images : int
         How many images at least a launch will be for: the fewer, the more bands.
+    device : Device, optional
+        Where it is to run; what suits every GPU by default.
     """
     # Powers of two, so that few layouts serve all batches; beyond so many nothing changes.
     images = 1 << (min(images, BLOCKS).bit_length() - 1)
-    return _lay_out(plan, bank, dtype, storage or dtype, images)
+    return _lay_out(plan, bank, dtype, storage or dtype, images, device)
 
 
 def choose(
-    plan: Plan, bank: FilterBank, dtype: str, storage: str | None, images: int, memory: int
+    plan: Plan,
+    bank: FilterBank,
+    dtype: str,
+    storage: str | None,
+    images: int,
+    memory: int,
+    device: Device = Device(),  # noqa: B008
 ) -> Layout:
     """Return the layout that works on most images at a time in so many bytes of workspace.
 
@@ -288,7 +329,7 @@ def choose(
     """
     plans = [plan.octave_by_octave(), *(plan.in_rounds(rounds) for rounds in ROUNDS)]
     for candidate in plans:
-        layout = lay_out(candidate, bank, dtype, storage, images)
+        layout = lay_out(candidate, bank, dtype, storage, images, device)
         if layout.workspace_bytes <= memory:
             return layout
     raise ArgumentError(
@@ -303,12 +344,12 @@ def choose(
 
 def images_at_once(layout: Layout, images: int, memory: int) -> int:
     """Return how many images one launch works on, given the bytes of workspace."""
-    most_blocks = max(launch.blocks for launch in layout.launches)
+    most_blocks = max(launch.blocks(1) for launch in layout.launches)
     return max(1, min(images, memory // layout.workspace_bytes, GRID // most_blocks))
 
 
 @lru_cache(maxsize=64)
-def _lay_out(plan: Plan, bank: FilterBank, dtype: str, storage: str, images: int) -> Layout:
+def _lay_out(plan, bank, dtype, storage, images, device) -> Layout:
     def pitch(maps: Maps) -> int:
         return _up(maps.width, 4)
 
@@ -346,7 +387,7 @@ def _lay_out(plan: Plan, bank: FilterBank, dtype: str, storage: str, images: int
         record["channels"] = plan.n_coefficients
         modulus_shape = wavelet_step.modulus_shape if wavelet_step else (0, 0)
         record["modulus_height"], record["modulus_width"] = modulus_shape
-        launches.append(_launch(work, record, images))
+        launches.append(_launch(work, record, images, device))
     return Layout(
         plan=plan,
         launches=tuple(launches),
@@ -406,83 +447,83 @@ def _work(plan, bank, wavelet_step, direct_step, image, dtype, storage) -> Work:
     )
 
 
-def _launch(work: Work, record: dict[str, int], images: int) -> Launch:
+def _launch(work: Work, record: dict[str, int], images: int, device: Device) -> Launch:
     """Choose tile, threads and bands; fill in the geometry."""
     height, width, groups = (record[name] for name in ("height", "width", "groups"))
     best = None
-    for tile in _tiles(work, height, width, record["modulus_width"]):
+    for tile in _tiles(work, height, width, record["modulus_width"], groups * images, device):
         strips = -(-width // tile.width)
-        band_rows = _band_rows(height, tile.step_rows, groups * strips * images)
+        blocks = -(-groups * images // tile.stacks) * strips
+        band_rows = _band_rows(height, tile.step_rows, blocks)
         for threads in THREADS:
-            cost = _cost(work, tile, threads, band_rows)
-            cost *= strips * -(-height // band_rows)
+            cost = _cost(work, tile, threads, band_rows, device)
+            cost *= strips * -(-height // band_rows) / tile.stacks
             if best is None or cost < best[0]:
                 best = cost, tile, threads, strips, band_rows
     _, tile, threads, strips, band_rows = best
-    bands = -(-height // band_rows)
-    names = ("ring", "pitch", "half", "plane")
+    names = ("ring", "pitch", "half", "plane", "stack")
     for kind, values in (("tile", tile.tile), ("modulus", tile.moduli)):
         for name, value in zip(names, values, strict=True):
             record[f"{kind}_{name}"] = value
-    record["modulus_start"] = work.maps * tile.tile[3]
-    record["strips"], record["bands"], record["band_rows"] = strips, bands, band_rows
+    record["modulus_start"] = tile.stacks * record["tile_stack"]
+    record["stacks"], record["strips"] = tile.stacks, strips
+    record["bands"], record["band_rows"] = -(-height // band_rows), band_rows
     record["tile_width"], record["step_rows"] = tile.width, tile.step_rows
     record["ahead"] = tile.ahead
-    return Launch(work, Geometry(**record), threads, groups * strips * bands, tile.shared_bytes)
+    return Launch(work, Geometry(**record), threads, tile.shared_bytes)
 
 
-def _tiles(work: Work, height: int, width: int, modulus_width: int) -> list[_Tile]:
-    """Return the tiles that fit into shared memory."""
+def _tiles(work, height, width, modulus_width, stacks, device) -> list[_Tile]:
+    """Return the tiles that fit into a block's shared memory."""
     run = run_length(work.dtype)
-    widths = {_up(min(width, most), run) for most in WIDTHS}
-    depths = {min(height, rows) for rows in (*ROWS, height)}
-    found = [
-        tile
-        for across in sorted(widths)
-        for rows in sorted(depths)
-        for ahead in ((0, 1) if work.wavelets else (0,))
-        if (tile := _tile(work, across, rows, ahead, height, modulus_width))
-    ]
-    return found or [_smallest(work, run, height, modulus_width)]
+    widths = sorted({_up(min(width, most), run) for most in WIDTHS})
+    depths = sorted({min(height, rows) for rows in (*ROWS, height)})
+    found = []
+    for across, rows in itertools.product(widths, depths):
+        for ahead in (0, 1) if work.wavelets else (0,):
+            tile = _tile(work, across, rows, ahead, height, modulus_width)
+            for count in STACKS:
+                many = replace(tile, stacks=count, shared_bytes=count * tile.shared_bytes)
+                # Several only of what one tile covers.
+                alone = count == 1 or (across >= width and rows >= height and count <= stacks)
+                if alone and many.shared_bytes <= device.block_bytes:
+                    found.append(many)
+    if not found:
+        tile = _tile(work, run, 1, int(bool(work.wavelets)), height, modulus_width)
+        raise ArgumentError(
+            explain(
+                "bank",
+                f"kernels of {[sums.size for sums in work.sums if sums]}",
+                f"need {tile.shared_bytes} bytes of shared memory, a block has "
+                f"{device.block_bytes}",
+                "use backend='numba'",
+            )
+        )
+    return found
 
 
-def _smallest(work: Work, run: int, height: int, modulus_width: int) -> _Tile:
-    tile = _tile(work, run, 1, 1 if work.wavelets else 0, height, modulus_width, np.inf)
-    return tile
-
-
-def _tile(work, width, step_rows, ahead, height, modulus_width, limit=SHARED_BYTES) -> _Tile | None:
-    run = run_length(work.dtype)
-    # Whole turns of the longest band there may be.
+def _tile(work, width, step_rows, ahead, height, modulus_width) -> _Tile:
+    run, itemsize = run_length(work.dtype), np.dtype(work.dtype).itemsize
+    # Bands are as high as the target or whole turns; from the fourth on they are alike.
     turns = list(march(work, min(height, 4 * step_rows), step_rows, ahead))
     tile_ring = max(turn.loaded[1] - turn.source_from for turn in turns)
     modulus_ring = max(turn.computed[1] - turn.moduli_from for turn in turns)
-    target_runs = -(-width // run)
-    columns = 2 * (width - 1) + 1 + 2 * work.halo
-    runs = moduli = 0
+    target_runs, runs, moduli = -(-width // run), 0, (0,) * 5
     reads = [(work.direct, target_runs)] if work.direct else []
     if work.wavelets:
-        moduli = moduli_columns(work, width, modulus_width)[1]
-        runs = -(-moduli // run)
-        reads.append((work.wavelets, runs))
-    half = _half(columns, reads)
-    across = [(target_runs, 2 * (run // 2) * 2, 2)] if work.direct else []
-    if work.wavelets:
-        across = [(runs, work.wavelets.stride * run // 2, work.wavelets.stride)]
-    pitch = _pitch(half, *across[0], work.dtype)
-    tile = (tile_ring, pitch, half, tile_ring * pitch)
-    size, moduli_tile = work.maps * tile[3], (0, 0, 0, 0)
-    if work.wavelets:
-        needed = moduli_columns(work, width, modulus_width)[0]
-        stride = work.smoother.stride
+        needed, differ = moduli_columns(work, width, modulus_width)
+        runs = -(-differ // run)
+        reads.insert(0, (work.wavelets, runs))
         half = _half(max(needed, runs * run), [(work.smoother, target_runs)])
-        pitch = _pitch(half, target_runs, stride * run // 2, stride, work.dtype)
-        moduli_tile = (modulus_ring, pitch, half, modulus_ring * pitch)
-        size += work.wavelets.outputs * moduli_tile[3]
-    size *= np.dtype(work.dtype).itemsize
-    if size > limit:
-        return None
-    return _Tile(width, step_rows, ahead, runs, tile, moduli_tile, size)
+        pitch = _pitch(half, target_runs, work.smoother)
+        plane = modulus_ring * pitch
+        moduli = (modulus_ring, pitch, half, plane, work.wavelets.outputs * plane)
+    half = _half(source_end(work.halo, width - 1) - source_start(work.halo, 0), reads)
+    pitch = _pitch(half, reads[0][1], reads[0][0])
+    plane = tile_ring * pitch
+    tile = (tile_ring, pitch, half, plane, work.maps * plane)
+    size = (tile[-1] + moduli[-1]) * itemsize
+    return _Tile(1, width, step_rows, ahead, runs, tile, moduli, size)
 
 
 def moduli_columns(work: Work, width: int, modulus_width: int) -> tuple[int, int]:
@@ -501,27 +542,26 @@ def _half(columns: int, reads: list[tuple[Sums, int]]) -> int:
     return _up(most, 4)
 
 
-def _pitch(half: int, runs: int, across: int, down: int, dtype: str) -> int:
+def _pitch(half: int, runs: int, sums: Sums) -> int:
     """Return the pitch from 2 `half` on at which a warp's loads meet the fewest bank conflicts."""
     pitches = range(2 * half, 2 * half + BANKS, 4)
-    return min(pitches, key=lambda p: (bank_cycles(runs, across, down * p, dtype), p))
+    across, words = sums.wide, np.dtype(sums.dtype).itemsize // 4
+    return min(pitches, key=lambda p: (bank_cycles(runs, across, sums.stride * p, words), p))
 
 
-def bank_cycles(runs: int, across: int, down: int, dtype: str) -> int:
+@lru_cache(maxsize=4096)
+def bank_cycles(runs: int, across: int, down: int, words: int) -> int:
     """Return the cycles that one load of a warp takes in shared memory.
 
-    Thread ``k`` loads a vector of ``min(across, 16 bytes)`` at ``k // runs * down + k % runs *
-    across``; threads that make up 128 bytes are served together, each bank once a cycle.
+    Thread ``k`` loads a vector of `across` elements of `words` words at ``k // runs * down + k %
+    runs * across``; threads that make up 128 bytes are served together, each bank once a cycle.
     """
-    words = np.dtype(dtype).itemsize // 4
-    vector = min(max(1, across) * words, 4)
-    together = WARP // vector
-    cycles = 0
+    together, cycles = WARP // (across * words), 0
     for start in range(0, WARP, together):
         wanted: dict[int, set[int]] = {}
         for k in range(start, start + together):
             address = (k // runs * down + k % runs * across) * words
-            for word in range(address, address + vector):
+            for word in range(address, address + across * words):
                 wanted.setdefault(word % BANKS, set()).add(word)
         cycles += max(len(addresses) for addresses in wanted.values())
     return cycles
@@ -533,27 +573,42 @@ def _band_rows(height: int, step_rows: int, blocks: int) -> int:
     return _up(-(-height // bands), step_rows)
 
 
-def _cost(work: Work, tile: _Tile, threads: int, band_rows: int) -> float:
+def _cost(work: Work, tile: _Tile, threads: int, band_rows: int, device: Device) -> float:
     """Return the instructions of a block, over how well a multiprocessor hides their waiting."""
+    # From the fourth turn on every turn is like the one before.
+    rows = min(band_rows, 4 * tile.step_rows)
+    cost = _instructions(work, tile, threads, rows)
+    if band_rows > rows:
+        turn = cost - _instructions(work, tile, threads, rows - tile.step_rows)
+        cost += (band_rows - rows) / tile.step_rows * turn
     warps = threads // WARP
-    runs = -(-tile.width // run_length(work.dtype))
+    blocks = device.multiprocessor_bytes // (tile.shared_bytes + 1024)
+    blocks = max(1, min(REGISTERS[work.dtype] // threads, blocks))
+    return cost / (min(1.0, blocks * warps / BUSY_WARPS) * blocks / (blocks + 0.5))
+
+
+def _instructions(work: Work, tile: _Tile, threads: int, rows: int) -> float:
+    """Return the instructions of a block whose band has so many rows."""
+    warps = threads // WARP
+    target_runs = -(-tile.width // run_length(work.dtype))
+    lines = -(-tile.tile[2] * 2 // WARP) * (LINE + 3 * work.maps)
     cost = 0.0
-
-    def items(count: int, sums: Sums) -> float:
-        return -(-count // threads) * warps * (sums.operations + RUN_OVERHEAD)
-
-    for turn in march(work, band_rows, tile.step_rows, tile.ahead):
+    for turn in march(work, rows, tile.step_rows, tile.ahead):
         smoothed = max(0, turn.smoothed[1] - turn.smoothed[0])
-        cost += BARRIER * (2 + warps)
+        cost += BARRIERS * warps + tile.stacks * (turn.loaded[1] - turn.loaded[0]) * lines
+        tasks = []
         if work.wavelets:
             computed = turn.computed[1] - turn.computed[0]
-            cost += items(computed * tile.runs, work.wavelets)
-            cost += items(work.wavelets.outputs * smoothed * runs, work.smoother)
+            tasks.append((computed * tile.runs, work.wavelets))
+            tasks.append((work.wavelets.outputs * smoothed * target_runs, work.smoother))
         if work.direct:
-            cost += items(smoothed * runs, work.direct)
-    blocks = min(MULTIPROCESSOR_THREADS // threads, MULTIPROCESSOR_BYTES // tile.shared_bytes)
-    blocks = max(1, blocks)
-    return cost / (min(1.0, blocks * warps / 12) * blocks / (blocks + 0.5))
+            tasks.append((smoothed * target_runs, work.direct))
+        for count, sums in tasks:
+            busy = -(-tile.stacks * count // WARP)
+            longest = -(-tile.stacks * count // threads) * warps
+            # Idle warps leave their turns to other blocks', as far as there are any.
+            cost += (busy + longest) / 2 * sums.instructions
+    return cost
 
 
 def _up(value: int, multiple: int) -> int:

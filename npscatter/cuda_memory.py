@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from npscatter.cuda_target import cuda, viewed
+from npscatter.cuda_target import Stream, cuda, viewed
 from npscatter.errors import ArgumentTypeError, explain
 
 # What the CUDA array interface and DLPack call the default streams.
@@ -27,7 +27,7 @@ def as_stream(stream: object):
     ArgumentTypeError
         If it is none of these.
     """
-    if isinstance(stream, type(cuda.stream())):
+    if isinstance(stream, Stream):
         return stream
     handle = stream.__cuda_stream__()[1] if hasattr(stream, "__cuda_stream__") else stream
     for name in ("cuda_stream", "ptr"):

@@ -16,9 +16,10 @@ import numba_cuda  # noqa: F401  (Numba's own cuda module, which this replaces, 
 import numpy as np
 from llvmlite import ir
 from numba import cuda
+from numba.cuda.cudadrv import driver
 
 from npscatter.convolution import cached
-from npscatter.cuda_layout import Geometry, Work
+from npscatter.cuda_layout import Device, Geometry, Work
 from npscatter.thread_sums import Emitter, Sums
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -28,10 +29,14 @@ if SIMULATED:
     from numba.core import types
     from numba.extending import intrinsic
     from numba.np.numpy_support import from_dtype
+
+    Stream = cuda.stream
 else:
     from numba.cuda import types
     from numba.cuda.extending import intrinsic
     from numba.cuda.np.numpy_support import from_dtype
+
+    Stream = driver.Stream
 
 # What intrinsics refer to by a name, which a cache on disk can hold.
 _SUMS: dict[str, Sums] = {}
@@ -62,16 +67,18 @@ def _pointer(context, builder, kind, array):
 
 @intrinsic
 def _moduli(
-    typing, name, shared, start, ring, pitch, plane, half, run, place, out_plane, out_half
+    typing, name, shared, offset, start, ring, pitch, plane, half, run, place, out_plane, out_half
 ):  # fmt: skip
     if not isinstance(name, types.StringLiteral):
         return None  # Numba asks again with literal types
     sums = _SUMS[name.literal_value]
 
     def generate(context, builder, signature, values):
-        _, shared, start, ring, pitch, plane, half, run, place, out_plane, out_half = values
+        _, shared, offset, start, ring, pitch, plane, half, run, *values = values
+        place, out_plane, out_half = values
         memory = _pointer(context, builder, signature.args[1], shared)
         emitter = Emitter(builder, sums, _root)
+        tile = emitter.at(memory, offset)
         pair = sums.run // 2
         first = builder.add(place, emitter.scaled(run, pair))
 
@@ -80,10 +87,10 @@ def _moduli(
             emitter.store(values[0::2], emitter.at(memory, index))
             emitter.store(values[1::2], emitter.at(memory, builder.add(index, out_half)))
 
-        emitter.emit(memory, start, ring, pitch, plane, half, run, keep)
+        emitter.emit(tile, start, ring, pitch, plane, half, run, keep)
         return context.get_dummy_value()
 
-    return types.void(name, shared, *[types.int32] * 9), generate
+    return types.void(name, shared, *[types.int32] * 10), generate
 
 
 @intrinsic
@@ -201,6 +208,35 @@ def compiled(function: Callable, work: Work, images: np.dtype):
     )
 
 
+def limits() -> Device:
+    """Return what the current GPU has."""
+    if SIMULATED:
+        return Device()
+    found = cuda.get_current_device()
+    return Device(
+        found.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, found.MAX_SHARED_MEMORY_PER_MULTIPROCESSOR
+    )
+
+
+def allow_shared_memory(kernel, size: int) -> int:
+    """Ask for more shared memory than blocks have by default; return how much they may have."""
+    least = Device().block_bytes
+    if SIMULATED or size <= least:
+        return least
+    # As Numba sets the attributes that it knows; if it comes to do that otherwise, do without.
+    attribute = "CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES"
+    try:
+        for overload in kernel.overloads.values():
+            function = overload._codelibrary.get_cufunc()
+            driver.driver.cuKernelSetAttribute(
+                getattr(driver.binding.CUfunction_attribute, attribute),
+                *(size, function.handle, function.device.id),
+            )
+    except (AttributeError, driver.CudaAPIError):
+        return least
+    return size
+
+
 def to_ptx(function: Callable, work: Work, images: np.dtype, capability: tuple[int, int]) -> str:
     """Return a kernel's PTX for a compute capability; no GPU is needed."""
     return cuda.compile(
@@ -231,8 +267,8 @@ if SIMULATED:
     # Numba keeps `name` literal only in calls that are written out.
 
     def _moduli_on_cpu(name):
-        def call(a, b, c, d, e, f, g, h, i, j):
-            _moduli(name, a, b, c, d, e, f, g, h, i, j)
+        def call(a, b, c, d, e, f, g, h, i, j, k):
+            _moduli(name, a, b, c, d, e, f, g, h, i, j, k)
 
         return call
 
@@ -271,3 +307,15 @@ if SIMULATED:
 else:
     moduli, smooth, copy, quotient = _moduli, _smooth, _copy, _quotient
     device = cuda.jit(device=True, inline="always")
+
+
+@device
+def reciprocal(divisor):
+    """Return what `divided` needs: 2^32 over the divisor, rounded up."""
+    return (np.int64(4294967295) // np.int64(divisor)) + 1
+
+
+@device
+def divided(dividend, by):
+    """Return a dividend over a divisor, given the latter's `reciprocal`; both below 2^16."""
+    return np.int32((np.int64(dividend) * by) >> 32)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -44,7 +44,7 @@ class Part:
 
     outputs: tuple[int, ...]
     summation: Summation
-    weights: tuple[float, ...]
+    weights: tuple[float, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,22 @@ class Sums:
             total += self.run * len(plan.outputs) * self.modulus
         return total
 
+    @property
+    def instructions(self) -> int:
+        """About how many instructions a run takes: those, loads, addresses, and some more."""
+        total = self.operations + 40
+        for part in self.parts:
+            plan = part.summation
+            columns = self.stride * (self.run - 1) + plan.size
+            loads = 2 * -(-columns // (2 * self.wide))
+            total += plan.maps * plan.size * (loads + 2)
+        return total
+
     @cached_property
     def digest(self) -> str:
         """A name for the code: equal only if it is."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:24]
+        weights = [part.weights for part in self.parts]
+        return hashlib.sha256(f"{self!r} {weights!r}".encode()).hexdigest()[:24]
 
 
 def make_sums(

@@ -1,15 +1,19 @@
 """The shipped banks: complete, small, as close to Kymatio as promised, and as their cards say."""
 
 import json
+from functools import lru_cache
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from benchmarks import frontier, readme
 from benchmarks.environment import RESULTS
-from npscatter import FilterBank, list_banks
+from npscatter import FilterBank, Scattering2D, list_banks
+from npscatter.accuracy import relative_errors
 from npscatter.bank_file import SHIPPED
-from tools.measure import bank_errors
+from tools import measure
+from tools.teacher import teach
 
 ACCURATE = {"S1": 0.005, "S2": 0.010}
 OTHER_L = {"S1": 0.010, "S2": 0.020}
@@ -29,10 +33,30 @@ PROMISES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "J", "size", "bounds"), PROMISES)
+@lru_cache
+def bank_errors(name, J, size):
+    return measure.bank_errors(FilterBank.load(name), J, size)
+
+
+def over(errors, bounds):
+    return {order: errors[order] for order in bounds if errors[order] > bounds[order]}
+
+
+# Kymatio takes seconds to make large filters: what follows J=2 is measured on a side of 64 here,
+# and on 224 in the committed result, which is of these very banks (below).
+@pytest.mark.parametrize(
+    ("name", "J", "size", "bounds"), [row for row in PROMISES if row[1] < 3 or row[2] < 224]
+)
 def test_errors_against_kymatio_on_photographs(name, J, size, bounds):
-    errors = bank_errors(FilterBank.load(name), J, size)
-    assert {order: errors[order] for order in bounds if errors[order] > bounds[order]} == {}
+    assert over(bank_errors(name, J, size), bounds) == {}
+
+
+@pytest.mark.parametrize("J", [3, 4, 5])
+def test_errors_at_large_scales_on_a_few_small_photographs(J):
+    images = measure.test_images("photographs", 64)[::8].astype(np.float64)
+    S = Scattering2D(J, (64, 64), backend="numpy")
+    errors = relative_errors(S(images), teach(images, J), S.meta()["order"])
+    assert over(errors, ACCURATE) == {}
 
 
 @pytest.mark.parametrize("name", list_banks())
@@ -44,7 +68,7 @@ def test_cards_tell_what_is_measured(name):
     assert bank.card["learned"]["log"]
     for size in (32, 64):
         told = bank.card["errors"][f"photographs {size}x{size} J=2"]
-        assert bank_errors(bank, 2, size) == pytest.approx(told, rel=1e-3)
+        assert bank_errors(name, 2, size) == pytest.approx(told, rel=1e-3)
 
 
 def test_the_folder_is_complete_and_small():
@@ -65,7 +89,7 @@ def test_results_are_of_the_shipped_banks():
             for row in result["rows"]
             if (row["bank"], row["J"], row["size"], row["source"]) == (name, J, size, "photographs")
         )
-        assert {order: row[order] for order in bounds if row[order] > bounds[order]} == {}
+        assert over(row, bounds) == {}
 
 
 def test_the_accurate_design_is_within_a_tenth_of_the_cheapest_that_meets_the_aims():
