@@ -111,11 +111,11 @@ class Kernel:
         return hashlib.sha256(told.encode()).hexdigest()[:24]
 
 
-@lru_cache(maxsize=1)
-def sources() -> str:
+@lru_cache(maxsize=8)
+def sources(names: tuple[str, ...] = _SOURCES) -> str:
     """Return a hash of the files that decide what is compiled, so that no cache outlives them."""
     digest = hashlib.sha256()
-    for name in _SOURCES:
+    for name in names:
         digest.update((Path(__file__).parent / name).read_bytes())
     return digest.hexdigest()
 

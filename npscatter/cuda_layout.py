@@ -285,7 +285,7 @@ def lay_out(
     dtype: str,
     storage: str | None = None,
     images: int = 1,
-    device: Device = Device(),  # noqa: B008
+    device: Device = Device(),
 ) -> Layout:
     """Return the launches of a program.
 
@@ -316,7 +316,7 @@ def choose(
     storage: str | None,
     images: int,
     memory: int,
-    device: Device = Device(),  # noqa: B008
+    device: Device = Device(),
 ) -> Layout:
     """Return the layout that works on most images at a time in so many bytes of workspace.
 

@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba import cuda
 from numba.cuda.cudadrv import driver
 
-from npscatter.convolution import cached
+from npscatter.convolution import cached, sources
 from npscatter.cuda_layout import Device, Geometry, Work
 from npscatter.thread_sums import Emitter, Sums
 
@@ -43,12 +43,17 @@ _SUMS: dict[str, Sums] = {}
 _HALF, _LONG = ir.HalfType(), ir.IntType(64)
 
 
+# Files that decide what is compiled.
+_SOURCES = ("folding.py", "thread_sums.py", "cuda_layout.py", "cuda_target.py", "cuda_kernels.py")
+
+
 def register(sums: Sums | None) -> str:
-    """Return the name by which kernels call `sums`."""
+    """Return the name by which kernels call `sums`: another one if any source has changed."""
     if sums is None:
         return ""
-    _SUMS[sums.digest] = sums
-    return sums.digest
+    name = f"{sums.digest} {sources(_SOURCES)}"
+    _SUMS[name] = sums
+    return name
 
 
 def _root(builder, value):
