@@ -41,6 +41,12 @@ def _wrapped(place, size):
 
 
 @device
+def _slot(row, ring):
+    """Return the slot of a ring that has its row, counted from the first; a ring of 0 has none."""
+    return row - quotient(np.int32(row), np.int32(max(1, ring))) * ring
+
+
+@device
 def _column(x, half):
     """Return where column `x` of a tile lies in its row."""
     return x // 2 + x % 2 * half
@@ -91,28 +97,35 @@ def make_kernel(work: Work):
         needed = int32(_moduli_end(stride, radius, first_column + across - 1) - moduli_left)
         differ = int32(min(needed, g.modulus_width) if wrap else needed)
         runs = int32((differ + run - 1) // run)
-        per_runs, per_target_runs = reciprocal(runs), reciprocal(target_runs)
+        per_runs, per_target_runs = reciprocal(max(1, runs)), reciprocal(target_runs)
 
-        loaded = int32(_source_start(halo, top + g.first_row))
-        computed = int32(_moduli_start(stride, radius, top + g.first_row))
-        # The rings: the first row that is still read, and its slot.
-        tile_row, tile_slot = loaded, int32(0)
-        moduli_row, moduli_slot = computed, int32(0)
-
-        for start in range(int32(top - g.ahead * g.step_rows), bottom, g.step_rows):
+        begin = int32(top - g.ahead * g.step_rows)
+        for start in range(begin, bottom, g.step_rows):
             first = int32(max(start, top))
             last = int32(min(start + g.step_rows, bottom) - 1)
             turn_rows = int32(max(0, last + 1 - first))
             per_turn_rows = reciprocal(max(1, turn_rows))
-            # 1. New rows of the source.
+            # What the turns before have done, and the first rows that are still read.
+            before = int32(start - 1 + g.first_row)
+            loaded = int32(_source_end(halo, before))
+            computed = int32(_moduli_end(stride, radius, before))
+            origin = int32(_source_start(halo, top + g.first_row))
+            moduli_origin = int32(_moduli_start(stride, radius, top + g.first_row))
+            if start == begin:
+                loaded, computed = origin, moduli_origin
             load_end = int32(_source_end(halo, last + g.first_row))
+            compute_end = int32(_moduli_end(stride, radius, last + g.first_row))
             still = load_end
             if has_wavelets:
                 still = int32(min(still, rate * computed - reach))
             if has_direct:
                 still = int32(min(still, _source_start(direct_radius, first + g.first_row)))
-            tile_slot = int32(_wrapped(tile_slot + still - tile_row, g.tile_ring))
-            tile_row = still
+            # Row r of a ring is in slot r + shift, or a ring's length before.
+            tile_shift = int32(_slot(still - origin, g.tile_ring) - still)
+            still = int32(min(computed, _moduli_start(stride, radius, first + g.first_row)))
+            moduli_shift = int32(_slot(still - moduli_origin, g.modulus_ring) - still)
+
+            # 1. New rows of the source.
             for k in range(g.stacks):
                 stack = int32(min(stack_from + k, stack_end - 1))
                 image = quotient(stack, g.groups)
@@ -125,7 +138,7 @@ def make_kernel(work: Work):
                     if from_image and inside:
                         y = rows[y]
                         inside = y >= 0
-                    slot = int32(_wrapped(tile_slot + row - tile_row, g.tile_ring))
+                    slot = int32(_wrapped(row + tile_shift, g.tile_ring))
                     line = int32(k * g.tile_stack + slot * g.tile_pitch)
                     for column in range(lane, tile_columns, int32(WARP)):
                         x = int32(source_left + column)
@@ -146,26 +159,21 @@ def make_kernel(work: Work):
                         else:
                             for m in range(maps):
                                 shared[place + m * g.tile_plane] = dtype(0)
-            loaded = load_end
             cuda.syncthreads()
 
             # 2. New rows of the moduli.
             if has_wavelets:
-                compute_end = int32(_moduli_end(stride, radius, last + g.first_row))
                 new_rows = int32(compute_end - computed)
                 per_new_rows = reciprocal(max(1, new_rows))
-                still = int32(min(computed, _moduli_start(stride, radius, first + g.first_row)))
-                moduli_slot = int32(_wrapped(moduli_slot + still - moduli_row, g.modulus_ring))
-                moduli_row = still
                 for item in range(thread, int32(g.stacks * new_rows * runs), threads):
                     line = divided(item, per_runs)
                     k = divided(line, per_new_rows)
                     row = int32(computed + line - k * new_rows)
-                    slot = int32(_wrapped(moduli_slot + row - moduli_row, g.modulus_ring))
+                    slot = int32(_wrapped(row + moduli_shift, g.modulus_ring))
                     place = int32(g.modulus_start + k * g.modulus_stack + slot * g.modulus_pitch)
                     run_number = int32(item - line * runs)
                     if wrap or (row >= 0 and row < g.modulus_height):
-                        window = int32(tile_slot + rate * row - reach - tile_row)
+                        window = int32(rate * row - reach + tile_shift)
                         moduli(
                             wavelets, shared, k * g.tile_stack, _wrapped(window, g.tile_ring),
                             g.tile_ring, g.tile_pitch, g.tile_plane, g.tile_half, run_number,
@@ -186,7 +194,7 @@ def make_kernel(work: Work):
                     for line in range(warp, lines, warps):
                         rest = int32(line // moduli_count)
                         k = divided(rest, per_new_rows)
-                        slot = int32(moduli_slot + computed + rest - k * new_rows - moduli_row)
+                        slot = int32(computed + rest - k * new_rows + moduli_shift)
                         place = int32(_wrapped(slot, g.modulus_ring) * g.modulus_pitch)
                         place += int32(g.modulus_start + k * g.modulus_stack)
                         place += int32((line - rest * moduli_count) * g.modulus_plane)
@@ -201,7 +209,6 @@ def make_kernel(work: Work):
                                 if x < 0 or x >= g.modulus_width:
                                     shared[to] = dtype(0)
                     cuda.syncthreads()
-                computed = compute_end
 
                 # 3. Rows of the target, smoothed from the moduli.
                 items = int32(g.stacks * moduli_count * turn_rows * target_runs)
@@ -227,7 +234,7 @@ def make_kernel(work: Work):
                             place += y * g.target_pitch + x
                             target, plane, whole = workspace, g.target_plane, 1
                         window = _moduli_start(stride, radius, y + g.first_row)
-                        window = int32(moduli_slot + window - moduli_row)
+                        window = int32(window + moduli_shift)
                         tile = int32(g.modulus_start + k * g.modulus_stack)
                         smooth(
                             smoother, shared, tile + orientation * g.modulus_plane,
@@ -259,7 +266,7 @@ def make_kernel(work: Work):
                             place += y * g.direct_pitch + x
                             target, plane, whole = workspace, g.direct_plane, 1
                         window = _source_start(direct_radius, y + g.first_row)
-                        window = int32(tile_slot + window - tile_row)
+                        window = int32(window + tile_shift)
                         smooth(
                             direct, shared, k * g.tile_stack, _wrapped(window, g.tile_ring),
                             g.tile_ring, g.tile_pitch, g.tile_plane, g.tile_half, run_number,

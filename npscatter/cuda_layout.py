@@ -65,49 +65,52 @@ REGISTERS = {"float32": 512, "float64": 256}
 
 
 class Geometry(NamedTuple):
-    """What a kernel is told of a launch. Offsets, pitches and planes are in elements."""
+    """What a kernel is told of a launch.
 
-    source_offset: np.int64
-    target_offset: np.int64
-    direct_offset: np.int64
-    stacks: np.int32  # of the source that a block works on side by side
-    strips: np.int32
-    bands: np.int32
-    groups: np.int32
-    tile_width: np.int32
-    band_rows: np.int32
-    step_rows: np.int32
-    ahead: np.int32  # turns that compute moduli before the first that smooths
-    height: np.int32  # of the target, as far as it is computed
-    width: np.int32
-    first_row: np.int32
-    first_column: np.int32
-    source_height: np.int32
-    source_width: np.int32
-    source_pitch: np.int32
-    source_plane: np.int32
-    tile_ring: np.int32
-    tile_pitch: np.int32
-    tile_half: np.int32
-    tile_plane: np.int32
-    modulus_height: np.int32
-    modulus_width: np.int32
-    modulus_ring: np.int32
-    modulus_pitch: np.int32
-    modulus_half: np.int32
-    modulus_plane: np.int32
-    tile_stack: np.int32  # elements of shared memory from one stack to the next
-    modulus_stack: np.int32
-    modulus_start: np.int32  # in shared memory
-    target_pitch: np.int32
-    target_plane: np.int32
-    target_channels: np.int32  # where its channels start in the table of channels
-    direct_pitch: np.int32
-    direct_plane: np.int32
-    direct_channels: np.int32
-    channel_pitch: np.int32  # of the output
-    channel_plane: np.int32
-    channels: np.int32
+    Offsets (64-bit integers to a kernel, the others 32-bit), pitches and planes are in elements.
+    """
+
+    source_offset: int
+    target_offset: int
+    direct_offset: int
+    stacks: int  # of the source that a block works on side by side
+    strips: int
+    bands: int
+    groups: int
+    tile_width: int
+    band_rows: int
+    step_rows: int
+    ahead: int  # turns that compute moduli before the first that smooths
+    height: int  # of the target, as far as it is computed
+    width: int
+    first_row: int
+    first_column: int
+    source_height: int
+    source_width: int
+    source_pitch: int
+    source_plane: int
+    tile_ring: int
+    tile_pitch: int
+    tile_half: int
+    tile_plane: int
+    modulus_height: int
+    modulus_width: int
+    modulus_ring: int
+    modulus_pitch: int
+    modulus_half: int
+    modulus_plane: int
+    tile_stack: int  # elements of shared memory from one stack to the next
+    modulus_stack: int
+    modulus_start: int  # in shared memory
+    target_pitch: int
+    target_plane: int
+    target_channels: int  # where its channels start in the table of channels
+    direct_pitch: int
+    direct_plane: int
+    direct_channels: int
+    channel_pitch: int  # of the output
+    channel_plane: int
+    channels: int
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from numba import cuda
 from numba.cuda.cudadrv import driver
 
 from npscatter.convolution import cached, sources
-from npscatter.cuda_layout import Device, Geometry, Work
+from npscatter.cuda_layout import REGISTERS, THREADS, Device, Geometry, Work
 from npscatter.thread_sums import Emitter, Sums
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -178,13 +178,14 @@ def _copy(typing, maps, source, index, source_plane, shared, place, plane):
     return types.void(*arguments), generate
 
 
-# A multiprocessor's registers are shared by two blocks of the largest size; doubles take them all.
-LAUNCH_BOUNDS = {"float32": (256, 2), "float64": (256, 1)}
+# The largest block, and how many of them a multiprocessor's registers have to do for.
+LAUNCH_BOUNDS = {dtype: (max(THREADS), REGISTERS[dtype] // max(THREADS)) for dtype in REGISTERS}
 
 
 def signature(work: Work, images: np.dtype):
     """Return the type of a kernel of `npscatter.cuda_kernels`, for images of a dtype."""
-    kinds = [types.int64 if kind == "np.int64" else types.int32 for kind in _KINDS]
+    long, short = types.int64, types.int32
+    kinds = [long if name.endswith("_offset") else short for name in Geometry._fields]
     tables, number = types.int32[::1], getattr(types, work.dtype)
     # Halves are stored as what Numba can hold on a CPU too.
     stored = types.uint16 if work.storage == "float16" else getattr(types, work.storage)
@@ -192,9 +193,6 @@ def signature(work: Work, images: np.dtype):
         types.Array(from_dtype(images), 3, "A"), tables, tables, stored[::1], number[::1],
         types.int64, types.int32, tables, types.NamedTuple(kinds, Geometry),
     )  # fmt: skip
-
-
-_KINDS = Geometry.__annotations__.values()
 
 
 def compiled(function: Callable, work: Work, images: np.dtype):
@@ -316,11 +314,11 @@ else:
 
 @device
 def reciprocal(divisor):
-    """Return what `divided` needs: 2^32 over the divisor, rounded up."""
-    return (np.int64(4294967295) // np.int64(divisor)) + 1
+    """Return what `divided` needs: 2^31 over the divisor, rounded up."""
+    return np.uint32(quotient(np.int32(2147483647), np.int32(divisor)) + 1)
 
 
 @device
 def divided(dividend, by):
-    """Return a dividend over a divisor, given the latter's `reciprocal`; both below 2^16."""
-    return np.int32((np.int64(dividend) * by) >> 32)
+    """Return a dividend over a divisor, given the latter's `reciprocal`; their product < 2^31."""
+    return np.int32((np.uint64(dividend) * np.uint64(by)) >> np.uint64(31))

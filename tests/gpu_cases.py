@@ -1,0 +1,169 @@
+"""What is computed on a GPU to be compared: in its simulator (always), and on a real one.
+
+``python tests/gpu_cases.py FILE NAME...`` runs cases in a process of its own, for Numba decides on
+import whether it simulates, and writes their results as an .npz file.
+"""
+
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from npscatter import FilterBank, Scattering2D
+from npscatter.cuda_layout import Device
+
+TOYS = {
+    "symmetric R=1": {"kind": "symmetric", "L": 2, "R": 1},
+    "symmetric R=3": {"kind": "symmetric", "L": 4, "R": 3},
+    "symmetric R=4": {"kind": "symmetric", "L": 6, "R": 4, "K": 7},
+    "free R=2": {"kind": "free", "L": 4, "R": 2},
+    "free, one tap": {"kind": "free", "L": 2, "R": 3, "K": 1},
+    "free, strided wavelets": {"kind": "free", "L": 4, "R": 2, "psi_stride": 2},
+    "free, weights per octave": {"kind": "free", "L": 4, "R": 1, "next_from": "octave"},
+    # More sums than a thread has registers for, of wavelets and of carriers.
+    "sixteen orientations": {"kind": "symmetric", "L": 16, "R": 1},
+    "seventeen carriers": {"kind": "free", "L": 2, "R": 17, "K": 3},
+    "paper": {"kind": "paper", "L": 4},
+    "empty": {"kind": "empty", "L": 4, "R": 2},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One transform.
+
+    Attributes
+    ----------
+    bank : str
+        Of `TOYS`, or shipped.
+    J, shape
+        The transform's.
+    options : dict
+        What else `Scattering2D` is given.
+    dtype : str
+        Of the images.
+    leading : tuple of int
+        Their leading shape.
+    where : str
+        "host", "device", or "strided": on the GPU, as a view that is not contiguous.
+    block_bytes : int
+        Shared memory of a block: little of it makes many small tiles.
+    piece_bytes : int
+        What goes to the GPU at a time.
+    tolerance : float
+        Of the largest coefficient.
+    """
+
+    bank: str
+    J: int
+    shape: tuple[int, int]
+    options: dict = field(default_factory=dict)
+    dtype: str = "float32"
+    leading: tuple[int, ...] = (2,)
+    where: str = "host"
+    block_bytes: int = Device().block_bytes
+    piece_bytes: int = 2**26
+    tolerance: float = 2e-6
+
+    def scattering(self, backend):
+        """Return the transform."""
+        from conftest import make_toy_bank
+
+        toy = self.bank in TOYS
+        bank = make_toy_bank(**TOYS[self.bank]) if toy else FilterBank.load(self.bank)
+        options = dict(self.options)
+        if backend != "cuda":
+            options = {name: options[name] for name in options if name not in ("storage", "memory")}
+        return Scattering2D(self.J, self.shape, bank.L, bank=bank, backend=backend, **options)
+
+    def images(self):
+        """Return the images, on the host."""
+        shape = *self.leading, *self.scattering("numpy").plan.input_shape
+        values = np.random.default_rng(11).normal(size=shape)
+        kind = np.dtype(self.dtype).kind
+        if kind == "b":
+            return values > 0
+        return (values if kind == "f" else np.abs(100 * values)).astype(self.dtype)
+
+    def run(self):
+        """Return the coefficients, computed by backend="cuda", on the host."""
+        from npscatter import cuda_executor
+        from npscatter.cuda_target import cuda
+
+        if self.block_bytes != Device().block_bytes:
+            cuda_executor._limits = lambda device: Device(block_bytes=self.block_bytes)
+        cuda_executor.PIECE_BYTES = self.piece_bytes
+        S, images = self.scattering("cuda"), self.images()
+        if self.where == "host":
+            return S(images)
+        if self.where == "strided":
+            wide = np.zeros((*images.shape[:-1], 2 * images.shape[-1]), images.dtype)
+            wide[..., ::2] = images
+            return S(cuda.to_device(wide)[..., ::2]).copy_to_host()
+        return S(cuda.to_device(images)).copy_to_host()
+
+
+ZERO, PERIODIC = {"boundary": "zero"}, {"boundary": "periodic"}
+SMALL = {"block_bytes": 5000}
+CASES = {
+    **{f"architecture: {name}": Case(name, 2, (9, 12)) for name in TOYS},
+    "scale: J=1, smallest": Case("free R=2", 1, (2, 3)),
+    "scale: J=1, zeros beyond": Case("symmetric R=3", 1, (5, 9), ZERO),
+    "scale: J=3, kernels larger than maps": Case("symmetric R=4", 3, (8, 11)),
+    "scale: J=3, zeros beyond": Case("free R=2", 3, (13, 8), ZERO),
+    "scale: J=4": Case("symmetric R=1", 4, (16, 21), leading=(1,)),
+    "scale: J=4, periodic": Case("free, strided wavelets", 4, (16, 32), PERIODIC, leading=(1,)),
+    "order 1": Case("symmetric R=3", 3, (16, 9), {"max_order": 1}),
+    "periodic": Case("symmetric R=3", 2, (8, 4), PERIODIC),
+    "padded before": Case("free R=2", 2, (9, 6), {"pre_pad": True}),
+    "padded before, zeros beyond": Case("paper", 2, (9, 6), {"pre_pad": True}),
+    "tiles: strips and turns": Case("symmetric R=3", 2, (40, 44), leading=(1,), **SMALL),
+    "tiles: zeros beyond": Case("symmetric R=3", 2, (40, 44), ZERO, leading=(1,), **SMALL),
+    "tiles: strided wavelets": Case(
+        "free, strided wavelets", 2, (41, 43), leading=(1,), block_bytes=8000
+    ),
+    "tiles: the paper's shape": Case("paper", 1, (40, 76), leading=(1,), block_bytes=9000),
+    "tiles: bands": Case("symmetric R=3", 1, (72, 9), leading=(1,)),
+    "tiles: bands, zeros beyond": Case("free R=2", 1, (140, 5), ZERO, leading=(1,), **SMALL),
+    "dtype: float64": Case("symmetric R=3", 2, (9, 12), dtype="float64", tolerance=1e-14),
+    "dtype: float64, many sums": Case(
+        "sixteen orientations", 2, (8, 8), dtype="float64", tolerance=1e-14
+    ),
+    "dtype: uint8": Case("symmetric R=3", 2, (9, 12), dtype="uint8"),
+    "dtype: int32": Case("symmetric R=3", 2, (9, 12), dtype="int32", tolerance=1e-14),
+    "dtype: bool": Case("symmetric R=3", 2, (9, 12), dtype="bool"),
+    "dtype: float16": Case("symmetric R=3", 2, (9, 12), dtype="float16"),
+    "dtype: big-endian": Case("symmetric R=3", 2, (9, 12), dtype=">f4"),
+    "storage: float16": Case("symmetric R=3", 3, (16, 16), {"storage": "float16"}, tolerance=2e-3),
+    "memory: a few images at a time": Case(
+        "symmetric R=3", 2, (9, 12), {"memory": 40_000}, leading=(7,), where="device"
+    ),
+    "memory: orientations in rounds": Case(
+        "symmetric R=3", 3, (16, 16), {"memory": 10_000}, leading=(2,), where="device"
+    ),
+    "batch: one image": Case("symmetric R=3", 2, (9, 12), leading=()),
+    "batch: two axes": Case("symmetric R=3", 2, (9, 12), leading=(2, 3)),
+    "batch: in pieces": Case("symmetric R=3", 2, (9, 12), leading=(3, 3), piece_bytes=8000),
+    "device": Case("symmetric R=3", 2, (9, 12), leading=(3,), where="device"),
+    "device: one image": Case("symmetric R=3", 2, (9, 12), leading=(), where="device"),
+    "device: two axes": Case("symmetric R=3", 2, (8, 16), leading=(2, 2), where="strided"),
+    "bank: accurate": Case("accurate", 2, (16, 16), leading=(1,)),
+    "bank: paper-tuned": Case("paper-tuned", 2, (17, 12), leading=(1,)),
+}
+
+
+def main(path, names):
+    """Run cases and write their results."""
+    results = {}
+    for name in names:
+        results[name] = CASES[name].run()
+    np.savez(path, **results)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    assert os.environ.get("NUMBA_ENABLE_CUDASIM") == "1", "for the simulator"
+    main(sys.argv[1], json.loads(sys.argv[2]))
