@@ -11,6 +11,7 @@ import numpy as np
 from npscatter import cuda_layout
 from npscatter.cuda_layout import WARP, Work
 from npscatter.cuda_target import (
+    again,
     copy,
     cuda,
     device,
@@ -47,6 +48,20 @@ def _slot(row, ring):
 
 
 @device
+def _part(number, size, whole):
+    """Return where a part begins and ends, if all but the last are of a size."""
+    start = np.int32(number * size)
+    return start, np.int32(min(start + size, whole))
+
+
+@device
+def _across(strip, g):
+    """Return the first target column of a strip, and how many there are."""
+    left, right = _part(strip, g.tile_width, g.width)
+    return left, np.int32(right - left)
+
+
+@device
 def _column(x, half):
     """Return where column `x` of a tile lies in its row."""
     return x // 2 + x % 2 * half
@@ -74,44 +89,37 @@ def make_kernel(work: Work):
     def kernel(images, rows, columns, workspace, output, size, aligned, channels, g):
         shared = cuda.shared.array(0, dtype)
         thread, threads = int32(cuda.threadIdx.x), int32(cuda.blockDim.x)
-        lane, warp, warps = thread & 31, thread >> 5, threads >> 5
+        warps = threads >> 5
         block = int32(cuda.blockIdx.x)
         rest = quotient(block, g.strips)
         strip = int32(block - rest * g.strips)
         place_of_block = quotient(rest, g.bands)
         band = int32(rest - place_of_block * g.bands)
-        # A stack is a group of an image; the last block may have some that are not there.
-        stack_from = int32(place_of_block * g.stacks)
-        stack_end = int32(images.shape[0]) * g.groups
 
-        top = int32(band * g.band_rows)
-        bottom = int32(min(top + g.band_rows, g.height))
-        left = int32(strip * g.tile_width)
-        across = int32(min(g.tile_width, g.width - left))
-        target_runs = int32((across + run - 1) // run)
-        # On the full grids, of the target, the moduli and the source.
-        first_column = int32(left + g.first_column)
-        source_left = int32(_source_start(halo, first_column))
-        tile_columns = int32(_source_end(halo, first_column + across - 1) - source_left)
-        moduli_left = int32(_moduli_start(stride, radius, first_column))
-        needed = int32(_moduli_end(stride, radius, first_column + across - 1) - moduli_left)
-        differ = int32(min(needed, g.modulus_width) if wrap else needed)
-        runs = int32((differ + run - 1) // run)
-        per_runs, per_target_runs = reciprocal(max(1, runs)), reciprocal(target_runs)
-
+        top, bottom = _part(band, g.band_rows, g.height)
         begin = int32(top - g.ahead * g.step_rows)
         for start in range(begin, bottom, g.step_rows):
+            thread, place_of_block = again(thread), again(place_of_block)
+            strip, band = again(strip), again(band)
+            lane, warp = thread & 31, thread >> 5
+            # A stack is a group of an image; the last block may have some that are not there.
+            stack_from = int32(place_of_block * g.stacks)
+            stack_end = int32(images.shape[0]) * g.groups
+            # On the full grids, of the target, the moduli and the source.
+            left, across = _across(strip, g)
+            source_left = int32(_source_start(halo, left + g.first_column))
+            tile_columns = int32(_source_end(halo, left + g.first_column + across - 1))
+            tile_columns = int32(tile_columns - source_left)
+            top, bottom = _part(band, g.band_rows, g.height)
             first = int32(max(start, top))
             last = int32(min(start + g.step_rows, bottom) - 1)
-            turn_rows = int32(max(0, last + 1 - first))
-            per_turn_rows = reciprocal(max(1, turn_rows))
             # What the turns before have done, and the first rows that are still read.
             before = int32(start - 1 + g.first_row)
             loaded = int32(_source_end(halo, before))
             computed = int32(_moduli_end(stride, radius, before))
             origin = int32(_source_start(halo, top + g.first_row))
             moduli_origin = int32(_moduli_start(stride, radius, top + g.first_row))
-            if start == begin:
+            if start == top - g.ahead * g.step_rows:
                 loaded, computed = origin, moduli_origin
             load_end = int32(_source_end(halo, last + g.first_row))
             compute_end = int32(_moduli_end(stride, radius, last + g.first_row))
@@ -163,8 +171,13 @@ def make_kernel(work: Work):
 
             # 2. New rows of the moduli.
             if has_wavelets:
+                moduli_left = int32(_moduli_start(stride, radius, left + g.first_column))
+                needed = int32(_moduli_end(stride, radius, left + g.first_column + across - 1))
+                needed = int32(needed - moduli_left)
+                differ = int32(min(needed, g.modulus_width) if wrap else needed)
+                runs = int32((differ + run - 1) // run)
                 new_rows = int32(compute_end - computed)
-                per_new_rows = reciprocal(max(1, new_rows))
+                per_runs, per_new_rows = reciprocal(runs), reciprocal(max(1, new_rows))
                 for item in range(thread, int32(g.stacks * new_rows * runs), threads):
                     line = divided(item, per_runs)
                     k = divided(line, per_new_rows)
@@ -185,6 +198,8 @@ def make_kernel(work: Work):
                                 x = int32(_column(run_number * run + p, g.modulus_half))
                                 shared[place + orientation * g.modulus_plane + x] = dtype(0)
                 cuda.syncthreads()
+                thread = again(thread)
+                lane, warp = thread & 31, thread >> 5
                 # Columns beyond the edge: of wrapped maps the same again, of others zeros.
                 beyond = needed > differ
                 if not wrap:
@@ -202,15 +217,27 @@ def make_kernel(work: Work):
                             to = int32(place + _column(column, g.modulus_half))
                             if wrap:
                                 if column >= differ:
-                                    again = _wrapped(column, differ)
-                                    shared[to] = shared[place + _column(again, g.modulus_half)]
+                                    same = _wrapped(column, differ)
+                                    shared[to] = shared[place + _column(same, g.modulus_half)]
                             else:
                                 x = int32(moduli_left + column)
                                 if x < 0 or x >= g.modulus_width:
                                     shared[to] = dtype(0)
                     cuda.syncthreads()
 
-                # 3. Rows of the target, smoothed from the moduli.
+            # 3. Rows of the target, smoothed from the moduli.
+            thread, place_of_block = again(thread), again(place_of_block)
+            strip, band = again(strip), again(band)
+            stack_from = int32(place_of_block * g.stacks)
+            stack_end = int32(images.shape[0]) * g.groups
+            left, across = _across(strip, g)
+            target_runs = int32((across + run - 1) // run)
+            top, bottom = _part(band, g.band_rows, g.height)
+            first = int32(max(start, top))
+            turn_rows = int32(max(0, min(start + g.step_rows, bottom) - first))
+            per_target_runs = reciprocal(target_runs)
+            per_turn_rows = reciprocal(max(1, turn_rows))
+            if has_wavelets:
                 items = int32(g.stacks * moduli_count * turn_rows * target_runs)
                 for item in range(thread, items, threads):
                     line = divided(item, per_target_runs)

@@ -148,6 +148,21 @@ def _quotient(typing, dividend, divisor):
 
 
 @intrinsic
+def _again(typing, value):
+    """Return a value that the compiler takes for another one, so that it keeps nothing made of it.
+
+    What is computed from it is computed again where it is needed: registers are worth more.
+    """
+
+    def generate(context, builder, _, values):
+        kind = ir.FunctionType(values[0].type, [values[0].type])
+        code = ir.InlineAsm(kind, "mov.b32 $0, $1;", "=r,r", side_effect=True)
+        return builder.call(code, values)
+
+    return types.int32(types.int32), generate
+
+
+@intrinsic
 def _copy(typing, maps, source, index, source_plane, shared, place, plane):
     if not isinstance(maps, types.IntegerLiteral):
         return None
@@ -305,10 +320,13 @@ if SIMULATED:
     def quotient(dividend, divisor):
         return int(dividend) // int(divisor)
 
+    def again(value):
+        return value
+
     def device(function: Callable) -> Callable:
         return function
 else:
-    moduli, smooth, copy, quotient = _moduli, _smooth, _copy, _quotient
+    moduli, smooth, copy, quotient, again = _moduli, _smooth, _copy, _quotient, _again
     device = cuda.jit(device=True, inline="always")
 
 

@@ -25,9 +25,7 @@ from npscatter.folding import Summation, summation
 from npscatter.symmetry import mirrored_orientations
 
 # Registers (of four bytes) that a thread's sums may take; the folded samples need as many again.
-# Without folding, summing fewer outputs at a time costs little more than loading samples again.
 SUM_REGISTERS = {"float32": 64, "float64": 32}
-UNFOLDED_SUM_REGISTERS = {"float32": 32, "float64": 16}
 
 
 @dataclass(frozen=True)
@@ -149,8 +147,7 @@ def make_sums(
     if outputs is None:
         outputs = tuple(range(len(bank[name])))
     registers = run_length(dtype) * np.dtype(dtype).itemsize // 4 * (2 if modulus else 1)
-    allowed = SUM_REGISTERS if bank.symmetric else UNFOLDED_SUM_REGISTERS
-    most = max(1, allowed[dtype] // registers)
+    most = max(1, SUM_REGISTERS[dtype] // registers)
     if modulus:
         # Orientations that mirror each other share their products.
         together = mirrored_orientations(bank.L, -(-bank.L // most))

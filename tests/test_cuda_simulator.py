@@ -21,7 +21,7 @@ SHARES = [list(CASES)[start::2] for start in (0, 1)]
 
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory):
-    """The coefficients of every case."""
+    """Return the coefficients of every case."""
     script, folder = Path(__file__).parent / "gpu_cases.py", tmp_path_factory.mktemp("simulated")
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_OPT": "0"}
     running = []
@@ -60,7 +60,7 @@ def test_kernels_equal_the_definition(computed, name):
     design = S.bank.architecture
     expected = oracle.scattering(
         image,
-        {key: S.bank[key] for key in S.bank.keys()},  # noqa: SIM118
+        {key: S.bank[key] for key in S.bank.keys()},
         J=case.J,
         L=S.L,
         R=design.carriers,

@@ -259,7 +259,7 @@ def hardest_images(quantization):
 
 
 CASES = [
-    ("accurate", 3, (32, 32), "periodic"),
+    ("accurate", 2, (32, 32), "periodic"),
     ("accurate-L4", 2, (32, 24), "zero"),
     ("accurate-L6", 2, (24, 24), "periodic"),
     ("paper", 3, (32, 32), "zero"),
