@@ -37,7 +37,7 @@ WARP, BANKS = 32, 32
 WIDTHS = (8, 16, 24, 32, 48, 64)
 ROWS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
 STACKS = (1, 2, 3, 4)
-THREADS = (64, 96, 128, 160, 192, 224, 256)
+THREADS = (64, 96, 128, 160, 192)
 # Instructions, roughly: of a warp's copying one line of the source, and of a turn's barriers.
 LINE, BARRIERS = 40, 150
 # Warps that keep a multiprocessor busy: every one has many independent sums under way.
@@ -60,8 +60,9 @@ class Device:
     multiprocessor_bytes: int = 96 * 1024
 
 
-# Threads whose registers a multiprocessor has, at the most that kernels use.
-REGISTERS = {"float32": 512, "float64": 256}
+# Threads whose registers a multiprocessor has, at the most that kernels use (168 and 255): fewer
+# would be spilled, and threads with many sums under way need not be many.
+REGISTERS = {"float32": 384, "float64": 192}
 
 
 class Geometry(NamedTuple):
@@ -452,28 +453,34 @@ def _work(plan, bank, wavelet_step, direct_step, image, dtype, storage) -> Work:
 
 def _launch(work: Work, record: dict[str, int], images: int, device: Device) -> Launch:
     """Choose tile, threads and bands; fill in the geometry."""
-    height, width, groups = (record[name] for name in ("height", "width", "groups"))
-    best = None
-    for tile in _tiles(work, height, width, record["modulus_width"], groups * images, device):
-        strips = -(-width // tile.width)
-        blocks = -(-groups * images // tile.stacks) * strips
-        band_rows = _band_rows(height, tile.step_rows, blocks)
-        for threads in THREADS:
-            cost = _cost(work, tile, threads, band_rows, device)
-            cost *= strips * -(-height // band_rows) / tile.stacks
-            if best is None or cost < best[0]:
-                best = cost, tile, threads, strips, band_rows
-    _, tile, threads, strips, band_rows = best
+    height, width = record["height"], record["width"]
+    stacks = record["groups"] * images
+    tile, threads, band_rows = _best(work, height, width, record["modulus_width"], stacks, device)
     names = ("ring", "pitch", "half", "plane", "stack")
     for kind, values in (("tile", tile.tile), ("modulus", tile.moduli)):
         for name, value in zip(names, values, strict=True):
             record[f"{kind}_{name}"] = value
     record["modulus_start"] = tile.stacks * record["tile_stack"]
-    record["stacks"], record["strips"] = tile.stacks, strips
+    record["stacks"], record["strips"] = tile.stacks, -(-width // tile.width)
     record["bands"], record["band_rows"] = -(-height // band_rows), band_rows
     record["tile_width"], record["step_rows"] = tile.width, tile.step_rows
     record["ahead"] = tile.ahead
     return Launch(work, Geometry(**record), threads, tile.shared_bytes)
+
+
+@lru_cache(maxsize=1024)
+def _best(work, height, width, modulus_width, stacks, device) -> tuple[_Tile, int, int]:
+    """Return the tile, the threads and the rows of a band that cost least."""
+    best = None
+    for tile in _tiles(work, height, width, modulus_width, stacks, device):
+        strips = -(-width // tile.width)
+        band_rows = _band_rows(height, tile.step_rows, -(-stacks // tile.stacks) * strips)
+        for threads in THREADS:
+            cost = _cost(work, tile, threads, band_rows, device)
+            cost *= strips * -(-height // band_rows) / tile.stacks
+            if best is None or cost < best[0]:
+                best = cost, tile, threads, band_rows
+    return best[1:]
 
 
 def _tiles(work, height, width, modulus_width, stacks, device) -> list[_Tile]:

@@ -9,6 +9,7 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -93,9 +94,13 @@ class Case:
         from npscatter import cuda_executor
         from npscatter.cuda_target import cuda
 
+        changed = {"PIECE_BYTES": self.piece_bytes}
         if self.block_bytes != Device().block_bytes:
-            cuda_executor._limits = lambda device: Device(block_bytes=self.block_bytes)
-        cuda_executor.PIECE_BYTES = self.piece_bytes
+            changed["_limits"] = lambda device: Device(block_bytes=self.block_bytes)
+        with mock.patch.multiple(cuda_executor, **changed):
+            return self.compute(cuda)
+
+    def compute(self, cuda):
         S, images = self.scattering("cuda"), self.images()
         if self.where == "host":
             return S(images)

@@ -85,7 +85,7 @@ def test_other_images_compile_too(dtype):
 @pytest.mark.parametrize("bank", list_banks())
 def test_shared_memory_fits_every_gpu(bank):
     bank = FilterBank.load(bank)
-    for J, shape in ((1, (9, 1000)), (2, (32, 32)), (3, (224, 224)), (5, (512, 300))):
+    for J, shape in ((1, (9, 1000)), (2, (32, 32)), (4, (224, 224))):
         plan = make_plan(J, shape, bank.architecture, 2, bank.boundary)
         for candidate in (plan.octave_by_octave(), plan.in_rounds(4)):
             for dtype in ("float32", "float64"):
