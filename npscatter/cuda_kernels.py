@@ -11,6 +11,7 @@ import numpy as np
 from npscatter import cuda_layout
 from npscatter.cuda_layout import WARP, Work
 from npscatter.cuda_target import (
+    SHARED_ALIGNMENT,
     again,
     copy,
     cuda,
@@ -35,9 +36,9 @@ _moduli_end = device(cuda_layout.moduli_end)
 def _wrapped(place, size):
     """Return place modulo size; places are rarely far outside, divisions slow."""
     while place < 0:
-        place += size
+        place = np.int32(place + size)
     while place >= size:
-        place -= size
+        place = np.int32(place - size)
     return place
 
 
@@ -64,7 +65,7 @@ def _across(strip, g):
 @device
 def _column(x, half):
     """Return where column `x` of a tile lies in its row."""
-    return x // 2 + x % 2 * half
+    return np.int32((x >> 1) + (x & 1) * half)
 
 
 def make_kernel(work: Work):
@@ -87,24 +88,23 @@ def make_kernel(work: Work):
     direct_radius, direct_carried = third.size // 2, third.outputs
 
     def kernel(images, rows, columns, workspace, output, size, aligned, channels, g):
-        shared = cuda.shared.array(0, dtype)
+        # Addresses are 32-bit numbers wherever they can be: Numba makes 64 bits of most sums.
+        shared = cuda.shared.array(0, dtype, SHARED_ALIGNMENT)
         thread, threads = int32(cuda.threadIdx.x), int32(cuda.blockDim.x)
-        warps = threads >> 5
-        block = int32(cuda.blockIdx.x)
-        rest = quotient(block, g.strips)
-        strip = int32(block - rest * g.strips)
+        rest = quotient(int32(cuda.blockIdx.x), g.strips)
+        strip = int32(cuda.blockIdx.x - rest * g.strips)
         place_of_block = quotient(rest, g.bands)
         band = int32(rest - place_of_block * g.bands)
 
         top, bottom = _part(band, g.band_rows, g.height)
-        begin = int32(top - g.ahead * g.step_rows)
-        for start in range(begin, bottom, g.step_rows):
+        start = int32(top - g.ahead * g.step_rows)
+        while start < bottom:
             thread, place_of_block = again(thread), again(place_of_block)
             strip, band = again(strip), again(band)
-            lane, warp = thread & 31, thread >> 5
+            lane, warp, warps = thread & 31, thread >> 5, threads >> 5
             # A stack is a group of an image; the last block may have some that are not there.
             stack_from = int32(place_of_block * g.stacks)
-            stack_end = int32(images.shape[0]) * g.groups
+            stack_end = int32(images.shape[0] * g.groups)
             # On the full grids, of the target, the moduli and the source.
             left, across = _across(strip, g)
             source_left = int32(_source_start(halo, left + g.first_column))
@@ -114,11 +114,11 @@ def make_kernel(work: Work):
             first = int32(max(start, top))
             last = int32(min(start + g.step_rows, bottom) - 1)
             # What the turns before have done, and the first rows that are still read.
+            origin = int32(_source_start(halo, top + g.first_row))
+            moduli_origin = int32(_moduli_start(stride, radius, top + g.first_row))
             before = int32(start - 1 + g.first_row)
             loaded = int32(_source_end(halo, before))
             computed = int32(_moduli_end(stride, radius, before))
-            origin = int32(_source_start(halo, top + g.first_row))
-            moduli_origin = int32(_moduli_start(stride, radius, top + g.first_row))
             if start == top - g.ahead * g.step_rows:
                 loaded, computed = origin, moduli_origin
             load_end = int32(_source_end(halo, last + g.first_row))
@@ -128,45 +128,58 @@ def make_kernel(work: Work):
                 still = int32(min(still, rate * computed - reach))
             if has_direct:
                 still = int32(min(still, _source_start(direct_radius, first + g.first_row)))
+            still = int32(max(still, origin))
             # Row r of a ring is in slot r + shift, or a ring's length before.
             tile_shift = int32(_slot(still - origin, g.tile_ring) - still)
+            load_start = int32(max(loaded, still))
             still = int32(min(computed, _moduli_start(stride, radius, first + g.first_row)))
+            still = int32(max(still, moduli_origin))
             moduli_shift = int32(_slot(still - moduli_origin, g.modulus_ring) - still)
 
-            # 1. New rows of the source.
-            for k in range(g.stacks):
+            # 1. New rows of the source: a lane has its columns, a warp its rows.
+            k = int32(0)
+            while k < g.stacks:
                 stack = int32(min(stack_from + k, stack_end - 1))
                 image = quotient(stack, g.groups)
-                group = int32(stack - image * g.groups)
                 source = np.int64(image) * size + g.source_offset
-                source += np.int64(group * maps) * g.source_plane
-                for row in range(int32(loaded + warp), load_end, warps):
-                    y = int32(_wrapped(row, g.source_height) if wrap else row)
-                    inside = 0 <= y and y < g.source_height
-                    if from_image and inside:
-                        y = rows[y]
-                        inside = y >= 0
-                    slot = int32(_wrapped(row + tile_shift, g.tile_ring))
-                    line = int32(k * g.tile_stack + slot * g.tile_pitch)
-                    for column in range(lane, tile_columns, int32(WARP)):
-                        x = int32(source_left + column)
-                        if wrap:
-                            x = int32(_wrapped(x, g.source_width))
-                        there = inside and 0 <= x and x < g.source_width
-                        place = int32(line + _column(column, g.tile_half))
+                source += np.int64((stack - image * g.groups) * maps) * g.source_plane
+                column = lane
+                while column < tile_columns:
+                    x = int32(source_left + column)
+                    if wrap:
+                        x = _wrapped(x, g.source_width)
+                    there = 0 <= x and x < g.source_width
+                    if from_image:
+                        x = columns[np.uint32(x)] if there else int32(-1)
+                        there = x >= 0
+                    place = int32(k * g.tile_stack + _column(column, g.tile_half))
+                    row = int32(load_start + warp)
+                    slot = _wrapped(int32(row + tile_shift), g.tile_ring)
+                    y = _wrapped(row, g.source_height) if wrap else row
+                    while row < load_end:
+                        to = int32(place + slot * g.tile_pitch)
+                        inside = there and 0 <= y and y < g.source_height
                         if from_image:
                             value = dtype(0)
-                            if there and columns[x] >= 0:
-                                value = dtype(images[image, y, columns[x]])
-                            shared[place] = value
-                        elif there:
-                            index = source + y * g.source_pitch + x
-                            copy(
-                                maps, workspace, index, g.source_plane, shared, place, g.tile_plane
-                            )
+                            if inside:
+                                line = rows[np.uint32(y)]
+                                if line >= 0:
+                                    index = np.uint32(image), np.uint32(line), np.uint32(x)
+                                    value = dtype(images[index])
+                            shared[np.uint32(to)] = value
+                        elif inside:
+                            index = source + int32(y * g.source_pitch + x)
+                            copy(maps, workspace, index, g.source_plane, shared, to, g.tile_plane)
                         else:
                             for m in range(maps):
-                                shared[place + m * g.tile_plane] = dtype(0)
+                                shared[np.uint32(to + m * g.tile_plane)] = dtype(0)
+                        row = int32(row + warps)
+                        slot = _wrapped(int32(slot + warps), g.tile_ring)
+                        y = int32(y + warps)
+                        if wrap:
+                            y = _wrapped(y, g.source_height)
+                    column = int32(column + WARP)
+                k = int32(k + 1)
             cuda.syncthreads()
 
             # 2. New rows of the moduli.
@@ -175,14 +188,15 @@ def make_kernel(work: Work):
                 needed = int32(_moduli_end(stride, radius, left + g.first_column + across - 1))
                 needed = int32(needed - moduli_left)
                 differ = int32(min(needed, g.modulus_width) if wrap else needed)
-                runs = int32((differ + run - 1) // run)
+                runs = quotient(int32(differ + run - 1), int32(run))
                 new_rows = int32(compute_end - computed)
                 per_runs, per_new_rows = reciprocal(runs), reciprocal(max(1, new_rows))
-                for item in range(thread, int32(g.stacks * new_rows * runs), threads):
+                item, items = thread, int32(g.stacks * new_rows * runs)
+                while item < items:
                     line = divided(item, per_runs)
                     k = divided(line, per_new_rows)
                     row = int32(computed + line - k * new_rows)
-                    slot = int32(_wrapped(row + moduli_shift, g.modulus_ring))
+                    slot = _wrapped(int32(row + moduli_shift), g.modulus_ring)
                     place = int32(g.modulus_start + k * g.modulus_stack + slot * g.modulus_pitch)
                     run_number = int32(item - line * runs)
                     if wrap or (row >= 0 and row < g.modulus_height):
@@ -195,8 +209,10 @@ def make_kernel(work: Work):
                     else:
                         for orientation in range(moduli_count):
                             for p in range(run):
-                                x = int32(_column(run_number * run + p, g.modulus_half))
-                                shared[place + orientation * g.modulus_plane + x] = dtype(0)
+                                x = _column(int32(run_number * run + p), g.modulus_half)
+                                x = int32(place + orientation * g.modulus_plane + x)
+                                shared[np.uint32(x)] = dtype(0)
+                    item = int32(item + threads)
                 cuda.syncthreads()
                 thread = again(thread)
                 lane, warp = thread & 31, thread >> 5
@@ -205,46 +221,47 @@ def make_kernel(work: Work):
                 if not wrap:
                     beyond = moduli_left < 0 or moduli_left + needed > g.modulus_width
                 if beyond:
-                    lines = int32(g.stacks * new_rows * moduli_count)
-                    for line in range(warp, lines, warps):
-                        rest = int32(line // moduli_count)
+                    line, lines = warp, int32(g.stacks * new_rows * moduli_count)
+                    while line < lines:
+                        rest = quotient(line, int32(moduli_count))
                         k = divided(rest, per_new_rows)
                         slot = int32(computed + rest - k * new_rows + moduli_shift)
                         place = int32(_wrapped(slot, g.modulus_ring) * g.modulus_pitch)
-                        place += int32(g.modulus_start + k * g.modulus_stack)
-                        place += int32((line - rest * moduli_count) * g.modulus_plane)
-                        for column in range(lane, needed, int32(WARP)):
+                        place = int32(place + g.modulus_start + k * g.modulus_stack)
+                        place = int32(place + (line - rest * moduli_count) * g.modulus_plane)
+                        column = int32(lane + differ) if wrap else lane
+                        while column < needed:
                             to = int32(place + _column(column, g.modulus_half))
+                            x = int32(moduli_left + column)
                             if wrap:
-                                if column >= differ:
-                                    same = _wrapped(column, differ)
-                                    shared[to] = shared[place + _column(same, g.modulus_half)]
-                            else:
-                                x = int32(moduli_left + column)
-                                if x < 0 or x >= g.modulus_width:
-                                    shared[to] = dtype(0)
+                                same = _column(_wrapped(column, differ), g.modulus_half)
+                                shared[np.uint32(to)] = shared[np.uint32(place + same)]
+                            elif x < 0 or x >= g.modulus_width:
+                                shared[np.uint32(to)] = dtype(0)
+                            column = int32(column + WARP)
+                        line = int32(line + warps)
                     cuda.syncthreads()
 
             # 3. Rows of the target, smoothed from the moduli.
             thread, place_of_block = again(thread), again(place_of_block)
             strip, band = again(strip), again(band)
             stack_from = int32(place_of_block * g.stacks)
-            stack_end = int32(images.shape[0]) * g.groups
+            stack_end = int32(images.shape[0] * g.groups)
             left, across = _across(strip, g)
-            target_runs = int32((across + run - 1) // run)
+            target_runs = quotient(int32(across + run - 1), int32(run))
             top, bottom = _part(band, g.band_rows, g.height)
             first = int32(max(start, top))
             turn_rows = int32(max(0, min(start + g.step_rows, bottom) - first))
             per_target_runs = reciprocal(target_runs)
             per_turn_rows = reciprocal(max(1, turn_rows))
             if has_wavelets:
-                items = int32(g.stacks * moduli_count * turn_rows * target_runs)
-                for item in range(thread, items, threads):
+                item, items = thread, int32(g.stacks * moduli_count * turn_rows * target_runs)
+                while item < items:
                     line = divided(item, per_target_runs)
                     run_number = int32(item - line * target_runs)
                     rest = divided(line, per_turn_rows)
                     y = int32(first + line - rest * turn_rows)
-                    k = int32(rest // moduli_count)
+                    k = quotient(rest, int32(moduli_count))
                     orientation = int32(rest - k * moduli_count)
                     stack = int32(stack_from + k)
                     if stack < stack_end:
@@ -252,28 +269,29 @@ def make_kernel(work: Work):
                         path = int32((stack - image * g.groups) * moduli_count + orientation)
                         x = int32(left + run_number * run)
                         if emits:
-                            channel = image * g.channels + channels[g.target_channels + path]
-                            place = np.int64(channel) * g.channel_plane + y * g.channel_pitch + x
+                            channel = channels[np.uint32(g.target_channels + path)]
+                            place = np.int64(int32(image * g.channels + channel)) * g.channel_plane
+                            place += int32(y * g.channel_pitch + x)
                             target, plane, whole = output, g.channel_plane, aligned
                         else:
                             place = np.int64(image) * size + g.target_offset
                             place += np.int64(path * carried) * g.target_plane
-                            place += y * g.target_pitch + x
+                            place += int32(y * g.target_pitch + x)
                             target, plane, whole = workspace, g.target_plane, 1
-                        window = _moduli_start(stride, radius, y + g.first_row)
-                        window = int32(window + moduli_shift)
-                        tile = int32(g.modulus_start + k * g.modulus_stack)
+                        window = int32(_moduli_start(stride, radius, y + g.first_row))
+                        window = _wrapped(int32(window + moduli_shift), g.modulus_ring)
+                        tile = int32(k * g.modulus_stack + orientation * g.modulus_plane)
                         smooth(
-                            smoother, shared, tile + orientation * g.modulus_plane,
-                            _wrapped(window, g.modulus_ring), g.modulus_ring, g.modulus_pitch,
-                            g.modulus_plane, g.modulus_half, run_number, target, place, plane,
-                            g.width - x, whole,
+                            smoother, shared, g.modulus_start + tile, window, g.modulus_ring,
+                            g.modulus_pitch, g.modulus_plane, g.modulus_half, run_number,
+                            target, place, plane, g.width - x, whole,
                         )  # fmt: skip
+                    item = int32(item + threads)
 
             # And from the source itself.
             if has_direct:
-                items = int32(g.stacks * turn_rows * target_runs)
-                for item in range(thread, items, threads):
+                item, items = thread, int32(g.stacks * turn_rows * target_runs)
+                while item < items:
                     line = divided(item, per_target_runs)
                     run_number = int32(item - line * target_runs)
                     k = divided(line, per_turn_rows)
@@ -284,21 +302,24 @@ def make_kernel(work: Work):
                         path = int32(stack - image * g.groups)
                         x = int32(left + run_number * run)
                         if emits:
-                            channel = image * g.channels + channels[g.direct_channels + path]
-                            place = np.int64(channel) * g.channel_plane + y * g.channel_pitch + x
+                            channel = channels[np.uint32(g.direct_channels + path)]
+                            place = np.int64(int32(image * g.channels + channel)) * g.channel_plane
+                            place += int32(y * g.channel_pitch + x)
                             target, plane, whole = output, g.channel_plane, aligned
                         else:
                             place = np.int64(image) * size + g.direct_offset
                             place += np.int64(path * direct_carried) * g.direct_plane
-                            place += y * g.direct_pitch + x
+                            place += int32(y * g.direct_pitch + x)
                             target, plane, whole = workspace, g.direct_plane, 1
-                        window = _source_start(direct_radius, y + g.first_row)
-                        window = int32(window + tile_shift)
+                        window = int32(_source_start(direct_radius, y + g.first_row))
+                        window = _wrapped(int32(window + tile_shift), g.tile_ring)
                         smooth(
-                            direct, shared, k * g.tile_stack, _wrapped(window, g.tile_ring),
-                            g.tile_ring, g.tile_pitch, g.tile_plane, g.tile_half, run_number,
-                            target, place, plane, g.width - x, whole,
+                            direct, shared, k * g.tile_stack, window, g.tile_ring, g.tile_pitch,
+                            g.tile_plane, g.tile_half, run_number, target, place, plane,
+                            g.width - x, whole,
                         )  # fmt: skip
+                    item = int32(item + threads)
                 cuda.syncthreads()
+            start = int32(start + g.step_rows)
 
     return kernel

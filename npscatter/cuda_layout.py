@@ -252,12 +252,15 @@ def march(work: Work, rows: int, step_rows: int, ahead: int) -> Iterator[Turn]:
             source_from = min(source_from, work.wavelets.stride * computed - reach)
         if work.direct:
             source_from = min(source_from, source_start(work.direct.size // 2, first))
+        # Nothing before the band's first rows is read, and nothing loaded that is not read.
+        source_from = max(source_from, source_start(work.halo, 0))
+        moduli_from = min(computed, moduli_start(stride, radius, first))
         yield Turn(
-            (loaded, load_end),
+            (max(loaded, source_from), load_end),
             (computed, compute_end),
             (first, last + 1),
             source_from,
-            min(computed, moduli_start(stride, radius, first)),
+            max(moduli_from, moduli_start(stride, radius, 0)),
         )
         loaded, computed = load_end, compute_end
 
@@ -331,8 +334,8 @@ def choose(
     ArgumentError
         If not even the most rounds fit.
     """
-    plans = [plan.octave_by_octave(), *(plan.in_rounds(rounds) for rounds in ROUNDS)]
-    for candidate in plans:
+    rounds = (plan.in_rounds(rounds) for rounds in ROUNDS)
+    for candidate in itertools.chain([plan.octave_by_octave()], rounds):
         layout = lay_out(candidate, bank, dtype, storage, images, device)
         if layout.workspace_bytes <= memory:
             return layout

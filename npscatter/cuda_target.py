@@ -193,6 +193,8 @@ def _copy(typing, maps, source, index, source_plane, shared, place, plane):
     return types.void(*arguments), generate
 
 
+# Vectors are loaded from shared memory; the simulator knows no alignment.
+SHARED_ALIGNMENT = None if SIMULATED else 16
 # The largest block, and how many of them a multiprocessor's registers have to do for.
 LAUNCH_BOUNDS = {dtype: (max(THREADS), REGISTERS[dtype] // max(THREADS)) for dtype in REGISTERS}
 
@@ -318,7 +320,8 @@ if SIMULATED:
     copy = _compiled(_copy_on_cpu)
 
     def quotient(dividend, divisor):
-        return int(dividend) // int(divisor)
+        assert dividend >= 0  # where the division is of unsigned numbers
+        return np.int32(int(dividend) // int(divisor))
 
     def again(value):
         return value
@@ -333,7 +336,7 @@ else:
 @device
 def reciprocal(divisor):
     """Return what `divided` needs: 2^31 over the divisor, rounded up."""
-    return np.uint32(quotient(np.int32(2147483647), np.int32(divisor)) + 1)
+    return np.uint32(np.int64(quotient(np.int32(2147483647), np.int32(divisor))) + 1)
 
 
 @device
