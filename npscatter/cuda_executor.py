@@ -8,8 +8,11 @@ the host's own copying overlap.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +20,7 @@ import numpy as np
 from npscatter.bank import FilterBank
 from npscatter.cuda_kernels import make_kernel
 from npscatter.cuda_layout import Device, Layout, Work, choose, images_at_once
-from npscatter.cuda_memory import image_stacks
+from npscatter.cuda_memory import handle_of, image_stacks
 from npscatter.cuda_target import (
     SIMULATED,
     address,
@@ -26,6 +29,7 @@ from npscatter.cuda_target import (
     cuda,
     driver,
     limits,
+    viewed,
 )
 from npscatter.plan import Plan
 from npscatter.thread_sums import run_length
@@ -40,7 +44,7 @@ SLOTS = 2
 STREAMS = 8
 
 if not SIMULATED and not cuda.is_available():
-    raise ImportError(" ".join(cuda.cuda_error().split()) or "no CUDA device was found")
+    raise ImportError(" ".join((cuda.cuda_error() or "no GPU or no libNVVM was found").split()))
 
 
 class _Program:
@@ -57,6 +61,7 @@ class _Program:
         self.rows, self.columns, self.channels = (
             cuda.to_device(table) for table in (layout.rows, layout.columns, layout.channels)
         )
+        cuda.synchronize()  # whatever stream comes first finds them there
 
     def enqueue(self, images, output, workspace, stream) -> None:
         """Put a pass over `images` (N, H, W) into `stream`; `output` is flat."""
@@ -64,7 +69,11 @@ class _Program:
         aligned = aligned and address(output) % 16 == 0
         for launch, kernel in zip(self.layout.launches, self.kernels, strict=True):
             grid = launch.blocks(images.shape[0])
-            kernel[grid, launch.threads, stream, launch.shared_bytes](
+            with warnings.catch_warnings():
+                # Few blocks are all that a small image has.
+                warnings.simplefilter("ignore")
+                configured = kernel[grid, launch.threads, stream, launch.shared_bytes]
+            configured(
                 images, self.rows, self.columns, workspace, output, self.layout.workspace,
                 int(aligned), self.channels, launch.geometry,
             )  # fmt: skip
@@ -74,13 +83,15 @@ class _Workspaces:
     """One workspace per stream: passes in a stream run one after the other, so they share it."""
 
     def __init__(self):
-        self.known: OrderedDict[tuple[int, int], object] = OrderedDict()
+        self.known: OrderedDict[tuple[int, int, int], object] = OrderedDict()
         # Held while a pass is enqueued, so that two threads' launches do not mix in a stream.
         self.lock = threading.RLock()
 
     def get(self, stream, items: int, dtype: str):
         """Return at least `items` elements for the passes of a stream."""
-        key = (_device(), 0 if SIMULATED else int(stream))
+        # Handles below 3 stand for a thread's default stream, one per thread.
+        handle = handle_of(stream)
+        key = (_device(), handle, threading.get_ident() if handle < 3 else 0)
         size = items * np.dtype(dtype).itemsize
         found = self.known.pop(key, None)
         if found is None or found.size < size:
@@ -108,7 +119,7 @@ class _Slot:
         """See to it that there is memory for so many bytes."""
         if self.device is None or self.device.size < size:
             self.pinned = self.device = None
-            self.pinned, self.device = cuda.pinned_array(size, np.uint8), _allocated(size)
+            self.pinned, self.device = _allocated(size, cuda.pinned_array), _allocated(size)
 
     def part(self, start: int, shape: tuple[int, ...], dtype: np.dtype) -> tuple:
         """Return an array in the memory of either side, `start` bytes into it."""
@@ -117,7 +128,10 @@ class _Slot:
                      for side in (self.pinned, self.device))  # fmt: skip
 
     def start(self, program: _Program, images, output, index, count: int, memory: int) -> None:
-        """Finish the piece before, then set off with the `count` images at `index`."""
+        """Finish the piece before, then set off with the `count` images at `index`.
+
+        A failure leaves nothing pending.
+        """
         self.finish()
         dtype = images.dtype.newbyteorder("=")
         shapes = (count, *images.shape[-2:]), (count, *output.shape[-3:])
@@ -138,6 +152,12 @@ class _Slot:
             self.pending = None
             self.stream.synchronize()
             output[index] = found
+
+    def give_up(self) -> None:
+        """Forget the piece under way, once nothing is copied any more."""
+        self.pending = None
+        with contextlib.suppress(Exception):
+            self.stream.synchronize()
 
 
 class _Slots:
@@ -195,22 +215,38 @@ def execute(
         Without effect: pieces go through streams of their own, and are waited for.
     """
     leading, count = images.shape[:-2], int(np.prod(images.shape[:-2]))
+    views = _flat(images, 2), _flat(output, 3)
+    flat = all(view is not None for view in views)
+    if flat:
+        images, output = views
     per_image = int(np.prod(images.shape[-2:])) * images.itemsize
     per_image += int(np.prod(output.shape[-3:])) * output.itemsize
     piece = max(1, min(-(-count // SLOTS), PIECE_BYTES // per_image))
-    memory = _limit(memory) // SLOTS
+    memory = _limit(memory)
     native = images.dtype.newbyteorder("=")
     program = _prepared(plan, bank, output.dtype.name, storage, piece, memory, native)
     with _SLOTS.lock:
         slots = _SLOTS.of_device()
         try:
             for number, start in enumerate(range(0, count, piece)):
-                some = np.arange(start, min(start + piece, count))
-                index = np.unravel_index(some, leading) if leading else (None,)
-                slots[number % SLOTS].start(program, images, output, index, len(some), memory)
-        finally:
+                stop = min(start + piece, count)
+                part = slice(start, stop)
+                if not flat:
+                    part = np.unravel_index(np.arange(start, stop), leading)
+                slot = slots[number % SLOTS]
+                slot.start(program, images, output, part, stop - start, memory)
             for slot in slots:
                 slot.finish()
+        except BaseException:
+            for slot in slots:
+                slot.give_up()
+            raise
+
+
+def _flat(array: np.ndarray, trailing: int) -> np.ndarray | None:
+    """Return an array with one leading axis, None if that took a copy."""
+    found = array.reshape(-1, *array.shape[array.ndim - trailing :])
+    return found if np.may_share_memory(found, array) else None
 
 
 def execute_on_device(
@@ -238,12 +274,11 @@ def execute_on_device(
     per_image = int(np.prod(output.shape[-3:]))
     output, start = output.reshape(output.size), 0
     for stack in image_stacks(images):
-        program = _prepared(
-            plan, bank, output.dtype.name, storage, len(stack), _limit(memory), images.dtype
-        )
-        part = output[start * per_image : (start + len(stack)) * per_image]
+        count, dtype = stack.shape[0], output.dtype.name
+        program = _prepared(plan, bank, dtype, storage, count, _limit(memory), images.dtype)
+        part = output[start * per_image : (start + count) * per_image]
         _run(program, stack, part, stream, _limit(memory))
-        start += len(stack)
+        start += count
 
 
 def warm_up(
@@ -269,7 +304,10 @@ def _run(program: _Program, images, output, stream, memory: int) -> None:
         for start in range(0, count, at_once):
             stop = min(start + at_once, count)
             part = output[start * per_image : stop * per_image]
-            program.enqueue(images[start:stop], part, workspace, stream)
+            # Numba's slices are not NumPy's where strides are zero or negative.
+            shape = (stop - start, *images.shape[1:])
+            some = viewed(images, start * images.strides[0], shape, images.strides)
+            program.enqueue(some, part, workspace, stream)
 
 
 def _limit(memory: int | None) -> int:
@@ -283,13 +321,13 @@ def _workspace_bytes(device: int) -> int:
     return min(WORKSPACE_BYTES, cuda.current_context().get_memory_info().total // 4)
 
 
-def _allocated(size: int):
-    """Return so many bytes on the GPU."""
+def _allocated(size: int, allocate: Callable = cuda.device_array):
+    """Return so many bytes, on the GPU unless pinned ones are asked for."""
     try:
-        return cuda.device_array(size, np.uint8)
+        return allocate(size, np.uint8)
     except driver.CudaAPIError as error:
         raise MemoryError(
-            f"{size} bytes could not be had on the GPU ({error}); free some there, call "
+            f"{size} bytes for the GPU's work could not be had ({error}); free some, call "
             "npscatter.cuda_executor.free_memory(), or construct with a smaller memory="
         ) from None
 

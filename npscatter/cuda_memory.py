@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from npscatter.cuda_target import Stream, cuda, viewed
-from npscatter.errors import ArgumentTypeError, explain
+from npscatter.cuda_target import Stream, address, cuda, device_of, viewed
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 
 # What the CUDA array interface and DLPack call the default streams.
 _LEGACY, _PER_THREAD = 1, 2
@@ -28,7 +30,8 @@ def as_stream(stream: object):
         If it is none of these.
     """
     if isinstance(stream, Stream):
-        return stream
+        # Others are not to be told of a stream 0.
+        return stream if handle_of(stream) else cuda.legacy_default_stream()
     handle = stream.__cuda_stream__()[1] if hasattr(stream, "__cuda_stream__") else stream
     for name in ("cuda_stream", "ptr"):
         handle = getattr(handle, name, handle)
@@ -45,36 +48,127 @@ def as_stream(stream: object):
         return cuda.legacy_default_stream()
     if handle == _PER_THREAD:
         return cuda.per_thread_default_stream()
-    return cuda.external_stream(handle)
+    found = cuda.external_stream(handle)
+    found.owner = stream  # whose end would be the stream's
+    return found
 
 
-def as_device_array(array: object, stream: object):
-    """Return an array of others as one of Numba's, uncopied, and the stream to work on.
+@dataclass(frozen=True)
+class Borrowed:
+    """An array of others, as one of Numba's.
+
+    Attributes
+    ----------
+    array : device array
+        It, uncopied.
+    stream : stream of Numba's
+        Where to work on it.
+    own : stream of Numba's or None
+        Where its owner works on it, as far as is known.
+    """
+
+    array: object
+    stream: object
+    own: object
+
+    def give_back(self) -> None:
+        """Let the owner's work wait for what was put into `stream`."""
+        if self.own is not None:
+            wait_for(self.own, self.stream)
+
+
+def borrow(name: str, array: object, stream: object) -> Borrowed:
+    """Return an array of others on the current GPU as one of Numba's.
 
     Parameters
     ----------
+    name : str
+        Of the argument.
     array : object
         Has the CUDA array interface or DLPack's.
     stream : object or None
         Where it will be read or written: work that is under way on the array's own stream is
         waited for, by the GPU. None for the array's own stream, or the default stream.
+
+    Raises
+    ------
+    ArgumentError
+        If it lies on another GPU than the current one, or has bytes in another order.
     """
-    wanted = None if stream is None else as_stream(stream)
-    if hasattr(array, "__cuda_array_interface__"):
-        told = dict(array.__cuda_array_interface__)
-        owner, own = array, told.pop("stream", None)
-        if wanted is None:
-            wanted = as_stream(own or _LEGACY)
-        elif own is not None and int(wanted) != own:
-            event = cuda.event(timing=False)
-            event.record(as_stream(own))
-            event.wait(wanted)
-    elif hasattr(array, "__cuda_ndarray__"):  # the simulator's
-        return array, wanted or cuda.legacy_default_stream()
+    own = _own_stream(array)
+    stream = as_stream(stream) if stream is not None else own or cuda.legacy_default_stream()
+    if own is not None:
+        wait_for(stream, own)
+    if hasattr(array, "__cuda_ndarray__"):
+        found = array
+    elif hasattr(array, "__cuda_array_interface__"):
+        told = array.__cuda_array_interface__ | {"stream": None}
+        _check_dtype(name, np.dtype(told["typestr"]))
+        found = cuda.from_cuda_array_interface(told, owner=array, sync=False)
     else:
-        wanted = wanted or cuda.legacy_default_stream()
-        told, owner = _from_dlpack(array, int(wanted) or _LEGACY)
-    return cuda.from_cuda_array_interface(told, owner=owner, sync=False), wanted
+        told, owner = _from_dlpack(array, handle_of(stream))
+        found = cuda.from_cuda_array_interface(told, owner=owner, sync=False)
+    _check_dtype(name, found.dtype)
+    there, here = device_of(found), device_of(None)
+    if there != here:
+        raise ArgumentError(
+            explain(
+                f"{name}.device",
+                there,
+                f"must be the current GPU, {here}",
+                "copy it there, or make its GPU the current one, e.g. with torch.cuda.device",
+            )
+        )
+    return Borrowed(found, stream, own)
+
+
+def wait_for(stream: object, other: object) -> None:
+    """Let all work put into `stream` from now on wait for what is in the other stream."""
+    if handle_of(stream) != handle_of(other):
+        event = cuda.event(timing=False)
+        event.record(other)
+        event.wait(stream)
+
+
+def handle_of(stream: object) -> int:
+    """Return the handle of one of Numba's streams; 0 in the simulator, which has none."""
+    return int(getattr(stream, "handle", 0))
+
+
+def is_read_only(array: object) -> bool:
+    """Say whether an array of others says that it is not to be written to."""
+    return bool(getattr(array, "__cuda_array_interface__", {"data": (0, False)})["data"][1])
+
+
+def overlap(one, other) -> bool:
+    """Say whether two arrays on the GPU may share memory."""
+    spans = []
+    for array in (one, other):
+        reach = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
+        start = address(array) + sum(min(0, far) for far in reach)
+        stop = address(array) + sum(max(0, far) for far in reach) + array.dtype.itemsize
+        spans.append((start, stop))
+    (first, first_end), (second, second_end) = spans
+    return first < second_end and second < first_end
+
+
+def _own_stream(array: object) -> object:
+    """Return the stream on which an array's owner works, None if nobody says."""
+    torch = sys.modules.get("torch")
+    if torch and isinstance(array, torch.Tensor):  # which does not tell
+        return as_stream(torch.cuda.current_stream(array.device))
+    if hasattr(array, "__cuda_ndarray__"):
+        own = getattr(array, "stream", 0) or None
+    else:
+        own = getattr(array, "__cuda_array_interface__", {}).get("stream")
+    return None if own is None else as_stream(own)
+
+
+def _check_dtype(name: str, dtype: np.dtype) -> None:
+    if not dtype.isnative:
+        raise ArgumentError(
+            explain(f"{name}.dtype", dtype, "must have its bytes in the GPU's order", "convert it")
+        )
 
 
 def _from_dlpack(array: object, stream: int) -> tuple[dict, object]:

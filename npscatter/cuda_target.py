@@ -247,6 +247,7 @@ def allow_shared_memory(kernel, size: int) -> int:
     attribute = "CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES"
     try:
         for overload in kernel.overloads.values():
+            overload.bind()  # which a kernel from the cache has not been
             function = overload._codelibrary.get_cufunc()
             driver.driver.cuKernelSetAttribute(
                 getattr(driver.binding.CUfunction_attribute, attribute),
@@ -274,6 +275,18 @@ def viewed(array, offset: int, shape: tuple[int, ...], strides: tuple[int, ...])
         return type(array)(np.asarray(SimpleNamespace(owner=array, **{kind: told})))
     # Whoever asks has seen to the order of work on its stream.
     return cuda.from_cuda_array_interface(told | {"stream": None}, owner=array, sync=False)
+
+
+def device_of(array) -> int:
+    """Return the number of the GPU an array lies on; for None, of the current one."""
+    if SIMULATED:
+        return 0
+    current = cuda.get_current_device().id
+    if array is None or not array.size:
+        return current
+    attribute = driver.binding.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+    pointer = driver.binding.CUdeviceptr(address(array))
+    return int(driver.driver.cuPointerGetAttribute(attribute, pointer))
 
 
 def address(array) -> int:

@@ -270,8 +270,7 @@ class Scattering2D:
         if _on_device(x):
             output = self._on_device(x, out, stream)
         else:
-            if stream is not None:
-                self._refuse_elsewhere("stream", stream, self.backend == "cuda")
+            self._refuse_elsewhere("stream", stream)
             images = _numbers(x)
             self._check_shape(images)
             output = self._output(images, out)
@@ -295,39 +294,48 @@ class Scattering2D:
                     "x",
                     type(x),
                     f"lies on a GPU, and the backend is {self.backend!r}",
-                    "construct with backend='cuda', or copy the images to the host first",
+                    "use backend='cuda', or copy the images to the host first",
                 )
             )
-        executor, memory = _executor("cuda"), importlib.import_module("npscatter.cuda_memory")
-        images, stream = memory.as_device_array(x, stream)
+        memory = importlib.import_module("npscatter.cuda_memory")
+        borrowed = [memory.borrow("x", x, stream)]
+        images, stream = borrowed[0].array, borrowed[0].stream
         _check_dtype("x.dtype", images.dtype)
         self._check_shape(images)
         shape, dtype = self._output_kind(images)
         if out is None:
-            given, output = None, memory.new_array(shape, dtype, stream)
+            output = memory.new_array(shape, dtype, stream)
         elif _on_device(out):
-            given, (output, _) = out, memory.as_device_array(out, stream)
-            self._check_output(output, shape, dtype, "an array on the GPU")
-            if not output.is_c_contiguous():
-                raise ArgumentError(
-                    explain("out.strides", output.strides, "must be C-contiguous", "pass None")
-                )
+            borrowed.append(memory.borrow("out", out, stream))
+            output = borrowed[1].array
+            remedy = "an array of that kind on the GPU"
+            self._check_output(output, shape, dtype, remedy)
+            rules = (
+                (output.is_c_contiguous(), "must be C-contiguous"),
+                (not memory.is_read_only(out), "must be writeable"),
+                (not memory.overlap(images, output), "must not share memory with x"),
+            )
+            for holds, rule in rules:
+                if not holds:
+                    raise ArgumentError(explain("out", type(out), rule, f"pass {remedy}, or None"))
         else:
             raise ArgumentTypeError(
                 explain("out", type(out), "must lie on the GPU, as x does", "pass None")
             )
         if output.size:
-            executor.execute_on_device(
-                self.plan, self.bank, images, output, stream, **self._options
-            )
-        return output if given is None or self.out_type == "list" else given
+            execute = _executor("cuda").execute_on_device
+            execute(self.plan, self.bank, images, output, stream, **self._options)
+            for one in borrowed:
+                one.give_back()
+        return out if out is not None and self.out_type == "array" else output
 
-    def _refuse_elsewhere(self, name: str, value: object, allowed: bool = False) -> None:
-        """Raise if an argument was given that only other backends heed."""
-        if value is not None and not allowed:
-            raise ArgumentError(
-                explain(name, value, f"has no effect on backend={self.backend!r}", "pass None")
-            )
+    def _refuse_elsewhere(self, name: str, value: object) -> None:
+        """Raise if an argument was given that has a meaning only elsewhere."""
+        if value is not None:
+            where = f"has no effect on backend={self.backend!r}"
+            if name == "stream" and self.backend == "cuda":
+                where = "has no effect on images that are not on the GPU"
+            raise ArgumentError(explain(name, value, where, "pass None"))
 
     def _check_shape(self, images) -> None:
         shape = tuple(images.shape)
