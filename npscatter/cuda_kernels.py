@@ -117,8 +117,8 @@ def make_kernel(work: Work):
             origin = int32(_source_start(halo, top + g.first_row))
             moduli_origin = int32(_moduli_start(stride, radius, top + g.first_row))
             before = int32(start - 1 + g.first_row)
-            loaded = int32(_source_end(halo, before))
-            computed = int32(_moduli_end(stride, radius, before))
+            loaded = int32(max(_source_end(halo, before), origin))
+            computed = int32(max(_moduli_end(stride, radius, before), moduli_origin))
             if start == top - g.ahead * g.step_rows:
                 loaded, computed = origin, moduli_origin
             load_end = int32(_source_end(halo, last + g.first_row))
@@ -189,7 +189,7 @@ def make_kernel(work: Work):
                 needed = int32(needed - moduli_left)
                 differ = int32(min(needed, g.modulus_width) if wrap else needed)
                 runs = quotient(int32(differ + run - 1), int32(run))
-                new_rows = int32(compute_end - computed)
+                new_rows = int32(max(0, compute_end - computed))
                 per_runs, per_new_rows = reciprocal(runs), reciprocal(max(1, new_rows))
                 item, items = thread, int32(g.stacks * new_rows * runs)
                 while item < items:

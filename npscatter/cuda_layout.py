@@ -34,7 +34,7 @@ GRID, BLOCKS = 2**31 - 1, 2048
 ROUNDS = (1, 2, 4, 8, 16, 32)
 WARP, BANKS = 32, 32
 # What is tried: target columns of a tile, rows of a turn, stacks side by side, threads.
-WIDTHS = (8, 16, 24, 32, 48, 64)
+WIDTHS = (4, 8, 16, 24, 32, 48, 64)
 ROWS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
 STACKS = (1, 2, 3, 4)
 THREADS = (64, 96, 128, 160, 192)
@@ -262,7 +262,7 @@ def march(work: Work, rows: int, step_rows: int, ahead: int) -> Iterator[Turn]:
             source_from,
             max(moduli_from, moduli_start(stride, radius, 0)),
         )
-        loaded, computed = load_end, compute_end
+        loaded, computed = max(loaded, load_end), max(computed, compute_end)
 
 
 def _radii(work: Work) -> tuple[int, int, int]:

@@ -582,9 +582,12 @@ def place(
                 last_use[maps.buffer] = number
     offsets = [0] * len(buffers)
     taken: list[tuple[int, int, int]] = []  # (offset, end, buffer), by offset
+    placed: set[int] = set()
     size = 0
     for number, step in enumerate(steps):
-        if step.target:
+        # Several steps may fill a buffer, from the first of them on.
+        if step.target and step.target.buffer not in placed:
+            placed.add(step.target.buffer)
             needed, offset = samples(buffers[step.target.buffer]), 0
             for start, end, _ in taken:
                 if start - offset >= needed:

@@ -54,11 +54,13 @@ def make_toy_bank(kind, L=4, R=1, psi_stride=1, next_from="carried", boundary="k
 
     Its kind is "symmetric", "free", "paper" (the paper's shape, free weights), "zeros" (free, but
     some taps, parts of wavelets and whole wavelets are zero) or "empty" (so is a carrier, and all
-    that is carried on).
+    that is carried on). `K` is the size of all kernels, or a tuple of six sizes.
     """
     if kind == "paper":
         psi_stride, next_from, boundary, K = 2, "octave", "zero", 7
     kernels = dict.fromkeys(KERNELS, K) if K else KERNELS
+    if isinstance(K, tuple):
+        kernels = dict(zip(KERNELS, K, strict=True))
     weights = toy_weights("symmetric" if kind == "symmetric" else "free", L, R, kernels)
     if kind in ("zeros", "empty"):
         generator = np.random.default_rng(8)

@@ -27,6 +27,12 @@ TOYS = {
     # More sums than a thread has registers for, of wavelets and of carriers.
     "sixteen orientations": {"kind": "symmetric", "L": 16, "R": 1},
     "seventeen carriers": {"kind": "free", "L": 2, "R": 17, "K": 3},
+    # Windows of the source that begin where another's do not.
+    "wide wavelets": {"kind": "free", "L": 2, "R": 2, "K": (9, 1, 1, 7, 1, 1)},
+    "wide smoothing": {"kind": "free", "L": 2, "R": 2, "K": (1, 7, 9, 1, 9, 7)},
+    "wide smoothing, strided wavelets": {
+        **{"kind": "free", "L": 2, "R": 2, "psi_stride": 2, "K": (1, 7, 1, 1, 1, 7)}
+    },
     "paper": {"kind": "paper", "L": 4},
     "empty": {"kind": "empty", "L": 4, "R": 2},
 }
@@ -131,6 +137,11 @@ CASES = {
         "free, strided wavelets", 2, (41, 43), leading=(1,), block_bytes=8000
     ),
     "tiles: the paper's shape": Case("paper", 1, (40, 76), leading=(1,), block_bytes=9000),
+    "tiles: wide wavelets": Case("wide wavelets", 2, (60, 9), leading=(1,), **SMALL),
+    "tiles: wide smoothing": Case("wide smoothing", 2, (60, 9), leading=(1,), **SMALL),
+    "tiles: wide smoothing, strided wavelets": Case(
+        "wide smoothing, strided wavelets", 2, (60, 9), ZERO, leading=(1,), **SMALL
+    ),
     "tiles: bands": Case("symmetric R=3", 1, (72, 9), leading=(1,)),
     "tiles: bands, zeros beyond": Case("free R=2", 1, (140, 5), ZERO, leading=(1,), **SMALL),
     "dtype: float64": Case("symmetric R=3", 2, (9, 12), dtype="float64", tolerance=1e-14),

@@ -284,6 +284,8 @@ assert not any(words in ptx for words in (".f64", ".local", "call.")), ptx
 @needs_numba_cuda
 def test_in_the_simulator():
     """Ceilings' kernels, verification, and a run of a workload against the network in Torch."""
-    ran = run_python(str(ROOT / "tests" / "gpu_benchmark_simulated.py"), NUMBA_ENABLE_CUDASIM="1", NUMBA_OPT="0")
+    ran = run_python(
+        str(ROOT / "tests" / "gpu_benchmark_simulated.py"), NUMBA_ENABLE_CUDASIM="1", NUMBA_OPT="0"
+    )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == "done"

@@ -29,6 +29,7 @@ def all_plans():
         yield make_plan(J, shape, design, max_order)
         yield make_plan(J, shape, design, max_order, pre_pad=True)
         yield make_plan(J, shape, design, max_order, rounds=2)
+        yield make_plan(J, shape, design, max_order, breadth_first=True)
         yield make_plan(J, shape, design, max_order, "zero")
         divisible = tuple(side // 2**J * 2**J for side in shape)
         yield make_plan(J, divisible, design, max_order, "periodic")
@@ -139,8 +140,14 @@ def run_symbolically(plan, name):
     inputs = {"first": 1, "next": carriers}
     outputs = {"carry": carriers, "low": 1}
     assert [buffer.buffer for buffer in plan.buffers] == list(range(len(plan.offsets)))
-    # Every buffer is written once, whole.
-    assert [step.target for step in plan.steps if step.target] == list(plan.buffers)
+    # Every map of every buffer is written once.
+    written = [
+        (step.target.buffer, step.target.first + k)
+        for step in plan.steps
+        if step.target
+        for k in range(step.target.count)
+    ]
+    assert sorted(written) == [(maps.buffer, k) for maps in plan.buffers for k in range(maps.count)]
     for step in plan.steps:
         if step.operation == "pad":
             assert step.size == step.target.shape == plan.padded_shape
@@ -234,10 +241,13 @@ def test_buffers_are_reused():
 
 
 def uses(plan):
-    """Return, per buffer, the number of the step that writes it and of the last that reads it."""
-    written = [number for number, step in enumerate(plan.steps) if step.target]
+    """Return, per buffer, the numbers of the first step that writes and the last that reads it."""
     read = {step.source.buffer: n for n, step in enumerate(plan.steps) if step.source}
-    return list(zip(written, [read[buffer] for buffer in range(len(written))], strict=True))
+    written = {}
+    for number, step in enumerate(plan.steps):
+        if step.target:
+            written.setdefault(step.target.buffer, number)
+    return [(written[maps.buffer], read[maps.buffer]) for maps in plan.buffers]
 
 
 RULES = {
@@ -297,6 +307,25 @@ def test_rounds_compute_the_same_channels_in_less_workspace(J, psi_stride):
         # Nothing else of the plan knows of them.
         same = {"rounds": 0, "steps": (), "buffers": (), "offsets": (), "workspace_size": 0}
         assert len({dataclasses.replace(plan, **same) for plan in plans}) == 1
+
+
+def test_breadth_first_takes_two_or_three_steps_an_octave():
+    for design, J in product(ARCHITECTURES, (1, 2, 3, 5)):
+        for max_order in (1, 2):
+            broad = make_plan(J, (64, 64), design, max_order, breadth_first=True)
+            assert broad == make_plan(J, (64, 64), design, max_order).octave_by_octave()
+            assert broad.breadth_first and broad.in_rounds(1).breadth_first is False
+            kinds = [bool(step.wavelets) for step in broad.steps[1:]]
+            # The wavelets, what carries their stacks on, and what carries on the others.
+            others = [(max_order == 1 and octave >= 1) or octave >= 2 for octave in range(J)]
+            expected = [
+                kind
+                for there in others
+                for kind in ([True, False, False] if there else [True, False])
+            ]
+            assert kinds == expected
+    with pytest.raises(ArgumentError, match=r"rounds=2: must be 1 if breadth_first"):
+        make_plan(2, (64, 64), ARCHITECTURES[0], rounds=2, breadth_first=True)
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 3, 4, 8, 100])
