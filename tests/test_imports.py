@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("torch", "scipy", "numba", "llvmlite", "kymatio", "matplotlib", "click", "PIL", "cupy")
+HEAVY += ("numba_cuda", "cuda")
 OTHERS = {"tools", "cexport", "benchmarks", "tests", "conftest", "oracle"}
 MAY_USE_TORCH = {"tools", "tests", "benchmarks"}
 

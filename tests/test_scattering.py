@@ -1,7 +1,10 @@
 """The public transform: its numbers against the oracle, what it accepts, and what it refuses."""
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 import tracemalloc
 from itertools import product
 
@@ -651,3 +654,84 @@ def test_scatter_refuses_types_the_class_refuses(S):
     for options in ({"J": 2.0}, {"J": True}, {"J": True, "pre_pad": True}):
         with pytest.raises(ArgumentTypeError):
             scatter(np.ones((12, 12)), **{"J": 2, "L": 4, "bank": S.bank, **options})
+
+
+# The GPU, seen from where there is none
+
+
+class OnGPU:
+    """Says that it lies in a GPU's memory."""
+
+    shape = (16, 16)
+
+    def __init__(self, **attributes):
+        self.__dict__.update(attributes)
+
+
+INTERFACE = {"shape": (16, 16), "typestr": "<f4", "data": (4096, False), "version": 3}
+ARRAYS_ON_A_GPU = [
+    OnGPU(__cuda_array_interface__=INTERFACE),
+    OnGPU(__dlpack_device__=lambda: (2, 0)),
+    OnGPU(__dlpack_device__=lambda: (13, 0)),
+]
+
+
+@pytest.mark.parametrize("x", ARRAYS_ON_A_GPU)
+def test_arrays_on_a_gpu_are_not_for_the_cpu(backend, x):
+    S = Scattering2D(2, (16, 16), backend=backend)
+    for call in (lambda: S(x), lambda: scatter(x, backend=backend)):
+        with pytest.raises(ArgumentTypeError, match=r"x=.*lies on a GPU.*use backend='cuda'"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("storage", "float16"), ("memory", 2**20), ("stream", 7)]
+)
+def test_what_only_a_gpu_heeds_is_refused_elsewhere(backend, name, value):
+    with pytest.raises(ArgumentError, match=rf"{name}={value!r}: has no effect on backend="):
+        scatter(np.zeros((16, 16)), backend=backend, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("storage", "float8", "must be 'float16' or None"),
+        ("memory", 0, "must be at least 1"),
+        ("memory", 1.5, "must be an integer"),
+    ],
+)
+def test_settings_of_a_gpu_are_checked(name, value, rule):
+    with pytest.raises((ArgumentError, ArgumentTypeError), match=f"{name}={value!r}: {rule}"):
+        Scattering2D(2, (16, 16), **{name: value})
+
+
+def run_without_a_gpu(**hidden):
+    """Return what constructing for a GPU says in a process that sees none."""
+    script = f"""
+import sys
+for name in {list(hidden)!r}:
+    sys.modules[name] = None
+import npscatter
+try:
+    npscatter.Scattering2D(2, (16, 16), backend="cuda")
+except npscatter.BackendError as error:
+    print(error)
+assert npscatter.Scattering2D(2, (16, 16)).backend == "numba"
+"""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "NUMBA_ENABLE_CUDASIM": "0"}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_without_a_driver_an_error_says_what_to_install():
+    said = run_without_a_gpu()
+    assert said.startswith("backend='cuda': cannot be imported (")
+    assert "CUDA" in said and "NVIDIA's driver and npscatter[cuda13] (or [cuda12]" in said
+    assert "pass backend='numba'" in said
+
+
+def test_without_numba_cuda_an_error_says_what_to_install():
+    assert "npscatter[cuda13]" in run_without_a_gpu(numba_cuda=None)

@@ -1,0 +1,190 @@
+"""Arrays and streams of others, as far as they can be looked at without a GPU."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from npscatter import ArgumentError, ArgumentTypeError, cuda_memory, cuda_target
+from npscatter.cuda_memory import as_stream, borrow, is_read_only, overlap, stacks
+
+
+class FakeStream(cuda_target.Stream):
+    def __init__(self, handle):
+        self.handle = handle
+
+
+class FakeArray:
+    """What Numba makes of an interface."""
+
+    def __init__(self, told, owner):
+        self.told, self.owner = told, owner
+        self.shape, self.dtype = told["shape"], np.dtype(told["typestr"])
+        self.size = int(np.prod(self.shape))
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    """Return a list of what a GPU would have been told."""
+    log = []
+
+    class Event:
+        def __init__(self, timing):
+            assert not timing
+
+        def record(self, stream):
+            log.append(("record", stream.handle))
+
+        def wait(self, stream):
+            log.append(("wait", stream.handle))
+
+    fake = SimpleNamespace(
+        legacy_default_stream=lambda: FakeStream(1),
+        per_thread_default_stream=lambda: FakeStream(2),
+        external_stream=FakeStream,
+        event=Event,
+        from_cuda_array_interface=lambda told, owner, sync: FakeArray(told, owner),
+    )
+    monkeypatch.setattr(cuda_memory, "cuda", fake)
+    monkeypatch.setattr(cuda_memory, "device_of", lambda array: 0)
+    return log
+
+
+def foreign(stream=None, shape=(3, 4, 4), typestr="<f4", read_only=False):
+    told = {"shape": shape, "strides": None, "typestr": typestr, "data": (4096, read_only)}
+    return SimpleNamespace(__cuda_array_interface__=told | {"version": 3, "stream": stream})
+
+
+@pytest.mark.parametrize(
+    ("stream", "handle"),
+    [
+        (0, 1),
+        (1, 1),
+        (2, 2),
+        (77, 77),
+        (SimpleNamespace(cuda_stream=78), 78),
+        (SimpleNamespace(ptr=79), 79),
+        (SimpleNamespace(__cuda_stream__=lambda: (0, 80)), 80),
+        (FakeStream(81), 81),
+        (FakeStream(0), 1),
+    ],
+)
+def test_streams_of_all_libraries(driver, stream, handle):
+    assert as_stream(stream).handle == handle
+
+
+@pytest.mark.parametrize("stream", ["0", 1.5, True, object()])
+def test_what_is_no_stream_is_refused(driver, stream):
+    with pytest.raises(ArgumentTypeError, match=r"stream=.*must be a CUDA stream.*current_stream"):
+        as_stream(stream)
+
+
+def test_arrays_are_worked_on_on_their_own_stream(driver):
+    borrowed = borrow("x", foreign(stream=5), None)
+    assert borrowed.stream.handle == 5 and borrowed.array.told["stream"] is None
+    borrowed.give_back()
+    assert driver == []
+    assert borrow("x", foreign(), None).stream.handle == 1
+
+
+def test_streams_wait_for_each_other_both_ways(driver):
+    borrowed = borrow("x", foreign(stream=5), 6)
+    assert borrowed.stream.handle == 6
+    assert driver == [("record", 5), ("wait", 6)]
+    borrowed.give_back()
+    assert driver[2:] == [("record", 6), ("wait", 5)]
+
+
+def test_torchs_current_stream_is_asked_for(driver, monkeypatch):
+    class Tensor(SimpleNamespace):
+        pass
+
+    current = {"cuda:0": SimpleNamespace(cuda_stream=9)}
+    torch = SimpleNamespace(
+        Tensor=Tensor, cuda=SimpleNamespace(current_stream=lambda device: current[device])
+    )
+    monkeypatch.setitem(cuda_memory.sys.modules, "torch", torch)
+    told = foreign().__cuda_array_interface__
+    del told["stream"]
+    x = Tensor(device="cuda:0", __cuda_array_interface__=told)
+    assert borrow("x", x, None).stream.handle == 9
+
+
+def test_dlpack_alone_will_do(driver):
+    """A capsule on the host, as those of a GPU are made: nothing but the device differs."""
+
+    class OnlyDLPack:
+        def __init__(self, array):
+            self.array = array
+
+        def __dlpack_device__(self):
+            return self.array.__dlpack_device__()
+
+        def __dlpack__(self, *, stream=None, **options):
+            return self.array.__dlpack__(**options)
+
+    values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)[:, ::2]
+    borrowed = borrow("x", OnlyDLPack(values), None)
+    told = borrowed.array.told
+    assert told["shape"] == (2, 2, 4) and told["typestr"] == "<f4"
+    assert told["data"][0] == values.__array_interface__["data"][0]
+    assert told["strides"] == values.strides
+    assert borrowed.stream.handle == 1
+
+
+def test_arrays_of_another_gpu_are_refused(driver, monkeypatch):
+    monkeypatch.setattr(cuda_memory, "device_of", lambda array: 0 if array is None else 3)
+    with pytest.raises(ArgumentError, match=r"out.device=3: must be the current GPU, 0;.*copy"):
+        borrow("out", foreign(), None)
+
+
+def test_bytes_in_another_order_are_refused(driver):
+    with pytest.raises(ArgumentError, match=r"x.dtype=.*must have its bytes in the GPU's order"):
+        borrow("x", foreign(typestr=">f4"), None)
+
+
+def test_read_only_is_what_the_interface_says():
+    assert is_read_only(foreign(read_only=True)) and not is_read_only(foreign())
+    assert not is_read_only(object())
+
+
+def test_overlap_is_of_the_whole_span(monkeypatch):
+    monkeypatch.setattr(cuda_memory, "address", lambda array: array.__array_interface__["data"][0])
+    memory = np.zeros((4, 10), np.float32)
+    assert overlap(memory[0], memory[0]) and overlap(memory[:, 0], memory[2])
+    assert overlap(memory[0, ::-1], memory[0, 9:])
+    assert not overlap(memory[0], memory[1]) and not overlap(memory[0, :5], memory[0, 5:])
+    assert not overlap(memory[1, ::-1], memory[0])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: x,
+        lambda x: x[0, 0],
+        lambda x: x[:, :, ::-1, ::2],
+        lambda x: x[:, 1:],
+        lambda x: x[::-1],
+        lambda x: x.transpose(1, 0, 3, 2),
+        lambda x: np.broadcast_to(x[0, 0], (2, 5, 6, 7)),
+        lambda x: np.broadcast_to(x[:, :1], x.shape),
+        lambda x: x[:, :0],
+        lambda x: x[:, ::2][None],
+    ],
+)
+def test_stacks_reach_every_image_in_order(make):
+    array = make(np.arange(3 * 4 * 6 * 7, dtype=np.float32).reshape(3, 4, 6, 7))
+    start = array.__array_interface__["data"][0]
+    found = []
+    for offset, count, stride in stacks(array.shape, array.strides):
+        told = array.__array_interface__ | {
+            "data": (start + offset, True),
+            "shape": (count, *array.shape[-2:]),
+            "strides": (stride, *array.strides[-2:]),
+        }
+        found.append(np.asarray(SimpleNamespace(__array_interface__=told, owner=array)))
+    images = array.reshape(-1, *array.shape[-2:])
+    assert sum(map(len, found)) == len(images)
+    assert np.array_equal(np.concatenate(found) if found else images, images)
+    if array.flags.c_contiguous and array.size:
+        assert len(found) == 1
