@@ -20,7 +20,7 @@ import numpy as np
 from npscatter.bank import FilterBank
 from npscatter.cuda_kernels import make_kernel
 from npscatter.cuda_layout import Device, Layout, Work, choose, images_at_once
-from npscatter.cuda_memory import handle_of, image_stacks
+from npscatter.cuda_memory import PER_THREAD, handle_of, image_stacks
 from npscatter.cuda_target import (
     SIMULATED,
     address,
@@ -89,9 +89,9 @@ class _Workspaces:
 
     def get(self, stream, items: int, dtype: str):
         """Return at least `items` elements for the passes of a stream."""
-        # Handles below 3 stand for a thread's default stream, one per thread.
+        # One handle stands for the default streams of all threads.
         handle = handle_of(stream)
-        key = (_device(), handle, threading.get_ident() if handle < 3 else 0)
+        key = (_device(), handle, threading.get_ident() if handle == PER_THREAD else 0)
         size = items * np.dtype(dtype).itemsize
         found = self.known.pop(key, None)
         if found is None or found.size < size:
@@ -193,9 +193,8 @@ def execute(
     output: np.ndarray,
     storage: str | None = None,
     memory: int | None = None,
-    stream: object = None,
 ) -> None:
-    """Run the plan's program on NumPy arrays.
+    """Run the plan's program on NumPy arrays, through streams of their own, and wait for it.
 
     Parameters
     ----------
@@ -210,9 +209,7 @@ def execute(
     storage : str, optional
         "float16" to store carried maps as such; otherwise as the computation's dtype.
     memory : int, optional
-        Bytes of workspace on the GPU at most.
-    stream : object, optional
-        Without effect: pieces go through streams of their own, and are waited for.
+        Bytes of workspace on the GPU at most, for each of the streams.
     """
     leading, count = images.shape[:-2], int(np.prod(images.shape[:-2]))
     views = _flat(images, 2), _flat(output, 3)
@@ -241,12 +238,6 @@ def execute(
             for slot in slots:
                 slot.give_up()
             raise
-
-
-def _flat(array: np.ndarray, trailing: int) -> np.ndarray | None:
-    """Return an array with one leading axis, None if that took a copy."""
-    found = array.reshape(-1, *array.shape[array.ndim - trailing :])
-    return found if np.may_share_memory(found, array) else None
 
 
 def execute_on_device(
@@ -292,6 +283,12 @@ def warm_up(
     """Compile, or load from the cache, what images of `dtype` need."""
     for count in (1, 2**20):
         _prepared(plan, bank, dtype, storage, count, _limit(memory), np.dtype(images or dtype))
+
+
+def _flat(array: np.ndarray, trailing: int) -> np.ndarray | None:
+    """Return an array with one leading axis, None if that took a copy."""
+    found = array.reshape(-1, *array.shape[array.ndim - trailing :])
+    return found if np.may_share_memory(found, array) else None
 
 
 def _run(program: _Program, images, output, stream, memory: int) -> None:

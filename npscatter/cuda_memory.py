@@ -12,7 +12,7 @@ from npscatter.cuda_target import Stream, address, cuda, device_of, viewed
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 
 # What the CUDA array interface and DLPack call the default streams.
-_LEGACY, _PER_THREAD = 1, 2
+LEGACY, PER_THREAD = 1, 2
 
 
 def as_stream(stream: object):
@@ -44,9 +44,9 @@ def as_stream(stream: object):
                 "pass e.g. torch.cuda.current_stream(), or None",
             )
         )
-    if handle in (0, _LEGACY):
+    if handle in (0, LEGACY):
         return cuda.legacy_default_stream()
-    if handle == _PER_THREAD:
+    if handle == PER_THREAD:
         return cuda.per_thread_default_stream()
     found = cuda.external_stream(handle)
     found.owner = stream  # whose end would be the stream's
