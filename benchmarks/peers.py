@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+import scipy.fft
 import torch
 from kymatio import Scattering2D as KymatioScattering2D
 from kymatio.scattering2d import filter_bank as kymatio_filters
@@ -154,6 +156,50 @@ def kymatio(workload: Workload, frontend: str) -> Callable:
         )
 
 
+def kymatio_on(workload: Workload, device: torch.device) -> Callable:
+    """Return Kymatio's Torch transform on a device.
+
+    Raises
+    ------
+    UnavailableError
+        If its filters need more memory than the host has.
+    """
+    needed, free = _filter_bytes(workload), _available_bytes()
+    # As many again come and go while they are made.
+    if 2 * needed > free:
+        raise UnavailableError(
+            f"its filters take {needed / 2**30:.1f} GiB of the host's memory and as much again "
+            f"while they are made, of which {free / 2**30:.1f} GiB are available"
+        )
+    # One of its own: what the cache holds stays on the CPU.
+    return kymatio.__wrapped__(workload, "torch").to(device)
+
+
+def network_on(workload: Workload, device: torch.device) -> Callable:
+    """Return the paper's network on a device."""
+    with device:
+        return conv2d_network(FilterBank.load("paper"), workload.J, workload.max_order)
+
+
+def _filter_bytes(workload: Workload) -> int:
+    """Return what Kymatio's filters take: float32, one resolution beneath another."""
+    J, L = workload.J, 8
+    period = 2**J
+    pixels = np.prod([((side + period) // period + 1) * period for side in workload.shape])
+    levels = [min(j + 1, max(J - 1, 1)) for j in range(J) for _ in range(L)] + [J]
+    return int(4 * pixels * sum(4.0**-level for count in levels for level in range(count)))
+
+
+def _available_bytes() -> float:
+    """Return the host's memory that is free for use, infinity where it is not known."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return float("inf")
+    sizes = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return 1024.0 * sizes[0] if sizes else float("inf")
+
+
 @contextmanager
 def _quick_filters() -> Iterator[None]:
     """Let Kymatio make its filters, the same to the last bit, in seconds.
@@ -187,7 +233,8 @@ def _quick_filters() -> Iterator[None]:
     kymatio_filters.gabor_2d = gabor_2d
     kymatio_filters.periodize_filter_fft = periodize_filter_fft
     try:
-        yield
+        with scipy.fft.set_workers(usable_threads()):
+            yield
     finally:
         for name, function in slow.items():
             setattr(kymatio_filters, name, function)

@@ -14,6 +14,7 @@ import click
 
 from benchmarks import c_tables, frontier
 from benchmarks.environment import RESULTS
+from benchmarks.gpu.page import gpu_text
 from benchmarks.paper import report
 
 PASSES = ("one thread", "all cores")  # of the speed benchmark
@@ -256,6 +257,7 @@ PAGES = {
         "speed": speed_table,
         "kernels": kernels_table,
         "startup": startup_text,
+        "gpu": gpu_text,
         "footprint": c_tables.footprint_text,
         "q15": c_tables.q15_table,
     },

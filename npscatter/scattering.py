@@ -68,8 +68,8 @@ class Scattering2D:
         ``NUMBA_NUM_THREADS``, which is all cores unless it is set.
     storage : str, optional
         What the "cuda" backend stores carried maps as: "float16" halves its memory traffic and
-        workspace, at relative errors of about 5e-4 and for magnitudes from 6e-5 to 65504; None for
-        the precision of the computation.
+        workspace, at relative errors of about 2e-3 in S1 and S2 and for magnitudes from 6e-5 to
+        65504; None for the precision of the computation.
     memory : int, optional
         Bytes that the "cuda" backend may use for carried maps, per stream; None for 1 GiB, or a
         quarter of the GPU's memory where that is less. Batches are cut into pieces to fit.

@@ -46,7 +46,7 @@ def test_the_simulators_cases(name):
 def test_all_banks(name, J, shape):
     bank = FilterBank.load(name)
     for boundary in ("kymatio", "zero"):
-        for options, tolerance in (({}, 3e-6), ({"storage": "float16"}, 5e-3)):
+        for options, tolerance in (({}, 3e-6), ({"storage": "float16"}, 8e-3)):
             S = Scattering2D(
                 J, shape, bank.L, bank=bank, boundary=boundary, backend="cuda", **options
             )
