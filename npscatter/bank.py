@@ -281,7 +281,7 @@ class FilterBank:
     def save(self, path: str | os.PathLike) -> Path:
         """Write ``path`` (suffix .npz) and the card beside it (suffix .json).
 
-        The same bank always makes the same bytes.
+        The same bank makes the same bytes, as long as Python zips alike.
 
         Returns
         -------

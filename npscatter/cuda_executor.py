@@ -219,7 +219,7 @@ def execute(
     per_image = int(np.prod(images.shape[-2:])) * images.itemsize
     per_image += int(np.prod(output.shape[-3:])) * output.itemsize
     piece = max(1, min(-(-count // SLOTS), PIECE_BYTES // per_image))
-    memory = _limit(memory)
+    memory = workspace_limit(memory)
     native = images.dtype.newbyteorder("=")
     program = _prepared(plan, bank, output.dtype.name, storage, piece, memory, native)
     with _SLOTS.lock:
@@ -262,13 +262,14 @@ def execute_on_device(
     stream : stream of Numba's
         Where the work goes.
     """
+    memory = workspace_limit(memory)
     per_image = int(np.prod(output.shape[-3:]))
     output, start = output.reshape(output.size), 0
     for stack in image_stacks(images):
         count, dtype = stack.shape[0], output.dtype.name
-        program = _prepared(plan, bank, dtype, storage, count, _limit(memory), images.dtype)
+        program = _prepared(plan, bank, dtype, storage, count, memory, images.dtype)
         part = output[start * per_image : (start + count) * per_image]
-        _run(program, stack, part, stream, _limit(memory))
+        _run(program, stack, part, stream, memory)
         start += count
 
 
@@ -281,8 +282,9 @@ def warm_up(
     images: np.dtype | None = None,
 ) -> None:
     """Compile, or load from the cache, what images of `dtype` need."""
+    memory, images = workspace_limit(memory), np.dtype(images or dtype)
     for count in (1, 2**20):
-        _prepared(plan, bank, dtype, storage, count, _limit(memory), np.dtype(images or dtype))
+        _prepared(plan, bank, dtype, storage, count, memory, images)
 
 
 def _flat(array: np.ndarray, trailing: int) -> np.ndarray | None:
@@ -307,7 +309,8 @@ def _run(program: _Program, images, output, stream, memory: int) -> None:
             program.enqueue(some, part, workspace, stream)
 
 
-def _limit(memory: int | None) -> int:
+def workspace_limit(memory: int | None) -> int:
+    """Return the bytes that carried maps may take per stream, of what the caller says of them."""
     return _workspace_bytes(_device()) if memory is None else memory
 
 

@@ -809,10 +809,16 @@ def test_shipped_banks():
 def test_a_shipped_bank_is_sound(name, tmp_path):
     bank = FilterBank.load(name)
     assert bank.name == name
+    # The file's own hash, and the card's over it, differ with Python's way of zipping.
     path = bank.save(tmp_path / name)
-    for suffix in (".npz", ".json"):
-        original = (bank_module.SHIPPED / name).with_suffix(suffix)
-        assert path.with_suffix(suffix).read_bytes() == original.read_bytes()
+    cards = [
+        json.loads((folder / f"{name}.json").read_text())
+        for folder in (bank_module.SHIPPED, tmp_path)
+    ]
+    for card in cards:
+        assert len(card.pop("npz_sha256")) == len(card.pop("card_sha256")) == 64
+    assert cards[0] == cards[1]
+    assert FilterBank.load(path) == bank
     S = npscatter.Scattering2D(2, (16, 17), L=bank.L, bank=name)
     coefficients = S(np.random.default_rng(0).normal(size=(16, 17)))
     assert np.isfinite(coefficients).all()

@@ -24,7 +24,7 @@ def images_of(S, *leading, dtype=np.float32):
     return np.random.default_rng(3).normal(size=shape).astype(dtype)
 
 
-def assert_close(found, S, images, tolerance=3e-6):
+def assert_close(found, S, images, tolerance=5e-6):
     """Compare order by order with the NumPy executor in float64."""
     options = {"L": S.L, "bank": S.bank, "boundary": S.boundary, "max_order": S.max_order}
     exact = Scattering2D(S.J, S.shape, backend="numpy", **options)(images.astype(np.float64))
@@ -46,7 +46,7 @@ def test_the_simulators_cases(name):
 def test_all_banks(name, J, shape):
     bank = FilterBank.load(name)
     for boundary in ("kymatio", "zero"):
-        for options, tolerance in (({}, 3e-6), ({"storage": "float16"}, 8e-3)):
+        for options, tolerance in (({}, 5e-6), ({"storage": "float16"}, 8e-3)):
             S = Scattering2D(
                 J, shape, bank.L, bank=bank, boundary=boundary, backend="cuda", **options
             )

@@ -19,7 +19,7 @@ from benchmarks.gpu.timing import fastest_block, largest_block
 from benchmarks.peers import kymatio_on, network_on
 from benchmarks.workloads import Workload
 from npscatter import FilterBank, Scattering2D
-from npscatter.cuda_executor import WORKSPACE_BYTES, free_memory
+from npscatter.cuda_executor import free_memory, workspace_limit
 from npscatter.cuda_layout import choose, images_at_once
 from npscatter.cuda_target import SIMULATED, cuda
 
@@ -162,7 +162,7 @@ class Ours(Contestant):
 
     def work(self) -> dict:
         """Return the useful work of one image, and how the program is laid out for the batch."""
-        memory = self.S.memory or workspace_bytes()
+        memory = workspace_limit(self.S.memory)
         layout = choose(self.S.plan, self.S.bank, "float32", self.S.storage, self.block, memory)
         return {
             "operations": operations(self.S.plan, self.S.bank),
@@ -257,11 +257,6 @@ def scattering(workload: Workload, bank: str | FilterBank, **options) -> Scatter
     return Scattering2D(
         workload.J, workload.shape, bank.L, workload.max_order, bank=bank, **options
     )
-
-
-def workspace_bytes() -> int:
-    """Return the workspace that a transform has unless it is told otherwise."""
-    return int(min(WORKSPACE_BYTES, cuda.current_context().get_memory_info().total / 4))
 
 
 def release() -> None:

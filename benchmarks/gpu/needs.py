@@ -14,8 +14,7 @@ MODULES = {
     "skimage": "scikit-image",
 }
 INSTALL = (
-    "pip install torch --index-url https://download.pytorch.org/whl/cu130, then "
-    'pip install -e ".[bench,cuda13]" (cu126 and cuda12 with an older driver)'
+    'pip install -e ".[bench,cuda13]" (cuda12 with an older driver), with a Torch built with CUDA'
 )
 
 
