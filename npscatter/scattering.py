@@ -244,8 +244,8 @@ class Scattering2D:
             `x`. For images on the GPU an array there, C-contiguous.
         stream : optional
             For images on the GPU: the CUDA stream to work on, one of Numba, Torch or CuPy, or the
-            handle of one. By default that of the CUDA array interface, where it names one, or
-            the default stream. The call returns before the work is done.
+            handle of one. By default Torch's current one, or that of the CUDA array interface,
+            where it names one, or the default stream. The call returns before the work is done.
 
         Returns
         -------

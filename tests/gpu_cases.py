@@ -13,7 +13,7 @@ from unittest import mock
 
 import numpy as np
 
-from npscatter import FilterBank, Scattering2D
+from npscatter import ArgumentError, ArgumentTypeError, FilterBank, Scattering2D
 from npscatter.cuda_layout import Device
 
 TOYS = {
@@ -55,7 +55,8 @@ class Case:
     leading : tuple of int
         Their leading shape.
     where : str
-        "host", "device", or "strided": on the GPU, as a view that is not contiguous.
+        "host", "device", "out" (on the GPU, into an array there), or "strided" (on the GPU, as a
+        view that is not contiguous).
     block_bytes : int
         Shared memory of a block: little of it makes many small tiles.
     piece_bytes : int
@@ -110,6 +111,10 @@ class Case:
         S, images = self.scattering("cuda"), self.images()
         if self.where == "host":
             return S(images)
+        if self.where == "out":
+            out = cuda.to_device(np.zeros((*self.leading, *S.output_shape), np.float32))
+            assert S(cuda.to_device(images), out=out) is out
+            return out.copy_to_host()
         if self.where == "strided":
             wide = np.zeros((*images.shape[:-1], 2 * images.shape[-1]), images.dtype)
             wide[..., ::2] = images
@@ -165,18 +170,50 @@ CASES = {
     "batch: in pieces": Case("symmetric R=3", 2, (9, 12), leading=(3, 3), piece_bytes=8000),
     "device": Case("symmetric R=3", 2, (9, 12), leading=(3,), where="device"),
     "device: one image": Case("symmetric R=3", 2, (9, 12), leading=(), where="device"),
+    "device: into an array": Case("symmetric R=3", 2, (9, 12), leading=(3,), where="out"),
     "device: two axes": Case("symmetric R=3", 2, (8, 16), leading=(2, 2), where="strided"),
     "bank: accurate": Case("accurate", 2, (16, 16), leading=(1,)),
     "bank: paper-tuned": Case("paper-tuned", 2, (17, 12), leading=(1,)),
 }
 
 
+def refusals():
+    """Call in ways that are refused; return what was said."""
+    from npscatter.cuda_target import cuda
+
+    case = CASES["device"]
+    S, images = case.scattering("cuda"), case.images()
+    x = cuda.to_device(images)
+    right = np.zeros((3, *S.output_shape), np.float32)
+    said = {}
+    for name, call in {
+        "shape": lambda: S(cuda.to_device(images[:, 1:].copy())),
+        "out on the host": lambda: S(x, out=right),
+        "out on the GPU": lambda: S(images, out=cuda.to_device(right)),
+        "out's shape": lambda: S(x, out=cuda.to_device(right[1:])),
+        "out's dtype": lambda: S(x, out=cuda.to_device(right.astype(np.float64))),
+        "out's strides": lambda: S(x, out=cuda.to_device(np.asfortranarray(right))),
+        "stream": lambda: S(images, stream=5),
+        "threads": lambda: Scattering2D(2, (9, 12), backend="cuda", threads=2),
+        "memory": lambda: Scattering2D(2, (9, 12), backend="cuda", memory=100)(images),
+    }.items():
+        try:
+            call()
+            said[name] = "nothing"
+        except (ArgumentError, ArgumentTypeError) as error:
+            said[name] = str(error)
+    # Refused calls leave nothing behind.
+    listed = Scattering2D(2, (9, 12), S.L, bank=S.bank, backend="cuda", out_type="list")(x)
+    assert len(listed) == S.n_coefficients and listed[0]["coef"].shape == (3, 2, 3)
+    return said
+
+
 def main(path, names):
-    """Run cases and write their results."""
-    results = {}
-    for name in names:
-        results[name] = CASES[name].run()
-    np.savez(path, **results)
+    """Run cases, or call in wrong ways, and write the results."""
+    if names == "refusals":
+        Path(path).write_text(json.dumps(refusals()))
+        return
+    np.savez(path, **{name: CASES[name].run() for name in names})
 
 
 if __name__ == "__main__":

@@ -19,23 +19,31 @@ from gpu_cases import CASES
 SHARES = [list(CASES)[start::2] for start in (0, 1)]
 
 
+def simulate(path, what):
+    """Start a process that runs cases of `gpu_cases`."""
+    script = Path(__file__).parent / "gpu_cases.py"
+    return subprocess.Popen(
+        [sys.executable, "-W", "error::RuntimeWarning", script, path, json.dumps(what)],
+        env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_OPT": "0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def finish(process):
+    printed, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, printed.decode()[-4000:]
+
+
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory):
     """Return the coefficients of every case."""
-    script, folder = Path(__file__).parent / "gpu_cases.py", tmp_path_factory.mktemp("simulated")
-    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_OPT": "0"}
-    running = []
-    for number, names in enumerate(SHARES):
-        path = folder / f"{number}.npz"
-        command = [sys.executable, "-W", "error::RuntimeWarning", script, path, json.dumps(names)]
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        running.append((process, path))
+    folder = tmp_path_factory.mktemp("simulated")
+    paths = [folder / f"{number}.npz" for number in range(len(SHARES))]
     results = {}
-    for process, path in running:
-        printed, _ = process.communicate(timeout=900)
-        assert process.returncode == 0, printed.decode()[-4000:]
+    for process in [simulate(*job) for job in zip(paths, SHARES, strict=True)]:
+        finish(process)
+    for path in paths:
         results |= np.load(path)
     return results
 
@@ -70,3 +78,22 @@ def test_kernels_equal_the_definition(computed, name):
     )
     error = np.abs(computed[name][0] - expected).max()
     assert error <= case.tolerance * np.abs(expected).max()
+
+
+def test_wrong_calls_are_refused(tmp_path):
+    finish(simulate(tmp_path / "said.json", "refusals"))
+    said = json.loads((tmp_path / "said.json").read_text())
+    expected = {
+        "shape": "x.shape=(3, 8, 12): must be (..., 9, 12)",
+        "out on the host": "must lie on the GPU, as x does",
+        "out on the GPU": "must be a NumPy array",
+        "out's shape": "out.shape=(2, 25, 2, 3): must be (3, 25, 2, 3)",
+        "out's dtype": "out.dtype=dtype('float64'): must be float32",
+        "out's strides": "must be C-contiguous",
+        "stream": "stream=5: has no effect on images that are not on the GPU",
+        "threads": "threads=2: has no effect on backend='cuda'",
+        "memory": "memory=100: one image of (9, 12) needs",
+    }
+    assert said.keys() == expected.keys()
+    for name, words in expected.items():
+        assert words in said[name], said[name]
