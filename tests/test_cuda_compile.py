@@ -6,54 +6,20 @@ room for as many threads as the layout counts on.
 
 import multiprocessing
 import re
-import subprocess
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
 
+from benchmarks.gpu.compiled import CAPABILITIES, KINDS, resources, works
 from npscatter import FilterBank, list_banks
+from npscatter.cuda_kernels import make_kernel
 from npscatter.cuda_layout import REGISTERS, Device, lay_out
+from npscatter.cuda_target import to_ptx
 from npscatter.plan import make_plan
 
-CAPABILITIES = [(7, 5), (8, 0), (9, 0)]
 MULTIPROCESSOR_REGISTERS = 65536
-
-
-def works(bank, dtype, storage=None):
-    """Return all that kernels of a bank are compiled for; J = 3 has every kind of launch."""
-    bank = FilterBank.load(bank)
-    plan = make_plan(3, (64, 64), bank.architecture, 2, bank.boundary).octave_by_octave()
-    found = [launch.work for launch in lay_out(plan, bank, dtype, storage).launches]
-    assert len(found) == len(set(found)) == 4
-    return found
-
-
-def compiled(work, images, capability):
-    """Return what ptxas says of a kernel."""
-    from cuda.pathfinder import find_nvidia_binary_utility
-
-    from npscatter.cuda_kernels import make_kernel
-    from npscatter.cuda_target import to_ptx
-
-    ptx = to_ptx(make_kernel(work), work, np.dtype(images), capability)
-    arch = f"-arch=sm_{capability[0]}{capability[1]}"
-    ptxas = find_nvidia_binary_utility("ptxas")
-    ran = subprocess.run(
-        [ptxas, "-v", arch, "-o", "/dev/null", "-"], input=ptx, capture_output=True, text=True
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stderr
-
-
-CASES = {
-    f"{bank} {dtype} {storage or ''}": (bank, dtype, storage)
-    for bank, dtype, storage in [
-        *((name, "float32", None) for name in list_banks()),
-        ("accurate", "float32", "float16"),
-        ("accurate", "float64", None),
-    ]
-}
+CASES = {" ".join(filter(None, kind)): kind for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
@@ -65,22 +31,22 @@ def pool():
 @pytest.mark.parametrize("case", CASES)
 def test_kernels_spill_nothing(pool, case):
     bank, dtype, storage = CASES[case]
+    kernels = works(bank, dtype, storage)
+    assert len(kernels) == len(set(kernels)) == 4
     # Other kinds of numbers are nothing new to the GPU in between.
     capabilities = CAPABILITIES if (dtype, storage) == ("float32", None) else CAPABILITIES[::2]
-    jobs = [(work, dtype, cc) for work in works(bank, dtype, storage) for cc in capabilities]
-    for (work, _, _), said in zip(jobs, pool.map(compiled, *zip(*jobs, strict=True)), strict=True):
-        assert "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads" in said, said
-        registers = int(re.search(r"Used (\d+) registers", said)[1])
-        assert registers * REGISTERS[dtype] <= MULTIPROCESSOR_REGISTERS, said
-        # All shared memory is given at the launch, none is the kernel's own.
-        assert "smem" not in said, said
-        assert work.dtype == dtype
+    jobs = [(work, dtype, capability) for work in kernels for capability in capabilities]
+    for found in pool.map(resources, *zip(*jobs, strict=True)):
+        registers = found.pop("registers")
+        assert set(found.values()) == {0}, found
+        # As many threads fit as layouts count on.
+        assert 0 < registers * REGISTERS[dtype] <= MULTIPROCESSOR_REGISTERS
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "bool", "float16", "int64"])
 def test_other_images_compile_too(dtype):
-    said = compiled(works("accurate", "float32")[0], dtype, (9, 0))
-    assert "0 bytes stack frame, 0 bytes spill stores" in said, said
+    found = resources(works("accurate", "float32")[0], dtype, (9, 0))
+    assert found["stack"] == found["spill stores"] == 0
 
 
 @pytest.mark.parametrize("bank", list_banks())
@@ -96,9 +62,6 @@ def test_shared_memory_fits_every_gpu(bank):
 
 def test_images_are_read_in_vectors_and_summed_by_fused_multiply_adds():
     """What the sums are made of: as many multiply-adds as the summation says, and vector loads."""
-    from npscatter.cuda_kernels import make_kernel
-    from npscatter.cuda_target import to_ptx
-
     work = works("accurate", "float32")[2]
     assert work.wavelets and work.direct and work.emits
     ptx = to_ptx(make_kernel(work), work, np.dtype("float32"), (8, 0))
@@ -115,5 +78,6 @@ def test_images_are_read_in_vectors_and_summed_by_fused_multiply_adds():
     assert squares < multiplied <= first_products + squares
     loads = re.findall(r"ld\.shared(\.v[24])?\.[bf]32", ptx)
     assert loads.count("") < len(loads) / 3
+    assert ".extern .shared .align 16" in ptx
     # Generic addresses would be slower.
     assert not re.findall(r"\bld\.v[24]", ptx)

@@ -238,13 +238,21 @@ def test_page_shows_what_was_measured_and_what_was_missed():
     assert "| does not fit | 2 |" in text and "not measured" in text
 
 
-def test_page_says_that_nothing_was_measured(tmp_path, monkeypatch):
+def test_page_says_what_was_compiled_and_that_nothing_was_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(page, "RESULTS", tmp_path)
-    assert "not measured on a device yet" in page.gpu_text()
+    kernel = {"dtype": "float32", "registers": 70, "capability": "9.0"}
+    kernel |= dict.fromkeys(("stack", "spill stores", "spill loads"), 0)
+    kernels = [kernel, kernel | {"dtype": "float64", "registers": 90, "capability": "10.0"}]
+    versions = {"numba-cuda": "1", "nvidia-cuda-nvcc": "2"}
+    result = {"kernels": kernels, "versions": versions, "command": "this"}
+    (tmp_path / "gpu_compiled.json").write_text(json.dumps(result))
     monkeypatch.setattr(readme, "PAGES", {"README.md": {"gpu": page.gpu_text}})
-    assert readme.rendered("README.md", "no place for it") == "no place for it"
     filled = readme.rendered("README.md", "<!-- gpu -->\n<!-- /gpu -->")
-    assert filled == f"<!-- gpu -->\n{page.NOT_MEASURED}\n<!-- /gpu -->"
+    assert filled.startswith(f"<!-- gpu -->\n{page.NOT_MEASURED}\n\nCompiled for compute")
+    assert "9.0, 10.0, the 2 kernels" in filled and "70 to 70 registers in float32" in filled
+    assert "no stack, and spill none" in filled
+    kernels[0]["spill loads"] = 8
+    assert "8 bytes of stack and spills" in page.told_of_kernels(result)
 
 
 # The command and the device's code.

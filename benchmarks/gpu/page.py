@@ -23,8 +23,29 @@ NOT_MEASURED = (
 
 def gpu_text() -> str:
     """Return the tables of times, shares of the ceilings and aims, or that there are none yet."""
-    path = RESULTS / "gpu.json"
-    return rendered(json.loads(path.read_text())) if path.exists() else NOT_MEASURED
+    path, compiled = RESULTS / "gpu.json", RESULTS / "gpu_compiled.json"
+    measured = rendered(json.loads(path.read_text())) if path.exists() else NOT_MEASURED
+    return f"{measured}\n\n{told_of_kernels(json.loads(compiled.read_text()))}"
+
+
+def told_of_kernels(result: dict) -> str:
+    """Return what the shipped banks' kernels take, as a sentence."""
+    kernels = result["kernels"]
+    taken = []
+    for dtype in ("float32", "float64"):
+        registers = [kernel["registers"] for kernel in kernels if kernel["dtype"] == dtype]
+        taken.append(f"{min(registers)} to {max(registers)} registers in {dtype}")
+    names = ("stack", "spill stores", "spill loads")
+    wasted = sum(kernel[name] for kernel in kernels for name in names)
+    words = f"{wasted} bytes of stack and spills" if wasted else "no stack, and spill none"
+    capabilities = sorted({kernel["capability"] for kernel in kernels}, key=float)
+    versions = result["versions"]
+    return (
+        f"Compiled for compute capability {', '.join(capabilities)}, the {len(kernels)} kernels of "
+        f"the shipped banks take {' and '.join(taken)}, {words}. Written by "
+        f"`{result['command']}` (numba-cuda {versions['numba-cuda']}, ptxas "
+        f"{versions['nvidia-cuda-nvcc']}); it needs no GPU."
+    )
 
 
 def rendered(result: dict) -> str:
