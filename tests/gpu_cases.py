@@ -125,7 +125,7 @@ class Case:
 ZERO, PERIODIC = {"boundary": "zero"}, {"boundary": "periodic"}
 SMALL = {"block_bytes": 5000}
 CASES = {
-    **{f"architecture: {name}": Case(name, 2, (9, 12)) for name in TOYS},
+    **{f"architecture: {name}": Case(name, 2, (9, 12), leading=(1,)) for name in TOYS},
     "scale: J=1, smallest": Case("free R=2", 1, (2, 3)),
     "scale: J=1, zeros beyond": Case("symmetric R=3", 1, (5, 9), ZERO),
     "scale: J=3, kernels larger than maps": Case("symmetric R=4", 3, (8, 11)),
