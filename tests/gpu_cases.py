@@ -147,6 +147,8 @@ CASES = {
     "tiles: wide smoothing, strided wavelets": Case(
         "wide smoothing, strided wavelets", 2, (60, 9), ZERO, leading=(1,), **SMALL
     ),
+    # Depth first, so that one tap smooths the image alone, row by row.
+    "tiles: no halo": Case("wide wavelets", 2, (60, 20), {"memory": 10_000}, leading=(1,), **SMALL),
     "tiles: bands": Case("symmetric R=3", 1, (72, 9), leading=(1,)),
     "tiles: bands, zeros beyond": Case("free R=2", 1, (140, 5), ZERO, leading=(1,), **SMALL),
     "dtype: float64": Case("symmetric R=3", 2, (9, 12), dtype="float64", tolerance=1e-14),
