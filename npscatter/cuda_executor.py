@@ -19,7 +19,7 @@ import numpy as np
 
 from npscatter.bank import FilterBank
 from npscatter.cuda_kernels import make_kernel
-from npscatter.cuda_layout import Device, Layout, Work, choose, images_at_once
+from npscatter.cuda_layout import Layout, choose, images_at_once
 from npscatter.cuda_memory import PER_THREAD, handle_of, image_stacks
 from npscatter.cuda_target import (
     SIMULATED,
@@ -31,6 +31,7 @@ from npscatter.cuda_target import (
     limits,
     viewed,
 )
+from npscatter.cuda_tiles import ANY_GPU, Device, Work
 from npscatter.plan import Plan
 from npscatter.thread_sums import run_length
 
@@ -338,7 +339,7 @@ def _device() -> int:
 
 def _prepared(plan, bank, dtype, storage, count: int, memory: int, images: np.dtype) -> _Program:
     """Return the program for `count` images at a time, ready to be launched."""
-    for device in (_limits(_device()), Device()):
+    for device in (_limits(_device()), ANY_GPU):
         layout = choose(plan, bank, dtype, storage, count, memory, device)
         program = _program(layout, images, _device())
         if program.fits:

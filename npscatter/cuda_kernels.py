@@ -1,15 +1,14 @@
 """The kernel of a launch: a block goes down its strip of the target, turn by turn.
 
-What a launch is, and what the numbers of its geometry mean, stands in `npscatter.cuda_layout`; what
-a thread sums, in `npscatter.thread_sums`.
+How that goes stands in `npscatter.cuda_tiles`; what the numbers of a launch's geometry mean, in
+`npscatter.cuda_layout`; what a thread sums, in `npscatter.thread_sums`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from npscatter import cuda_layout
-from npscatter.cuda_layout import WARP, Work
+from npscatter import cuda_tiles
 from npscatter.cuda_target import (
     SHARED_ALIGNMENT,
     again,
@@ -24,12 +23,13 @@ from npscatter.cuda_target import (
     smooth,
     types,
 )
+from npscatter.cuda_tiles import WARP, Work
 from npscatter.thread_sums import run_length
 
-_source_start = device(cuda_layout.source_start)
-_source_end = device(cuda_layout.source_end)
-_moduli_start = device(cuda_layout.moduli_start)
-_moduli_end = device(cuda_layout.moduli_end)
+_source_start = device(cuda_tiles.source_start)
+_source_end = device(cuda_tiles.source_end)
+_moduli_start = device(cuda_tiles.moduli_start)
+_moduli_end = device(cuda_tiles.moduli_end)
 
 
 @device
@@ -66,6 +66,12 @@ def _across(strip, g):
 def _column(x, half):
     """Return where column `x` of a tile lies in its row."""
     return np.int32((x >> 1) + (x & 1) * half)
+
+
+@device
+def _place(number, plane, y, pitch, x):
+    """Return where sample (y, x) of a map lies, as seen from the first map."""
+    return np.int64(np.int32(number)) * plane + np.int32(y * pitch + x)
 
 
 def make_kernel(work: Work):
@@ -270,14 +276,14 @@ def make_kernel(work: Work):
                         x = int32(left + run_number * run)
                         if emits:
                             channel = channels[np.uint32(g.target_channels + path)]
-                            place = np.int64(int32(image * g.channels + channel)) * g.channel_plane
-                            place += int32(y * g.channel_pitch + x)
                             target, plane, whole = output, g.channel_plane, aligned
+                            place = _place(
+                                image * g.channels + channel, plane, y, g.channel_pitch, x
+                            )
                         else:
-                            place = np.int64(image) * size + g.target_offset
-                            place += np.int64(path * carried) * g.target_plane
-                            place += int32(y * g.target_pitch + x)
                             target, plane, whole = workspace, g.target_plane, 1
+                            place = _place(path * carried, plane, y, g.target_pitch, x)
+                            place += np.int64(image) * size + g.target_offset
                         window = int32(_moduli_start(stride, radius, y + g.first_row))
                         window = _wrapped(int32(window + moduli_shift), g.modulus_ring)
                         tile = int32(k * g.modulus_stack + orientation * g.modulus_plane)
@@ -303,14 +309,14 @@ def make_kernel(work: Work):
                         x = int32(left + run_number * run)
                         if emits:
                             channel = channels[np.uint32(g.direct_channels + path)]
-                            place = np.int64(int32(image * g.channels + channel)) * g.channel_plane
-                            place += int32(y * g.channel_pitch + x)
                             target, plane, whole = output, g.channel_plane, aligned
+                            place = _place(
+                                image * g.channels + channel, plane, y, g.channel_pitch, x
+                            )
                         else:
-                            place = np.int64(image) * size + g.direct_offset
-                            place += np.int64(path * direct_carried) * g.direct_plane
-                            place += int32(y * g.direct_pitch + x)
                             target, plane, whole = workspace, g.direct_plane, 1
+                            place = _place(path * direct_carried, plane, y, g.direct_pitch, x)
+                            place += np.int64(image) * size + g.direct_offset
                         window = int32(_source_start(direct_radius, y + g.first_row))
                         window = _wrapped(int32(window + tile_shift), g.tile_ring)
                         smooth(

@@ -19,7 +19,8 @@ from numba import cuda
 from numba.cuda.cudadrv import driver
 
 from npscatter.convolution import cached, sources
-from npscatter.cuda_layout import REGISTERS, THREADS, Device, Geometry, Work
+from npscatter.cuda_layout import Geometry
+from npscatter.cuda_tiles import ANY_GPU, REGISTERS, THREADS, Device, Work
 from npscatter.thread_sums import Emitter, Sums
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -44,7 +45,8 @@ _HALF, _LONG = ir.HalfType(), ir.IntType(64)
 
 
 # Files that decide what is compiled.
-_SOURCES = ("folding.py", "thread_sums.py", "cuda_layout.py", "cuda_target.py", "cuda_kernels.py")
+_SOURCES = ("folding.py", "thread_sums.py", "cuda_tiles.py", "cuda_target.py", "cuda_kernels.py")
+_SOURCES += ("cuda_layout.py",)
 
 
 def register(sums: Sums | None) -> str:
@@ -231,7 +233,7 @@ def compiled(function: Callable, work: Work, images: np.dtype):
 def limits() -> Device:
     """Return what the current GPU has."""
     if SIMULATED:
-        return Device()
+        return ANY_GPU
     found = cuda.get_current_device()
     return Device(
         found.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, found.MAX_SHARED_MEMORY_PER_MULTIPROCESSOR
@@ -240,7 +242,7 @@ def limits() -> Device:
 
 def allow_shared_memory(kernel, size: int) -> int:
     """Ask for more shared memory than blocks have by default; return how much they may have."""
-    least = Device().block_bytes
+    least = ANY_GPU.block_bytes
     if SIMULATED or size <= least:
         return least
     # As Numba sets the attributes that it knows; if it comes to do that otherwise, do without.

@@ -14,7 +14,7 @@ from unittest import mock
 import numpy as np
 
 from npscatter import ArgumentError, ArgumentTypeError, FilterBank, Scattering2D
-from npscatter.cuda_layout import Device
+from npscatter.cuda_tiles import Device
 
 TOYS = {
     "symmetric R=1": {"kind": "symmetric", "L": 2, "R": 1},

@@ -8,16 +8,12 @@ import pytest
 from gpu_cases import TOYS
 
 from npscatter import ArgumentError, FilterBank
-from npscatter.cuda_layout import (
+from npscatter.cuda_layout import GRID, ROUNDS, choose, images_at_once, lay_out
+from npscatter.cuda_tiles import (
     BLOCKS,
-    GRID,
-    ROUNDS,
     THREADS,
     Device,
     bank_cycles,
-    choose,
-    images_at_once,
-    lay_out,
     march,
     moduli_end,
     moduli_start,

@@ -19,8 +19,9 @@ from cuda.pathfinder import find_nvidia_binary_utility
 from benchmarks.environment import RESULTS
 from npscatter import FilterBank, list_banks
 from npscatter.cuda_kernels import make_kernel
-from npscatter.cuda_layout import Work, lay_out
+from npscatter.cuda_layout import lay_out
 from npscatter.cuda_target import to_ptx
+from npscatter.cuda_tiles import Work
 from npscatter.plan import make_plan
 
 CAPABILITIES = [(7, 5), (8, 0), (9, 0)]
