@@ -7,13 +7,21 @@ import whether it simulates, and writes their results as an .npz file.
 import json
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 
-from npscatter import ArgumentError, ArgumentTypeError, FilterBank, Scattering2D
+from npscatter import (
+    ArgumentError,
+    ArgumentTypeError,
+    FilterBank,
+    Scattering2D,
+    cuda_layout,
+    cuda_tiles,
+)
 from npscatter.cuda_tiles import Device
 
 TOYS = {
@@ -61,6 +69,8 @@ class Case:
         Shared memory of a block: little of it makes many small tiles.
     piece_bytes : int
         What goes to the GPU at a time.
+    ahead : bool
+        Tiles compute moduli a turn before they smooth, whatever that costs.
     tolerance : float
         Of the largest coefficient.
     """
@@ -74,6 +84,7 @@ class Case:
     where: str = "host"
     block_bytes: int = Device().block_bytes
     piece_bytes: int = 2**26
+    ahead: bool = False
     tolerance: float = 2e-6
 
     def scattering(self, backend):
@@ -104,8 +115,26 @@ class Case:
         changed = {"PIECE_BYTES": self.piece_bytes}
         if self.block_bytes != Device().block_bytes:
             changed["_limits"] = lambda device: Device(block_bytes=self.block_bytes)
-        with mock.patch.multiple(cuda_executor, **changed):
+        with mock.patch.multiple(cuda_executor, **changed), self.forced():
             return self.compute(cuda)
+
+    @contextmanager
+    def forced(self):
+        """Make what is not ahead cost more, if that is wanted."""
+        cost = cuda_tiles._cost
+
+        def dearer(work, tile, *others):
+            return cost(work, tile, *others) * (1 if tile.ahead else 1e6)
+
+        if not self.ahead:
+            yield
+            return
+        for function in (cuda_tiles.best_tile, cuda_layout._lay_out):
+            function.cache_clear()
+        with mock.patch.object(cuda_tiles, "_cost", dearer):
+            yield
+        for function in (cuda_tiles.best_tile, cuda_layout._lay_out):
+            function.cache_clear()
 
     def compute(self, cuda):
         S, images = self.scattering("cuda"), self.images()
@@ -146,6 +175,13 @@ CASES = {
     "tiles: wide smoothing": Case("wide smoothing", 2, (60, 9), leading=(1,), **SMALL),
     "tiles: wide smoothing, strided wavelets": Case(
         "wide smoothing, strided wavelets", 2, (60, 9), ZERO, leading=(1,), **SMALL
+    ),
+    "tiles: ahead": Case("symmetric R=3", 2, (40, 12), ZERO, leading=(1,), ahead=True, **SMALL),
+    "tiles: wide wavelets ahead": Case(
+        "wide wavelets", 2, (40, 9), leading=(1,), ahead=True, **SMALL
+    ),
+    "tiles: wide smoothing ahead": Case(
+        "wide smoothing", 2, (40, 9), leading=(1,), ahead=True, **SMALL
     ),
     # Depth first, so that one tap smooths the image alone, row by row.
     "tiles: no halo": Case("wide wavelets", 2, (60, 20), {"memory": 10_000}, leading=(1,), **SMALL),
