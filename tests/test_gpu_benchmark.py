@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,9 +19,6 @@ from npscatter.folding import summation
 from npscatter.plan import make_plan
 
 ROOT = Path(__file__).resolve().parent.parent
-needs_numba_cuda = pytest.mark.skipif(
-    find_spec("numba_cuda") is None, reason="numba-cuda is not installed"
-)
 
 
 def run_python(*arguments, **environment):
@@ -273,7 +269,6 @@ def test_without_a_gpu_one_sentence_and_status_2(tmp_path, simulated):
     assert not output.exists()
 
 
-@needs_numba_cuda
 def test_ceiling_is_multiply_adds_and_nothing_else():
     code = """
 from numba.cuda import types
@@ -289,7 +284,6 @@ assert not any(words in ptx for words in (".f64", ".local", "call.")), ptx
     assert ran.returncode == 0, ran.stderr
 
 
-@needs_numba_cuda
 def test_in_the_simulator():
     """Ceilings' kernels, verification, and a run of a workload against the network in Torch."""
     ran = run_python(
