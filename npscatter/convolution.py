@@ -11,12 +11,9 @@ always the next vector, every load is aligned, and no column is ever masked or s
 
 from __future__ import annotations
 
-import gc
 import hashlib
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 
 from llvmlite import ir
 from numba import cfunc
@@ -24,10 +21,16 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from npscatter.folding import Summation
+from npscatter.jit_cache import cached, source_digest
 from npscatter.vectors import INDEX, Emitter, registers, vector_bytes
 
 # Files that decide what is compiled.
-_SOURCES = ("folding.py", "vectors.py", "convolution.py", "numba_kernels.py")
+SOURCES = (
+    "npscatter.folding",
+    "npscatter.vectors",
+    "npscatter.convolution",
+    "npscatter.numba_kernels",
+)
 
 
 @dataclass(frozen=True)
@@ -107,17 +110,8 @@ class Kernel:
     @cached_property
     def digest(self) -> str:
         """A name for the machine code: equal only if the code is."""
-        told = f"{sources()} {vector_bytes()} {registers()} {self!r}"
+        told = f"{source_digest(SOURCES)} {vector_bytes()} {registers()} {self!r}"
         return hashlib.sha256(told.encode()).hexdigest()[:24]
-
-
-@lru_cache(maxsize=8)
-def sources(names: tuple[str, ...] = _SOURCES) -> str:
-    """Return a hash of the files that decide what is compiled, so that no cache outlives them."""
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update((Path(__file__).parent / name).read_bytes())
-    return digest.hexdigest()
 
 
 # Compiled functions refer to their `Kernel` by its digest, which a cache on disk can hold.
@@ -141,27 +135,6 @@ def compiled_row(kernel: Kernel):
         _row(digest, rows, skip, scratch, weights, out, vectors, out_stride)
 
     return cached(lambda cache: cfunc(types.void(*[types.int64] * 7), cache=cache)(row))
-
-
-def cached(compile_with):
-    """Return ``compile_with(True)``, or without a cache on disk where there is no place for one."""
-    with uncollected():
-        try:
-            return compile_with(True)
-        except (RuntimeError, OSError):
-            return compile_with(False)
-
-
-@contextmanager
-def uncollected():
-    """Put garbage collection off: compiling makes many objects, and looking at them takes long."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 @intrinsic(prefer_literal=True)

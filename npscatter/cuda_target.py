@@ -18,9 +18,9 @@ from llvmlite import ir
 from numba import cuda
 from numba.cuda.cudadrv import driver
 
-from npscatter.convolution import cached, sources
 from npscatter.cuda_layout import Geometry
 from npscatter.cuda_tiles import ANY_GPU, REGISTERS, THREADS, Device, Work
+from npscatter.jit_cache import cached, source_digest
 from npscatter.thread_sums import Emitter, Sums
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -45,15 +45,21 @@ _HALF, _LONG = ir.HalfType(), ir.IntType(64)
 
 
 # Files that decide what is compiled.
-_SOURCES = ("folding.py", "thread_sums.py", "cuda_tiles.py", "cuda_target.py", "cuda_kernels.py")
-_SOURCES += ("cuda_layout.py",)
+SOURCES = (
+    "npscatter.folding",
+    "npscatter.thread_sums",
+    "npscatter.cuda_tiles",
+    "npscatter.cuda_target",
+    "npscatter.cuda_kernels",
+    "npscatter.cuda_layout",
+)
 
 
 def register(sums: Sums | None) -> str:
     """Return the name by which kernels call `sums`: another one if any source has changed."""
     if sums is None:
         return ""
-    name = f"{sums.digest} {sources(_SOURCES)}"
+    name = f"{sums.digest} {source_digest(SOURCES)}"
     _SUMS[name] = sums
     return name
 

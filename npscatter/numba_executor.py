@@ -16,8 +16,9 @@ import numba
 import numpy as np
 
 from npscatter.bank import ROLES, FilterBank
-from npscatter.convolution import Kernel, compiled_row, uncollected
+from npscatter.convolution import Kernel, compiled_row
 from npscatter.folding import summation
+from npscatter.jit_cache import uncollected
 from npscatter.numba_kernels import DONE, JOB, KERNEL, STEP, TICKET, WAITING, make_worker
 from npscatter.plan import Maps, Plan, place
 from npscatter.vectors import vector_bytes

@@ -17,7 +17,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from npscatter.convolution import cached, sources
+from npscatter.convolution import SOURCES
+from npscatter.jit_cache import cached, source_digest
 from npscatter.vectors import (
     FLUSH,
     atomic_add,
@@ -365,7 +366,7 @@ def make_worker(dtype: str):
     order of the program, so whoever holds one waits only for tickets that others are working on.
     """
     # Part of what is compiled, so that a cache knows code for other sources and vectors apart.
-    made_from = f"{sources()} {vector_bytes()}"
+    made_from = f"{source_digest(SOURCES)} {vector_bytes()}"
     kind = getattr(numba, dtype)
 
     def work(

@@ -1,0 +1,56 @@
+"""Compiled code on disk: what decides that it is still right, and doing without a disk."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+Compiled = TypeVar("Compiled")
+
+
+@lru_cache(maxsize=8)
+def source_digest(modules: tuple[str, ...]) -> str:
+    """Return a hash of the source files that decide what is compiled.
+
+    Numba's cache on disk looks at the file of the compiled function alone; this becomes part of
+    what is compiled, so that no cache outlives the other files.
+
+    Parameters
+    ----------
+    modules : tuple of str
+        Full names of modules.
+    """
+    digest = hashlib.sha256()
+    for name in modules:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"no module named {name!r}", name=name)
+        digest.update(Path(spec.origin).read_bytes())
+    return digest.hexdigest()
+
+
+def cached(compile_with: Callable[[bool], Compiled]) -> Compiled:
+    """Return ``compile_with(True)``, or without a cache on disk where there is no place for one."""
+    with uncollected():
+        try:
+            return compile_with(True)
+        except (RuntimeError, OSError):
+            return compile_with(False)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Put garbage collection off: compiling makes many objects, and looking at them takes long."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
