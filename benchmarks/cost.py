@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from npscatter import FilterBank
 from npscatter.bank import multiply_adds
-from npscatter.plan import make_plan
+from npscatter.program.plan import make_plan
 
 SHAPE = (512, 512)  # large, so that the padding counts little
 

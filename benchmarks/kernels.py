@@ -26,7 +26,7 @@ from benchmarks.workloads import WORKLOADS
 from npscatter import FilterBank, Scattering2D, numba_executor
 from npscatter.convolution import Kernel, compiled_row
 from npscatter.numba_executor import lay_out
-from npscatter.plan import Maps, Plan, place
+from npscatter.program.plan import Maps, Plan, place
 from npscatter.vectors import call_row, vector_bytes
 
 BANKS = ("accurate", "paper", "paper-tuned")

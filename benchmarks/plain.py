@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from npscatter import FilterBank
-from npscatter.plan import Plan
+from npscatter.program.plan import Plan
 
 
 @numba.njit(fastmath={"contract"})

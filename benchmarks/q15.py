@@ -15,7 +15,7 @@ from benchmarks.environment import RESULTS, environment
 from cexport.quantization import IntegerBank, Quantization
 from cexport.simulation import signal_to_noise
 from npscatter import FilterBank, list_banks
-from npscatter.plan import make_plan
+from npscatter.program.plan import make_plan
 from tools.data import HELD_OUT_PHOTOGRAPHS
 from tools.measure import COUNTS, test_images
 

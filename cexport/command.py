@@ -10,7 +10,7 @@ import click
 from cexport.configuration import DTYPES
 from cexport.generator import generate
 from npscatter.errors import ArgumentError, ArgumentTypeError
-from npscatter.plan import BOUNDARIES
+from npscatter.program.plan import BOUNDARIES
 from npscatter.whole_file import written_whole
 
 

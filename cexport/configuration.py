@@ -14,7 +14,7 @@ from cexport.text import in_comment, string_literal
 from npscatter import list_banks
 from npscatter.bank import FilterBank, find_bank
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
-from npscatter.plan import make_plan
+from npscatter.program.plan import make_plan
 
 DTYPES = ("float", "q15")
 # Stands for a pixel that is zero; so rows and columns of the padded image are numbered below it.

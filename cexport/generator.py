@@ -63,7 +63,7 @@ def generate(
         "kymatio", "zero" or "periodic"; the bank's by default.
     rounds : int
         Takes the orientations in so many rounds: less memory, somewhat more work; see
-        `npscatter.plan.make_plan`.
+        `npscatter.program.plan.make_plan`.
     dtype : str
         "float": pixels and coefficients are floats. "q15": pixels are bytes, coefficients 16-bit
         numbers with a fixed exponent per channel, and only integers are computed with.

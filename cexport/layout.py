@@ -1,7 +1,7 @@
 """The planner's program as the tables of the generated C: kernels, steps, scratch memory.
 
 Nothing here depends on the arithmetic but the size of its numbers. Sizes, paths and orders come
-from the plan, the order of summation from `npscatter.folding`.
+from the plan, the order of summation from `npscatter.program.summation`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from cexport.quantization import IntegerBank
 from cexport.rounding import folded
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
-from npscatter.folding import Summation, summation
-from npscatter.plan import Plan, Step
+from npscatter.program.plan import Plan, Step
+from npscatter.program.summation import Summation, summation
 
 # Products of at most so many samples are summed together.
 LONGEST_RUN = 4

@@ -40,8 +40,8 @@ import numpy as np
 from cexport import rounding
 from npscatter.bank import ROLES, FilterBank
 from npscatter.errors import BankError, explain
-from npscatter.folding import summation
-from npscatter.plan import Plan, Step
+from npscatter.program.plan import Plan, Step
+from npscatter.program.summation import summation
 
 LARGEST_SAMPLE = 2**15 - 1
 LARGEST_SUM = 2**31 - 1

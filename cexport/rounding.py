@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from npscatter.bank import FilterBank
-from npscatter.folding import Summation
+from npscatter.program.summation import Summation
 
 GRID = 256
 OCTAVES = 3

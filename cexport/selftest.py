@@ -8,7 +8,7 @@ from cexport.quantization import Quantization
 from cexport.simulation import float_coefficients, simulate
 from cexport.text import array, braces, float_literal
 from npscatter.bank import FilterBank
-from npscatter.plan import Plan
+from npscatter.program.plan import Plan
 
 TOLERANCE = 2e-5
 

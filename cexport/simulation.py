@@ -11,7 +11,7 @@ from cexport.quantization import PIXEL_EXPONENT, IntegerBank, Quantization
 from npscatter import numpy_executor
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
-from npscatter.plan import Plan
+from npscatter.program.plan import Plan
 
 
 def simulate_q15(

@@ -6,7 +6,7 @@ from cexport.configuration import NO_PIXEL
 from cexport.layout import Kernel, Layout, Line
 from cexport.quantization import Quantization
 from cexport.text import array, braces, comment, float_literal
-from npscatter.plan import Plan
+from npscatter.program.plan import Plan
 
 
 def line_name(line: Line) -> str:

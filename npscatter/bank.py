@@ -12,9 +12,9 @@ import numpy as np
 
 from npscatter import bank_file
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
-from npscatter.folding import summation
-from npscatter.plan import BOUNDARIES, Architecture, Plan, integer
-from npscatter.symmetry import is_symmetric
+from npscatter.program.plan import BOUNDARIES, Architecture, Plan, integer
+from npscatter.program.summation import summation
+from npscatter.program.symmetry import is_symmetric
 
 ROLES = {
     "psi_first": "psi",
@@ -53,7 +53,7 @@ class FilterBank:
         1, or 2 for wavelets that halve the resolution (the paper's network).
     next_from : str, optional
         "carried" or "octave": when the ``*_next`` arrays take over; see
-        `npscatter.plan.Architecture`.
+        `npscatter.program.plan.Architecture`.
     boundary : str, optional
         The boundary the bank was learned for: "kymatio", "zero" or "periodic".
     card : dict, optional

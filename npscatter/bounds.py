@@ -27,7 +27,7 @@ from npscatter.bank import FilterBank
 from npscatter.comparisons import Shifted, Teacher
 from npscatter.deformation import Deformation, worst_deformation
 from npscatter.errors import ArgumentError, explain
-from npscatter.plan import integer, integer_pair, make_plan
+from npscatter.program.plan import integer, integer_pair, make_plan
 from npscatter.scattering import Scattering2D
 from npscatter.sections import Chain, Section, levels, sections, transfer
 

@@ -22,7 +22,7 @@ from npscatter.accuracy import relative_errors
 from npscatter.bank import FilterBank
 from npscatter.bounds import Bounds
 from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, BankError
-from npscatter.plan import BOUNDARIES
+from npscatter.program.plan import BOUNDARIES
 from npscatter.whole_file import written_whole
 
 INSTALL = "pip install 'npscatter[cli]'"

@@ -1,4 +1,4 @@
-"""Machine code for one row of a convolution, unrolled from a `npscatter.folding.Summation`.
+"""Machine code for one row of a convolution, unrolled from a `npscatter.program.summation.Summation`.
 
 Compilers do not vectorise loops over taps that are read from an array, so these loops are written
 out as straight vector code. What is compiled knows the pattern of the taps, never their values:
@@ -20,13 +20,13 @@ from numba import cfunc
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from npscatter.folding import Summation
 from npscatter.jit_cache import cached, source_digest
+from npscatter.program.summation import Summation
 from npscatter.vectors import INDEX, Emitter, registers, vector_bytes
 
 # Files that decide what is compiled.
 SOURCES = (
-    "npscatter.folding",
+    "npscatter.program.summation",
     "npscatter.vectors",
     "npscatter.convolution",
     "npscatter.numba_kernels",

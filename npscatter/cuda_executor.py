@@ -32,7 +32,7 @@ from npscatter.cuda_target import (
     viewed,
 )
 from npscatter.cuda_tiles import ANY_GPU, Device, Work
-from npscatter.plan import Plan
+from npscatter.program.plan import Plan
 from npscatter.thread_sums import run_length
 
 # Workspace of one stream, unless the caller says otherwise; never more than a quarter of the GPU's.

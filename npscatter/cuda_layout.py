@@ -18,7 +18,7 @@ import numpy as np
 from npscatter.bank import FilterBank
 from npscatter.cuda_tiles import ANY_GPU, BLOCKS, Device, Work, best_tile, up
 from npscatter.errors import ArgumentError, explain
-from npscatter.plan import Maps, Plan, Step, place
+from npscatter.program.plan import Maps, Plan, Step, place
 from npscatter.thread_sums import make_sums
 
 # Blocks of one launch at most.

@@ -46,7 +46,7 @@ _HALF, _LONG = ir.HalfType(), ir.IntType(64)
 
 # Files that decide what is compiled.
 SOURCES = (
-    "npscatter.folding",
+    "npscatter.program.summation",
     "npscatter.thread_sums",
     "npscatter.cuda_tiles",
     "npscatter.cuda_target",

@@ -17,10 +17,10 @@ import numpy as np
 
 from npscatter.bank import ROLES, FilterBank
 from npscatter.convolution import Kernel, compiled_row
-from npscatter.folding import summation
 from npscatter.jit_cache import uncollected
 from npscatter.numba_kernels import DONE, JOB, KERNEL, STEP, TICKET, WAITING, make_worker
-from npscatter.plan import Maps, Plan, place
+from npscatter.program.plan import Maps, Plan, place
+from npscatter.program.summation import summation
 from npscatter.vectors import vector_bytes
 
 # What one thread may use for its images side by side, or for one image up to 512 x 512.

@@ -3,7 +3,7 @@
 Everything here runs without Python. Memory is addressed by int64 addresses, so that one compiled
 function serves arrays of any layout, writable or not; tables too, for a Numba array that is passed
 on counts its references by atomic instructions, which hold up the vectors' stores. What a step
-means is said in `npscatter.plan`; how a row is computed, in `npscatter.convolution`.
+means is said in `npscatter.program.plan`; how a row is computed, in `npscatter.convolution`.
 
 How a row lies in memory: column x of a row of length W is cut into `segments` of s columns each,
 and the lanes of vector number j hold column j of every segment of `together` images; lane

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from npscatter.bank import FilterBank
-from npscatter.plan import Maps, Plan
+from npscatter.program.plan import Maps, Plan
 
 # Images are taken in blocks whose workspace stays within this many bytes (one image at least);
 # the arrays that come and go in `correlate` take about three times as much again.
@@ -122,7 +122,7 @@ def pad(images: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> 
 
 
 def correlate(source, taps, stride, first, size, edge) -> np.ndarray:
-    """Return the strided multi-channel correlation that `npscatter.plan.Step` defines.
+    """Return the strided multi-channel correlation that `npscatter.program.plan.Step` defines.
 
     Every sample is summed tap by tap in one order, whatever its place and the batch, so equal
     windows give equal bits; a matrix product would be faster and promise no such thing.

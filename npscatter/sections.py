@@ -1,7 +1,7 @@
 """A program's linear sections: what stands between one modulus and the next.
 
 The transform alternates linear filters with moduli. From a raw map (the image, or a modulus) the
-program of `npscatter.plan` leads through chains of filters to one output channel and to the
+program of `npscatter.program.plan` leads through chains of filters to one output channel and to the
 moduli of the next order. `sections` reads these chains off the program; all raw maps of one order
 and scales have the same, whatever their orientations. What is known of the filters of a chain in
 the Fourier domain then bounds what the program can do to any image (`npscatter.bounds`).
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npscatter.bank import FilterBank
-from npscatter.plan import Plan
+from npscatter.program.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A thread sums `Sums.run` neighbours of one row at once, all outputs of them, in registers: samples
 and their foldings are shared by the neighbours, and every weight is part of an instruction. The
-order of the sums is a `npscatter.folding.Summation`; what is emitted here is LLVM IR of scalars,
+order of the sums is a `npscatter.program.summation.Summation`; what is emitted here is LLVM IR of scalars,
 the same for a GPU and, under the simulator, for the CPU.
 
 A tile in shared memory holds its columns in two phases, the even ones first and the odd ones
@@ -21,8 +21,8 @@ import numpy as np
 from llvmlite import ir
 
 from npscatter.bank import ROLES, FilterBank
-from npscatter.folding import Summation, summation
-from npscatter.symmetry import mirrored_orientations
+from npscatter.program.summation import Summation, summation
+from npscatter.program.symmetry import mirrored_orientations
 
 # Registers (of four bytes) that a thread's sums may take; the folded samples need as many again.
 SUM_REGISTERS = {"float32": 64, "float64": 32}

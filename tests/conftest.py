@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npscatter.bank import ROLES, FilterBank
-from npscatter.symmetry import tie
+from npscatter.program.symmetry import tie
 
 KERNELS = {
     "psi_first": 5,

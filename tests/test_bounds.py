@@ -20,7 +20,7 @@ from npscatter.cli import main
 from npscatter.deformation import deformation_ratio, deformed, steepest
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError
 from npscatter.morlet import coarsened, grid_frequencies, low_pass, morlet
-from npscatter.plan import make_plan
+from npscatter.program.plan import make_plan
 from npscatter.sections import Chain, sections, transfer
 
 

@@ -19,7 +19,7 @@ from npscatter.cuda_kernels import make_kernel
 from npscatter.cuda_layout import lay_out
 from npscatter.cuda_target import to_ptx
 from npscatter.cuda_tiles import REGISTERS, Device
-from npscatter.plan import make_plan
+from npscatter.program.plan import make_plan
 
 MULTIPROCESSOR_REGISTERS = 65536
 CASES = {" ".join(filter(None, kind)): kind for kind in KINDS}

@@ -20,7 +20,7 @@ from npscatter.cuda_tiles import (
     source_end,
     source_start,
 )
-from npscatter.plan import make_plan
+from npscatter.program.plan import make_plan
 
 HOPPER = Device(227 * 1024, 228 * 1024)
 SHAPES = [

@@ -10,9 +10,9 @@ from cexport.quantization import LARGEST_NORM, LARGEST_SAMPLE, IntegerBank, Quan
 from cexport.simulation import _Q15
 from npscatter import FilterBank, list_banks, numpy_executor
 from npscatter.bank import ROLES
-from npscatter.folding import summation
-from npscatter.plan import make_plan
-from npscatter.symmetry import act
+from npscatter.program.plan import make_plan
+from npscatter.program.summation import summation
+from npscatter.program.symmetry import act
 
 TOYS = {
     "free R=3": {"kind": "free", "L": 4, "R": 3},

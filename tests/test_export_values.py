@@ -14,8 +14,8 @@ from cexport import generate, simulate_q15
 from cexport.quantization import IntegerBank, Quantization
 from npscatter import FilterBank, Scattering2D, list_banks
 from npscatter.bank import ROLES
-from npscatter.plan import BOUNDARIES, make_plan
-from npscatter.symmetry import orientation_action
+from npscatter.program.plan import BOUNDARIES, make_plan
+from npscatter.program.symmetry import orientation_action
 
 TOYS = {
     "free R=1": {"kind": "free", "L": 4, "R": 1},
@@ -425,7 +425,7 @@ def test_the_selftest_sees_one_altered_weight(compiled, dtype, key):
 def q15_oracle(image, quantization):
     """Return the Q15 coefficients of one image, a list of maps per channel, in plain integers.
 
-    The recursion of `npscatter.plan`, as in tests/oracle.py; the shifts are looked up by what they
+    The recursion of `npscatter.program.plan`, as in tests/oracle.py; the shifts are looked up by what they
     are for, see `shifts_by_path`.
     """
     plan, design = quantization.plan, quantization.plan.architecture

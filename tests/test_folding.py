@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from npscatter.bank import FilterBank
-from npscatter.folding import Row, summation
+from npscatter.program.summation import Row, summation
 
 
 def random_taps(shape, seed=0, zeros=0.0):

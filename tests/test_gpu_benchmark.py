@@ -15,8 +15,8 @@ from benchmarks.gpu.timing import fastest_block, interleaved, largest_block, mos
 from benchmarks.peers import UnavailableError
 from npscatter.bank import multiply_adds
 from npscatter.cuda_layout import lay_out
-from npscatter.folding import summation
-from npscatter.plan import make_plan
+from npscatter.program.plan import make_plan
+from npscatter.program.summation import summation
 
 ROOT = Path(__file__).resolve().parent.parent
 

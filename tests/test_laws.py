@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from npscatter import FilterBank, Scattering2D
 from npscatter.bank import ROLES
-from npscatter.symmetry import orientation_action
+from npscatter.program.symmetry import orientation_action
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=20)
 BANKS = [(4, 1), (4, 3), (4, 4), (6, 3), (8, 1), (8, 4)]

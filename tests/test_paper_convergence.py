@@ -12,7 +12,7 @@ from benchmarks.paper.convergence import EXPERIMENTS, own_recipe, paper_recipe
 from benchmarks.paper.experiment import Settings
 from benchmarks.paper.networks import Images, RegularCNN, load, references, score, train
 from npscatter.bank import ROLES
-from npscatter.plan import make_plan
+from npscatter.program.plan import make_plan
 from tools import twin
 from tools.learn import PAPER, PRESETS
 from tools.learning import Learner, architecture, lesson

@@ -8,10 +8,17 @@ import pytest
 from kymatio import Scattering2D as KymatioScattering2D
 from kymatio.scattering2d.utils import compute_padding
 
-from npscatter import plan as planner
 from npscatter.errors import ArgumentError, ArgumentTypeError
-from npscatter.plan import BOUNDARIES, Architecture, Maps, make_plan, place, shape_before_padding
-from npscatter.symmetry import mirrored_orientations
+from npscatter.program import plan as planner
+from npscatter.program.plan import (
+    BOUNDARIES,
+    Architecture,
+    Maps,
+    make_plan,
+    place,
+    shape_before_padding,
+)
+from npscatter.program.symmetry import mirrored_orientations
 
 ARCHITECTURES = [
     Architecture(2, 1, 1, "carried"),

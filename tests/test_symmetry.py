@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from npscatter.symmetry import (
+from npscatter.program.symmetry import (
     GENERATORS,
     act,
     is_symmetric,

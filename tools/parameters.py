@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from npscatter.bank import ROLES, FilterBank
-from npscatter.symmetry import tie
+from npscatter.program.symmetry import tie
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from npscatter.bank import ROLES, FilterBank
-from npscatter.plan import Plan
+from npscatter.program.plan import Plan
 
 
 def weights_of(bank: FilterBank, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
@@ -69,7 +69,7 @@ def _pad(images: torch.Tensor, plan: Plan) -> torch.Tensor:
 
 
 def _correlate(source, taps, groups, stride, first, size, plan: Plan) -> torch.Tensor:
-    """Return the correlation `npscatter.plan.Step` defines; groups lie along the channels."""
+    """Return the correlation `npscatter.program.plan.Step` defines; groups lie along the channels."""
     margin = taps.shape[-1] // 2
     if plan.edge == "wrap":
         rows = torch.arange(-margin, source.shape[-2] + margin) % source.shape[-2]

@@ -22,7 +22,7 @@ from npscatter.cuda_kernels import make_kernel
 from npscatter.cuda_layout import lay_out
 from npscatter.cuda_target import to_ptx
 from npscatter.cuda_tiles import Work
-from npscatter.plan import make_plan
+from npscatter.program.plan import make_plan
 
 CAPABILITIES = [(7, 5), (8, 0), (9, 0)]
 # Bank, dtype and storage.

@@ -8,8 +8,8 @@ import numpy as np
 
 from npscatter import FilterBank
 from npscatter.cuda_layout import Launch, Layout
-from npscatter.folding import Summation, summation
-from npscatter.plan import Plan
+from npscatter.program.plan import Plan
+from npscatter.program.summation import Summation, summation
 
 
 def operations(plan: Plan, bank: FilterBank) -> int:

@@ -11,7 +11,7 @@ from torch import nn
 
 from benchmarks.paper.experiment import Settings, cifar_images, cifar_source
 from npscatter.accuracy import relative_errors
-from npscatter.plan import Plan
+from npscatter.program.plan import Plan
 from tools.learning import Learner, Recipe, lesson, training_images
 from tools.published_sets import cifar10
 from tools.teacher import teach

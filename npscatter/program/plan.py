@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
-from npscatter.symmetry import mirrored_orientations
+from npscatter.program.symmetry import mirrored_orientations
 
 BOUNDARIES = ("kymatio", "zero", "periodic")
 
