@@ -23,11 +23,12 @@ import numpy as np
 from benchmarks import peak, plain
 from benchmarks.environment import RESULTS, environment, usable_threads
 from benchmarks.workloads import WORKLOADS
-from npscatter import FilterBank, Scattering2D, numba_executor
-from npscatter.convolution import Kernel, compiled_row
-from npscatter.numba_executor import lay_out
+from npscatter import FilterBank, Scattering2D
+from npscatter.cpu import executor as numba_executor
+from npscatter.cpu.executor import lay_out
+from npscatter.cpu.row_codegen import Kernel, compiled_row
+from npscatter.cpu.simd import call_row, vector_bytes
 from npscatter.program.plan import Maps, Plan, place
-from npscatter.vectors import call_row, vector_bytes
 
 BANKS = ("accurate", "paper", "paper-tuned")
 # Columns of one call, as a 32 x 32 image has them at the second octave.

@@ -14,7 +14,7 @@ from npscatter.program.plan import Plan, integer, make_plan, shape_before_paddin
 
 # Modules with `execute` and `warm_up`, imported when they are chosen.
 _EXECUTORS = {
-    "numba": "npscatter.numba_executor",
+    "numba": "npscatter.cpu.executor",
     "numpy": "npscatter.numpy_executor",
     "cuda": "npscatter.cuda_executor",
 }

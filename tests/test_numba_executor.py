@@ -9,8 +9,9 @@ import numpy as np
 import oracle
 import pytest
 
-from npscatter import FilterBank, Scattering2D, list_banks, numba_executor
-from npscatter.vectors import vector_bytes
+from npscatter import FilterBank, Scattering2D, list_banks
+from npscatter.cpu import executor as numba_executor
+from npscatter.cpu.simd import vector_bytes
 
 TOYS = {
     "symmetric R=1": {"kind": "symmetric", "L": 2, "R": 1},

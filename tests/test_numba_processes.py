@@ -127,13 +127,13 @@ def test_a_second_process_compiles_nothing(tmp_path):
 @pytest.fixture
 def package(tmp_path):
     """Return a folder with a copy of the package."""
-    ignored = shutil.ignore_patterns("__pycache__", "demo")
+    ignored = shutil.ignore_patterns("__pycache__", "demo_data")
     shutil.copytree(ROOT / "npscatter", tmp_path / "copy" / "npscatter", ignore=ignored)
     return tmp_path / "copy"
 
 
 def test_no_code_outlives_the_sources_it_was_made_from(package, tmp_path):
-    cache, vectors = tmp_path / "cache", package / "npscatter" / "vectors.py"
+    cache, vectors = tmp_path / "cache", package / "npscatter" / "cpu" / "simd.py"
 
     def result():
         code = SMALL_BANK + SHOW_DIGEST
@@ -178,8 +178,10 @@ import sys
 import numpy as np
 sys.path.insert(0, "tests")
 from conftest import make_toy_bank
-from npscatter import FilterBank, Scattering2D, numba_executor, vectors
-from npscatter.convolution import compiled_row
+from npscatter import FilterBank, Scattering2D
+from npscatter.cpu import simd as vectors
+from npscatter.cpu import executor as numba_executor
+from npscatter.cpu.row_codegen import compiled_row
 assert vectors.vector_bytes() == int(sys.argv[1])
 accurate, free = FilterBank.load("accurate"), make_toy_bank("free", 4, 2)
 paper = make_toy_bank("paper", 4)
@@ -225,7 +227,7 @@ def test_a_forked_child_computes(tmp_path):
     """Also while a thread of its parent is computing."""
     code = """
 import threading
-from npscatter import numba_executor
+from npscatter.cpu import executor as numba_executor
 numba_executor.SHARE = 1
 expected, stop = S(x), threading.Event()
 def work():

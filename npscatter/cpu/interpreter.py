@@ -3,7 +3,7 @@
 Everything here runs without Python. Memory is addressed by int64 addresses, so that one compiled
 function serves arrays of any layout, writable or not; tables too, for a Numba array that is passed
 on counts its references by atomic instructions, which hold up the vectors' stores. What a step
-means is said in `npscatter.program.plan`; how a row is computed, in `npscatter.convolution`.
+means is said in `npscatter.program.plan`; how a row is computed, in `npscatter.cpu.row_codegen`.
 
 How a row lies in memory: column x of a row of length W is cut into `segments` of s columns each,
 and the lanes of vector number j hold column j of every segment of `together` images; lane
@@ -17,9 +17,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from npscatter.convolution import SOURCES
-from npscatter.jit_cache import cached, source_digest
-from npscatter.vectors import (
+from npscatter.cpu.row_codegen import SOURCES
+from npscatter.cpu.simd import (
     FLUSH,
     atomic_add,
     call_row,
@@ -36,6 +35,7 @@ from npscatter.vectors import (
     store,
     vector_bytes,
 )
+from npscatter.jit_cache import cached, source_digest
 
 # One step of the program. Offsets and pitches are in elements.
 STEP = np.dtype(

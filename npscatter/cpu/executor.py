@@ -16,12 +16,12 @@ import numba
 import numpy as np
 
 from npscatter.bank import ROLES, FilterBank
-from npscatter.convolution import Kernel, compiled_row
+from npscatter.cpu.interpreter import DONE, JOB, KERNEL, STEP, TICKET, WAITING, make_worker
+from npscatter.cpu.row_codegen import Kernel, compiled_row
+from npscatter.cpu.simd import vector_bytes
 from npscatter.jit_cache import uncollected
-from npscatter.numba_kernels import DONE, JOB, KERNEL, STEP, TICKET, WAITING, make_worker
 from npscatter.program.plan import Maps, Plan, place
 from npscatter.program.summation import summation
-from npscatter.vectors import vector_bytes
 
 # What one thread may use for its images side by side, or for one image up to 512 x 512.
 MEMORY_BYTES = 8 * 2**20
@@ -51,7 +51,7 @@ class Layout:
     kernels : tuple of Kernel
         The convolutions, called by their number.
     steps, kernel_table, channels, edges : ndarray
-        The tables `npscatter.numba_kernels` describes.
+        The tables `npscatter.cpu.interpreter` describes.
     weights : ndarray
         Of all kernels, one after the other.
     rows, columns : ndarray

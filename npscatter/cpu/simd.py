@@ -138,7 +138,7 @@ class Emitter:
 
 @intrinsic
 def call_row(typing, function, rows, skip, scratch, weights, out, vectors, out_stride):
-    """Call a function that `npscatter.convolution.compiled_row` made, by its address."""
+    """Call a function that `npscatter.cpu.row_codegen.compiled_row` made, by its address."""
 
     def generate(context, builder, _, values):
         kind = ir.FunctionType(ir.VoidType(), [INDEX] * 7)

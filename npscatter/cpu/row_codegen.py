@@ -20,16 +20,16 @@ from numba import cfunc
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from npscatter.cpu.simd import INDEX, Emitter, registers, vector_bytes
 from npscatter.jit_cache import cached, source_digest
 from npscatter.program.summation import Summation
-from npscatter.vectors import INDEX, Emitter, registers, vector_bytes
 
 # Files that decide what is compiled.
 SOURCES = (
     "npscatter.program.summation",
-    "npscatter.vectors",
-    "npscatter.convolution",
-    "npscatter.numba_kernels",
+    "npscatter.cpu.simd",
+    "npscatter.cpu.row_codegen",
+    "npscatter.cpu.interpreter",
 )
 
 

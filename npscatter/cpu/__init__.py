@@ -1,0 +1,1 @@
+"""The program on the CPU's vector units: ``backend="numba"``."""
