@@ -16,7 +16,7 @@ from npscatter.program.plan import Plan, integer, make_plan, shape_before_paddin
 _EXECUTORS = {
     "numba": "npscatter.cpu.executor",
     "numpy": "npscatter.numpy_executor",
-    "cuda": "npscatter.cuda_executor",
+    "cuda": "npscatter.gpu.executor",
 }
 # What "auto" looks for, best first.
 _AUTOMATIC = ("numba", "numpy")
@@ -297,7 +297,7 @@ class Scattering2D:
                     "use backend='cuda', or copy the images to the host first",
                 )
             )
-        memory = importlib.import_module("npscatter.cuda_memory")
+        memory = importlib.import_module("npscatter.gpu.interop")
         borrowed = [memory.borrow("x", x, stream)]
         images, stream = borrowed[0].array, borrowed[0].stream
         _check_dtype("x.dtype", images.dtype)

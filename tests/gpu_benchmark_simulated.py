@@ -18,7 +18,7 @@ from benchmarks.gpu.contestants import OfOurs, torch_as_timed  # noqa: E402
 from benchmarks.peers import conv2d_network  # noqa: E402
 from benchmarks.verify import MismatchError  # noqa: E402
 from benchmarks.workloads import Workload  # noqa: E402
-from npscatter.cuda_target import cuda  # noqa: E402
+from npscatter.gpu.target import cuda  # noqa: E402
 
 
 @dataclass(frozen=True)

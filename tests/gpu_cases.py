@@ -14,15 +14,10 @@ from unittest import mock
 
 import numpy as np
 
-from npscatter import (
-    ArgumentError,
-    ArgumentTypeError,
-    FilterBank,
-    Scattering2D,
-    cuda_layout,
-    cuda_tiles,
-)
-from npscatter.cuda_tiles import Device
+from npscatter import ArgumentError, ArgumentTypeError, FilterBank, Scattering2D
+from npscatter.gpu import launches as cuda_layout
+from npscatter.gpu import tiling as cuda_tiles
+from npscatter.gpu.tiling import Device
 
 TOYS = {
     "symmetric R=1": {"kind": "symmetric", "L": 2, "R": 1},
@@ -109,8 +104,8 @@ class Case:
 
     def run(self):
         """Return the coefficients, computed by backend="cuda", on the host."""
-        from npscatter import cuda_executor
-        from npscatter.cuda_target import cuda
+        from npscatter.gpu import executor as cuda_executor
+        from npscatter.gpu.target import cuda
 
         changed = {"PIECE_BYTES": self.piece_bytes}
         if self.block_bytes != Device().block_bytes:
@@ -217,7 +212,7 @@ CASES = {
 
 def refusals():
     """Call in ways that are refused; return what was said."""
-    from npscatter.cuda_target import cuda
+    from npscatter.gpu.target import cuda
 
     case = CASES["device"]
     S, images = case.scattering("cuda"), case.images()

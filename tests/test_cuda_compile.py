@@ -15,10 +15,10 @@ import pytest
 from benchmarks.environment import RESULTS
 from benchmarks.gpu.compiled import CAPABILITIES, KINDS, resources, works
 from npscatter import FilterBank, list_banks
-from npscatter.cuda_kernels import make_kernel
-from npscatter.cuda_layout import lay_out
-from npscatter.cuda_target import to_ptx
-from npscatter.cuda_tiles import REGISTERS, Device
+from npscatter.gpu.kernel import make_kernel
+from npscatter.gpu.launches import lay_out
+from npscatter.gpu.target import to_ptx
+from npscatter.gpu.tiling import REGISTERS, Device
 from npscatter.program.plan import make_plan
 
 MULTIPROCESSOR_REGISTERS = 65536

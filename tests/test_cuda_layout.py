@@ -8,8 +8,8 @@ import pytest
 from gpu_cases import TOYS
 
 from npscatter import ArgumentError, FilterBank
-from npscatter.cuda_layout import GRID, ROUNDS, choose, images_at_once, lay_out
-from npscatter.cuda_tiles import (
+from npscatter.gpu.launches import GRID, ROUNDS, choose, images_at_once, lay_out
+from npscatter.gpu.tiling import (
     BLOCKS,
     THREADS,
     Device,

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from npscatter import ArgumentError, ArgumentTypeError, cuda_memory, cuda_target
-from npscatter.cuda_memory import as_stream, borrow, is_read_only, overlap, stacks
+from npscatter import ArgumentError, ArgumentTypeError
+from npscatter.gpu import interop as cuda_memory
+from npscatter.gpu import target as cuda_target
+from npscatter.gpu.interop import as_stream, borrow, is_read_only, overlap, stacks
 
 
 class FakeStream(cuda_target.Stream):

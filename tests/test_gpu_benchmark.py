@@ -14,7 +14,7 @@ from benchmarks.gpu.counts import bytes_moved, operations, per_output_sample
 from benchmarks.gpu.timing import fastest_block, interleaved, largest_block, most_turns
 from benchmarks.peers import UnavailableError
 from npscatter.bank import multiply_adds
-from npscatter.cuda_layout import lay_out
+from npscatter.gpu.launches import lay_out
 from npscatter.program.plan import make_plan
 from npscatter.program.summation import summation
 
@@ -273,7 +273,7 @@ def test_ceiling_is_multiply_adds_and_nothing_else():
     code = """
 from numba.cuda import types
 from benchmarks.gpu import ceilings
-from npscatter.cuda_target import cuda
+from npscatter.gpu.target import cuda
 kind = types.void(types.float32[::1], types.int32, types.float32[::1])
 function = ceilings.multiply_add_chains.py_func
 ptx, _ = cuda.compile(function, kind, cc=(9, 0), device=False, abi="numba", output="ptx")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.gpu.timing import most_turns
-from npscatter.cuda_target import cuda
+from npscatter.gpu.target import cuda
 
 # Threads of a block, and blocks per multiprocessor: every one is full, several times over.
 THREADS, BLOCKS = 256, 32

@@ -18,10 +18,10 @@ from cuda.pathfinder import find_nvidia_binary_utility
 
 from benchmarks.environment import RESULTS
 from npscatter import FilterBank, list_banks
-from npscatter.cuda_kernels import make_kernel
-from npscatter.cuda_layout import lay_out
-from npscatter.cuda_target import to_ptx
-from npscatter.cuda_tiles import Work
+from npscatter.gpu.kernel import make_kernel
+from npscatter.gpu.launches import lay_out
+from npscatter.gpu.target import to_ptx
+from npscatter.gpu.tiling import Work
 from npscatter.program.plan import make_plan
 
 CAPABILITIES = [(7, 5), (8, 0), (9, 0)]
@@ -41,7 +41,7 @@ def works(bank: str, dtype: str, storage: str | None = None) -> list[Work]:
     bank : str
         Its name.
     dtype, storage
-        As for `npscatter.cuda_layout.lay_out`.
+        As for `npscatter.gpu.launches.lay_out`.
     """
     found = FilterBank.load(bank)
     plan = make_plan(3, (64, 64), found.architecture, 2, found.boundary).octave_by_octave()

@@ -19,9 +19,9 @@ from benchmarks.gpu.timing import fastest_block, largest_block
 from benchmarks.peers import kymatio_on, network_on
 from benchmarks.workloads import Workload
 from npscatter import FilterBank, Scattering2D
-from npscatter.cuda_executor import free_memory, workspace_limit
-from npscatter.cuda_layout import choose, images_at_once
-from npscatter.cuda_target import SIMULATED, cuda
+from npscatter.gpu.executor import free_memory, workspace_limit
+from npscatter.gpu.launches import choose, images_at_once
+from npscatter.gpu.target import SIMULATED, cuda
 
 
 class Contestant(ABC):

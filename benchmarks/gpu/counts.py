@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from npscatter import FilterBank
-from npscatter.cuda_layout import Launch, Layout
+from npscatter.gpu.launches import Launch, Layout
 from npscatter.program.plan import Plan
 from npscatter.program.summation import Summation, summation
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from npscatter.cuda_target import cuda
+from npscatter.gpu.target import cuda
 
 PACKAGES = ("numba-cuda", "cuda-bindings", "cuda-core", "cuda-toolkit", "llvmlite")
 # What nvidia-smi is asked for, and what it is called in the results.

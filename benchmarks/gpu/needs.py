@@ -35,7 +35,7 @@ def missing() -> str:
 
 def _numba_without_gpu() -> str:
     try:
-        from npscatter.cuda_target import cuda
+        from npscatter.gpu.target import cuda
     except ImportError as error:
         return f"it cannot be imported ({_on_one_line(error)}): {INSTALL}"
     if cuda.is_available():

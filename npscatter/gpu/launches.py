@@ -1,7 +1,7 @@
 """The program as launches on a GPU: which steps go together, and memory.
 
 A step without wavelets that follows a step with wavelets on the same source is one launch with it,
-so that the source is read once; moduli never leave shared memory (`npscatter.cuda_tiles`). Integers
+so that the source is read once; moduli never leave shared memory (`npscatter.gpu.tiling`). Integers
 only; nothing here needs a GPU or its software.
 """
 
@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from npscatter.bank import FilterBank
-from npscatter.cuda_tiles import ANY_GPU, BLOCKS, Device, Work, best_tile, up
 from npscatter.errors import ArgumentError, explain
+from npscatter.gpu.run_codegen import make_sums
+from npscatter.gpu.tiling import ANY_GPU, BLOCKS, Device, Work, best_tile, up
 from npscatter.program.plan import Maps, Plan, Step, place
-from npscatter.thread_sums import make_sums
 
 # Blocks of one launch at most.
 GRID = 2**31 - 1

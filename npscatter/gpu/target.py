@@ -1,7 +1,7 @@
 """The one place that knows how numba-cuda compiles: for a GPU, or for its simulator.
 
 Under the simulator (``NUMBA_ENABLE_CUDASIM=1``) kernels run as Python, and what is LLVM IR on a GPU
-(`npscatter.thread_sums`) is compiled for the CPU and called from there.
+(`npscatter.gpu.run_codegen`) is compiled for the CPU and called from there.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from llvmlite import ir
 from numba import cuda
 from numba.cuda.cudadrv import driver
 
-from npscatter.cuda_layout import Geometry
-from npscatter.cuda_tiles import ANY_GPU, REGISTERS, THREADS, Device, Work
+from npscatter.gpu.launches import Geometry
+from npscatter.gpu.run_codegen import Emitter, Sums
+from npscatter.gpu.tiling import ANY_GPU, REGISTERS, THREADS, Device, Work
 from npscatter.jit_cache import cached, source_digest
-from npscatter.thread_sums import Emitter, Sums
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 
@@ -47,11 +47,11 @@ _HALF, _LONG = ir.HalfType(), ir.IntType(64)
 # Files that decide what is compiled.
 SOURCES = (
     "npscatter.program.summation",
-    "npscatter.thread_sums",
-    "npscatter.cuda_tiles",
-    "npscatter.cuda_target",
-    "npscatter.cuda_kernels",
-    "npscatter.cuda_layout",
+    "npscatter.gpu.run_codegen",
+    "npscatter.gpu.tiling",
+    "npscatter.gpu.target",
+    "npscatter.gpu.kernel",
+    "npscatter.gpu.launches",
 )
 
 
@@ -208,7 +208,7 @@ LAUNCH_BOUNDS = {dtype: (max(THREADS), REGISTERS[dtype] // max(THREADS)) for dty
 
 
 def signature(work: Work, images: np.dtype):
-    """Return the type of a kernel of `npscatter.cuda_kernels`, for images of a dtype."""
+    """Return the type of a kernel of `npscatter.gpu.kernel`, for images of a dtype."""
     long, short = types.int64, types.int32
     kinds = [long if name.endswith("_offset") else short for name in Geometry._fields]
     tables, number = types.int32[::1], getattr(types, work.dtype)

@@ -1,6 +1,6 @@
 """The program on a GPU: memory, streams, and batches in pieces.
 
-Work is only put in order here (`npscatter.cuda_layout` says what work): a pass over some images is
+Work is only put in order here (`npscatter.gpu.launches` says what work): a pass over some images is
 a launch or two per octave, each on all of them. Arrays that live on the GPU are worked on where
 they are; NumPy's go there and back in pieces, by way of pinned memory, so that copies, kernels and
 the host's own copying overlap.
@@ -18,10 +18,11 @@ from functools import lru_cache
 import numpy as np
 
 from npscatter.bank import FilterBank
-from npscatter.cuda_kernels import make_kernel
-from npscatter.cuda_layout import Layout, choose, images_at_once
-from npscatter.cuda_memory import PER_THREAD, handle_of, image_stacks
-from npscatter.cuda_target import (
+from npscatter.gpu.interop import PER_THREAD, handle_of, image_stacks
+from npscatter.gpu.kernel import make_kernel
+from npscatter.gpu.launches import Layout, choose, images_at_once
+from npscatter.gpu.run_codegen import run_length
+from npscatter.gpu.target import (
     SIMULATED,
     address,
     allow_shared_memory,
@@ -31,9 +32,8 @@ from npscatter.cuda_target import (
     limits,
     viewed,
 )
-from npscatter.cuda_tiles import ANY_GPU, Device, Work
+from npscatter.gpu.tiling import ANY_GPU, Device, Work
 from npscatter.program.plan import Plan
-from npscatter.thread_sums import run_length
 
 # Workspace of one stream, unless the caller says otherwise; never more than a quarter of the GPU's.
 WORKSPACE_BYTES = 2**30
@@ -329,7 +329,7 @@ def _allocated(size: int, allocate: Callable = cuda.device_array):
     except driver.CudaAPIError as error:
         raise MemoryError(
             f"{size} bytes for the GPU's work could not be had ({error}); free some, call "
-            "npscatter.cuda_executor.free_memory(), or construct with a smaller memory="
+            "npscatter.gpu.executor.free_memory(), or construct with a smaller memory="
         ) from None
 
 

@@ -1,15 +1,16 @@
 """The kernel of a launch: a block goes down its strip of the target, turn by turn.
 
-How that goes stands in `npscatter.cuda_tiles`; what the numbers of a launch's geometry mean, in
-`npscatter.cuda_layout`; what a thread sums, in `npscatter.thread_sums`.
+How that goes stands in `npscatter.gpu.tiling`; what the numbers of a launch's geometry mean, in
+`npscatter.gpu.launches`; what a thread sums, in `npscatter.gpu.run_codegen`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from npscatter import cuda_tiles
-from npscatter.cuda_target import (
+from npscatter.gpu import tiling as cuda_tiles
+from npscatter.gpu.run_codegen import run_length
+from npscatter.gpu.target import (
     SHARED_ALIGNMENT,
     again,
     copy,
@@ -23,8 +24,7 @@ from npscatter.cuda_target import (
     smooth,
     types,
 )
-from npscatter.cuda_tiles import WARP, Work
-from npscatter.thread_sums import run_length
+from npscatter.gpu.tiling import WARP, Work
 
 _source_start = device(cuda_tiles.source_start)
 _source_end = device(cuda_tiles.source_end)

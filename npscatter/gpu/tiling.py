@@ -21,7 +21,7 @@ from functools import lru_cache
 import numpy as np
 
 from npscatter.errors import ArgumentError, explain
-from npscatter.thread_sums import Sums, run_length
+from npscatter.gpu.run_codegen import Sums, run_length
 
 # Blocks that keep a large GPU busy: bands are cut until there are so many.
 BLOCKS = 2048
