@@ -13,15 +13,15 @@ from kymatio.scattering2d.filter_bank import filter_bank
 from benchmarks.paper import bounds as paper_bounds
 from benchmarks.paper.attacks import Effort, attack
 from benchmarks.paper.bounds import Transforms, attacks, run_attacks, warped
-from npscatter import FilterBank, Scattering2D, alias
-from npscatter.alias import Filters, alias_matrices, extremes, on_grid
-from npscatter.bounds import Bounds, _lipschitz, _lipschitz_by_filters
+from npscatter import FilterBank, Scattering2D
+from npscatter.bounds import Bounds, _lipschitz, _lipschitz_by_filters, alias
+from npscatter.bounds.alias import Filters, alias_matrices, extremes, on_grid
+from npscatter.bounds.cascade import Chain, sections, transfer
+from npscatter.bounds.deformation import deformation_ratio, deformed, steepest
+from npscatter.bounds.morlet import coarsened, grid_frequencies, low_pass, morlet
 from npscatter.cli import main
-from npscatter.deformation import deformation_ratio, deformed, steepest
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError
-from npscatter.morlet import coarsened, grid_frequencies, low_pass, morlet
 from npscatter.program.plan import make_plan
-from npscatter.sections import Chain, sections, transfer
 
 
 @pytest.fixture(autouse=True)

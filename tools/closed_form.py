@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-import npscatter.morlet
+import npscatter.bounds.morlet
 from npscatter.bank import ROLES
 from tools.parameters import Design, Parameters
 
@@ -77,13 +77,13 @@ class Grid:
 
 
 def morlet(w: torch.Tensor, L: int, scale: int) -> torch.Tensor:
-    """Return `npscatter.morlet.morlet` as a tensor, shape (L, N)."""
-    return torch.from_numpy(npscatter.morlet.morlet(w.numpy(), L, scale))
+    """Return `npscatter.bounds.morlet.morlet` as a tensor, shape (L, N)."""
+    return torch.from_numpy(npscatter.bounds.morlet.morlet(w.numpy(), L, scale))
 
 
 def low_pass(w: torch.Tensor, J: int) -> torch.Tensor:
-    """Return `npscatter.morlet.low_pass` as a tensor, shape (N,)."""
-    return torch.from_numpy(npscatter.morlet.low_pass(w.numpy(), J))
+    """Return `npscatter.bounds.morlet.low_pass` as a tensor, shape (N,)."""
+    return torch.from_numpy(npscatter.bounds.morlet.low_pass(w.numpy(), J))
 
 
 def carriers(R: int, scale: float) -> torch.Tensor:

@@ -15,8 +15,8 @@ from benchmarks.paper.attacks import Effort, Outcome, Quantity, attack
 from benchmarks.paper.experiment import Experiment, Settings, centred, cifar_images
 from npscatter import FilterBank, Scattering2D
 from npscatter.bounds import Bounds
+from npscatter.bounds.cascade import Chain, levels
 from npscatter.program.plan import make_plan
-from npscatter.sections import Chain, levels
 from tools import twin
 from tools.teacher import teach
 

@@ -11,10 +11,10 @@ from math import pi
 
 import numpy as np
 
-from npscatter.alias import Filters, extremes, on_grid
 from npscatter.bank import FilterBank
-from npscatter.morlet import coarsened, grid_frequencies, low_pass, morlet
-from npscatter.sections import Chain, Section
+from npscatter.bounds.alias import Filters, extremes, on_grid
+from npscatter.bounds.cascade import Chain, Section
+from npscatter.bounds.morlet import coarsened, grid_frequencies, low_pass, morlet
 
 # Kymatio normalises its Gaussians with 3.1415 for pi.
 _GAIN = pi / 3.1415

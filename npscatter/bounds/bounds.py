@@ -1,8 +1,8 @@
 """What a frozen bank's transform can do to an image at most: bounds, proven from its filters.
 
-The program is a cascade of linear sections (`npscatter.sections`) and moduli, and | |a| - |b| | <=
+The program is a cascade of linear sections (`npscatter.bounds.cascade`) and moduli, and | |a| - |b| | <=
 |a - b|: so constants of the linear sections, which the alias matrix gives exactly
-(`npscatter.alias`), carry over to the whole transform V. Norms are Euclidean, over all samples of
+(`npscatter.bounds.alias`), carry over to the whole transform V. Norms are Euclidean, over all samples of
 images, maps and coefficients. V of a constant image is that constant in order 0, with 4^-J times as
 many samples: so the constants are of the size of 2^-J. All hold in exact arithmetic, up to the
 rounding of their own computation in float64.
@@ -22,14 +22,14 @@ from math import sqrt
 
 import numpy as np
 
-from npscatter.alias import Extreme, Filters, extremes
 from npscatter.bank import FilterBank
-from npscatter.comparisons import Shifted, Teacher
-from npscatter.deformation import Deformation, worst_deformation
+from npscatter.bounds.alias import Extreme, Filters, extremes
+from npscatter.bounds.cascade import Chain, Section, levels, sections, transfer
+from npscatter.bounds.deformation import Deformation, worst_deformation
+from npscatter.bounds.perturbation import Shifted, Teacher
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import integer, integer_pair, make_plan
 from npscatter.scattering import Scattering2D
-from npscatter.sections import Chain, Section, levels, sections, transfer
 
 # The alias matrices have 16^J entries.
 LARGEST_J = 4
@@ -222,7 +222,7 @@ class Bounds:
         ------
         ArgumentError
             Unless the boundary is "kymatio": S has no other. For L above 12, where Kymatio cuts
-            its Gaussians off too early for `npscatter.morlet`.
+            its Gaussians off too early for `npscatter.bounds.morlet`.
         """
         self._check_order(order)
         self._check_boundary("kymatio", "Kymatio reflects the image")
