@@ -22,7 +22,7 @@ def sample_picture(shape: tuple[int, int]) -> np.ndarray:
     ndarray of uint8, shape (1, H, W)
     """
     try:
-        from npscatter.pictures import read_picture
+        from npscatter.cli.images import read_picture
     except ModuleNotFoundError as error:
         if error.name != "PIL":
             raise

@@ -16,7 +16,7 @@ import npscatter
 import npscatter.bank
 from npscatter import FilterBank
 from npscatter.cli import DEMO, MEASURED, main
-from npscatter.pictures import LUMINANCE, PictureError, find_pictures, read_picture
+from npscatter.cli.images import LUMINANCE, PictureError, find_pictures, read_picture
 
 SIZE = (16, 24)
 
@@ -358,7 +358,7 @@ def test_without_any_readable_picture_nothing_is_written(folder):
 )
 def test_a_bad_output_is_refused_before_any_work(folder, monkeypatch, output, word):
     grey(folder / "a.png")
-    monkeypatch.setattr("npscatter.pictures.read_picture", pytest.fail)
+    monkeypatch.setattr("npscatter.cli.images.read_picture", pytest.fail)
     failed(run("transform", "a.png", "-o", output), 2, word)
     only(folder, "a.png")
 
@@ -432,7 +432,7 @@ def test_interrupted_while_reading(folder, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("npscatter.pictures.read_picture", interrupt)
+    monkeypatch.setattr("npscatter.cli.images.read_picture", interrupt)
     failed(run("transform", "a.png", "-o", "out.npy"), 130, "interrupted; nothing was written")
     only(folder, "a.png")
 
@@ -486,7 +486,7 @@ def test_plot_bank_by_name_and_path(folder, shipped):
 
 @pytest.mark.parametrize("L, R", [(8, 1), (4, 4), (2, 4)])
 def test_bank_figure_shows_every_filter_once(L, R):
-    from npscatter.plots import bank_figure
+    from npscatter.cli.figures import bank_figure
 
     bank = toy_bank("any", L=L, R=R)
 
@@ -509,7 +509,7 @@ def test_bank_figure_shows_every_filter_once(L, R):
 
 
 def test_filters_are_shown_on_scales_symmetric_about_zero():
-    from npscatter.plots import bank_figure
+    from npscatter.cli.figures import bank_figure
 
     figure = bank_figure(toy_bank("any", R=4), show_next=True)
     images = [image for axes in figure.axes for image in axes.images]

@@ -135,7 +135,7 @@ def test_the_ratios_in_the_header_are_those_of_its_picture():
 
 
 def test_without_pillow_q15_says_what_to_install(monkeypatch):
-    monkeypatch.delitem(sys.modules, "npscatter.pictures", raising=False)
+    monkeypatch.delitem(sys.modules, "npscatter.cli.images", raising=False)
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(BackendError, match=r"pip install 'npscatter\[cli\]'"):
         generate(dtype="q15")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npscatter.pictures import LUMINANCE, PictureError, read_picture
+from npscatter.cli.images import LUMINANCE, PictureError, read_picture
 
 LEARNING_PHOTOGRAPHS = (
     "astronaut",
@@ -122,7 +122,7 @@ def photographs_in_folder(path):
     Parameters
     ----------
     path : str or Path
-        Folder with pictures as `npscatter.pictures.read_picture` reads them.
+        Folder with pictures as `npscatter.cli.images.read_picture` reads them.
 
     Returns
     -------

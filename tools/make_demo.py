@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-FOLDER = Path(__file__).parent.parent / "npscatter" / "demo"
+FOLDER = Path(__file__).parent.parent / "npscatter" / "cli" / "demo_data"
 # First row and column of the crop (the face and the camera), and its side.
 CROP = (32, 96, 64)
 J, L = 2, 8

@@ -27,7 +27,7 @@ from npscatter.whole_file import written_whole
 
 INSTALL = "pip install 'npscatter[cli]'"
 FIGURES = (".png", ".pdf", ".svg")
-DEMO = Path(__file__).parent / "demo"
+DEMO = Path(__file__).parent / "demo_data"
 # The row of a card's errors that the table of banks shows.
 MEASURED = "photographs 64x64 J=2"
 # Pictures are handed to the transform together until they have this many pixels.
@@ -175,8 +175,8 @@ def demo(bank: str, J: int, backend: str, output: Path, no_figure: bool) -> None
     """
     if not no_figure:
         _check_output(output, *FIGURES)
-    pictures = _extra("npscatter.pictures")
-    plots = None if no_figure else _extra("npscatter.plots")
+    pictures = _extra("npscatter.cli.images")
+    plots = None if no_figure else _extra("npscatter.cli.figures")
     picture = pictures.read_picture(DEMO / "camera.png").astype(np.float32)
     with np.load(DEMO / "camera-kymatio-J2-L8.npz") as stored:
         reference = {key: stored[key] for key in stored.files}
@@ -314,7 +314,7 @@ def transform(
     2 the command could not be carried out; 130 interrupted.
     """
     _check_output(output, ".npy", ".npz")
-    pictures, tqdm = _extra("npscatter.pictures"), _extra("tqdm").tqdm
+    pictures, tqdm = _extra("npscatter.cli.images"), _extra("tqdm").tqdm
     files, empty = pictures.find_pictures(images)
     for argument in empty:
         click.echo(f"{argument}: no pictures here", err=True)
@@ -510,7 +510,7 @@ def plot_bank(name: str, output: Path, show_next: bool) -> None:
     column per orientation.
     """
     _check_output(output, *FIGURES)
-    plots = _extra("npscatter.plots")
+    plots = _extra("npscatter.cli.figures")
     with _told_in_one_line():
         bank = FilterBank.load(name)
     _save_figure(plots.bank_figure(bank, show_next), output)
