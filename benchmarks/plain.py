@@ -36,7 +36,7 @@ def _correlate(source, taps, stride, top, left, wrap, target):
 
 
 def execute(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray) -> None:
-    """Run the plan's program, image by image; arguments as for `npscatter.numpy_executor`."""
+    """Run the plan's program, image by image; arguments as for `npscatter.reference`."""
     dtype, wrap = images.dtype, plan.edge == "wrap"
     rows, columns = np.array(plan.rows), np.array(plan.columns)
     for image, result in zip(images, output, strict=True):

@@ -10,7 +10,7 @@ import torch
 from benchmarks.peers import conv2d_network, kymatio, scattering
 from benchmarks.workloads import Workload
 from npscatter import FilterBank
-from npscatter.accuracy import relative_errors
+from npscatter.metrics import relative_errors
 
 # Largest relative L2 error allowed in any order.
 KYMATIO, SAME_NETWORK, SAME_BACKEND = 0.01, 1e-4, 1e-5

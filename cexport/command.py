@@ -9,9 +9,9 @@ import click
 
 from cexport.configuration import DTYPES
 from cexport.generator import generate
+from npscatter.atomic_write import written_whole
 from npscatter.errors import ArgumentError, ArgumentTypeError
 from npscatter.program.plan import BOUNDARIES
-from npscatter.whole_file import written_whole
 
 
 @click.command(

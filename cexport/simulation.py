@@ -8,7 +8,7 @@ import numpy as np
 
 from cexport.configuration import Configuration
 from cexport.quantization import PIXEL_EXPONENT, IntegerBank, Quantization
-from npscatter import numpy_executor
+from npscatter import reference as numpy_executor
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.program.plan import Plan
@@ -103,7 +103,7 @@ def signal_to_noise(quantization: Quantization, images: np.ndarray) -> dict[str,
 
 
 class _Q15:
-    """Integer arithmetic for `npscatter.numpy_executor.run`: whole numbers held in float64.
+    """Integer arithmetic for `npscatter.reference.run`: whole numbers held in float64.
 
     None of them reaches 2^53, so nothing is rounded but on purpose.
     """

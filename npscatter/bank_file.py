@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from npscatter.atomic_write import written_whole
 from npscatter.errors import BankError, explain
-from npscatter.whole_file import written_whole
 
 FORMAT_VERSION = 1
 SHIPPED = Path(__file__).parent / "banks"

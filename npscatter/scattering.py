@@ -15,7 +15,7 @@ from npscatter.program.plan import Plan, integer, make_plan, shape_before_paddin
 # Modules with `execute` and `warm_up`, imported when they are chosen.
 _EXECUTORS = {
     "numba": "npscatter.cpu.executor",
-    "numpy": "npscatter.numpy_executor",
+    "numpy": "npscatter.reference",
     "cuda": "npscatter.gpu.executor",
 }
 # What "auto" looks for, best first.

@@ -8,7 +8,8 @@ import pytest
 from cexport import rounding
 from cexport.quantization import LARGEST_NORM, LARGEST_SAMPLE, IntegerBank, Quantization
 from cexport.simulation import _Q15
-from npscatter import FilterBank, list_banks, numpy_executor
+from npscatter import FilterBank, list_banks
+from npscatter import reference as numpy_executor
 from npscatter.bank import ROLES
 from npscatter.program.plan import make_plan
 from npscatter.program.summation import summation

@@ -9,9 +9,10 @@ import torch
 from click.testing import CliRunner
 
 from npscatter import FilterBank, Scattering2D, list_banks
-from npscatter.accuracy import relative_errors
 from npscatter.bank import ROLES
-from tools import learn, twin
+from npscatter.metrics import relative_errors
+from tools import learn
+from tools import torch_program as twin
 from tools.closed_form import Grid, closed_form, filter_errors, low_pass, morlet, polish
 from tools.learning import Learner, Recipe, architecture, freeze, training_images
 from tools.parameters import Design, Parameters

@@ -13,7 +13,7 @@ from benchmarks.paper.experiment import Settings
 from benchmarks.paper.networks import Images, RegularCNN, load, references, score, train
 from npscatter.bank import ROLES
 from npscatter.program.plan import make_plan
-from tools import twin
+from tools import torch_program as twin
 from tools.learn import PAPER, PRESETS
 from tools.learning import Learner, architecture, lesson
 from tools.parameters import Parameters

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from benchmarks import frontier, readme
 from benchmarks.environment import RESULTS
 from npscatter import FilterBank, Scattering2D, list_banks
-from npscatter.accuracy import relative_errors
 from npscatter.bank_file import SHIPPED
+from npscatter.metrics import relative_errors
 from tools import measure
 from tools.teacher import teach
 

@@ -16,8 +16,8 @@ import torch
 from tqdm import tqdm
 
 import npscatter
+from npscatter.atomic_write import written_whole
 from npscatter.program.plan import Architecture, make_plan
-from npscatter.whole_file import written_whole
 from tools import data, published_sets, twin
 from tools.closed_form import closed_form, polish
 from tools.measure import photograph_errors

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from npscatter import FilterBank, Scattering2D
-from npscatter.accuracy import relative_errors
+from npscatter.metrics import relative_errors
 from tools.data import crops, packaged_photographs, random_images
 from tools.teacher import teach
 

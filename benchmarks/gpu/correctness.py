@@ -12,9 +12,9 @@ from benchmarks.gpu.contestants import NETWORK, Contestant, Ours, scattering
 from benchmarks.verify import KYMATIO, SAME_BACKEND, SAME_NETWORK, MismatchError
 from benchmarks.workloads import Workload
 from npscatter import FilterBank, Scattering2D, list_banks
-from npscatter.accuracy import relative_errors
 from npscatter.gpu.launches import lay_out
 from npscatter.gpu.target import cuda
+from npscatter.metrics import relative_errors
 
 # Largest error allowed, as a share of the largest coefficient of the order, against the program in
 # double precision; each leaves some room. In float32 the CPU's executors are off by up to 1.8e-6 on

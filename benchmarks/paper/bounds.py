@@ -17,7 +17,7 @@ from npscatter import FilterBank, Scattering2D
 from npscatter.bounds import Bounds
 from npscatter.bounds.cascade import Chain, levels
 from npscatter.program.plan import make_plan
-from tools import twin
+from tools import torch_program as twin
 from tools.teacher import teach
 
 BANKS = ("accurate", "paper-tuned", "paper")

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.environment import RESULTS, environment
-from npscatter.whole_file import written_whole
+from npscatter.atomic_write import written_whole
 from tools import data, published_sets
 
 RESULT_FOLDER = RESULTS / "paper"

@@ -30,7 +30,7 @@ from benchmarks.paper.experiment import (
     tiny_imagenet_source,
 )
 from npscatter import FilterBank, Scattering2D
-from npscatter.accuracy import relative_errors
+from npscatter.metrics import relative_errors
 from tools import data, published_sets
 from tools.learn import PRESETS
 from tools.learning import Learner, Recipe

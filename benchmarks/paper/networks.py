@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks.paper.experiment import Settings, cifar_images, cifar_source
-from npscatter.accuracy import relative_errors
+from npscatter.metrics import relative_errors
 from npscatter.program.plan import Plan
 from tools.learning import Learner, Recipe, lesson, training_images
 from tools.published_sets import cifar10

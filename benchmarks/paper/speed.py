@@ -21,7 +21,7 @@ from benchmarks.verify import KYMATIO as NEAR_KYMATIO
 from benchmarks.verify import SAME_NETWORK, MismatchError, verify
 from benchmarks.workloads import Workload
 from npscatter import Scattering2D
-from npscatter.accuracy import relative_errors
+from npscatter.metrics import relative_errors
 from tools.teacher import teach
 
 IMAGES, SIDE, SEED, ROUNDS = 10_000, 32, 40, 5

@@ -18,12 +18,12 @@ import click
 import numpy as np
 
 import npscatter
-from npscatter.accuracy import relative_errors
+from npscatter.atomic_write import written_whole
 from npscatter.bank import FilterBank
 from npscatter.bounds import Bounds
 from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, BankError
+from npscatter.metrics import relative_errors
 from npscatter.program.plan import BOUNDARIES
-from npscatter.whole_file import written_whole
 
 INSTALL = "pip install 'npscatter[cli]'"
 FIGURES = (".png", ".pdf", ".svg")
