@@ -24,9 +24,9 @@ from benchmarks import peak, plain
 from benchmarks.environment import RESULTS, environment, usable_threads
 from benchmarks.workloads import WORKLOADS
 from npscatter import FilterBank, Scattering2D
-from npscatter.cpu import executor as numba_executor
+from npscatter.cpu import executor
 from npscatter.cpu.executor import lay_out
-from npscatter.cpu.row_codegen import Kernel, compiled_row
+from npscatter.cpu.row_codegen import RowKernel, compiled_row
 from npscatter.cpu.simd import call_row, vector_bytes
 from npscatter.program.plan import Maps, Plan, place
 
@@ -48,7 +48,7 @@ def _repeat(code, table, scratch, weights, out, columns, across, calls):
         call_row(code, table, 0, scratch, weights, out, columns, across)
 
 
-def row_rate(kernel: Kernel, weights: np.ndarray) -> float:
+def row_rate(kernel: RowKernel, weights: np.ndarray) -> float:
     """Return the multiply-adds per second of a kernel's rows, in the first-level cache."""
     lanes = vector_bytes() // weights.itemsize
     margin = kernel.radius
@@ -73,7 +73,7 @@ def row_rate(kernel: Kernel, weights: np.ndarray) -> float:
 
 
 def _aligned(elements: int) -> np.ndarray:
-    return numba_executor._memory(elements, "float32")
+    return executor._memory(elements, "float32")
 
 
 def row_rates() -> dict:
@@ -143,7 +143,7 @@ def ablation(name: str) -> dict:
     S = Scattering2D(workload.J, workload.shape, backend="numba", threads=1)
     few = images[:1]
     expected = S(images)
-    together = numba_executor.choose(S.plan, S.bank, "float32", len(images), 1).together
+    together = executor.choose(S.plan, S.bank, "float32", len(images), 1).together
     variants: dict[str, tuple[np.ndarray, Callable]] = {
         "plain Numba loops": (few, lambda x, out: plain.execute(S.plan, S.bank, x, out)),
         "vectors": (few, _run(lay_out(unfused(S.plan), S.bank, "float32", 1, False))),
@@ -197,11 +197,11 @@ def per_pixel() -> dict:
     return found
 
 
-def _run(layout: numba_executor.Layout) -> Callable:
-    addresses = numba_executor._addresses
+def _run(layout: executor.Layout) -> Callable:
+    addresses = executor._addresses
 
     def run(images: np.ndarray, out: np.ndarray) -> None:
-        call = numba_executor._Call(layout, images, addresses(images, 2), out, addresses(out, 3), 1)
+        call = executor._Call(layout, images, addresses(images, 2), out, addresses(out, 3), 1)
         call.run()
 
     return run

@@ -9,7 +9,7 @@ import click
 
 from cexport.configuration import DTYPES
 from cexport.generator import generate
-from npscatter.atomic_write import written_whole
+from npscatter.atomic_write import atomic_write
 from npscatter.errors import ArgumentError, ArgumentTypeError
 from npscatter.program.plan import BOUNDARIES
 
@@ -88,7 +88,7 @@ def export_c(output: Path | None, **arguments) -> None:
         click.echo(text, nl=False)
         return
     try:
-        with written_whole(output) as file:
+        with atomic_write(output) as file:
             file.write(text.encode("ascii"))
     except OSError as error:
         failure = click.ClickException(f"cannot write {output}: {error.strerror or error}")

@@ -16,7 +16,7 @@ from cexport.rounding import folded
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import Plan, Step
-from npscatter.program.summation import Summation, summation
+from npscatter.program.summation import Summation, make_summation
 
 # Products of at most so many samples are summed together.
 LONGEST_RUN = 4
@@ -47,7 +47,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Kernel:
+class CKernel:
     """One set of filters.
 
     Attributes
@@ -80,7 +80,7 @@ class Kernel:
 
 
 @dataclass(frozen=True)
-class Layout:
+class CLayout:
     """Kernels and scratch of one program.
 
     Attributes
@@ -101,14 +101,14 @@ class Layout:
     """
 
     plan: Plan
-    kernels: dict[tuple[str, tuple[int, ...] | None], Kernel] = field(repr=False)
+    kernels: dict[tuple[str, tuple[int, ...] | None], CKernel] = field(repr=False)
     moduli: int
     emitted: int
     row: int
     longest_row: int
     sums: int
 
-    def kernels_of(self, step: Step) -> tuple[Kernel | None, Kernel]:
+    def kernels_of(self, step: Step) -> tuple[CKernel | None, CKernel]:
         """Return the wavelets of a step, None without any, and its smoothing."""
         wavelets = self.kernels[step.wavelets, step.orientations] if step.wavelets else None
         return wavelets, self.kernels[step.weights, None]
@@ -124,7 +124,7 @@ class Layout:
         return -(-(4 * self.scratch_sums + sample_bytes * samples) // 4) * 4
 
 
-def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> Layout:
+def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> CLayout:
     """Return the tables of a plan.
 
     Parameters
@@ -142,7 +142,7 @@ def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> Layou
             if key and (key, outputs) not in kernels:
                 kernels[key, outputs] = make_kernel(bank, integers, key, outputs)
     check_kernels(kernels.values())
-    layout = Layout(plan, kernels, 0, 0, 0, 0, 0)
+    layout = CLayout(plan, kernels, 0, 0, 0, 0, 0)
     moduli = emitted = row = longest = sums = 0
     for step in plan.steps:
         if step.operation == "pad":
@@ -161,12 +161,12 @@ def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> Layou
             row = max(row, 2 * (-(-source_width // 2) + 2 * -(-kernel.half // 2)))
             longest = max(longest, columns)
             sums = max(sums, kernel.summation.accumulators * columns)
-    layout = Layout(plan, kernels, moduli, emitted, row, longest, sums)
+    layout = CLayout(plan, kernels, moduli, emitted, row, longest, sums)
     _check_program(layout)
     return layout
 
 
-def check_kernels(kernels: Iterable[Kernel]) -> None:
+def check_kernels(kernels: Iterable[CKernel]) -> None:
     """Refuse filters that the fields of c/types.h cannot hold."""
     kernels = list(kernels)
     lists = [sum(len(sums) for sums in {run.sums for run in kernel.runs}) for kernel in kernels]
@@ -183,7 +183,7 @@ def check_kernels(kernels: Iterable[Kernel]) -> None:
     )
 
 
-def _check_program(layout: Layout) -> None:
+def _check_program(layout: CLayout) -> None:
     """Refuse programs that the fields of c/types.h, and 32-bit indices, cannot hold."""
     plan = layout.plan
     shifts = sum(
@@ -213,12 +213,12 @@ def make_kernel(
     integers: IntegerBank | None,
     key: str,
     orientations: tuple[int, ...] | None = None,
-) -> Kernel:
+) -> CKernel:
     """Return a kernel: the samples of a summation side by side, its weights in that order."""
     name = key
     if orientations not in (None, tuple(range(bank.L))):
         name = f"{key}_{'_'.join(map(str, orientations))}"
-    order_of_sums, weights = summation(bank.real_taps(key, orientations), bank.symmetric)
+    order_of_sums, weights = make_summation(bank.real_taps(key, orientations), bank.symmetric)
     if integers:
         # In the same order, though some weights have become zero.
         weights = folded(order_of_sums, integers.taps(key, orientations))
@@ -237,7 +237,7 @@ def make_kernel(
                 order += [terms[a] for a in accumulators for terms in index]
     if not runs:  # Filters of nothing but zeros; C has no empty tables.
         runs, order, weights = [Run(0, 0, 0, Line(0, 0, 1), (0,))], [0], np.zeros(1)
-    return Kernel(key, orientations, name, order_of_sums, tuple(runs), weights[order])
+    return CKernel(key, orientations, name, order_of_sums, tuple(runs), weights[order])
 
 
 def _stretches(samples):

@@ -41,12 +41,12 @@ from cexport import rounding
 from npscatter.bank import ROLES, FilterBank
 from npscatter.errors import BankError, explain
 from npscatter.program.plan import Plan, Step
-from npscatter.program.summation import summation
+from npscatter.program.summation import make_summation
 
 LARGEST_SAMPLE = 2**15 - 1
 LARGEST_SUM = 2**31 - 1
 LARGEST_NORM = 2**16
-# Filters may be tiny, or zero: their exponent is at most 30.
+# IntegerFilters may be tiny, or zero: their exponent is at most 30.
 SMALLEST_NORM = LARGEST_NORM / 2**30
 PIXEL_EXPONENT = 7
 DIRECTIONS = 64
@@ -57,7 +57,7 @@ MARGIN = 1 + 1e-9
 
 
 @dataclass(frozen=True)
-class Filters:
+class IntegerFilters:
     """The integer filters of one weight array.
 
     Attributes
@@ -156,7 +156,7 @@ class IntegerBank:
     ----------
     bank : FilterBank
         The same.
-    filters : dict of str to Filters
+    filters : dict of str to IntegerFilters
         The bank's arrays.
     carrier_exponents : tuple of int
         How much larger each carried map's exponent is than the first's.
@@ -186,13 +186,13 @@ class IntegerBank:
         parts = np.split(taps, 2) if ROLES[key] == "psi" else [taps]
         return np.concatenate([part[list(outputs)] for part in parts])
 
-    def _filters(self, key: str, lags: np.ndarray) -> Filters:
+    def _filters(self, key: str, lags: np.ndarray) -> IntegerFilters:
         taps = self.bank.real_taps(key)
         parts = 2 if ROLES[key] == "psi" else 1
         if not key.endswith("first"):
             # The weights of a map that is stored larger are smaller by as much.
             taps = taps * 2.0 ** -np.array(self.carrier_exponents)[:, None, None]
-        order, weights = summation(taps, self.bank.symmetric)
+        order, weights = make_summation(taps, self.bank.symmetric)
         # All at once, for mirrored filters share their weights. fsum does not depend on the order,
         # so these also have the same norm, to the last bit.
         norms = np.array([math.fsum(np.abs(filters).flat) for filters in taps])
@@ -205,7 +205,7 @@ class IntegerBank:
             too_large |= np.abs(integers).max((1, 2, 3)) > LARGEST_SAMPLE
             if not too_large.any():
                 whole = tuple(int(exponent) for exponent in exponents)
-                return Filters(integers.astype(np.int64), whole)
+                return IntegerFilters(integers.astype(np.int64), whole)
             exponents -= too_large.reshape(parts, -1).any(0)
         raise BankError(
             explain(

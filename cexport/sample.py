@@ -22,7 +22,7 @@ def sample_picture(shape: tuple[int, int]) -> np.ndarray:
     ndarray of uint8, shape (1, H, W)
     """
     try:
-        from npscatter.cli.images import read_picture
+        from npscatter.cli.images import read_image
     except ModuleNotFoundError as error:
         if error.name != "PIL":
             raise
@@ -34,8 +34,8 @@ def sample_picture(shape: tuple[int, int]) -> np.ndarray:
                 "pip install 'npscatter[cli]'",
             )
         ) from None
-    with files("npscatter").joinpath("demo", "camera.png").open("rb") as file:
-        picture = np.rint(255 * read_picture(file)).astype(np.uint8)
+    with files("npscatter").joinpath("cli", "demo_data", "camera.png").open("rb") as file:
+        picture = np.rint(255 * read_image(file)).astype(np.uint8)
     for axis, side in enumerate(shape):
         missing = max(0, side - picture.shape[axis])
         margin = [(0, 0), (0, 0)]

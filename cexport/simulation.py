@@ -8,7 +8,7 @@ import numpy as np
 
 from cexport.configuration import Configuration
 from cexport.quantization import PIXEL_EXPONENT, IntegerBank, Quantization
-from npscatter import reference as numpy_executor
+from npscatter import reference
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.program.plan import Plan
@@ -62,14 +62,14 @@ def simulate(quantization: Quantization, images: np.ndarray) -> np.ndarray:
     """Return the Q15 coefficients of `images`, shape (..., H, W), as int16."""
     plan = quantization.plan
     output = np.empty((*images.shape[:-2], plan.n_coefficients, *plan.output_shape))
-    numpy_executor.run(plan, _Q15(quantization), images * 2.0**PIXEL_EXPONENT, output)
+    reference.run(plan, _Q15(quantization), images * 2.0**PIXEL_EXPONENT, output)
     return output.astype(np.int16)
 
 
 def float_coefficients(plan: Plan, bank: FilterBank, images: np.ndarray) -> np.ndarray:
     """Return the coefficients of `images`, shape (..., H, W), in double precision."""
     output = np.empty((*images.shape[:-2], plan.n_coefficients, *plan.output_shape))
-    numpy_executor.execute(plan, bank, images, output, None)
+    reference.execute(plan, bank, images, output, None)
     return output
 
 

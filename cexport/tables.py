@@ -1,9 +1,9 @@
-"""The tables of the generated C, and its innermost loops, from a `cexport.layout.Layout`."""
+"""The tables of the generated C, and its innermost loops, from a `cexport.layout.CLayout`."""
 
 from __future__ import annotations
 
 from cexport.configuration import NO_PIXEL
-from cexport.layout import Kernel, Layout, Line
+from cexport.layout import CKernel, CLayout, Line
 from cexport.quantization import Quantization
 from cexport.text import array, braces, comment, float_literal
 from npscatter.program.plan import Plan
@@ -16,7 +16,7 @@ def line_name(line: Line) -> str:
     return f"pfx_{kind}_" + "_".join(f"m{-end}" if end < 0 else str(end) for end in ends)
 
 
-def kernel_tables(kernel: Kernel, integers: bool) -> list[str]:
+def kernel_tables(kernel: CKernel, integers: bool) -> list[str]:
     """Return the tables of one set of filters."""
     S, name = kernel.summation, f"pfx_{kernel.name}"
     some = f" of orientations {kernel.orientations}" if kernel.name != kernel.key else ""
@@ -69,7 +69,7 @@ def line_enumeration(lines: list[Line]) -> list[str]:
     ]
 
 
-def inner_loops(layout: Layout) -> list[str]:
+def inner_loops(layout: CLayout) -> list[str]:
     """Return the enumeration of lines and the two functions that add their products."""
     used: dict[Line, set[int]] = {}
     for step in layout.plan.steps[1:]:
@@ -155,7 +155,7 @@ def padding_tables(plan: Plan) -> list[str]:
     return text
 
 
-def program_tables(layout: Layout, quantization: Quantization | None) -> list[str]:
+def program_tables(layout: CLayout, quantization: Quantization | None) -> list[str]:
     """Return the steps, and what they refer to by number."""
     plan = layout.plan
     rows, channels, shifts = [], [], []

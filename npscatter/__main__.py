@@ -21,7 +21,7 @@ def run(module: str, command: str, name: str) -> None:
 
 def main() -> None:
     """Run the command line."""
-    run("npscatter.cli", "main", "npscatter")
+    run("npscatter.cli.group", "main", "npscatter")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import numpy as np
 from npscatter import bank_file
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
 from npscatter.program.plan import BOUNDARIES, Architecture, Plan, integer
-from npscatter.program.summation import summation
+from npscatter.program.summation import make_summation
 from npscatter.program.symmetry import is_symmetric
 
 ROLES = {
@@ -255,7 +255,7 @@ class FilterBank:
             raise BankError(
                 explain("folded", True, f"bank {self.name!r} is not symmetric", "use folded=False")
             )
-        return summation(self.real_taps(key, outputs), folded)[0].multiply_adds
+        return make_summation(self.real_taps(key, outputs), folded)[0].multiply_adds
 
     def real_taps(self, key: str, outputs: tuple[int, ...] | None = None) -> np.ndarray:
         """Return ``self[key]`` as real filters: for wavelets all real parts, then imaginary ones.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npscatter.atomic_write import written_whole
+from npscatter.atomic_write import atomic_write
 from npscatter.errors import BankError, explain
 
 FORMAT_VERSION = 1
@@ -53,7 +53,7 @@ def write(path: Path, arrays: dict[str, np.ndarray], card: dict) -> Path:
     sealed["card_sha256"] = hashlib.sha256(canonical_json(sealed)).hexdigest()
     text = json.dumps(sealed, indent=1) + "\n"
     for target, content in ((path, payload), (path.with_suffix(".json"), text.encode())):
-        with written_whole(target) as file:
+        with atomic_write(target) as file:
             file.write(content)
     return path
 

@@ -15,8 +15,7 @@ from unittest import mock
 import numpy as np
 
 from npscatter import ArgumentError, ArgumentTypeError, FilterBank, Scattering2D
-from npscatter.gpu import launches as cuda_layout
-from npscatter.gpu import tiling as cuda_tiles
+from npscatter.gpu import launches, tiling
 from npscatter.gpu.tiling import Device
 
 TOYS = {
@@ -116,7 +115,7 @@ class Case:
     @contextmanager
     def forced(self):
         """Make what is not ahead cost more, if that is wanted."""
-        cost = cuda_tiles._cost
+        cost = tiling._cost
 
         def dearer(work, tile, *others):
             return cost(work, tile, *others) * (1 if tile.ahead else 1e6)
@@ -124,11 +123,11 @@ class Case:
         if not self.ahead:
             yield
             return
-        for function in (cuda_tiles.best_tile, cuda_layout._lay_out):
+        for function in (tiling.best_tile, launches._lay_out):
             function.cache_clear()
-        with mock.patch.object(cuda_tiles, "_cost", dearer):
+        with mock.patch.object(tiling, "_cost", dearer):
             yield
-        for function in (cuda_tiles.best_tile, cuda_layout._lay_out):
+        for function in (tiling.best_tile, launches._lay_out):
             function.cache_clear()
 
     def compute(self, cuda):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npscatter.cli.images import LUMINANCE, PictureError, read_picture
+from npscatter.cli.images import LUMINANCE, ImageError, read_image
 
 LEARNING_PHOTOGRAPHS = (
     "astronaut",
@@ -122,7 +122,7 @@ def photographs_in_folder(path):
     Parameters
     ----------
     path : str or Path
-        Folder with pictures as `npscatter.cli.images.read_picture` reads them.
+        Folder with pictures as `npscatter.cli.images.read_image` reads them.
 
     Returns
     -------
@@ -147,8 +147,8 @@ def photographs_in_folder(path):
         if file.is_dir() or file.name.startswith("."):
             continue
         try:
-            photographs[file.name] = read_picture(file).astype(np.float32)
-        except PictureError as fault:
+            photographs[file.name] = read_image(file).astype(np.float32)
+        except ImageError as fault:
             unreadable.append((file.name, str(fault)))
     if not photographs:
         found = "; ".join(f"{name} ({reason})" for name, reason in unreadable) or "no files"

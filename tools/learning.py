@@ -16,9 +16,9 @@ import torch
 from tqdm import tqdm
 
 import npscatter
-from npscatter.atomic_write import written_whole
+from npscatter.atomic_write import atomic_write
 from npscatter.program.plan import Architecture, make_plan
-from tools import data, published_sets, twin
+from tools import data, published_sets, torch_program
 from tools.closed_form import closed_form, polish
 from tools.measure import photograph_errors
 from tools.parameters import Design, Parameters
@@ -212,7 +212,7 @@ class Learner:
             "epoch": self.epoch,
             "log": json.dumps(self.log),
         }
-        with written_whole(self.folder / "checkpoint.pt") as file:
+        with atomic_write(self.folder / "checkpoint.pt") as file:
             torch.save(state, file)
         lines = (json.dumps(entry) + "\n" for entry in self.log)
         (self.folder / "log.jsonl").write_text("".join(lines))
@@ -257,7 +257,7 @@ class Learner:
             return
         weights = {key: taps.float() for key, taps in self.parameters().items()}
         for J in self.recipe.scales:
-            yield J, twin.run(self.plans[J], weights, batch)
+            yield J, torch_program.run(self.plans[J], weights, batch)
 
     def _loss(self, plan, error: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
         if self.recipe.loss == "mse":

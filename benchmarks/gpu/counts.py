@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 
 from npscatter import FilterBank
-from npscatter.gpu.launches import Launch, Layout
+from npscatter.gpu.launches import GpuLayout, Launch
 from npscatter.program.plan import Plan
-from npscatter.program.summation import Summation, summation
+from npscatter.program.summation import Summation, make_summation
 
 
 def operations(plan: Plan, bank: FilterBank) -> int:
@@ -28,7 +28,9 @@ def operations(plan: Plan, bank: FilterBank) -> int:
 
     @lru_cache
     def per_sample(key: str, outputs: tuple[int, ...] | None, stride: int) -> int:
-        return per_output_sample(summation(bank.real_taps(key, outputs), bank.symmetric)[0], stride)
+        return per_output_sample(
+            make_summation(bank.real_taps(key, outputs), bank.symmetric)[0], stride
+        )
 
     total = 0
     for step in plan.steps:
@@ -54,7 +56,7 @@ def per_output_sample(order: Summation, stride: int) -> int:
     return 2 * order.multiply_adds + order.additions + stride * folded_rows
 
 
-def bytes_moved(layout: Layout, images: np.dtype) -> int:
+def bytes_moved(layout: GpuLayout, images: np.dtype) -> int:
     """Return the bytes of one image that must pass through the GPU's memory.
 
     The image is read once and its coefficients are written once; every carried map is written once,
@@ -62,7 +64,7 @@ def bytes_moved(layout: Layout, images: np.dtype) -> int:
 
     Parameters
     ----------
-    layout : Layout
+    layout : GpuLayout
         The program, laid out.
     images : dtype
         Of the image.

@@ -15,9 +15,9 @@ from benchmarks.paper.attacks import Effort, Outcome, Quantity, attack
 from benchmarks.paper.experiment import Experiment, Settings, centred, cifar_images
 from npscatter import FilterBank, Scattering2D
 from npscatter.bounds import Bounds
-from npscatter.bounds.cascade import Chain, levels
+from npscatter.bounds.cascade import FilterChain, levels
 from npscatter.program.plan import make_plan
-from tools import torch_program as twin
+from tools import torch_program
 from tools.teacher import teach
 
 BANKS = ("accurate", "paper-tuned", "paper")
@@ -44,7 +44,7 @@ class Transforms:
         self.bank = bank
         self.plan = make_plan(J, (side, side), bank.architecture, boundary=boundary)
         self.transform = Scattering2D(J, (side, side), bank.L, bank=bank, boundary=boundary)
-        self.weights = twin.weights_of(bank, torch.float64)
+        self.weights = torch_program.weights_of(bank, torch.float64)
         self.order = torch.tensor([path.order for path in self.plan.paths])
 
     def scattering(self, images: torch.Tensor, order: int | None = None) -> torch.Tensor:
@@ -53,7 +53,7 @@ class Transforms:
         By the library itself, or where gradients are wanted by its twin.
         """
         if torch.is_grad_enabled():
-            coefficients = twin.run(self.plan, self.weights, images)
+            coefficients = torch_program.run(self.plan, self.weights, images)
         else:
             coefficients = torch.from_numpy(self.transform(images.numpy()))
         return coefficients if order is None else coefficients[:, self.order == order]
@@ -69,7 +69,7 @@ class Transforms:
             results.append(found.flatten(1))
         return torch.cat(results, 1)
 
-    def undecimated(self, images: torch.Tensor, chain: Chain) -> torch.Tensor:
+    def undecimated(self, images: torch.Tensor, chain: FilterChain) -> torch.Tensor:
         """Return what a chain makes of periodic images without its strides: (N, samples)."""
         maps, grid = images[:, None], 1
         for weights, stride in chain.links:

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.environment import RESULTS, environment
-from npscatter.atomic_write import written_whole
+from npscatter.atomic_write import atomic_write
 from tools import data, published_sets
 
 RESULT_FOLDER = RESULTS / "paper"
@@ -99,7 +99,7 @@ class Experiment:
             **measured,
         }
         RESULT_FOLDER.mkdir(parents=True, exist_ok=True)
-        with written_whole(self.path) as file:
+        with atomic_write(self.path) as file:
             file.write((json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
         self.redraw()
 
@@ -107,7 +107,7 @@ class Experiment:
         """Draw the result there is."""
         if self.draw is not None:
             figure = self.draw(self.load())
-            with written_whole(self.path.with_suffix(".png")) as file:
+            with atomic_write(self.path.with_suffix(".png")) as file:
                 figure.savefig(file, format="png", dpi=130)
 
     def load(self) -> dict:

@@ -1,14 +1,14 @@
 """What a frozen bank's transform can do to an image at most: bounds, proven from its filters.
 
-The program is a cascade of linear sections (`npscatter.bounds.cascade`) and moduli, and | |a| - |b| | <=
-|a - b|: so constants of the linear sections, which the alias matrix gives exactly
+The program is a cascade of linear stages (`npscatter.bounds.cascade`) and moduli, and | |a| - |b| | <=
+|a - b|: so constants of the linear stages, which the alias matrix gives exactly
 (`npscatter.bounds.alias`), carry over to the whole transform V. Norms are Euclidean, over all samples of
 images, maps and coefficients. V of a constant image is that constant in order 0, with 4^-J times as
 many samples: so the constants are of the size of 2^-J. All hold in exact arithmetic, up to the
 rounding of their own computation in float64.
 
 Wrapped maps have some of the frequencies of an infinite grid, so its constants hold for whole
-sections. With zeros beyond the edge every single filter works on an infinite grid and what leaves
+stages. With zeros beyond the edge every single filter works on an infinite grid and what leaves
 the image is dropped after it, so there constants hold filter by filter.
 """
 
@@ -24,7 +24,7 @@ import numpy as np
 
 from npscatter.bank import FilterBank
 from npscatter.bounds.alias import Extreme, Filters, extremes
-from npscatter.bounds.cascade import Chain, Section, levels, sections, transfer
+from npscatter.bounds.cascade import FilterChain, LinearStage, image_stage, levels, transfer
 from npscatter.bounds.deformation import Deformation, worst_deformation
 from npscatter.bounds.perturbation import Shifted, Teacher
 from npscatter.errors import ArgumentError, explain
@@ -93,7 +93,7 @@ class Bounds:
             )
         self.boundary = self.bank.boundary if boundary is None else boundary
         self.plan = make_plan(J, shape, self.bank.architecture, max_order, self.boundary)
-        self.section = sections(self.plan)
+        self.stage = image_stage(self.plan)
 
     @cached_property
     def padding(self) -> float:
@@ -117,7 +117,7 @@ class Bounds:
         infinite grid (J. Bruna and S. Mallat, Invariant scattering convolution networks, 2013,
         section 2.2). The filters are those the image sees through the cascade.
         """
-        chains = [self.section.low, *(chain for chain, _ in self.section.moduli)]
+        chains = [self.stage.low, *(chain for chain, _ in self.stage.moduli)]
         return self._frame([_filters(self.bank, chain, stride=1) for chain in chains])
 
     @cached_property
@@ -164,8 +164,8 @@ class Bounds:
         """
         self._check_order(order)
         if self.plan.edge == "zero":
-            return _lipschitz_by_filters(self.bank, self.section, order)
-        return self.padding * _lipschitz(self.bank, self.section, order)
+            return _lipschitz_by_filters(self.bank, self.stage, order)
+        return self.padding * _lipschitz(self.bank, self.stage, order)
 
     def energies(self) -> dict[str, float]:
         """Return by order the most that 4^J ||V(x)||^2 / ||x||^2 can be.
@@ -203,7 +203,7 @@ class Bounds:
         self._check_order(order)
         self._check_boundary("periodic", "an image is shifted whole only if it is periodic")
         c = np.array(integer_pair("displacement", displacement, "of integers", "pass (1, 0)"))
-        found = self._perturbed(self.section, Shifted(self.bank, c), order)
+        found = self._perturbed(self.stage, Shifted(self.bank, c), order)
         return min(found, 2 * self.lipschitz(order))
 
     def teacher_certificate(self, order: int | None = None) -> float:
@@ -237,13 +237,13 @@ class Bounds:
                 )
             )
         teacher = Teacher(self.bank, self.plan.J, self.plan.padded_shape)
-        found = self._perturbed(self.section, teacher, order)
+        found = self._perturbed(self.stage, teacher, order)
         if order is None:
-            each = [self._perturbed(self.section, teacher, m) for m in self._orders]
+            each = [self._perturbed(self.stage, teacher, m) for m in self._orders]
             found = min(found, float(np.linalg.norm(each)))
         return self.padding * found
 
-    def _perturbed(self, section: Section, other: Shifted | Teacher, order: int | None) -> float:
+    def _perturbed(self, stage: LinearStage, other: Shifted | Teacher, order: int | None) -> float:
         """Return q such that from raw maps u = v + eps V makes what differs by C ||eps|| + q ||v||.
 
         v is the raw map of another cascade, which it is compared with, C the Lipschitz constant of
@@ -258,17 +258,17 @@ class Bounds:
         with s = b / a, the root of one largest eigenvalue, which is never more.
         """
         low, residuals, passed = [], [], []
-        if order in (None, section.order):
-            low.append(other.low(section))
-        for chain, after in section.moduli:
+        if order in (None, stage.order):
+            low.append(other.low(stage))
+        for chain, after in stage.moduli:
             if constant := _lipschitz(self.bank, after, order):
-                residual = other.residual(section, chain, after)
+                residual = other.residual(stage, chain, after)
                 residuals.append(replace(residual, weight=constant**2))
             if q := self._perturbed(after, other, order):
-                wavelets = other.wavelets(section, chain, after)
+                wavelets = other.wavelets(stage, chain, after)
                 passed.append(replace(wavelets, weight=q**2))
         a, b = (
-            sqrt(other.largest(section, parts)) if parts else 0.0
+            sqrt(other.largest(stage, parts)) if parts else 0.0
             for parts in (residuals, low + passed)
         )
         if not (a and b):
@@ -277,7 +277,7 @@ class Bounds:
         grown = 1 + b / a if passed else 1.0
         joint = low + [replace(each, weight=grown * each.weight) for each in residuals]
         joint += [replace(each, weight=(1 + a / b) * each.weight) for each in passed]
-        return min(a + b, sqrt(other.largest(section, joint)))
+        return min(a + b, sqrt(other.largest(stage, joint)))
 
     def deformation(self, attempts: int = 1000, seed: int = 0) -> Deformation:
         """Search images and smooth displacements for the worst deformation x(u - tau(u)).
@@ -366,19 +366,19 @@ class Bounds:
 
 
 @lru_cache(maxsize=256)
-def _lipschitz(bank: FilterBank, section: Section, order: int | None) -> float:
-    """Return the Lipschitz constant of all that follows from a section's raw map."""
+def _lipschitz(bank: FilterBank, stage: LinearStage, order: int | None) -> float:
+    """Return the Lipschitz constant of all that follows from a stage's raw map."""
     parts = []
-    if order in (None, section.order):
-        parts.append(_filters(bank, section.low))
-    for chain, after in section.moduli:
+    if order in (None, stage.order):
+        parts.append(_filters(bank, stage.low))
+    for chain, after in stage.moduli:
         if constant := _lipschitz(bank, after, order):
             parts.append(_filters(bank, chain, constant**2))
     return sqrt(extremes(parts, bank.symmetric)[1].certified) if parts else 0.0
 
 
 def _filters(
-    bank: FilterBank, chain: Chain, weight: float = 1.0, stride: int | None = None
+    bank: FilterBank, chain: FilterChain, weight: float = 1.0, stride: int | None = None
 ) -> Filters:
     reach = chain.reach(bank)
     return Filters(
@@ -393,10 +393,10 @@ def _real_filters(taps: np.ndarray, stride: int) -> Filters:
 
 
 @lru_cache(maxsize=256)
-def _lipschitz_by_filters(bank: FilterBank, section: Section, order: int | None) -> float:
+def _lipschitz_by_filters(bank: FilterBank, stage: LinearStage, order: int | None) -> float:
     """Return the Lipschitz constant of all that follows, whatever becomes of maps in between."""
-    ends = [(section.low.links, 1.0)] if order in (None, section.order) else []
-    for chain, after in section.moduli:
+    ends = [(stage.low.links, 1.0)] if order in (None, stage.order) else []
+    for chain, after in stage.moduli:
         if constant := _lipschitz_by_filters(bank, after, order):
             ends.append((chain.links, constant))
     return float(_gains(bank, ends)[0]) if ends else 0.0

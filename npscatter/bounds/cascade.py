@@ -1,8 +1,8 @@
-"""A program's linear sections: what stands between one modulus and the next.
+"""A program's linear stages: what stands between one modulus and the next.
 
 The transform alternates linear filters with moduli. From a raw map (the image, or a modulus) the
 program of `npscatter.program.plan` leads through chains of filters to one output channel and to the
-moduli of the next order. `sections` reads these chains off the program; all raw maps of one order
+moduli of the next order. `image_stage` reads these chains off the program; all raw maps of one order
 and scales have the same, whatever their orientations. What is known of the filters of a chain in
 the Fourier domain then bounds what the program can do to any image (`npscatter.bounds`).
 """
@@ -18,7 +18,7 @@ from npscatter.program.plan import Plan
 
 
 @dataclass(frozen=True)
-class Chain:
+class FilterChain:
     """Filters in a row, from a raw map on.
 
     Attributes
@@ -29,9 +29,9 @@ class Chain:
 
     links: tuple[tuple[str, int], ...] = ()
 
-    def then(self, weights: str, stride: int) -> Chain:
+    def then(self, weights: str, stride: int) -> FilterChain:
         """Return the chain with one filter more."""
-        return Chain((*self.links, (weights, stride)))
+        return FilterChain((*self.links, (weights, stride)))
 
     @property
     def stride(self) -> int:
@@ -69,7 +69,7 @@ class Chain:
 
 
 @dataclass(frozen=True)
-class Section:
+class LinearStage:
     """The linear part of the program between a raw map and the next moduli.
 
     Attributes
@@ -78,43 +78,43 @@ class Section:
         The scale of each wavelet that led to the raw map; () for the image.
     grid : int
         Pixels per sample of the raw map, along one axis.
-    low : Chain
+    low : FilterChain
         Leads to the raw map's output channel.
-    moduli : tuple of (Chain, Section)
+    moduli : tuple of (FilterChain, LinearStage)
         Lead to the moduli, all L orientations together, and what follows each of them.
     """
 
     scales: tuple[int, ...]
     grid: int
-    low: Chain
-    moduli: tuple[tuple[Chain, Section], ...]
+    low: FilterChain
+    moduli: tuple[tuple[FilterChain, LinearStage], ...]
 
     @property
     def order(self) -> int:
         """Number of moduli before the raw map."""
         return len(self.scales)
 
-    def walk(self) -> list[Section]:
-        """Return this section and all that follow, each once per tuple of scales."""
+    def walk(self) -> list[LinearStage]:
+        """Return this stage and all that follow, each once per tuple of scales."""
         return [self, *(found for _, after in self.moduli for found in after.walk())]
 
 
 class _Draft:
-    """A section while it is collected."""
+    """A stage while it is collected."""
 
     def __init__(self, grid: int):
         self.grid = grid
         self.scales: tuple[int, ...] = ()
-        self.low = Chain()
-        self.moduli: dict[Chain, _Draft] = {}
+        self.low = FilterChain()
+        self.moduli: dict[FilterChain, _Draft] = {}
 
-    def finished(self) -> Section:
+    def finished(self) -> LinearStage:
         moduli = tuple((chain, draft.finished()) for chain, draft in self.moduli.items())
-        return Section(self.scales, self.grid, self.low, moduli)
+        return LinearStage(self.scales, self.grid, self.low, moduli)
 
 
-def sections(plan: Plan) -> Section:
-    """Return the section of the image, from which all others follow.
+def image_stage(plan: Plan) -> LinearStage:
+    """Return the stage of the image, from which all others follow.
 
     Parameters
     ----------
@@ -122,16 +122,16 @@ def sections(plan: Plan) -> Section:
         Any program.
     """
     image = _Draft(1)
-    held: dict[int, tuple[_Draft, Chain]] = {}
+    held: dict[int, tuple[_Draft, FilterChain]] = {}
     for step in plan.steps:
         if step.operation == "pad":
-            held[step.target.buffer] = image, Chain()
+            held[step.target.buffer] = image, FilterChain()
             continue
         draft, chain = held[step.source.buffer]
         if step.wavelets:
             chain = chain.then(step.wavelets, step.wavelet_stride)
             draft = draft.moduli.setdefault(chain, _Draft(draft.grid * chain.stride))
-            chain = Chain()
+            chain = FilterChain()
         chain = chain.then(step.weights, step.stride)
         if step.operation == "emit":
             draft.low, draft.scales = chain, plan.paths[step.channels[0]].j

@@ -1,6 +1,6 @@
 """Cascades that a bank's own is compared with: of a shifted image, and Kymatio's.
 
-Each says, section by section, how its filters differ from the bank's (`low`, `residual`), what its
+Each says, stage by stage, how its filters differ from the bank's (`low`, `residual`), what its
 own wavelets are (`wavelets`), and over which frequencies to take the largest eigenvalue
 (`largest`), as `npscatter.bounds.Bounds` needs it.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from npscatter.bank import FilterBank
 from npscatter.bounds.alias import Filters, extremes, on_grid
-from npscatter.bounds.cascade import Chain, Section
+from npscatter.bounds.cascade import FilterChain, LinearStage
 from npscatter.bounds.morlet import coarsened, grid_frequencies, low_pass, morlet
 
 # Kymatio normalises its Gaussians with 3.1415 for pi.
@@ -26,24 +26,24 @@ class Shifted:
     def __init__(self, bank: FilterBank, displacement: np.ndarray):
         self.bank, self.displacement = bank, displacement
 
-    def largest(self, section: Section, parts: list[Filters]) -> float:
+    def largest(self, stage: LinearStage, parts: list[Filters]) -> float:
         return extremes(parts)[1].certified
 
-    def low(self, section: Section) -> Filters:
-        shift, low = self._rounded(section.grid), section.low
+    def low(self, stage: LinearStage) -> Filters:
+        shift, low = self._rounded(stage.grid), stage.low
 
         def response(w: np.ndarray) -> np.ndarray:
             return low.response(self.bank, w) * (np.exp(-1j * (w @ shift)) - 1)
 
         return Filters(response, low.stride, self._reach(low, shift))
 
-    def wavelets(self, section: Section, chain: Chain, after: Section) -> Filters:
+    def wavelets(self, stage: LinearStage, chain: FilterChain, after: LinearStage) -> Filters:
         reach = self._reach(chain, np.zeros(2))
         return Filters(lambda w: chain.response(self.bank, w), chain.stride, reach)
 
-    def residual(self, section: Section, chain: Chain, after: Section) -> Filters:
-        # What is left of the shift, in samples of this section, when the next grid rounds it.
-        left = self._rounded(section.grid) - chain.stride * self._rounded(after.grid)
+    def residual(self, stage: LinearStage, chain: FilterChain, after: LinearStage) -> Filters:
+        # What is left of the shift, in samples of this stage, when the next grid rounds it.
+        left = self._rounded(stage.grid) - chain.stride * self._rounded(after.grid)
         w = grid_frequencies((64, 64))
         real, imaginary = np.split(chain.response(self.bank, w), 2)
         power = np.abs(real + 1j * imaginary) ** 2
@@ -63,7 +63,7 @@ class Shifted:
         size = np.ceil(np.abs(self.displacement) / grid - 0.5)
         return (np.sign(self.displacement) * size).astype(int)
 
-    def _reach(self, chain: Chain, shift: np.ndarray) -> tuple[int, int]:
+    def _reach(self, chain: FilterChain, shift: np.ndarray) -> tuple[int, int]:
         rows, columns = (int(chain.reach(self.bank) + abs(one)) for one in shift)
         return rows, columns
 
@@ -77,46 +77,46 @@ class Teacher:
         self.phi = _GAIN * low_pass(minus_w, J).reshape(shape)
         self.psi = [_GAIN * morlet(minus_w, bank.L, j).reshape(-1, *shape) for j in range(J)]
 
-    def largest(self, section: Section, parts: list[Filters]) -> float:
-        return on_grid(parts, self._grid(section))
+    def largest(self, stage: LinearStage, parts: list[Filters]) -> float:
+        return on_grid(parts, self._grid(stage))
 
-    def low(self, section: Section) -> Filters:
-        theirs = _flipped(coarsened(self.phi, self._res(section)))
-        ours = self._ours(section, section.low)
-        stride = 2 ** (self.J - self._res(section))
-        return self._filters(section, ours - theirs.reshape(1, -1), stride)
+    def low(self, stage: LinearStage) -> Filters:
+        theirs = _flipped(coarsened(self.phi, self._res(stage)))
+        ours = self._ours(stage, stage.low)
+        stride = 2 ** (self.J - self._res(stage))
+        return self._filters(stage, ours - theirs.reshape(1, -1), stride)
 
-    def wavelets(self, section: Section, chain: Chain, after: Section) -> Filters:
-        stride = 2 ** (self._res(after) - self._res(section))
-        return self._filters(section, self._psi(section, after), stride)
+    def wavelets(self, stage: LinearStage, chain: FilterChain, after: LinearStage) -> Filters:
+        stride = 2 ** (self._res(after) - self._res(stage))
+        return self._filters(stage, self._psi(stage, after), stride)
 
-    def residual(self, section: Section, chain: Chain, after: Section) -> Filters:
-        ours = self._ours(section, chain)
+    def residual(self, stage: LinearStage, chain: FilterChain, after: LinearStage) -> Filters:
+        ours = self._ours(stage, chain)
         # To our grid, which may be coarser than theirs.
-        stride = after.grid // 2 ** self._res(section)
-        return self._filters(section, ours - self._psi(section, after), stride)
+        stride = after.grid // 2 ** self._res(stage)
+        return self._filters(stage, ours - self._psi(stage, after), stride)
 
-    def _psi(self, section: Section, after: Section) -> np.ndarray:
-        return _real_parts(_flipped(coarsened(self.psi[after.scales[-1]], self._res(section))))
+    def _psi(self, stage: LinearStage, after: LinearStage) -> np.ndarray:
+        return _real_parts(_flipped(coarsened(self.psi[after.scales[-1]], self._res(stage))))
 
-    def _res(self, section: Section) -> int:
+    def _res(self, stage: LinearStage) -> int:
         """Return log2 of the pixels per sample of Kymatio's raw map."""
-        return section.scales[-1] if section.scales else 0
+        return stage.scales[-1] if stage.scales else 0
 
-    def _grid(self, section: Section) -> tuple[int, int]:
-        samples = 2 ** self._res(section)
+    def _grid(self, stage: LinearStage) -> tuple[int, int]:
+        samples = 2 ** self._res(stage)
         return self.shape[0] // samples, self.shape[1] // samples
 
-    def _ours(self, section: Section, chain: Chain) -> np.ndarray:
+    def _ours(self, stage: LinearStage, chain: FilterChain) -> np.ndarray:
         """Return our transfer functions at the frequencies of their grid."""
         # In radians per sample of ours.
-        apart = section.grid // 2 ** self._res(section)
-        w = apart * grid_frequencies(self._grid(section))
+        apart = stage.grid // 2 ** self._res(stage)
+        w = apart * grid_frequencies(self._grid(stage))
         pieces = np.array_split(w, -(-len(w) // 2**14))
         return np.concatenate([chain.response(self.bank, piece) for piece in pieces], -1)
 
-    def _filters(self, section: Section, table: np.ndarray, stride: int) -> Filters:
-        grid = self._grid(section)
+    def _filters(self, stage: LinearStage, table: np.ndarray, stride: int) -> Filters:
+        grid = self._grid(stage)
 
         def response(w: np.ndarray) -> np.ndarray:
             index = np.rint(w * grid / (2 * pi)).astype(int) % grid

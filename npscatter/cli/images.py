@@ -14,11 +14,11 @@ from PIL import Image, ImageOps
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
-class PictureError(Exception):
+class ImageError(Exception):
     """A file does not hold a picture that can be read."""
 
 
-def find_pictures(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
+def find_images(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return the files that `arguments` name.
 
     Parameters
@@ -37,7 +37,7 @@ def find_pictures(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
     files, empty = [], []
     for argument in arguments:
         if os.path.isdir(argument):
-            found = _pictures_in(argument)
+            found = _images_in(argument)
         elif not os.path.lexists(argument) and glob.has_magic(argument):
             matches = sorted(glob.glob(argument, recursive=True))
             found = [match for match in matches if not os.path.isdir(match)]
@@ -49,7 +49,7 @@ def find_pictures(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
     return files, empty
 
 
-def _pictures_in(folder: str) -> list[str]:
+def _images_in(folder: str) -> list[str]:
     readable = {
         suffix for suffix, format in Image.registered_extensions().items() if format in Image.OPEN
     }
@@ -66,7 +66,7 @@ def _pictures_in(folder: str) -> list[str]:
     ]
 
 
-def read_picture(
+def read_image(
     path: str | os.PathLike, channel: str = "grey", size: tuple[int, int] | None = None
 ) -> np.ndarray:
     """Return one picture as numbers in [0, 1].
@@ -90,7 +90,7 @@ def read_picture(
 
     Raises
     ------
-    PictureError
+    ImageError
         If the file is missing, broken, or its samples have no fixed range (32 bits, floats).
     """
     try:
@@ -98,13 +98,13 @@ def read_picture(
             image.load()
             samples = _samples(ImageOps.exif_transpose(image), image.format)
     except FileNotFoundError:
-        raise PictureError("no such file") from None
-    except PictureError:
+        raise ImageError("no such file") from None
+    except ImageError:
         raise
     except Image.UnidentifiedImageError:
-        raise PictureError("not a picture in a format Pillow knows") from None
+        raise ImageError("not a picture in a format Pillow knows") from None
     except Exception as error:  # Pillow's decoders raise many kinds on broken files
-        raise PictureError(f"cannot be read ({_one_line(error)})") from None
+        raise ImageError(f"cannot be read ({_one_line(error)})") from None
     if channel == "all":
         picture = samples if len(samples) == 3 else np.repeat(samples, 3, axis=0)
     elif len(samples) == 1:
@@ -122,7 +122,7 @@ def _samples(image: Image.Image, format: str | None) -> np.ndarray:
     if image.mode.startswith("I;16") or (image.mode == "I" and format in ("PNG", "PPM")):
         return np.asarray(image, dtype=np.float64)[None] / 65535
     if image.mode in ("I", "F"):
-        raise PictureError(f"{_SAMPLES[image.mode]} have no fixed range; convert to 8 or 16 bits")
+        raise ImageError(f"{_SAMPLES[image.mode]} have no fixed range; convert to 8 or 16 bits")
     if image.mode in ("1", "L", "LA"):
         return np.asarray(image.convert("L"), dtype=np.float64)[None] / 255
     colour = np.asarray(image.convert("RGB"), dtype=np.float64) / 255

@@ -17,11 +17,11 @@ import numpy as np
 
 from npscatter.bank import ROLES, FilterBank
 from npscatter.cpu.interpreter import DONE, JOB, KERNEL, STEP, TICKET, WAITING, make_worker
-from npscatter.cpu.row_codegen import Kernel, compiled_row
+from npscatter.cpu.row_codegen import RowKernel, compiled_row
 from npscatter.cpu.simd import vector_bytes
 from npscatter.jit_cache import uncollected
 from npscatter.program.plan import Maps, Plan, place
-from npscatter.program.summation import summation
+from npscatter.program.summation import make_summation
 
 # What one thread may use for its images side by side, or for one image up to 512 x 512.
 MEMORY_BYTES = 8 * 2**20
@@ -37,7 +37,7 @@ BAND = 24
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class CpuLayout:
     """A program laid out in memory.
 
     Attributes
@@ -48,7 +48,7 @@ class Layout:
         Of weights, maps and output.
     together : int
         Images that share the vectors of a row; a power of two.
-    kernels : tuple of Kernel
+    kernels : tuple of RowKernel
         The convolutions, called by their number.
     steps, kernel_table, channels, edges : ndarray
         The tables `npscatter.cpu.interpreter` describes.
@@ -69,7 +69,7 @@ class Layout:
     plan: Plan
     dtype: str
     together: int
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[RowKernel, ...]
     steps: np.ndarray
     kernel_table: np.ndarray
     channels: np.ndarray
@@ -132,7 +132,7 @@ def execute(
 @lru_cache(maxsize=256)
 def choose(
     plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int, extra: int = 0
-) -> Layout:
+) -> CpuLayout:
     """Return the layout for so many images, each of which takes `extra` bytes besides.
 
     As many images share a row as fill its vectors best and leave all threads something to do;
@@ -177,7 +177,9 @@ def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> No
 
 
 @lru_cache(maxsize=64)
-def lay_out(plan: Plan, bank: FilterBank, dtype: str, together: int, folded: bool = True) -> Layout:
+def lay_out(
+    plan: Plan, bank: FilterBank, dtype: str, together: int, folded: bool = True
+) -> CpuLayout:
     """Return the tables and sizes of a program.
 
     Parameters
@@ -306,7 +308,7 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, together: int, folded: boo
     for name, size in parts.items():
         job[name] = (scratch + (margin * lanes if name == "zeros" else 0)) * itemsize
         scratch += _up(size + slack, lanes)
-    return Layout(
+    return CpuLayout(
         plan=plan,
         dtype=dtype,
         together=together,
@@ -329,7 +331,7 @@ def lay_out(plan: Plan, bank: FilterBank, dtype: str, together: int, folded: boo
 def _kernels(plan, bank, dtype, folded):
     """Return the kernels a plan uses, their weights, and each step's numbers of its two."""
     found: dict[tuple, int] = {}
-    kernels: list[Kernel] = []
+    kernels: list[RowKernel] = []
     weights: list[np.ndarray] = []
 
     def number(name: str, orientations: tuple[int, ...] | None, stride: int) -> int:
@@ -337,9 +339,9 @@ def _kernels(plan, bank, dtype, folded):
             return -1
         key = name, orientations, stride
         if key not in found:
-            order, values = summation(bank.real_taps(name, orientations), folded)
+            order, values = make_summation(bank.real_taps(name, orientations), folded)
             found[key] = len(kernels)
-            kernels.append(Kernel(order, ROLES[name] == "psi", stride, dtype))
+            kernels.append(RowKernel(order, ROLES[name] == "psi", stride, dtype))
             weights.append(values)
         return found[key]
 
@@ -365,7 +367,7 @@ def _work(step, kernels, wavelets: int, smoother: int) -> int:
     return work * step.groups
 
 
-def _tickets(layout: Layout, threads: int) -> np.ndarray:
+def _tickets(layout: CpuLayout, threads: int) -> np.ndarray:
     """Cut one image's program into parts that threads can work on side by side."""
     tickets: list[tuple[int, ...]] = []
     for number, (record, step) in enumerate(zip(layout.steps, layout.plan.steps, strict=True)):
@@ -471,7 +473,7 @@ class _Call:
 
 
 @lru_cache(maxsize=256)
-def _compiled(layout: Layout):
+def _compiled(layout: CpuLayout):
     """Return the worker, and the table of kernels with the addresses of their code."""
     table = layout.kernel_table.copy()
     table["code"] = [compiled_row(kernel).address for kernel in layout.kernels]

@@ -20,7 +20,7 @@ from numba import cfunc
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from npscatter.cpu.simd import INDEX, Emitter, registers, vector_bytes
+from npscatter.cpu.simd import INDEX, SimdEmitter, registers, vector_bytes
 from npscatter.jit_cache import cached, source_digest
 from npscatter.program.summation import Summation
 
@@ -34,7 +34,7 @@ SOURCES = (
 
 
 @dataclass(frozen=True)
-class Kernel:
+class RowKernel:
     """One weight array, as a row of its correlation is computed: all that its code depends on.
 
     Attributes
@@ -114,12 +114,12 @@ class Kernel:
         return hashlib.sha256(told.encode()).hexdigest()[:24]
 
 
-# Compiled functions refer to their `Kernel` by its digest, which a cache on disk can hold.
-_KERNELS: dict[str, Kernel] = {}
+# Compiled functions refer to their `RowKernel` by its digest, which a cache on disk can hold.
+_KERNELS: dict[str, RowKernel] = {}
 
 
 @lru_cache(maxsize=256)
-def compiled_row(kernel: Kernel):
+def compiled_row(kernel: RowKernel):
     """Return a C function that computes one row of every output map of `kernel`.
 
     Its arguments are int64: `rows`, the address of a table with the address of column 0 of each
@@ -142,7 +142,7 @@ def _row(typing, digest, rows, skip, scratch, weights, out, vectors, out_stride)
     kernel = _KERNELS[digest.literal_value]
 
     def generate(context, builder, _, values):
-        emit = Emitter(builder, kernel.dtype)
+        emit = SimdEmitter(builder, kernel.dtype)
         _, table, skip, *addresses, vectors, out_stride = values
         table = builder.inttoptr(table, INDEX.as_pointer())
         rows = {}
@@ -161,7 +161,9 @@ def _row(typing, digest, rows, skip, scratch, weights, out, vectors, out_stride)
     return types.void(digest, *[types.int64] * 7), generate
 
 
-def _sample(emit: Emitter, kernel: Kernel, rows: dict, x, part: int, number: int, offset: int):
+def _sample(
+    emit: SimdEmitter, kernel: RowKernel, rows: dict, x, part: int, number: int, offset: int
+):
     """Load the sample of row `number`, folded, that lies `offset` from output ``x + part``."""
     row = kernel.summation.rows[number]
     column = (part * kernel.stride + offset) * emit.width
@@ -173,7 +175,7 @@ def _sample(emit: Emitter, kernel: Kernel, rows: dict, x, part: int, number: int
     return value
 
 
-def _emit_sums(emit: Emitter, kernel: Kernel, rows, memory, weights, out, turns, out_stride):
+def _emit_sums(emit: SimdEmitter, kernel: RowKernel, rows, memory, weights, out, turns, out_stride):
     """Emit the sums, and the modulus.
 
     Square roots take long, so a turn of the loop leaves the squares of its moduli in `memory`, and
@@ -259,7 +261,7 @@ def _emit_sums(emit: Emitter, kernel: Kernel, rows, memory, weights, out, turns,
             emit.store(root(k), output(k, last))
 
 
-def _totals(emit: Emitter, sums: dict) -> dict:
+def _totals(emit: SimdEmitter, sums: dict) -> dict:
     """Join the partial sums of every accumulator."""
     totals = {}
     for (accumulator, part, _), value in sums.items():

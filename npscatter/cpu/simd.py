@@ -40,7 +40,7 @@ def registers() -> int:
     return 32 if vector_bytes() == 64 or platform.machine() in ("aarch64", "arm64") else 16
 
 
-class Emitter:
+class SimdEmitter:
     """Vector operations of one LLVM function."""
 
     def __init__(self, builder: ir.IRBuilder, dtype: str):
@@ -153,7 +153,7 @@ def copy_vectors(typing, like, source, target, vectors):
     """Copy so many vectors, one after the other, from one address to another."""
 
     def generate(context, builder, _, values):
-        emit = Emitter(builder, like.name)
+        emit = SimdEmitter(builder, like.name)
         _, source, target, vectors = values
         with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
             x = builder.mul(loop.index, emit.index(emit.width))
@@ -169,7 +169,7 @@ def copy_elements(typing, like, source, target, count):
     """Copy the first elements, at most one vector, from one address to another."""
 
     def generate(context, builder, _, values):
-        emit = Emitter(builder, like.name)
+        emit = SimdEmitter(builder, like.name)
         _, source, target, count = values
         emit.store_some(emit.load(emit.pointer(source)), emit.pointer(target), count)
         return context.get_dummy_value()
@@ -186,7 +186,7 @@ def gather_lanes(typing, like, places, offset, target):
     """
 
     def generate(context, builder, _, values):
-        emit = Emitter(builder, like.name)
+        emit = SimdEmitter(builder, like.name)
         _, places, offset, target = values
         table = builder.inttoptr(places, INDEX.as_pointer())
         rows = []
@@ -205,7 +205,7 @@ def scatter_lanes(typing, like, source, places, offset, count):
     """Write `count` samples, at most a vector of them, of every lane to its own place."""
 
     def generate(context, builder, _, values):
-        emit = Emitter(builder, like.name)
+        emit = SimdEmitter(builder, like.name)
         _, source, places, offset, count = values
         table = builder.inttoptr(places, INDEX.as_pointer())
         source = emit.pointer(source)
@@ -228,7 +228,7 @@ def continue_row(typing, like, source, target, outside, segments, forward, wrap)
     """
 
     def generate(context, builder, _, values):
-        emit = Emitter(builder, like.name)
+        emit = SimdEmitter(builder, like.name)
         _, source, target, outside, segments, forward, wrap = values
         row, count = emit.load(emit.pointer(source)), emit.width
         up = emit.shuffle(row, row, [(lane - 1) % count for lane in range(count)])
@@ -255,7 +255,7 @@ def load(typing, like, address):
     """Return the element at an address that may be unaligned."""
 
     def generate(context, builder, _, values):
-        loaded = builder.load(Emitter(builder, like.name).pointer(values[1]))
+        loaded = builder.load(SimdEmitter(builder, like.name).pointer(values[1]))
         loaded.align = 1
         return loaded
 
@@ -267,7 +267,7 @@ def store(typing, like, address, value):
     """Write an element to an address that may be unaligned."""
 
     def generate(context, builder, _, values):
-        place = Emitter(builder, like.name).pointer(values[1])
+        place = SimdEmitter(builder, like.name).pointer(values[1])
         builder.store(values[2], place).align = 1
         return context.get_dummy_value()
 

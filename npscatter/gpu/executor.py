@@ -20,7 +20,7 @@ import numpy as np
 from npscatter.bank import FilterBank
 from npscatter.gpu.interop import PER_THREAD, handle_of, image_stacks
 from npscatter.gpu.kernel import make_kernel
-from npscatter.gpu.launches import Layout, choose, images_at_once
+from npscatter.gpu.launches import GpuLayout, choose, images_at_once
 from npscatter.gpu.run_codegen import run_length
 from npscatter.gpu.target import (
     SIMULATED,
@@ -48,10 +48,10 @@ if not SIMULATED and not cuda.is_available():
     raise ImportError(" ".join((cuda.cuda_error() or "no GPU or no libNVVM was found").split()))
 
 
-class _Program:
+class GpuProgram:
     """A layout, compiled and with its tables on the current GPU."""
 
-    def __init__(self, layout: Layout, images: np.dtype):
+    def __init__(self, layout: GpuLayout, images: np.dtype):
         self.layout = layout
         known = [_kernel(launch.work, images, _device()) for launch in layout.launches]
         self.kernels = [kernel for kernel, _ in known]
@@ -128,7 +128,7 @@ class _Slot:
         return tuple(side[start:stop].view(dtype).reshape(shape)
                      for side in (self.pinned, self.device))  # fmt: skip
 
-    def start(self, program: _Program, images, output, index, count: int, memory: int) -> None:
+    def start(self, program: GpuProgram, images, output, index, count: int, memory: int) -> None:
         """Finish the piece before, then set off with the `count` images at `index`.
 
         A failure leaves nothing pending.
@@ -294,7 +294,7 @@ def _flat(array: np.ndarray, trailing: int) -> np.ndarray | None:
     return found if np.may_share_memory(found, array) else None
 
 
-def _run(program: _Program, images, output, stream, memory: int) -> None:
+def _run(program: GpuProgram, images, output, stream, memory: int) -> None:
     """Put passes over all of `images` (N, H, W) into a stream; `output` is flat."""
     layout, count = program.layout, images.shape[0]
     at_once = images_at_once(layout, count, memory)
@@ -337,7 +337,7 @@ def _device() -> int:
     return 0 if SIMULATED else cuda.get_current_device().id
 
 
-def _prepared(plan, bank, dtype, storage, count: int, memory: int, images: np.dtype) -> _Program:
+def _prepared(plan, bank, dtype, storage, count: int, memory: int, images: np.dtype) -> GpuProgram:
     """Return the program for `count` images at a time, ready to be launched."""
     for device in (_limits(_device()), ANY_GPU):
         layout = choose(plan, bank, dtype, storage, count, memory, device)
@@ -348,8 +348,8 @@ def _prepared(plan, bank, dtype, storage, count: int, memory: int, images: np.dt
 
 
 @lru_cache(maxsize=64)
-def _program(layout: Layout, images: np.dtype, device: int) -> _Program:
-    return _Program(layout, images)
+def _program(layout: GpuLayout, images: np.dtype, device: int) -> GpuProgram:
+    return GpuProgram(layout, images)
 
 
 @lru_cache(maxsize=256)

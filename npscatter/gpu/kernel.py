@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from npscatter.gpu import tiling as cuda_tiles
+from npscatter.gpu import tiling
 from npscatter.gpu.run_codegen import run_length
 from npscatter.gpu.target import (
     SHARED_ALIGNMENT,
@@ -26,10 +26,10 @@ from npscatter.gpu.target import (
 )
 from npscatter.gpu.tiling import WARP, Work
 
-_source_start = device(cuda_tiles.source_start)
-_source_end = device(cuda_tiles.source_end)
-_moduli_start = device(cuda_tiles.moduli_start)
-_moduli_end = device(cuda_tiles.moduli_end)
+_source_start = device(tiling.source_start)
+_source_end = device(tiling.source_end)
+_moduli_start = device(tiling.moduli_start)
+_moduli_end = device(tiling.moduli_end)
 
 
 @device

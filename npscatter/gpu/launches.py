@@ -17,7 +17,7 @@ import numpy as np
 
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
-from npscatter.gpu.run_codegen import make_sums
+from npscatter.gpu.run_codegen import make_register_tile
 from npscatter.gpu.tiling import ANY_GPU, BLOCKS, Device, Work, best_tile, up
 from npscatter.program.plan import Maps, Plan, Step, place
 
@@ -92,7 +92,7 @@ class Launch:
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class GpuLayout:
     """A program laid out for a GPU.
 
     Attributes
@@ -133,7 +133,7 @@ def lay_out(
     storage: str | None = None,
     images: int = 1,
     device: Device = ANY_GPU,
-) -> Layout:
+) -> GpuLayout:
     """Return the launches of a program.
 
     Parameters
@@ -164,7 +164,7 @@ def choose(
     images: int,
     memory: int,
     device: Device = ANY_GPU,
-) -> Layout:
+) -> GpuLayout:
     """Return the layout that works on most images at a time in so many bytes of workspace.
 
     Breadth first if one image fits so, else in as few rounds of orientations as fit.
@@ -189,14 +189,14 @@ def choose(
     )
 
 
-def images_at_once(layout: Layout, images: int, memory: int) -> int:
+def images_at_once(layout: GpuLayout, images: int, memory: int) -> int:
     """Return how many images one launch works on, given the bytes of workspace."""
     most_blocks = max(launch.blocks(1) for launch in layout.launches)
     return max(1, min(images, memory // layout.workspace_bytes, GRID // most_blocks))
 
 
 @lru_cache(maxsize=64)
-def _lay_out(plan, bank, dtype, storage, images, device) -> Layout:
+def _lay_out(plan, bank, dtype, storage, images, device) -> GpuLayout:
     def pitch(maps: Maps) -> int:
         return up(maps.width, 4)
 
@@ -235,7 +235,7 @@ def _lay_out(plan, bank, dtype, storage, images, device) -> Layout:
         modulus_shape = wavelet_step.modulus_shape if wavelet_step else (0, 0)
         record["modulus_height"], record["modulus_width"] = modulus_shape
         launches.append(_launch(work, record, images, device))
-    return Layout(
+    return GpuLayout(
         plan=plan,
         launches=tuple(launches),
         channels=np.array(channels, np.int32),
@@ -274,12 +274,12 @@ def _work(plan, bank, wavelet_step, direct_step, image, dtype, storage) -> Work:
     wavelets = smoother = direct = None
     if wavelet_step:
         orientations = wavelet_step.orientations
-        wavelets = make_sums(
+        wavelets = make_register_tile(
             bank, step.wavelets, orientations, step.wavelet_stride, halo - halos[0], dtype
         )
-        smoother = make_sums(bank, step.weights, None, step.stride, 0, dtype)
+        smoother = make_register_tile(bank, step.weights, None, step.stride, 0, dtype)
     if direct_step:
-        direct = make_sums(bank, direct_step.weights, None, 2, halo - halos[-1], dtype)
+        direct = make_register_tile(bank, direct_step.weights, None, 2, halo - halos[-1], dtype)
     return Work(
         image=step.source.buffer == image,
         maps=step.source.count // step.groups,

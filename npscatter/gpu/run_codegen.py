@@ -1,6 +1,6 @@
 """What one GPU thread computes: a run of neighbouring samples of a correlation, as straight code.
 
-A thread sums `Sums.run` neighbours of one row at once, all outputs of them, in registers: samples
+A thread sums `RegisterTile.run` neighbours of one row at once, all outputs of them, in registers: samples
 and their foldings are shared by the neighbours, and every weight is part of an instruction. The
 order of the sums is a `npscatter.program.summation.Summation`; what is emitted here is LLVM IR of scalars,
 the same for a GPU and, under the simulator, for the CPU.
@@ -21,7 +21,7 @@ import numpy as np
 from llvmlite import ir
 
 from npscatter.bank import ROLES, FilterBank
-from npscatter.program.summation import Summation, summation
+from npscatter.program.summation import Summation, make_summation
 from npscatter.program.symmetry import mirrored_orientations
 
 # Registers (of four bytes) that a thread's sums may take; the folded samples need as many again.
@@ -29,7 +29,7 @@ SUM_REGISTERS = {"float32": 64, "float64": 32}
 
 
 @dataclass(frozen=True)
-class Part:
+class SubTile:
     """Some outputs of a weight array, which are summed together.
 
     Attributes
@@ -48,12 +48,12 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Sums:
+class RegisterTile:
     """A correlation, as a thread computes it.
 
     Attributes
     ----------
-    parts : tuple of Part
+    parts : tuple of SubTile
         Outputs that are summed one after the other, so that registers suffice.
     modulus : bool
         The outputs are real parts, then imaginary parts, of which the modulus is stored.
@@ -65,7 +65,7 @@ class Sums:
         "float32" or "float64".
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[SubTile, ...]
     modulus: bool
     stride: int
     shift: int
@@ -122,14 +122,14 @@ class Sums:
         return hashlib.sha256(f"{self!r} {weights!r}".encode()).hexdigest()[:24]
 
 
-def make_sums(
+def make_register_tile(
     bank: FilterBank,
     name: str,
     outputs: tuple[int, ...] | None,
     stride: int,
     shift: int,
     dtype: str,
-) -> Sums:
+) -> RegisterTile:
     """Return the sums of one of a bank's weight arrays.
 
     Parameters
@@ -141,7 +141,7 @@ def make_sums(
     outputs : tuple of int or None
         Which orientations or carriers; None for all.
     stride, shift, dtype
-        See `Sums`.
+        See `RegisterTile`.
     """
     modulus = ROLES[name] == "psi"
     if outputs is None:
@@ -157,10 +157,10 @@ def make_sums(
     for group in together:
         chosen = tuple(o for o in group if o in outputs)
         if chosen:
-            order, weights = summation(bank.real_taps(name, chosen), bank.symmetric)
+            order, weights = make_summation(bank.real_taps(name, chosen), bank.symmetric)
             numbers = tuple(outputs.index(o) for o in chosen)
-            parts.append(Part(numbers, order, tuple(weights.tolist())))
-    return Sums(tuple(parts), modulus, stride, shift, dtype)
+            parts.append(SubTile(numbers, order, tuple(weights.tolist())))
+    return RegisterTile(tuple(parts), modulus, stride, shift, dtype)
 
 
 def run_length(dtype: str) -> int:
@@ -168,20 +168,20 @@ def run_length(dtype: str) -> int:
     return 16 // np.dtype(dtype).itemsize
 
 
-class Emitter:
+class ScalarEmitter:
     """Emits the sums of one run into an LLVM function.
 
     Parameters
     ----------
     builder : IRBuilder
         Where to.
-    sums : Sums
+    sums : RegisterTile
         What.
     root : callable
         ``root(builder, value)`` emits a square root.
     """
 
-    def __init__(self, builder: ir.IRBuilder, sums: Sums, root: Callable):
+    def __init__(self, builder: ir.IRBuilder, sums: RegisterTile, root: Callable):
         self.builder, self.sums, self.root = builder, sums, root
         self.scalar = {"float32": ir.FloatType(), "float64": ir.DoubleType()}[sums.dtype]
         self.itemsize = np.dtype(sums.dtype).itemsize
@@ -268,7 +268,7 @@ class Emitter:
                 squares = [self.fma(re, re, builder.fmul(im, im)) for re, im in pairs]
                 keep(part.outputs[o], [self.root(builder, square) for square in squares])
 
-    def _part(self, part: Part, tile, rows: list, plane, half) -> list[list]:
+    def _part(self, part: SubTile, tile, rows: list, plane, half) -> list[list]:
         """Emit the sums of a part; return the values of every output."""
         sums, builder, plan = self.sums, self.builder, part.summation
         radius = plan.size // 2

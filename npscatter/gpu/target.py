@@ -19,7 +19,7 @@ from numba import cuda
 from numba.cuda.cudadrv import driver
 
 from npscatter.gpu.launches import Geometry
-from npscatter.gpu.run_codegen import Emitter, Sums
+from npscatter.gpu.run_codegen import RegisterTile, ScalarEmitter
 from npscatter.gpu.tiling import ANY_GPU, REGISTERS, THREADS, Device, Work
 from npscatter.jit_cache import cached, source_digest
 
@@ -40,7 +40,7 @@ else:
     Stream = driver.Stream
 
 # What intrinsics refer to by a name, which a cache on disk can hold.
-_SUMS: dict[str, Sums] = {}
+_SUMS: dict[str, RegisterTile] = {}
 _HALF, _LONG = ir.HalfType(), ir.IntType(64)
 
 
@@ -55,7 +55,7 @@ SOURCES = (
 )
 
 
-def register(sums: Sums | None) -> str:
+def register(sums: RegisterTile | None) -> str:
     """Return the name by which kernels call `sums`: another one if any source has changed."""
     if sums is None:
         return ""
@@ -90,7 +90,7 @@ def _moduli(
         _, shared, offset, start, ring, pitch, plane, half, run, *values = values
         place, out_plane, out_half = values
         memory = _pointer(context, builder, signature.args[1], shared)
-        emitter = Emitter(builder, sums, _root)
+        emitter = ScalarEmitter(builder, sums, _root)
         tile = emitter.at(memory, offset)
         pair = sums.run // 2
         first = builder.add(place, emitter.scaled(run, pair))
@@ -118,7 +118,7 @@ def _smooth(
     def generate(context, builder, signature, values):
         _, shared, offset, start, ring, pitch, plane, half, run, *values = values
         target, place, across, count, aligned = values
-        emitter = Emitter(builder, sums, _root)
+        emitter = ScalarEmitter(builder, sums, _root)
         memory = emitter.at(_pointer(context, builder, signature.args[1], shared), offset)
         target = _pointer(context, builder, signature.args[9], target)
         half_floats = isinstance(target.type.pointee, ir.IntType)

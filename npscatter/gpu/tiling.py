@@ -21,7 +21,7 @@ from functools import lru_cache
 import numpy as np
 
 from npscatter.errors import ArgumentError, explain
-from npscatter.gpu.run_codegen import Sums, run_length
+from npscatter.gpu.run_codegen import RegisterTile, run_length
 
 # Blocks that keep a large GPU busy: bands are cut until there are so many.
 BLOCKS = 2048
@@ -73,9 +73,9 @@ class Work:
         Maps of a stack of the source.
     halo : int
         Source rows and columns that a target sample needs on every side.
-    wavelets, smoother : Sums or None
+    wavelets, smoother : RegisterTile or None
         The wavelets, and what smooths their moduli.
-    direct : Sums or None
+    direct : RegisterTile or None
         What smooths the source itself.
     emits : bool
         Targets are channels of the output.
@@ -88,16 +88,16 @@ class Work:
     image: bool
     maps: int
     halo: int
-    wavelets: Sums | None
-    smoother: Sums | None
-    direct: Sums | None
+    wavelets: RegisterTile | None
+    smoother: RegisterTile | None
+    direct: RegisterTile | None
     emits: bool
     wrap: bool
     dtype: str
     storage: str
 
     @property
-    def sums(self) -> tuple[Sums | None, Sums | None, Sums | None]:
+    def sums(self) -> tuple[RegisterTile | None, RegisterTile | None, RegisterTile | None]:
         """Wavelets, smoother and direct."""
         return self.wavelets, self.smoother, self.direct
 
@@ -257,7 +257,7 @@ def moduli_columns(work: Work, width: int, modulus_width: int) -> tuple[int, int
     return needed, min(needed, modulus_width) if work.wrap else needed
 
 
-def _half(columns: int, reads: list[tuple[Sums, int]]) -> int:
+def _half(columns: int, reads: list[tuple[RegisterTile, int]]) -> int:
     """Return the elements of one phase of a row: all that is stored, or read by whole vectors."""
     most = -(-columns // 2)
     for sums, runs in reads:
@@ -267,7 +267,7 @@ def _half(columns: int, reads: list[tuple[Sums, int]]) -> int:
     return up(most, 4)
 
 
-def _pitch(half: int, runs: int, sums: Sums) -> int:
+def _pitch(half: int, runs: int, sums: RegisterTile) -> int:
     """Return the pitch from 2 `half` on at which a warp's loads meet the fewest bank conflicts."""
     pitches = range(2 * half, 2 * half + BANKS, 4)
     across, words = sums.wide, np.dtype(sums.dtype).itemsize // 4

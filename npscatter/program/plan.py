@@ -374,7 +374,7 @@ def _make_plan(
     rows, first_row = _padding(shape[0], period, boundary, pre_pad)
     columns, first_column = _padding(shape[1], period, boundary, pre_pad)
     paths = _paths(J, architecture.orientations, max_order)
-    program = _Program(J, architecture, max_order, (first_row, first_column), output_shape, paths)
+    program = _Unroller(J, architecture, max_order, (first_row, first_column), output_shape, paths)
     program.rounds = [
         mirrored_orientations(architecture.orientations, count)
         for count in (rounds, max(1, rounds // 4))
@@ -449,7 +449,7 @@ def _paths(J: int, L: int, max_order: int) -> tuple[Path, ...]:
     )
 
 
-class _Program:
+class _Unroller:
     """The recursion, unrolled: collects steps and buffers, numbers channels."""
 
     def __init__(self, J, architecture, max_order, first, output_shape, paths):

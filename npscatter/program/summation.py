@@ -86,7 +86,7 @@ class Summation:
         return folds + sum(sign != 0 for _, _, sign in self.outputs)
 
 
-def summation(taps: np.ndarray, folded: bool) -> tuple[Summation, np.ndarray]:
+def make_summation(taps: np.ndarray, folded: bool) -> tuple[Summation, np.ndarray]:
     """Return how to sum correlations with `taps`, and the weights in the order they are used.
 
     Parameters

@@ -13,7 +13,7 @@ from benchmarks.paper.experiment import Settings
 from benchmarks.paper.networks import Images, RegularCNN, load, references, score, train
 from npscatter.bank import ROLES
 from npscatter.program.plan import make_plan
-from tools import torch_program as twin
+from tools import torch_program
 from tools.learn import PAPER, PRESETS
 from tools.learning import Learner, architecture, lesson
 from tools.parameters import Parameters
@@ -39,7 +39,7 @@ class Twin(torch.nn.Module):
 
     def forward(self, images):
         weights = {key: taps.float() for key, taps in self.parameters_().items()}
-        return twin.run(PLAN, weights, images)
+        return torch_program.run(PLAN, weights, images)
 
 
 def toy_images(S):

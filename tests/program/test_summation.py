@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from npscatter.bank import FilterBank
-from npscatter.program.summation import Row, summation
+from npscatter.program.summation import Row, make_summation
 
 
 def random_taps(shape, seed=0, zeros=0.0):
@@ -42,7 +42,7 @@ def correlated(taps, windows):
 
 def check(taps, folded):
     """Compare with the correlation, check what every executor relies on, and return the plan."""
-    plan, weights = summation(taps, folded)
+    plan, weights = make_summation(taps, folded)
     windows = np.random.default_rng(5).integers(-99, 100, (*taps.shape[1:], 20)).astype(float)
     assert np.array_equal(evaluated(plan, weights, windows), correlated(taps, windows))
     assert (plan.size, plan.maps) == (taps.shape[-1], taps.shape[1])
@@ -160,11 +160,11 @@ def test_a_summation_knows_where_the_taps_are_but_not_their_values():
     taps = random_taps((4, 2, 5, 5), zeros=0.3)
     taps = np.concatenate([taps, np.flip(taps, -1)])
     for folded in (False, True):
-        one, weights = summation(taps, folded)
-        other, scaled = summation(-3 * taps, folded)
+        one, weights = make_summation(taps, folded)
+        other, scaled = make_summation(-3 * taps, folded)
         assert one == other and hash(one) == hash(other)
         assert np.array_equal(scaled, -3 * weights)
-        assert summation(taps[:, :1], folded)[0] != one
+        assert make_summation(taps[:, :1], folded)[0] != one
 
 
 COUNTS = {
@@ -181,12 +181,12 @@ def test_multiply_adds_of_the_shipped_banks():
     accurate, paper = FilterBank.load("accurate"), FilterBank.load("paper")
     for name, (direct, folded) in COUNTS.items():
         taps = accurate.real_taps(name)
-        assert summation(taps, False)[0].multiply_adds == direct == np.count_nonzero(taps)
-        assert summation(taps, True)[0].multiply_adds == folded
+        assert make_summation(taps, False)[0].multiply_adds == direct == np.count_nonzero(taps)
+        assert make_summation(taps, True)[0].multiply_adds == folded
     for name in ("psi_first", "psi_next"):
-        assert summation(paper.real_taps(name), False)[0].multiply_adds == 2 * 8 * 49
+        assert make_summation(paper.real_taps(name), False)[0].multiply_adds == 2 * 8 * 49
     # No parity, nothing to save: folding may be done, but only costs additions.
-    plan, _ = summation(paper.real_taps("psi_first"), True)
+    plan, _ = make_summation(paper.real_taps("psi_first"), True)
     assert plan.multiply_adds == 784 and plan.additions > 0
 
 
@@ -197,5 +197,5 @@ def test_folded_sums_equal_direct_ones_to_rounding():
         windows = np.random.default_rng(6).normal(size=(*taps.shape[1:], 50))
         expected = correlated(taps, windows)
         for folded in (False, True):
-            difference = evaluated(*summation(taps, folded), windows) - expected
+            difference = evaluated(*make_summation(taps, folded), windows) - expected
             assert np.abs(difference).max() < 1e-14 * np.abs(expected).max()

@@ -21,7 +21,7 @@ SHARES = [list(CASES)[start::2] for start in (0, 1)]
 
 def simulate(path, what):
     """Start a process that runs cases of `gpu_cases`."""
-    script = Path(__file__).parent / "gpu_cases.py"
+    script = Path(__file__).parents[1] / "gpu_cases.py"
     return subprocess.Popen(
         [sys.executable, "-W", "error::RuntimeWarning", script, path, json.dumps(what)],
         env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_OPT": "0"},

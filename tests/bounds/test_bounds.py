@@ -14,12 +14,13 @@ from benchmarks.paper import bounds as paper_bounds
 from benchmarks.paper.attacks import Effort, attack
 from benchmarks.paper.bounds import Transforms, attacks, run_attacks, warped
 from npscatter import FilterBank, Scattering2D
-from npscatter.bounds import Bounds, _lipschitz, _lipschitz_by_filters, alias
+from npscatter.bounds import Bounds, alias
+from npscatter.bounds.bounds import _lipschitz, _lipschitz_by_filters
 from npscatter.bounds.alias import Filters, alias_matrices, extremes, on_grid
-from npscatter.bounds.cascade import Chain, sections, transfer
+from npscatter.bounds.cascade import FilterChain, image_stage, transfer
 from npscatter.bounds.deformation import deformation_ratio, deformed, steepest
 from npscatter.bounds.morlet import coarsened, grid_frequencies, low_pass, morlet
-from npscatter.cli import main
+from npscatter.cli.group import main
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError
 from npscatter.program.plan import make_plan
 
@@ -130,13 +131,13 @@ def test_certified_between_grid_points(monkeypatch):
 
 @pytest.mark.parametrize(("kind", "R", "J"), [("symmetric", 4, 3), ("free", 2, 2), ("paper", 1, 3)])
 def test_sections_hold_the_programs_filters(kind, R, J):
-    """S0 is linear: its spectrum must be the section's low-pass, aliased."""
+    """S0 is linear: its spectrum must be the stage's low-pass, aliased."""
     bank = make_toy_bank(kind, R=R)
     side = 2 ** (J + 2)
     plan = make_plan(J, (side, side), bank.architecture, boundary="periodic")
     image = np.random.default_rng(3).standard_normal((side, side))
     S0 = Scattering2D(J, (side, side), bank.L, bank=bank, boundary="periodic")(image)[0]
-    low = sections(plan).low
+    low = image_stage(plan).low
     response = low.response(bank, grid_frequencies((side, side))).reshape(side, side)
     filtered = np.fft.ifft2(np.fft.fft2(image) * response).real
     np.testing.assert_allclose(S0, filtered[:: 2**J, :: 2**J], atol=1e-12)
@@ -146,10 +147,10 @@ def test_sections_hold_the_programs_filters(kind, R, J):
 @pytest.mark.parametrize("J", [1, 2, 3, 4])
 def test_sections_lead_to_every_path_once(J):
     plan = make_plan(J, (16, 16), FilterBank.load("accurate").architecture)
-    scales = [section.scales for section in sections(plan).walk()]
+    scales = [stage.scales for stage in image_stage(plan).walk()]
     assert sorted(scales) == sorted({path.j for path in plan.paths})
-    for section in sections(plan).walk():
-        assert section.grid * section.low.stride == 2**J
+    for stage in image_stage(plan).walk():
+        assert stage.grid * stage.low.stride == 2**J
 
 
 @pytest.mark.parametrize(("J", "shape", "L"), [(2, (32, 48), 8), (3, (64, 40), 6)])
@@ -357,7 +358,7 @@ def test_attacked_transform_is_the_librarys():
     twin = transforms.scattering(images).detach()
     with torch.no_grad():
         torch.testing.assert_close(transforms.scattering(images), twin, rtol=1e-9, atol=1e-12)
-    chain = Chain((("carry_first", 2), ("psi_next", 1)))
+    chain = FilterChain((("carry_first", 2), ("psi_next", 1)))
     w = grid_frequencies((16, 16))
     spectrum = torch.fft.fft2(images).numpy().reshape(2, -1)
     energy = (np.abs(chain.response(bank, w)[:, None] * spectrum) ** 2).sum((0, 2)) / 256

@@ -18,7 +18,7 @@ from cexport.sample import sample_picture
 from cexport.simulation import signal_to_noise
 from npscatter import FilterBank
 from npscatter.bank import ROLES
-from npscatter.cli import main
+from npscatter.cli.group import main
 from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, BankError
 
 PRINT_TAPS = """
@@ -45,7 +45,7 @@ def test_all_ways_to_generate_write_the_same(tmp_path):
     CliRunner().invoke(main, ["export-c", *arguments, "-o", str(tmp_path / "abc.h")])
     assert (tmp_path / "abc.h").read_text() == text
     command = [sys.executable, "-m", "cexport", *arguments]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert ran.stdout == text
 
 
@@ -237,7 +237,7 @@ def test_a_missing_program_is_a_failure_that_names_the_package(name, tmp_path, m
 
 
 def test_every_program_the_tests_run_is_installed_by_the_readmes_command():
-    listed = (Path(__file__).parent / "packages.txt").read_text().split()
+    listed = (Path(__file__).parents[1] / "packages.txt").read_text().split()
     needed = {package for packages in PACKAGES.values() for package in packages.split()}
     # binutils comes with gcc.
     assert needed - {"binutils"} <= set(listed)

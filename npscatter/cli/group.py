@@ -18,7 +18,7 @@ import click
 import numpy as np
 
 import npscatter
-from npscatter.atomic_write import written_whole
+from npscatter.atomic_write import atomic_write
 from npscatter.bank import FilterBank
 from npscatter.bounds import Bounds
 from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, BankError
@@ -83,7 +83,7 @@ def _check_output(path: Path, *suffixes: str) -> None:
 def _output_file(path: Path) -> Iterator[BinaryIO]:
     """Open the output, written whole or not at all."""
     try:
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             yield file
     except OSError as error:
         raise Failure(f"cannot write {path}: {error.strerror or error}") from None
@@ -177,7 +177,7 @@ def demo(bank: str, J: int, backend: str, output: Path, no_figure: bool) -> None
         _check_output(output, *FIGURES)
     pictures = _extra("npscatter.cli.images")
     plots = None if no_figure else _extra("npscatter.cli.figures")
-    picture = pictures.read_picture(DEMO / "camera.png").astype(np.float32)
+    picture = pictures.read_image(DEMO / "camera.png").astype(np.float32)
     with np.load(DEMO / "camera-kymatio-J2-L8.npz") as stored:
         reference = {key: stored[key] for key in stored.files}
     with _told_in_one_line():
@@ -315,7 +315,7 @@ def transform(
     """
     _check_output(output, ".npy", ".npz")
     pictures, tqdm = _extra("npscatter.cli.images"), _extra("tqdm").tqdm
-    files, empty = pictures.find_pictures(images)
+    files, empty = pictures.find_images(images)
     for argument in empty:
         click.echo(f"{argument}: no pictures here", err=True)
     if not files:
@@ -340,8 +340,8 @@ def transform(
         with tqdm(files, unit=" pictures", file=sys.stderr, disable=None) as bar:
             for name in bar:
                 try:
-                    work.add(name, pictures.read_picture(name, channel, size))
-                except (pictures.PictureError, WrongSizeError) as error:
+                    work.add(name, pictures.read_image(name, channel, size))
+                except (pictures.ImageError, WrongSizeError) as error:
                     bar.write(f"{name}: {error}; skipped", file=sys.stderr)
         coefficients = work.finish()
         if not work.names:

@@ -16,9 +16,9 @@ from benchmarks.peers import UnavailableError
 from npscatter.bank import multiply_adds
 from npscatter.gpu.launches import lay_out
 from npscatter.program.plan import make_plan
-from npscatter.program.summation import summation
+from npscatter.program.summation import make_summation
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_python(*arguments, **environment):
@@ -47,10 +47,10 @@ def test_operations_of_one_octave(toy_bank):
 def test_operations_of_a_fold(toy_bank):
     """3 x 3, even both ways: 4 weights, 2 foldings of samples, a folded row of two columns."""
     taps = toy_bank("symmetric", L=2, boundary="periodic")["low_next"]
-    order, weights = summation(taps, True)
+    order, weights = make_summation(taps, True)
     assert (len(weights), per_output_sample(order, 1)) == (4, 2 * 4 + 2 + 1)
     assert per_output_sample(order, 2) == 2 * 4 + 2 + 2
-    assert per_output_sample(summation(taps, False)[0], 2) == 2 * 9
+    assert per_output_sample(make_summation(taps, False)[0], 2) == 2 * 9
 
 
 @pytest.mark.parametrize("J", [1, 2, 3])
@@ -287,7 +287,9 @@ assert not any(words in ptx for words in (".f64", ".local", "call.")), ptx
 def test_in_the_simulator():
     """Ceilings' kernels, verification, and a run of a workload against the network in Torch."""
     ran = run_python(
-        str(ROOT / "tests" / "gpu_benchmark_simulated.py"), NUMBA_ENABLE_CUDASIM="1", NUMBA_OPT="0"
+        str(ROOT / "tests" / "benchmarks" / "gpu_benchmark_simulated.py"),
+        NUMBA_ENABLE_CUDASIM="1",
+        NUMBA_OPT="0",
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == "done"

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from npscatter import ArgumentError, ArgumentTypeError
-from npscatter.gpu import interop as cuda_memory
-from npscatter.gpu import target as cuda_target
+from npscatter.gpu import interop, target
 from npscatter.gpu.interop import as_stream, borrow, is_read_only, overlap, stacks
 
 
-class FakeStream(cuda_target.Stream):
+class FakeStream(target.Stream):
     def __init__(self, handle):
         self.handle = handle
 
@@ -47,8 +46,8 @@ def driver(monkeypatch):
         event=Event,
         from_cuda_array_interface=lambda told, owner, sync: FakeArray(told, owner),
     )
-    monkeypatch.setattr(cuda_memory, "cuda", fake)
-    monkeypatch.setattr(cuda_memory, "device_of", lambda array: 0)
+    monkeypatch.setattr(interop, "cuda", fake)
+    monkeypatch.setattr(interop, "device_of", lambda array: 0)
     return log
 
 
@@ -105,7 +104,7 @@ def test_torchs_current_stream_is_asked_for(driver, monkeypatch):
     torch = SimpleNamespace(
         Tensor=Tensor, cuda=SimpleNamespace(current_stream=lambda device: current[device])
     )
-    monkeypatch.setitem(cuda_memory.sys.modules, "torch", torch)
+    monkeypatch.setitem(interop.sys.modules, "torch", torch)
     told = foreign().__cuda_array_interface__
     del told["stream"]
     x = Tensor(device="cuda:0", __cuda_array_interface__=told)
@@ -135,7 +134,7 @@ def test_dlpack_alone_will_do(driver):
 
 
 def test_arrays_of_another_gpu_are_refused(driver, monkeypatch):
-    monkeypatch.setattr(cuda_memory, "device_of", lambda array: 0 if array is None else 3)
+    monkeypatch.setattr(interop, "device_of", lambda array: 0 if array is None else 3)
     with pytest.raises(ArgumentError, match=r"out.device=3: must be the current GPU, 0;.*copy"):
         borrow("out", foreign(), None)
 
@@ -151,7 +150,7 @@ def test_read_only_is_what_the_interface_says():
 
 
 def test_overlap_is_of_the_whole_span(monkeypatch):
-    monkeypatch.setattr(cuda_memory, "address", lambda array: array.__array_interface__["data"][0])
+    monkeypatch.setattr(interop, "address", lambda array: array.__array_interface__["data"][0])
     memory = np.zeros((4, 10), np.float32)
     assert overlap(memory[0], memory[0]) and overlap(memory[:, 0], memory[2])
     assert overlap(memory[0, ::-1], memory[0, 9:])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux's system calls")
 POSIX = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 X86 = pytest.mark.skipif(
@@ -144,7 +144,7 @@ def test_no_code_outlives_the_sources_it_was_made_from(package, tmp_path):
     vectors.write_bytes(source + b"# A remark.\n")
     assert result() == before
     assert sum(p.suffix == ".nbc" for p in set(files_in(cache)) - set(compiled)) >= 3
-    vectors.write_bytes(source + b"Emitter.multiply_add = lambda self, a, b, c: c\n")
+    vectors.write_bytes(source + b"SimdEmitter.multiply_add = lambda self, a, b, c: c\n")
     assert result() != before
     vectors.write_bytes(source)
     compiled = files_in(cache)
@@ -179,10 +179,10 @@ import numpy as np
 sys.path.insert(0, "tests")
 from conftest import make_toy_bank
 from npscatter import FilterBank, Scattering2D
-from npscatter.cpu import simd as vectors
-from npscatter.cpu import executor as numba_executor
+from npscatter.cpu import simd
+from npscatter.cpu import executor
 from npscatter.cpu.row_codegen import compiled_row
-assert vectors.vector_bytes() == int(sys.argv[1])
+assert simd.vector_bytes() == int(sys.argv[1])
 accurate, free = FilterBank.load("accurate"), make_toy_bank("free", 4, 2)
 paper = make_toy_bank("paper", 4)
 for bank, dtype, J, shape in (
@@ -203,11 +203,11 @@ for bank, dtype, J, shape in (
     for o in set(order):
         error = np.abs(y[:2] - expected)[:, order == o].max()
         assert error <= 200 * np.finfo(dtype).eps * np.abs(expected[:, order == o]).max()
-layout = numba_executor.choose(S.plan, S.bank, "float32", 1, 1)
+layout = executor.choose(S.plan, S.bank, "float32", 1, 1)
 for kernel in layout.kernels:
     code = compiled_row(kernel)._library.get_asm_str()
     # Fused where the CPU can; nowhere by a call of the C library.
-    assert ("vfmadd" in code) == (vectors.vector_bytes() == 32)
+    assert ("vfmadd" in code) == (simd.vector_bytes() == 32)
     assert "mulps" in code and not any(name in code for name in ("fmaf", "sqrtf"))
 """
 
@@ -227,8 +227,8 @@ def test_a_forked_child_computes(tmp_path):
     """Also while a thread of its parent is computing."""
     code = """
 import threading
-from npscatter.cpu import executor as numba_executor
-numba_executor.SHARE = 1
+from npscatter.cpu import executor
+executor.SHARE = 1
 expected, stop = S(x), threading.Event()
 def work():
     while not stop.is_set():

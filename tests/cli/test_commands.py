@@ -15,8 +15,8 @@ from PIL import Image
 import npscatter
 import npscatter.bank
 from npscatter import FilterBank
-from npscatter.cli import DEMO, MEASURED, main
-from npscatter.cli.images import LUMINANCE, PictureError, find_pictures, read_picture
+from npscatter.cli.group import DEMO, MEASURED, main
+from npscatter.cli.images import LUMINANCE, ImageError, find_images, read_image
 
 SIZE = (16, 24)
 
@@ -113,14 +113,14 @@ def failed(result, status, *words):
 def test_sixteen_bits_are_divided_by_65535(tmp_path, suffix):
     pixels = noise(*SIZE, dtype=np.uint16)
     path = write(tmp_path / f"deep.{suffix}", pixels)
-    picture = read_picture(path)
+    picture = read_image(path)
     assert picture.dtype == np.float64
     np.testing.assert_array_equal(picture, pixels / 65535)
 
 
 def test_transparency_is_ignored_and_grey_is_the_bt601_luminance(tmp_path):
     pixels = noise(*SIZE, 4)
-    picture = read_picture(write(tmp_path / "a.png", pixels))
+    picture = read_image(write(tmp_path / "a.png", pixels))
     np.testing.assert_allclose(picture, luminance(pixels / 255), rtol=1e-14, atol=0)
 
 
@@ -132,15 +132,15 @@ def test_luminance_weights_sum_to_one():
 def test_single_channels(tmp_path, index, channel):
     pixels = noise(*SIZE, 3)
     path = write(tmp_path / "a.png", pixels)
-    np.testing.assert_array_equal(read_picture(path, channel), pixels[..., index] / 255)
-    np.testing.assert_array_equal(read_picture(path, "all")[index], pixels[..., index] / 255)
+    np.testing.assert_array_equal(read_image(path, channel), pixels[..., index] / 255)
+    np.testing.assert_array_equal(read_image(path, "all")[index], pixels[..., index] / 255)
 
 
 @pytest.mark.parametrize("channel", ["grey", "red", "blue"])
 def test_grey_pictures_have_three_equal_channels(tmp_path, channel):
     pixels = grey(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.png", channel), pixels)
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.png", "all"), [pixels] * 3)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", channel), pixels)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", "all"), [pixels] * 3)
 
 
 def test_palette_pictures_show_their_colours_not_their_indices(tmp_path):
@@ -152,14 +152,14 @@ def test_palette_pictures_show_their_colours_not_their_indices(tmp_path):
     image.save(tmp_path / "a.png")
     assert Image.open(tmp_path / "a.png").mode == "P"
     expected = luminance(palette[indices] / 255)
-    np.testing.assert_allclose(read_picture(tmp_path / "a.png"), expected, rtol=1e-14, atol=0)
+    np.testing.assert_allclose(read_image(tmp_path / "a.png"), expected, rtol=1e-14, atol=0)
 
 
 def test_black_and_white_pictures(tmp_path):
     pixels = noise(*SIZE) > 127
     path = write(tmp_path / "a.png", pixels)
     assert Image.open(path).mode == "1"
-    np.testing.assert_array_equal(read_picture(path), pixels)
+    np.testing.assert_array_equal(read_image(path), pixels)
 
 
 def test_exif_orientation_is_followed(tmp_path):
@@ -167,19 +167,19 @@ def test_exif_orientation_is_followed(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
     Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), np.rot90(pixels, -1) / 255)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.rot90(pixels, -1) / 255)
 
 
 def test_size_resizes_by_antialiased_bicubic(tmp_path):
     stripes = np.tile(np.array([0, 255], np.uint8), (32, 16))
     path = write(tmp_path / "a.png", stripes)
-    smaller = read_picture(path, size=(8, 8))
+    smaller = read_image(path, size=(8, 8))
     assert smaller.shape == (8, 8)
     # Stripes beyond the new resolution average out; sampling alone would keep black or white.
     np.testing.assert_allclose(smaller[:, 1:-1], 0.5, atol=0.05)
-    np.testing.assert_array_equal(read_picture(path, size=(32, 32)), stripes / 255)
+    np.testing.assert_array_equal(read_image(path, size=(32, 32)), stripes / 255)
     colour = write(tmp_path / "b.png", noise(*SIZE, 3))
-    larger = read_picture(colour, "all", (40, 50))
+    larger = read_image(colour, "all", (40, 50))
     assert larger.shape == (3, 40, 50)
     assert larger.min() >= 0 and larger.max() <= 1
 
@@ -187,8 +187,8 @@ def test_size_resizes_by_antialiased_bicubic(tmp_path):
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_samples_without_a_fixed_range_are_refused(tmp_path, dtype):
     path = write(tmp_path / "a.tif", np.ones(SIZE, dtype))
-    with pytest.raises(PictureError, match="no fixed range"):
-        read_picture(path)
+    with pytest.raises(ImageError, match="no fixed range"):
+        read_image(path)
 
 
 def test_folders_globs_and_files(tmp_path, monkeypatch):
@@ -196,7 +196,7 @@ def test_folders_globs_and_files(tmp_path, monkeypatch):
     for name in ("in/b.png", "in/a.PNG", "in/deep/c.png", "in/.hidden.png", "out/d.png"):
         grey(tmp_path / name)
     (tmp_path / "in" / "notes.txt").write_text("no picture")
-    files, empty = find_pictures(["out/d.png", "in", "in/**/*.png", "in/*.gif", "missing.png"])
+    files, empty = find_images(["out/d.png", "in", "in/**/*.png", "in/*.gif", "missing.png"])
     assert files == [
         "out/d.png",
         "in/a.PNG",
@@ -284,7 +284,7 @@ def test_npz_says_what_it_holds(folder):
 
 
 def test_batches_do_not_mix_pictures(folder, monkeypatch):
-    monkeypatch.setattr("npscatter.cli.BATCH_PIXELS", 2 * SIZE[0] * SIZE[1])
+    monkeypatch.setattr("npscatter.cli.group.BATCH_PIXELS", 2 * SIZE[0] * SIZE[1])
     pictures = [grey(folder / "in" / f"{n}.png", seed=n) for n in range(5)]
     assert run("transform", "in", "-o", "out.npy", "--dtype", "float64").exit_code == 0
     expected = [npscatter.scatter(picture) for picture in pictures]
@@ -323,7 +323,7 @@ def test_size_takes_pictures_of_any_size(folder):
     grey(folder / "b.png", shape=(40, 9))
     result = run("transform", "a.png", "b.png", "-o", "out.npy", "--size", "16", "12")
     assert result.exit_code == 0, result.output
-    pictures = [read_picture(name, size=(16, 12)) for name in ("a.png", "b.png")]
+    pictures = [read_image(name, size=(16, 12)) for name in ("a.png", "b.png")]
     expected = npscatter.scatter(np.array(pictures, np.float32))
     np.testing.assert_allclose(np.load("out.npy"), expected, rtol=1e-5, atol=1e-6)
 
@@ -358,7 +358,7 @@ def test_without_any_readable_picture_nothing_is_written(folder):
 )
 def test_a_bad_output_is_refused_before_any_work(folder, monkeypatch, output, word):
     grey(folder / "a.png")
-    monkeypatch.setattr("npscatter.cli.images.read_picture", pytest.fail)
+    monkeypatch.setattr("npscatter.cli.images.read_image", pytest.fail)
     failed(run("transform", "a.png", "-o", output), 2, word)
     only(folder, "a.png")
 
@@ -432,7 +432,7 @@ def test_interrupted_while_reading(folder, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("npscatter.cli.images.read_picture", interrupt)
+    monkeypatch.setattr("npscatter.cli.images.read_image", interrupt)
     failed(run("transform", "a.png", "-o", "out.npy"), 130, "interrupted; nothing was written")
     only(folder, "a.png")
 

@@ -17,7 +17,7 @@ import pytest
 
 from cexport import generate
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HARNESS = ROOT / "cexport" / "harness"
 STRICT = (
     "-Wall -Wextra -Wpedantic -Wconversion -Wdouble-promotion -Wcast-align -Wshadow -Wvla -Werror"

@@ -10,7 +10,7 @@ import oracle
 import pytest
 
 from npscatter import FilterBank, Scattering2D, list_banks
-from npscatter.cpu import executor as numba_executor
+from npscatter.cpu import executor
 from npscatter.cpu.simd import vector_bytes
 
 TOYS = {
@@ -76,17 +76,17 @@ def force(monkeypatch):
 
     def change(**values):
         for name, value in values.items():
-            monkeypatch.setattr(numba_executor, name, value)
-        numba_executor.choose.cache_clear()
+            monkeypatch.setattr(executor, name, value)
+        executor.choose.cache_clear()
 
     yield change
     monkeypatch.undo()
-    numba_executor.choose.cache_clear()
+    executor.choose.cache_clear()
 
 
 def force_together(force, together):
     """Let images share rows in such numbers, whatever the executor would choose."""
-    lay_out = numba_executor.lay_out
+    lay_out = executor.lay_out
 
     def choose(plan, bank, dtype, images, threads, extra=0):
         return lay_out(plan, bank, dtype, together)
@@ -197,7 +197,7 @@ def test_bits_depend_neither_on_threads_nor_on_bands(toy_bank, force, name, boun
     S = Scattering2D(**arguments, threads=1)
     images = images_of(S, 7, dtype=np.float32)
     expected = np.stack([S(image) for image in images])
-    finest = {name: 1 for name in ("SHARE", "PART", "BAND") if hasattr(numba_executor, name)}
+    finest = {name: 1 for name in ("SHARE", "PART", "BAND") if hasattr(executor, name)}
     # Images whole or in bands, and coming back to Python after every part or never.
     for constants in ({}, finest, {**finest, "BAND": 5, "PAUSE": 1}, {"PAUSE": 1}):
         force(**constants)
@@ -207,9 +207,9 @@ def test_bits_depend_neither_on_threads_nor_on_bands(toy_bank, force, name, boun
             assert np.array_equal(T(images), expected)
             assert np.array_equal(T(images[:2]), expected[:2])
             assert np.array_equal(T(images[4]), expected[4])
-    layout = numba_executor.lay_out(S.plan, bank, "float32", 1)
+    layout = executor.lay_out(S.plan, bank, "float32", 1)
     force(**finest)
-    assert len(numba_executor._tickets(layout, 5)) > 5 * len(S.plan.steps)
+    assert len(executor._tickets(layout, 5)) > 5 * len(S.plan.steps)
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero"])
@@ -219,7 +219,7 @@ def test_rounds_of_orientations_change_nothing_but_rounding(force, boundary):
     expected, found = S(image), set()
     for memory in (2**k for k in range(14, 24)):
         force(MEMORY_BYTES=memory)
-        found.add(numba_executor.choose(S.plan, S.bank, "float32", 1, 1).plan.rounds)
+        found.add(executor.choose(S.plan, S.bank, "float32", 1, 1).plan.rounds)
         assert_close(S(image), expected, S, np.float32)
     assert len(found) > 1
 
@@ -275,7 +275,7 @@ MEBIBYTES = {
 def test_memory_of_a_thread(J, dtype):
     for side, threads, images in product((32, 64, 150, 224, 256, 400, 512), (1, 2), (1, 16, 999)):
         S = Scattering2D(J, (side, side))
-        layout = numba_executor.choose(S.plan, S.bank, dtype, images, threads)
+        layout = executor.choose(S.plan, S.bank, dtype, images, threads)
         itemsize = np.dtype(dtype).itemsize
         most = MEBIBYTES.get((dtype, J), 8) if side > 256 else 8
         assert (layout.workspace + layout.scratch) * itemsize <= most * 2**20, (side, images)
@@ -353,7 +353,7 @@ def test_a_failure_in_any_thread_ends_the_call_and_is_raised(toy_bank, force, mo
     force(SHARE=1, PAUSE=1)
     S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2), threads=3)
     images = images_of(S, 50)
-    expected, memory, main = S(images), numba_executor._memory, threading.current_thread()
+    expected, memory, main = S(images), executor._memory, threading.current_thread()
     for fails in (lambda: threading.current_thread() is main, lambda: True):
 
         def failing(*arguments, fails=fails):
@@ -361,10 +361,10 @@ def test_a_failure_in_any_thread_ends_the_call_and_is_raised(toy_bank, force, mo
                 raise MemoryError("none left")
             return memory(*arguments)
 
-        monkeypatch.setattr(numba_executor, "_memory", failing)
+        monkeypatch.setattr(executor, "_memory", failing)
         with pytest.raises(MemoryError, match="none left"):
             S(images)
-        monkeypatch.setattr(numba_executor, "_memory", memory)
+        monkeypatch.setattr(executor, "_memory", memory)
         assert np.array_equal(S(images), expected)
 
 
@@ -376,9 +376,9 @@ def test_a_failure_in_any_thread_ends_the_call_and_is_raised(toy_bank, force, mo
 def test_no_part_of_a_large_image_takes_long(side, threads):
     """Parts are what Ctrl-C waits for; several of them, if small, up to PAUSE multiply-adds."""
     S = Scattering2D(2, (side, side))
-    layout = numba_executor.lay_out(S.plan, S.bank, "float32", 1)
-    for ticket in numba_executor._tickets(layout, threads):
+    layout = executor.lay_out(S.plan, S.bank, "float32", 1)
+    for ticket in executor._tickets(layout, threads):
         step, record = S.plan.steps[ticket["step"]], layout.steps[ticket["step"]]
         share = ticket["groups"] / step.groups
         share *= (ticket["stop"] - ticket["start"]) / step.size[0]
-        assert record["work"] * share <= 2 * numba_executor.PAUSE
+        assert record["work"] * share <= 2 * executor.PAUSE

@@ -8,11 +8,10 @@ import pytest
 from cexport import rounding
 from cexport.quantization import LARGEST_NORM, LARGEST_SAMPLE, IntegerBank, Quantization
 from cexport.simulation import _Q15
-from npscatter import FilterBank, list_banks
-from npscatter import reference as numpy_executor
+from npscatter import FilterBank, list_banks, reference
 from npscatter.bank import ROLES
 from npscatter.program.plan import make_plan
-from npscatter.program.summation import summation
+from npscatter.program.summation import make_summation
 from npscatter.program.symmetry import act
 
 TOYS = {
@@ -73,7 +72,7 @@ def error_on_pictures(error, lags):
 @pytest.mark.parametrize("key", list(ROLES))
 def test_a_summations_weights_stand_for_its_filters(integers, key):
     taps = integers.bank.real_taps(key)
-    order, weights = summation(taps, integers.bank.symmetric)
+    order, weights = make_summation(taps, integers.bank.symmetric)
     again = rounding.unfolded(order, weights)
     assert np.abs(again - taps).max() <= 4 * np.finfo(float).eps * np.abs(taps).max()
     assert np.allclose(rounding.folded(order, taps), weights, rtol=1e-12, atol=1e-15)
@@ -92,7 +91,7 @@ def test_integers_fit_and_use_what_they_may(integers):
         assert tuple(norms) == filters.norms
         assert np.array_equal(filters.taps, np.rint(filters.taps))
         # The weights as the C has them: folded ones can be larger than taps.
-        order, _ = summation(integers.bank.real_taps(key), integers.bank.symmetric)
+        order, _ = make_summation(integers.bank.real_taps(key), integers.bank.symmetric)
         weights = rounding.folded(order, filters.taps)
         assert np.array_equal(weights, np.rint(weights))
         assert np.abs(weights).max() <= LARGEST_SAMPLE
@@ -130,7 +129,7 @@ def test_rounding_is_no_worse_for_pictures_than_to_the_nearest(integers):
     better = []
     for key, filters in integers.filters.items():
         exact = scaled_taps(integers, key)
-        order, weights = summation(exact, integers.bank.symmetric)
+        order, weights = make_summation(exact, integers.bank.symmetric)
         nearest = rounding.unfolded(order, np.rint(weights))
         for whole, rounded, taps in zip(nearest, filters.taps, exact, strict=True):
             covariance = lags[key.rpartition("_")[2]]
@@ -164,7 +163,7 @@ def test_rounding_leaves_whole_numbers_alone():
     taps = generator.integers(-50, 50, (2, 1, 3, 3)).astype(float)
     lags = rounding.autocovariances(FilterBank.load("accurate"))["first"]
     for folded in (False, True):
-        order, weights = summation(taps, folded)
+        order, weights = make_summation(taps, folded)
         if np.array_equal(weights, np.rint(weights)):
             assert np.array_equal(rounding.rounded(order, weights, np.ones(2), lags), taps)
 
@@ -174,7 +173,7 @@ def test_filters_of_zeros_stay_so():
     taps = np.zeros((2, 1, 5, 5))
     taps[1, 0, 1, 2] = 3.4
     for folded in (False, True):
-        order, weights = summation(taps, folded)
+        order, weights = make_summation(taps, folded)
         integers = rounding.rounded(order, weights, np.ones(2), lags)
         assert not integers[0].any() and integers[1].any()
 
@@ -208,7 +207,7 @@ def reached(quantization, images):
     plan = quantization.plan
     recorder = Recorder(quantization)
     output = np.empty((len(images), plan.n_coefficients, *plan.output_shape))
-    numpy_executor.run(plan, recorder, np.asarray(images) * 128.0, output)
+    reference.run(plan, recorder, np.asarray(images) * 128.0, output)
     return recorder.moduli, recorder.smoothings
 
 

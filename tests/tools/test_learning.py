@@ -11,8 +11,7 @@ from click.testing import CliRunner
 from npscatter import FilterBank, Scattering2D, list_banks
 from npscatter.bank import ROLES
 from npscatter.metrics import relative_errors
-from tools import learn
-from tools import torch_program as twin
+from tools import learn, torch_program
 from tools.closed_form import Grid, closed_form, filter_errors, low_pass, morlet, polish
 from tools.learning import Learner, Recipe, architecture, freeze, training_images
 from tools.parameters import Design, Parameters
@@ -55,7 +54,9 @@ def test_twin_equals_numpy_executor(design, boundary, max_order):
     shape = (24, 16) if boundary == "periodic" else (21, 17)
     S = Scattering2D(3, shape, bank.L, max_order, bank=bank, boundary=boundary, backend="numpy")
     images = np.random.default_rng(1).normal(size=(2, *shape))
-    computed = twin.run(S.plan, twin.weights_of(bank, torch.float64), torch.from_numpy(images))
+    computed = torch_program.run(
+        S.plan, torch_program.weights_of(bank, torch.float64), torch.from_numpy(images)
+    )
     expected = S(images)
     np.testing.assert_allclose(computed.numpy(), expected, rtol=1e-11, atol=1e-12 * expected.max())
 
@@ -65,7 +66,9 @@ def test_twin_equals_numpy_executor_for_shipped_banks(name):
     bank = FilterBank.load(name)
     S = Scattering2D(2, (32, 32), bank.L, bank=bank, backend="numpy")
     images = np.random.default_rng(1).random((2, 32, 32))
-    computed = twin.run(S.plan, twin.weights_of(bank, torch.float64), torch.from_numpy(images))
+    computed = torch_program.run(
+        S.plan, torch_program.weights_of(bank, torch.float64), torch.from_numpy(images)
+    )
     np.testing.assert_allclose(computed.numpy(), S(images), rtol=1e-10, atol=1e-12)
 
 
@@ -73,7 +76,7 @@ def test_twin_has_gradients_where_the_modulus_is_zero():
     parameters = random_parameters(SMALL)
     S = Scattering2D(3, (16, 16), 4, bank=parameters.bank("random"))
     images = torch.zeros(1, 16, 16, dtype=torch.float64)
-    twin.run(S.plan, parameters(), images).sum().backward()
+    torch_program.run(S.plan, parameters(), images).sum().backward()
     assert all(torch.isfinite(free.grad).all() for free in parameters.free.values())
 
 
