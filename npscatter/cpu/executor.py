@@ -175,14 +175,6 @@ def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> No
         run(layout, nothing, np.empty((0, plan.n_coefficients, *plan.output_shape), dtype), 1)
 
 
-def whole_steps(layout: CpuLayout) -> np.ndarray:
-    """Return each step of the program as one PART."""
-    parts = np.zeros(len(layout.steps), PART)
-    parts["step"] = np.arange(len(parts))
-    parts["groups"], parts["stop"] = layout.steps["groups"], layout.steps["height"]
-    return parts
-
-
 def cut_steps(layout: CpuLayout, threads: int, limits: Limits = DEFAULT) -> np.ndarray:
     """Cut one image's program into PARTs that threads can work on side by side."""
     parts: list[tuple[int, ...]] = []
@@ -217,7 +209,7 @@ class _Call:
             work > limits.work_per_turn
             or (threads > 1 and count < 4 * threads and work > 4 * limits.work_per_thread)
         )
-        self.parts = cut_steps(layout, threads, limits) if split else whole_steps(layout)
+        self.parts = cut_steps(layout, threads, limits) if split else layout.whole_steps
         tasks = count * len(self.parts) if split else -(-count // layout.images_per_vector)
         worthwhile = int(layout.work * count / limits.work_per_thread)
         self.threads = max(1, min(threads, tasks, worthwhile))
@@ -229,12 +221,11 @@ class _Call:
         self.job = job = layout.job.copy()
         job["images"], job["split"], job["tasks"] = count, split, tasks
         job["inputs"], job["outputs"] = sources.ctypes.data, targets.ctypes.data
-        for k, name in enumerate(("next_task", "finished_tasks", "stop")):
-            job[name] = self.state[k:].ctypes.data
+        next_task = self.state.ctypes.data
+        job["next_task"], job["finished_tasks"], job["stop"] = (next_task + 8 * k for k in range(3))
         job["image_row_stride"], job["image_column_stride"] = images.strides[-2:]
-        for name, stride in zip(("channel", "output_row", "output_column"), output.strides[-3:],
-                                strict=True):  # fmt: skip
-            job[f"{name}_stride"] = stride
+        strides = output.strides[-3:]
+        job["channel_stride"], job["output_row_stride"], job["output_column_stride"] = strides
         self.failures: list[BaseException] = []
 
     def run(self) -> None:

@@ -7,12 +7,12 @@ stand in `npscatter.cpu.records`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from npscatter.bank import FilterBank
-from npscatter.cpu.records import JOB, KERNEL, STEP, WORKER
+from npscatter.cpu.records import JOB, KERNEL, PART, STEP, WORKER
 from npscatter.cpu.row_codegen import RowKernel
 from npscatter.cpu.simd import vector_bytes
 from npscatter.program.plan import Plan
@@ -47,7 +47,9 @@ class CpuLayout:
     scratch_size : int
         Elements that a worker needs besides.
     scratch_offsets : dict of int
-        Where in them the parts lie that `WORKER` has the addresses of.
+        Where in them the parts lie, in bytes, that `WORKER` has the addresses of.
+    table_size, table_offsets
+        The same, both in bytes, for a worker's tables of addresses.
     """
 
     plan: Plan
@@ -61,16 +63,26 @@ class CpuLayout:
     workspace_size: int
     scratch_size: int
     scratch_offsets: dict[str, int]
+    table_size: int
+    table_offsets: dict[str, int]
 
     @property
     def memory(self) -> int:
         """Bytes one thread needs."""
         return (self.workspace_size + self.scratch_size) * np.dtype(self.dtype).itemsize
 
-    @property
+    @cached_property
     def work(self) -> float:
         """Multiply-adds of one image."""
         return float(self.steps["work"].sum())
+
+    @cached_property
+    def whole_steps(self) -> np.ndarray:
+        """Each step of the program as one PART."""
+        parts = np.zeros(len(self.steps), PART)
+        parts["step"] = np.arange(len(parts))
+        parts["groups"], parts["stop"] = self.steps["groups"], self.steps["height"]
+        return parts
 
     @property
     def strip_columns(self) -> int:
@@ -90,24 +102,14 @@ class CpuLayout:
     def new_worker(self, workspace: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         """Return a WORKER with no task, and the memory it has the addresses of."""
         scratch = aligned_zeros(self.scratch_size, self.dtype)
-        windows = (kernel.summation.size * kernel.summation.maps for kernel in self.kernels)
-        sizes = {
-            "images": self.images_per_vector,
-            "coefficients": self.images_per_vector,
-            "lane_addresses": int(self.job[0]["lanes"]),
-            "row_offsets": max(kernel.summation.size for kernel in self.kernels),
-            "window_rows": max(windows),
-        }
-        tables = np.zeros(sum(sizes.values()), np.int64)
+        tables = np.zeros(self.table_size, np.uint8)
         worker = np.zeros(1, WORKER)
         worker["task"] = -1
         worker["workspace"] = workspace.ctypes.data
-        for name, offset in self.scratch_offsets.items():
-            worker[name] = scratch.ctypes.data + offset * scratch.itemsize
-        address = tables.ctypes.data
-        for name, size in sizes.items():
-            worker[name] = address
-            address += size * tables.itemsize
+        for memory, offsets in ((scratch, self.scratch_offsets), (tables, self.table_offsets)):
+            start = memory.ctypes.data
+            for name, offset in offsets.items():
+                worker[name] = start + offset
         return worker, (workspace, scratch, tables)
 
 
@@ -147,7 +149,8 @@ def lay_out(
         "image_rows": np.array(plan.rows, np.int64),
         "image_columns": np.array(plan.columns, np.int64),
     }
-    scratch_size, scratch_offsets = _place_scratch(plan, kernels, rows)
+    scratch_size, scratch_offsets = _place_scratch(plan, dtype, kernels, rows)
+    table_size, table_offsets = _place_tables(kernels, rows)
     return CpuLayout(
         plan=plan,
         dtype=dtype,
@@ -160,6 +163,8 @@ def lay_out(
         workspace_size=workspace.size + rows.slack,
         scratch_size=scratch_size,
         scratch_offsets=scratch_offsets,
+        table_size=table_size,
+        table_offsets=table_offsets,
     )
 
 
@@ -354,8 +359,11 @@ def _set_target(record: np.ndarray, target: Maps, rows: RowGeometry, workspace: 
     record["target_ends"] = rows.add_map_ends(target)
 
 
-def _place_scratch(plan: Plan, kernels: KernelSet, rows: RowGeometry) -> tuple[int, dict[str, int]]:
-    """Return the elements of scratch memory a worker needs, and where each part starts."""
+def _place_scratch(
+    plan: Plan, dtype: str, kernels: KernelSet, rows: RowGeometry
+) -> tuple[int, dict[str, int]]:
+    """Return the elements of scratch memory a worker needs, and at which byte each part starts."""
+    itemsize = np.dtype(dtype).itemsize
     parts = {
         "zero_row": rows.pitch(0, rows.margin),
         "row_scratch": max(kernel.scratch for kernel in kernels.kernels) * rows.lanes,
@@ -366,9 +374,26 @@ def _place_scratch(plan: Plan, kernels: KernelSet, rows: RowGeometry) -> tuple[i
     }
     size, offsets = 0, {}
     for name, elements in parts.items():
-        offsets[name] = size
+        offsets[name] = size * itemsize
         size += _up(elements + rows.slack, rows.lanes)
-    offsets["zero_row"] += rows.margin * rows.lanes
+    offsets["zero_row"] += rows.margin * rows.lanes * itemsize
+    return size, offsets
+
+
+def _place_tables(kernels: KernelSet, rows: RowGeometry) -> tuple[int, dict[str, int]]:
+    """Return the bytes of a worker's tables of addresses, and at which each of them starts."""
+    summations = [kernel.summation for kernel in kernels.kernels]
+    tables = {
+        "images": rows.lanes // rows.strips,
+        "coefficients": rows.lanes // rows.strips,
+        "lane_addresses": rows.lanes,
+        "row_offsets": max(summation.size for summation in summations),
+        "window_rows": max(summation.size * summation.maps for summation in summations),
+    }
+    size, offsets = 0, {}
+    for name, addresses in tables.items():
+        offsets[name] = size
+        size += addresses * np.dtype(np.int64).itemsize
     return size, offsets
 
 
