@@ -58,9 +58,7 @@ def shipped(tmp_path_factory, monkeypatch):
     toy_bank("accurate-L4", L=4, card={"family": "accurate"}).save(folder / "accurate-L4")
     toy_bank("paper", seed=1).save(folder / "paper")
     monkeypatch.setattr(npscatter.bank_file, "SHIPPED", folder)
-    npscatter.bank._load_shipped.cache_clear()
     yield folder
-    npscatter.bank._load_shipped.cache_clear()
 
 
 @pytest.fixture
@@ -461,7 +459,6 @@ def test_banks_json_prints_the_cards(folder, shipped):
 
 def test_an_altered_bank_is_an_error_of_one_line(folder, shipped):
     (shipped / "paper.npz").write_bytes(b"altered")
-    npscatter.bank._load_shipped.cache_clear()
     result = run("banks")
     failed(result, 2, "npz_sha256")
     assert result.stderr.count("\n") == 1
