@@ -307,9 +307,10 @@ def resolve(
         If nobody learned that bank at that L; the message lists what there is.
     """
     found = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
-    if L is not None and found.L != integer("L", L):
+    wanted = found.L if L is None else integer("L", L)
+    if found.L != wanted:
         named = isinstance(bank, str) and not bank_file.is_path(bank)
-        found = _relative(found, integer("L", L), named)
+        found = _relative(found, wanted, named)
     return found, found.boundary if boundary is None else boundary
 
 

@@ -15,7 +15,9 @@ from PIL import Image
 import npscatter
 import npscatter.bank
 from npscatter import FilterBank
-from npscatter.cli.group import DEMO, MEASURED, main
+from npscatter.cli.banks import MEASURED
+from npscatter.cli.demo import DEMO
+from npscatter.cli.group import main
 from npscatter.cli.images import LUMINANCE, ImageError, find_images, read_image
 
 SIZE = (16, 24)
@@ -282,7 +284,7 @@ def test_npz_says_what_it_holds(folder):
 
 
 def test_batches_do_not_mix_pictures(folder, monkeypatch):
-    monkeypatch.setattr("npscatter.cli.group.BATCH_PIXELS", 2 * SIZE[0] * SIZE[1])
+    monkeypatch.setattr("npscatter.cli.transform.BATCH_PIXELS", 2 * SIZE[0] * SIZE[1])
     pictures = [grey(folder / "in" / f"{n}.png", seed=n) for n in range(5)]
     assert run("transform", "in", "-o", "out.npy", "--dtype", "float64").exit_code == 0
     expected = [npscatter.scatter(picture) for picture in pictures]
