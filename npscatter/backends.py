@@ -99,7 +99,7 @@ def resolve(backend: object) -> str:
 
 def load(name: str) -> Backend:
     """Return the module of a backend."""
-    return importlib.import_module(_MODULES[name])  # type: ignore[return-value]
+    return importlib.import_module(_MODULES[name])
 
 
 def on_gpu(array: object) -> bool:

@@ -218,7 +218,7 @@ class FilterBank:
 
     def with_card(self, card: dict) -> FilterBank:
         """Return the same bank with another card."""
-        return FilterBank(self.name, **self._design_arguments(), **self._arrays, card=card)
+        return _rebuild(self.name, self._design_arguments(), self._arrays, card)
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write ``path`` (suffix .npz) and the card beside it (suffix .json).
@@ -265,7 +265,7 @@ class FilterBank:
             "boundary": self._boundary,
         }
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return _rebuild, (self.name, self._design_arguments(), dict(self._arrays), self.card)
 
     def __eq__(self, other: object) -> bool:

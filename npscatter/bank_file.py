@@ -45,7 +45,7 @@ def write(path: Path, arrays: dict[str, np.ndarray], card: dict) -> Path:
     """
     path = _with_suffix(path)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     payload = buffer.getvalue()
     sealed = {
         "format_version": FORMAT_VERSION,

@@ -101,7 +101,7 @@ def _run_block(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.nd
         taps = arithmetic.taps(step.smoothing, None)
         sums = correlate(maps, taps, step.stride, step.first, step.size, plan.edge)
         smooth = arithmetic.smoothed(number, sums)
-        if step.emits:  # S0 = x * phi, S1 = U1 * phi, S2 = U2 * phi
+        if step.target is None:  # S0 = x * phi, S1 = U1 * phi, S2 = U2 * phi
             output[:, list(step.channels)] = smooth[:, :, 0]
         else:  # maps of the next octave, still on their way to a wavelet or to phi
             view(step.target, maps.shape[1])[...] = smooth
@@ -109,14 +109,21 @@ def _run_block(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.nd
 
 def pad(images: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> np.ndarray:
     """Return images whose pixel (y, x) is image pixel (rows[y], columns[x]), or 0 for index -1."""
-    rows, columns = np.array(rows), np.array(columns)
-    padded = images[:, rows[:, None], columns]
-    padded[:, rows < 0] = 0
-    padded[:, :, columns < 0] = 0
+    y, x = np.array(rows), np.array(columns)
+    padded = images[:, y[:, None], x]
+    padded[:, y < 0] = 0
+    padded[:, :, x < 0] = 0
     return padded
 
 
-def correlate(source, taps, stride, first, size, edge) -> np.ndarray:
+def correlate(
+    source: np.ndarray,
+    taps: np.ndarray,
+    stride: int,
+    first: tuple[int, int],
+    size: tuple[int, int],
+    edge: str,
+) -> np.ndarray:
     """Return the strided multi-channel correlation that `npscatter.program.steps.Step` defines.
 
     Every sample is summed tap by tap in one order, whatever its place and the batch, so equal
@@ -141,8 +148,7 @@ def correlate(source, taps, stride, first, size, edge) -> np.ndarray:
     """
     K, (height, width) = taps.shape[-1], size
     margin = ((0, 0),) * 3 + ((K // 2, K // 2),) * 2
-    mode = {"wrap": "wrap", "zero": "constant"}[edge]
-    padded = np.pad(source, margin, mode=mode)
+    padded = np.pad(source, margin, mode="wrap" if edge == "wrap" else "constant")
     top, left = (stride * index for index in first)
     result = np.zeros((*source.shape[:2], len(taps), height, width), source.dtype)
     for a in range(K):

@@ -25,7 +25,7 @@ def _shows_the_object(method: Callable) -> Callable:
     """Let errors of a call say of which object."""
 
     @wraps(method)
-    def call(self: Scattering2D, *arguments, **named):
+    def call(self: Scattering2D, *arguments: Any, **named: Any) -> Any:
         try:
             return method(self, *arguments, **named)
         except (ArgumentError, ArgumentTypeError) as error:
@@ -275,7 +275,7 @@ class Scattering2D:
 
     scattering = __call__
 
-    def _call_on_gpu(self, x: object, out: object, stream: object):
+    def _call_on_gpu(self, x: object, out: object, stream: object) -> Any:
         """Return the coefficients of an array on the GPU."""
         interop = importlib.import_module("npscatter.gpu.interop")
         borrowed = [interop.borrow("x", x, stream)]
