@@ -52,8 +52,8 @@ class Scattering2D:
         Log2 of the scale: 1 up to log2 of the smaller side.
     shape : tuple of int
         (H, W) of the images, any parity.
-    L : int, optional
-        Number of orientations; a bank must have been learned for it.
+    L : int or None, optional
+        Number of orientations; a bank must have been learned for it. None for the bank's own.
     max_order : int, optional
         1 or 2.
     pre_pad : bool, optional
@@ -115,7 +115,7 @@ class Scattering2D:
         self,
         J: int,
         shape: tuple[int, int],
-        L: int = 8,
+        L: int | None = 8,
         max_order: int = 2,
         pre_pad: bool = False,
         backend: str = "auto",
@@ -338,7 +338,7 @@ def scatter(
     x: Any,
     J: int = 2,
     *,
-    L: int = 8,
+    L: int | None = 8,
     max_order: int = 2,
     bank: str | os.PathLike | FilterBank = "accurate",
     backend: str = "auto",
