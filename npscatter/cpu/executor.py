@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -25,6 +26,9 @@ from npscatter.cpu.row_codegen import compiled_row
 from npscatter.cpu.simd import vector_bytes
 from npscatter.jit_cache import uncollected
 from npscatter.program.plan import Plan
+
+# Arguments of `npscatter.Scattering2D` that have a meaning here.
+OPTIONS = ("threads",)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,22 @@ class Limits:
 DEFAULT = Limits()
 
 
+def run(
+    plan: Plan,
+    bank: FilterBank,
+    images: np.ndarray,
+    output: np.ndarray,
+    stream: None,
+    options: Mapping[str, int | None],
+) -> None:
+    """Run the plan's program; see `npscatter.backends.Backend`.
+
+    The option `threads` says how many may work; None stands for ``NUMBA_NUM_THREADS``, by default
+    all cores.
+    """
+    execute(plan, bank, images, output, options["threads"])
+
+
 def execute(
     plan: Plan,
     bank: FilterBank,
@@ -64,30 +84,14 @@ def execute(
     threads: int | None,
     limits: Limits = DEFAULT,
 ) -> None:
-    """Run the plan's program.
-
-    Parameters
-    ----------
-    plan : Plan
-        Made for `bank`'s architecture.
-    bank : FilterBank
-        The weights.
-    images : ndarray, shape (..., H, W)
-        Real, of the plan's `input_shape`, any strides; never written to.
-    output : ndarray, shape (..., C, H // 2^J, W // 2^J)
-        float32 or float64, which is also the precision of the computation; any strides; filled.
-    threads : int or None
-        How many threads may work; None for ``NUMBA_NUM_THREADS``, by default all cores.
-    limits : Limits
-        How finely the work is cut, and what memory it may take.
-    """
+    """Run the plan's program, within limits; other parameters as for `run`."""
     threads = threads or numba.config.NUMBA_NUM_THREADS
     count, extra = math.prod(output.shape[:-3]), _conversion_bytes(images, output)
     layout = choose(plan, bank, output.dtype.name, count, threads, extra, limits)
-    run(layout, images, output, threads, limits)
+    run_layout(layout, images, output, threads, limits)
 
 
-def run(
+def run_layout(
     layout: CpuLayout,
     images: np.ndarray,
     output: np.ndarray,
@@ -166,13 +170,16 @@ def _score(layout: CpuLayout, busy: float) -> float:
     return score * (1 - 0.03 * max(0.0, np.log2(layout.memory / 2**21)))
 
 
-def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> None:
-    """Compile, or load from the cache, what single images and batches of `dtype` need."""
-    threads = threads or numba.config.NUMBA_NUM_THREADS
-    for images in (1, 64 * threads):
-        layout = choose(plan, bank, dtype, images, threads)
-        nothing = np.empty((0, *plan.input_shape), dtype)
-        run(layout, nothing, np.empty((0, plan.n_coefficients, *plan.output_shape), dtype), 1)
+def warm_up(
+    plan: Plan, bank: FilterBank, images: np.dtype, options: Mapping[str, int | None]
+) -> None:
+    """Compile, or load from the cache, what single images and batches of a dtype need."""
+    dtype = np.result_type(images, np.float32).name
+    threads = options["threads"] or numba.config.NUMBA_NUM_THREADS
+    nothing = np.empty((0, *plan.input_shape), dtype)
+    output = np.empty((0, plan.n_coefficients, *plan.output_shape), dtype)
+    for count in (1, 64 * threads):
+        run_layout(choose(plan, bank, dtype, count, threads), nothing, output, 1)
 
 
 def cut_steps(layout: CpuLayout, threads: int, limits: Limits = DEFAULT) -> np.ndarray:

@@ -12,12 +12,12 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from npscatter.bank import FilterBank
+from npscatter.cost import step_cost
 from npscatter.cpu.records import JOB, KERNEL, PART, STEP, WORKER
 from npscatter.cpu.row_codegen import RowKernel
 from npscatter.cpu.simd import vector_bytes
 from npscatter.program.plan import Plan
 from npscatter.program.steps import WEIGHT_ARRAYS, Maps, Step
-from npscatter.program.summation import make_summation
 from npscatter.program.workspace import Workspace, lay_out_workspace
 
 
@@ -115,7 +115,7 @@ class CpuLayout:
 
 @lru_cache(maxsize=64)
 def lay_out(
-    plan: Plan, bank: FilterBank, dtype: str, images_per_vector: int, folded: bool = True
+    plan: Plan, bank: FilterBank, dtype: str, images_per_vector: int, folded: bool | None = None
 ) -> CpuLayout:
     """Lay a program out in memory.
 
@@ -129,14 +129,14 @@ def lay_out(
         "float32" or "float64".
     images_per_vector : int
         A power of two, at most the lanes of a vector.
-    folded : bool
-        Fold the windows of a symmetric bank.
+    folded : bool, optional
+        See `npscatter.FilterBank.summation`.
 
     Returns
     -------
     CpuLayout
     """
-    kernels = KernelSet(plan, bank, dtype, folded and bank.symmetric)
+    kernels = KernelSet(plan, bank, dtype, folded)
     lanes = vector_bytes() // np.dtype(dtype).itemsize
     rows = RowGeometry(plan, kernels, lanes, lanes // images_per_vector)
     workspace = lay_out_workspace(plan.steps, plan.buffers, plan.image, rows.map_pitch)
@@ -181,7 +181,7 @@ class KernelSet:
         Of all kernels, one after the other.
     """
 
-    def __init__(self, plan: Plan, bank: FilterBank, dtype: str, folded: bool):
+    def __init__(self, plan: Plan, bank: FilterBank, dtype: str, folded: bool | None):
         self._numbers: dict[tuple, int] = {}
         for step in plan.steps:
             for key in self._keys(step):
@@ -191,7 +191,7 @@ class KernelSet:
         self.table = np.zeros(len(self._numbers), KERNEL)
         start = 0
         for (name, orientations, stride), record in zip(self._numbers, self.table, strict=True):
-            summation, values = make_summation(bank.real_taps(name, orientations), folded)
+            summation, values = bank.summation(name, orientations, folded)
             kernel = RowKernel(summation, WEIGHT_ARRAYS[name].is_complex, stride, dtype)
             record["size"], record["stride"] = summation.size, stride
             record["outputs"], record["weights"] = kernel.outputs, start
@@ -224,12 +224,8 @@ class KernelSet:
 
     def multiply_adds(self, step: Step) -> int:
         """Return the multiply-adds of a step."""
-        pixels = step.size[0] * step.size[1] * step.smoothed_groups
-        work = pixels * self.smoothing(step).summation.multiply_adds
-        if step.wavelets:
-            pixels = step.modulus_shape[0] * step.modulus_shape[1] * step.groups
-            work += pixels * self.reader(step).summation.multiply_adds
-        return work
+        wavelets = self.reader(step).summation if step.wavelets else None
+        return step_cost(step, wavelets, self.smoothing(step).summation).multiply_adds
 
 
 class RowGeometry:

@@ -10,7 +10,7 @@ import oracle
 import pytest
 
 from npscatter import FilterBank, Scattering2D, list_banks
-from npscatter.cpu.executor import DEFAULT, Limits, choose, cut_steps, execute, run
+from npscatter.cpu.executor import DEFAULT, Limits, choose, cut_steps, execute, run_layout
 from npscatter.cpu.layout import CpuLayout, lay_out
 from npscatter.cpu.simd import vector_bytes
 
@@ -82,7 +82,7 @@ def run_side_by_side(S, images, images_per_vector, limits=DEFAULT, threads=2):
     """Return coefficients for which so many images shared vectors, whatever would be chosen."""
     output = np.empty((*images.shape[:-2], *S.output_shape), images.dtype)
     layout = lay_out(S.plan, S.bank, images.dtype.name, images_per_vector)
-    run(layout, images, output, threads, limits)
+    run_layout(layout, images, output, threads, limits)
     return output
 
 
