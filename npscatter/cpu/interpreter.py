@@ -2,9 +2,10 @@
 
 Everything here runs without Python. Memory is addressed by int64 addresses, so that one compiled
 function serves arrays of any layout, writable or not; tables too, for a Numba array that is passed
-on counts its references by atomic instructions, which hold up the vectors' stores. What a step
-means is said in `npscatter.program.steps`, what stands in a record in `npscatter.cpu.records`; how
-a row is computed, in `npscatter.cpu.row_codegen`.
+on counts its references by atomic instructions, which hold up the vectors' stores. Fields of
+records are read before a loop that writes, or compilers would read them again in each turn. What a
+step means is said in `npscatter.program.steps`, what stands in a record in `npscatter.cpu.records`;
+how a row is computed, in `npscatter.cpu.row_codegen`.
 
 Rows of W columns are cut into strips of s columns, so that all lanes of a vector have work: with
 `images_per_vector` = 2 images a and b, `strips_per_vector` = 2, W = 7 and so s = 4::
@@ -61,6 +62,10 @@ SPINS = 2000
 
 # For functions that only compiled code calls: nothing that Python would need is compiled.
 _inner = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
+# The same, without a call: rows of a few columns would wait for it.
+_inlined = numba.njit(
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", forceinline=True
+)
 
 
 @_inner
@@ -104,34 +109,37 @@ def wrapped(row, height):
 @_inner
 def set_lane_addresses(columns, worker, job):
     """Let every lane start where its strip, of so many columns, starts in its image's line."""
+    table, strips, strip_bytes = (
+        worker.lane_addresses,
+        job.strips_per_vector,
+        columns * job.itemsize,
+    )
+    line, line_bytes = worker.lines, job.line_bytes
     for image in range(job.images_per_vector):
-        line = worker.lines + image * job.line_bytes
-        for strip in range(job.strips_per_vector):
-            lane = image * job.strips_per_vector + strip
-            put(worker.lane_addresses, lane, line + strip * columns * job.itemsize)
+        for strip in range(strips):
+            put(table, image * strips + strip, line + strip * strip_bytes)
+        line += line_bytes
 
 
 @_inner
 def pad_line(like, source, line, columns, job):
     """Lay out a row of an image as a line of so many columns, through the plan's columns."""
-    size, x = job.itemsize, 0
-    while x < job.width:
-        column, last = get(job.image_columns, x), x + job.lanes - 1
-        if (
-            job.image_column_stride == size
-            and column >= 0
-            and last < job.width
-            and get(job.image_columns, last) == column + job.lanes - 1
-        ):
-            # Only a run of neighbours rises that fast.
+    size, lanes, width = job.itemsize, job.lanes, job.width
+    table, stride = job.image_columns, job.image_column_stride
+    x = 0
+    while x < width:
+        column, last = get(table, x), x + lanes - 1
+        # Only a run of neighbours rises so far over the columns of a vector.
+        neighbours = last < width and get(table, last) == column + lanes - 1
+        if stride == size and column >= 0 and neighbours:
             copy_vectors(like, source + column * size, line + x * size, 1)
-            x += job.lanes
+            x += lanes
             continue
-        value = load(like, source + column * job.image_column_stride) if column >= 0 else 0
+        value = load(like, source + column * stride) if column >= 0 else 0
         store(like, line + x * size, value)
         x += 1
-    for x in range(job.width, columns):
-        value = load(like, line + (x - job.width) * size) if job.wrap else 0
+    for x in range(width, columns):
+        value = load(like, line + (x - width) * size) if job.wrap else 0
         store(like, line + x * size, value)
 
 
@@ -159,7 +167,7 @@ def pad_rows(like, step, part, worker, job):
         fill_margins(like, target, step.target_ends, job)
 
 
-@_inner
+@_inlined
 def correlate(kernel, out, first, columns, out_stride, worker, job):
     """Compute one row of a kernel's output maps from the window's rows, from column `first` on."""
     call_row(
@@ -177,20 +185,21 @@ def correlate(kernel, out, first, columns, out_stride, worker, job):
 @_inner
 def set_window(step, kernel, group, centre, worker, job):
     """Let the window's rows be the source's around row `centre`."""
-    offset = step.source + group * step.maps * step.source_plane + job.margin * job.lanes
-    first = worker.workspace + offset * job.itemsize
-    radius = kernel.size // 2
-    for a in range(kernel.size):
+    table, zero_row = worker.window_rows, worker.zero_row
+    height, maps = step.source_height, step.maps
+    pitch, plane = step.source_pitch * job.itemsize, step.source_plane * job.itemsize
+    first = worker.workspace + step.source * job.itemsize + group * maps * plane
+    first += job.margin * job.lanes * job.itemsize
+    size, radius = kernel.size, kernel.size // 2
+    for a in range(size):
         row = centre + a - radius
         if job.wrap:
-            row = wrapped(row, step.source_height)
-        inside = 0 <= row < step.source_height
-        address = first + row * step.source_pitch * job.itemsize
-        for number in range(step.maps):
-            put(
-                worker.window_rows, number * kernel.size + a, address if inside else worker.zero_row
-            )
-            address += step.source_plane * job.itemsize
+            row = wrapped(row, height)
+        inside = 0 <= row < height
+        address = first + row * pitch
+        for number in range(maps):
+            put(table, number * size + a, address if inside else zero_row)
+            address += plane
 
 
 @_inner
@@ -209,7 +218,7 @@ def modulus_plane(step, smoothing):
     return (2 * smoothing.size - 1) * step.modulus_pitch
 
 
-@_inner
+@_inlined
 def compute_moduli(like, step, wavelets, smoothing, group, row, worker, job):
     """Compute a row of every orientation's modulus, and keep it."""
     set_window(step, wavelets, group, wavelets.stride * row, worker, job)
@@ -221,25 +230,28 @@ def compute_moduli(like, step, wavelets, smoothing, group, row, worker, job):
         fill_margins(like, out + theta * plane * job.itemsize, step.modulus_ends, job)
 
 
-@_inner
+@_inlined
 def find_moduli(step, smoothing, centre, worker, job):
     """Find the kept rows of a modulus around row `centre`: the same for every orientation."""
-    radius, height = smoothing.size // 2, step.modulus_height
-    for a in range(smoothing.size):
+    table, size, radius = worker.row_offsets, smoothing.size, smoothing.size // 2
+    height, pitch = step.modulus_height, step.modulus_pitch * job.itemsize
+    left = job.margin * job.lanes * job.itemsize
+    for a in range(size):
         row = centre + a - radius
         if job.wrap:
             row = wrapped(row, height)
-        offset = modulus_slot(row, height, radius) * step.modulus_pitch + job.margin * job.lanes
-        put(worker.row_offsets, a, offset * job.itemsize if 0 <= row < height else -1)
+        offset = modulus_slot(row, height, radius) * pitch + left
+        put(table, a, offset if 0 <= row < height else -1)
 
 
-@_inner
+@_inlined
 def set_modulus_window(step, smoothing, theta, worker, job):
     """Let the window's rows be those of one modulus that `find_moduli` found."""
     modulus = worker.moduli + theta * modulus_plane(step, smoothing) * job.itemsize
+    table, offsets, zero_row = worker.window_rows, worker.row_offsets, worker.zero_row
     for a in range(smoothing.size):
-        offset = get(worker.row_offsets, a)
-        put(worker.window_rows, a, modulus + offset if offset >= 0 else worker.zero_row)
+        offset = get(offsets, a)
+        put(table, a, modulus + offset if offset >= 0 else zero_row)
 
 
 @_inner
@@ -252,9 +264,9 @@ def emit_row(like, step, offset, worker, job):
     if not straight:
         table, start, base, width = worker.lane_addresses, 0, 0, step.columns
         set_lane_addresses(step.columns, worker, job)
+    row = worker.emitted_row + start * lanes * size
     for x in range(0, width, lanes):
-        place = worker.emitted_row + (start + x) * lanes * size
-        scatter_lanes(like, place, table, base + x * size, width - x)
+        scatter_lanes(like, row + x * lanes * size, table, base + x * size, width - x)
     if straight:
         return
     for image in range(job.images_per_vector):
@@ -269,7 +281,7 @@ def emit_row(like, step, offset, worker, job):
                 store(like, target + x * job.output_column_stride, value)
 
 
-@_inner
+@_inlined
 def smooth_row(like, step, smoothing, group, y, worker, job):
     """Correlate the window's rows with the smoothing kernel and emit or store row y of the result.
 
