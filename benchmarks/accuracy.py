@@ -12,7 +12,7 @@ import click
 from tqdm import tqdm
 
 from benchmarks import cost
-from benchmarks.environment import RESULTS, environment
+from benchmarks.results import RESULTS, environment
 from npscatter import FilterBank, list_banks
 from tools.data import HELD_OUT_PHOTOGRAPHS
 from tools.measure import COUNTS, bank_errors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from benchmarks.environment import RESULTS
+from benchmarks.results import RESULTS
 
 
 def _link(name: str) -> str:

@@ -18,7 +18,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.environment import RESULTS, environment, version_of
+from benchmarks.results import RESULTS, environment, version_of
 from cexport import generate, simulate_q15
 from npscatter import Scattering2D
 from tools.measure import test_images

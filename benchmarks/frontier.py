@@ -16,7 +16,7 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks import cost
-from benchmarks.environment import RESULTS, environment
+from benchmarks.results import RESULTS, environment
 from npscatter.bank import ROLES
 from tools.closed_form import closed_form, polish
 from tools.learn import PRESETS

@@ -21,7 +21,7 @@ import numba
 import numpy as np
 
 from benchmarks import peak, plain
-from benchmarks.environment import RESULTS, environment, usable_threads
+from benchmarks.results import RESULTS, environment, usable_threads
 from benchmarks.workloads import WORKLOADS
 from npscatter import FilterBank, Scattering2D
 from npscatter.cpu import executor

@@ -14,8 +14,8 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks.environment import usable_threads
 from benchmarks.peers import Contestant, UnavailableError, contestants
+from benchmarks.results import usable_threads
 from benchmarks.workloads import WORKLOADS, Workload
 
 _PROCESS = Path("/proc/self")

@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from benchmarks.environment import RESULTS, environment, version_of
+from benchmarks.results import RESULTS, environment, version_of
 from cexport import generate
 
 EXAMPLE = Path(__file__).parents[1] / "cexport" / "examples" / "baremetal"

@@ -18,7 +18,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from benchmarks.environment import usable_threads
+from benchmarks.results import usable_threads
 
 UNROLLED = 4
 # Floats per vector (SSE and NEON, AVX2, AVX-512) and independent sums. Which is best depends on

@@ -17,7 +17,7 @@ from kymatio import Scattering2D as KymatioScattering2D
 from kymatio.scattering2d import filter_bank as kymatio_filters
 from torch.nn import functional
 
-from benchmarks.environment import usable_threads
+from benchmarks.results import usable_threads
 from benchmarks.workloads import Workload
 from npscatter import FilterBank, Scattering2D
 

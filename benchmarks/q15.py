@@ -11,7 +11,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.environment import RESULTS, environment
+from benchmarks.results import RESULTS, environment
 from cexport.quantization import IntegerBank, Quantization
 from cexport.simulation import signal_to_noise
 from npscatter import FilterBank, list_banks

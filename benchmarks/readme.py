@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 
 from benchmarks import c_tables, frontier
-from benchmarks.environment import RESULTS
 from benchmarks.gpu.page import gpu_text
 from benchmarks.paper import report
+from benchmarks.results import RESULTS
 
 PASSES = ("one thread", "all cores")  # of the speed benchmark
 ROOT = Path(__file__).parents[1]

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from benchmarks import peak
-from benchmarks.environment import RESULTS, commit, environment, usable_threads
 from benchmarks.peers import Contestant, Prepared, UnavailableError, contestants, scattering
+from benchmarks.results import RESULTS, commit, environment, usable_threads
 from benchmarks.verify import verify
 from benchmarks.workloads import WORKLOADS, Workload
 from npscatter.bank import multiply_adds

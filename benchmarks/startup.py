@@ -14,7 +14,7 @@ from statistics import median
 
 import click
 
-from benchmarks.environment import RESULTS, environment
+from benchmarks.results import RESULTS, environment
 
 RUNS = 5
 PROGRAM = """

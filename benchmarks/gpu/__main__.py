@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from benchmarks import gpu
-from benchmarks.environment import RESULTS
 from benchmarks.gpu.needs import missing
+from benchmarks.results import RESULTS
 
 
 @click.command(help=gpu.__doc__)

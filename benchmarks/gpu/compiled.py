@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 from cuda.pathfinder import find_nvidia_binary_utility
 
-from benchmarks.environment import RESULTS
+from benchmarks.results import RESULTS
 from npscatter import FilterBank, list_banks
 from npscatter.gpu.kernel import make_kernel
 from npscatter.gpu.launches import lay_out

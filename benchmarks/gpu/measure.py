@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.environment import environment
 from benchmarks.gpu import ceilings, report
 from benchmarks.gpu.contestants import (
     OURS,
@@ -34,6 +33,7 @@ from benchmarks.gpu.device import package_versions, the_gpu
 from benchmarks.gpu.timing import WARM, interleaved, out_of_memory
 from benchmarks.gpu.workloads import MEMORY, MIDDLE, SCALING, SMALL, WORKLOADS
 from benchmarks.peers import UnavailableError
+from benchmarks.results import environment
 from benchmarks.workloads import Workload
 from npscatter.errors import ArgumentError
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from benchmarks.environment import RESULTS
 from benchmarks.gpu.report import KYMATIO, NETWORK, OF_CEILING, TIMES_KYMATIO
+from benchmarks.results import RESULTS
 
 COLUMNS = {
     KYMATIO: KYMATIO,

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import frontier, readme
-from benchmarks.environment import RESULTS
+from benchmarks.results import RESULTS
 from npscatter import FilterBank, Scattering2D, list_banks
 from npscatter.bank_file import SHIPPED
 from npscatter.metrics import relative_errors
