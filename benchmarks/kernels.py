@@ -7,13 +7,13 @@ and the whole transform with one idea after the other taken away.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache, partial
 from statistics import median
 from unittest import mock
@@ -35,8 +35,10 @@ from npscatter.cpu import executor
 from npscatter.cpu.executor import lay_out
 from npscatter.cpu.row_codegen import RowKernel, compiled_row
 from npscatter.cpu.simd import call_row, vector_bytes
-from npscatter.program.plan import Maps, Plan, place
+from npscatter.program.plan import Plan
+from npscatter.program.steps import Maps
 from npscatter.program.summation import make_summation
+from npscatter.program.workspace import lay_out_workspace
 
 BANKS = ("accurate", "paper", "paper-tuned")
 # Columns of one call, as a 32 x 32 image has them at the second octave.
@@ -169,7 +171,7 @@ def row_rates() -> dict:
         for step in Scattering2D(3, (32, 32), bank=bank).plan.steps:
             for key, outputs, stride in (
                 (step.wavelets, step.orientations, step.wavelet_stride),
-                (step.weights, None, step.stride),
+                (step.smoothing, None, step.stride),
             ):
                 told = f"{name}: {key}, stride {stride}"
                 if key and told not in calls:
@@ -233,22 +235,18 @@ def unfused(plan: Plan) -> Plan:
     steps, buffers = [], list(plan.buffers)
     for step in plan.steps:
         if step.wavelets:
+            octave = step.source.octave + step.wavelet_stride // 2
             count = step.groups * len(step.orientations)
-            moduli = Maps(len(buffers), 0, count, *step.modulus_shape)
+            moduli = Maps(len(buffers), 0, count, *step.modulus_shape, octave)
             buffers.append(moduli)
-            alone = {"wavelets": "", "orientations": ()}
-            changes = {
-                **{"operation": "smooth", "weights": step.wavelets, "target": moduli},
-                **{"stride": step.wavelet_stride, "first": (0, 0), "size": step.modulus_shape},
-            }
-            steps.append(dataclasses.replace(step, channels=(), **alone, **changes))
-            step = dataclasses.replace(step, wavelet_stride=1, source=moduli, groups=count, **alone)
+            alone = replace(step, wavelets="", orientations=())
+            wavelets = {"smoothing": step.wavelets, "stride": step.wavelet_stride, "first": (0, 0)}
+            size = step.modulus_shape
+            steps.append(replace(alone, **wavelets, target=moduli, size=size, channels=()))
+            step = replace(alone, wavelet_stride=1, source=moduli, groups=count)
         steps.append(step)
-    steps, buffers = tuple(steps), tuple(buffers)
-    offsets, size = place(steps, buffers, lambda maps: maps.count * maps.height * maps.width)
-    return dataclasses.replace(
-        plan, steps=steps, buffers=buffers, offsets=offsets, workspace_size=size
-    )
+    workspace = lay_out_workspace(steps, buffers, plan.image)
+    return replace(plan, steps=tuple(steps), buffers=tuple(buffers), workspace=workspace)
 
 
 def ablation(name: str) -> dict:
