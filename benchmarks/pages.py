@@ -111,11 +111,12 @@ def frontier_choice() -> str:
     )
 
 
-def timed_cell(found: dict, ratio: str) -> str:
+def timed_cell(found: dict, peer: str) -> str:
     """Return a time in milliseconds, and how many times as fast as a peer that is, if known."""
     if found["ms_per_image"] is None:
         return ""
-    return number(found["ms_per_image"]) + (f" ({number(found[ratio])}x)" if ratio in found else "")
+    ratio = found.get(f"times_as_fast_as_{peer}")
+    return number(found["ms_per_image"]) + (f" ({number(ratio)}x)" if ratio else "")
 
 
 def speed() -> str:
@@ -138,7 +139,7 @@ def speed() -> str:
             ("kymatio", (*OURS, "pytorch-wavelets")),
             ("conv2d", ("paper", "paper-tuned zero")),
         ):
-            cells = [timed_cell(found[one], f"times_as_fast_as_{peer}") for one in contestants]
+            cells = [timed_cell(found[one], peer) for one in contestants]
             rows[peer].append([name, str(timed["threads"]), first[peer], *cells])
     machine, versions = result["environment"], result["environment"]["versions"]
     head, banks = ["images", "threads"], [f"`{bank}`" for bank in OURS]
@@ -255,15 +256,13 @@ def gpu_times(result: dict) -> str:
     """Return the table of a run on a GPU."""
     rows, names = [], []
     for name, record in result["workloads"].items():
-        names = list(record["contestants"])
-        for way in WAYS:
+        for way, words in WAYS.items():
+            names = list(record[way])
             cells = [
-                one["reason"].split(":")[0]
-                if "reason" in one
-                else timed_cell(one[way], "times_as_fast_as_kymatio")
-                for one in record["contestants"].values()
+                one["reason"].split(":")[0] if "reason" in one else timed_cell(one, "kymatio")
+                for one in record[way].values()
             ]
-            rows.append([name, WAYS[way], *cells])
+            rows.append([name, words, *cells])
     machine = result["environment"]
     versions, device = machine["versions"], machine["gpu"]
     return (

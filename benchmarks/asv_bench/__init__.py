@@ -1,1 +1,1 @@
-"""What asv compares from commit to commit; see ../asv.conf.json. Uses the public interface alone."""
+"""What asv compares from commit to commit; see ../asv.conf.json."""
