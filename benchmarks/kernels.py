@@ -30,14 +30,12 @@ from benchmarks import results
 from benchmarks.timing import interleaved, seconds
 from benchmarks.workloads import WORKLOADS
 from npscatter import FilterBank, Scattering2D, reference
-from npscatter.bank import ROLES
 from npscatter.cpu import executor
 from npscatter.cpu.executor import lay_out
 from npscatter.cpu.row_codegen import RowKernel, compiled_row
 from npscatter.cpu.simd import call_row, vector_bytes
 from npscatter.program.plan import Plan
-from npscatter.program.steps import Maps
-from npscatter.program.summation import make_summation
+from npscatter.program.steps import WEIGHT_ARRAYS, Maps
 from npscatter.program.workspace import lay_out_workspace
 
 BANKS = ("accurate", "paper", "paper-tuned")
@@ -175,8 +173,8 @@ def row_rates() -> dict:
             ):
                 told = f"{name}: {key}, stride {stride}"
                 if key and told not in calls:
-                    order, weights = make_summation(bank.real_taps(key, outputs), bank.symmetric)
-                    kernel = RowKernel(order, ROLES[key] == "psi", stride, "float32")
+                    order, weights = bank.summation(key, outputs)
+                    kernel = RowKernel(order, WEIGHT_ARRAYS[key].is_complex, stride, "float32")
                     calls[told] = row_calls(kernel, np.asarray(weights, np.float32))
                     multiply_adds[told] = order.multiply_adds
     samples = CALLS * COLUMNS * vector_bytes() // 4
@@ -227,7 +225,7 @@ def _plain_correlate(source, taps, stride, first, size, edge) -> np.ndarray:
 def run_plain(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray) -> None:
     """Run the program as plain Numba loops: where the ablation starts."""
     with mock.patch.object(reference, "correlate", _plain_correlate):
-        reference.execute(plan, bank, images, output, 1)
+        reference.run(plan, bank, images, output)
 
 
 def unfused(plan: Plan) -> Plan:
