@@ -12,13 +12,7 @@ SHAPE = (512, 512)  # large, so that the padding counts little
 
 
 def per_pixel(bank: FilterBank) -> dict[str, float | None]:
-    """Return the multiply-adds per pixel at J = 2, order 2.
-
-    Returns
-    -------
-    dict
-        "folded" (None for a bank that is not symmetric) and "direct".
-    """
+    """Return the multiply-adds per pixel at J = 2, order 2; folded, None if it is not symmetric."""
     plan = make_plan(2, SHAPE, bank.architecture, boundary=bank.boundary)
     pixels = SHAPE[0] * SHAPE[1]
     return {

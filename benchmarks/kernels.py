@@ -28,7 +28,7 @@ from numba.extending import intrinsic
 
 from benchmarks import results
 from benchmarks.timing import interleaved, seconds
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import WORKLOADS, Workload
 from npscatter import FilterBank, Scattering2D, reference
 from npscatter.cpu import executor
 from npscatter.cpu.executor import lay_out
@@ -55,13 +55,7 @@ WIDTHS, SUMS, UNROLLED = (4, 8, 16), (8, 12, 16, 24), 4
 
 
 def peak(threads: int) -> dict:
-    """Return the most multiply-adds per second that `threads` threads do in float32.
-
-    Returns
-    -------
-    dict
-        "gfma_per_second", and the "vector_width" that reached it.
-    """
+    """Return the most multiply-adds per second of some threads, in float32, and by what vectors."""
     width, sums = _best_loop()
     rate = _loop_rate(width, sums, threads, aim=0.05, repeats=7)
     return {"gfma_per_second": round(rate / 1e9, 2), "vector_width": width}
@@ -297,11 +291,8 @@ def per_pixel() -> dict:
     """Return nanoseconds per pixel at J = 2, order 2, from small images to large ones."""
     found = {}
     for side in SIDES:
-        images = WORKLOADS["2048x2048 J=4"].images()[0]
         count = max(1, PIXELS // side**2)
-        rows = np.random.default_rng(side).integers(0, len(images) - side + 1, (count, 2))
-        batch = np.stack([images[y : y + side, x : x + side] for y, x in rows])
-        calls = {}
+        batch, calls = Workload(side, side, count, 2).images(), {}
         for threads in (1, results.usable_threads()):
             S = Scattering2D(2, (side, side), threads=threads)
             calls[f"{threads} threads"] = partial(S, batch, out=S(batch))

@@ -234,24 +234,22 @@ def startup() -> str:
 def gpu() -> str:
     """Return the times on a GPU, or that there are none yet; and what the kernels take of one."""
     compiled = results.read("gpu_compiled")
-    kinds = [kernel["dtype"] for kernel in compiled["kernels"]]
-    registers = [
-        [kernel["registers"] for kernel in compiled["kernels"] if kernel["dtype"] == dtype]
-        for dtype in dict.fromkeys(kinds)
-    ]
+    kernels = compiled["kernels"]
+    registers: dict[str, list[int]] = {}
+    for kernel in kernels:
+        registers.setdefault(kernel["dtype"], []).append(kernel["registers"])
     taken = " and ".join(
-        f"{min(each)} to {max(each)} registers in {dtype}"
-        for dtype, each in zip(dict.fromkeys(kinds), registers, strict=True)
+        f"{min(each)} to {max(each)} registers in {dtype}" for dtype, each in registers.items()
     )
     names = ("stack", "spill stores", "spill loads")
-    wasted = sum(kernel[name] for kernel in compiled["kernels"] for name in names)
+    wasted = sum(kernel[name] for kernel in kernels for name in names)
     wasted = f"{wasted} bytes of stack and spills" if wasted else "no stack, and spill none"
-    capabilities = sorted({kernel["capability"] for kernel in compiled["kernels"]}, key=float)
+    capabilities = sorted({kernel["capability"] for kernel in kernels}, key=float)
     versions = compiled["versions"]
     measured = results.path_of("gpu").exists()
     return (
         f"{gpu_times(results.read('gpu')) if measured else NOT_MEASURED}\n\n"
-        f"Compiled for compute capability {', '.join(capabilities)}, the {len(kinds)} kernels of "
+        f"Compiled for compute capability {', '.join(capabilities)}, the {len(kernels)} kernels of "
         f"the shipped banks take {taken}, {wasted}. Written by `{compiled['command']}` (numba-cuda "
         f"{versions['numba-cuda']}, ptxas {versions['nvidia-cuda-nvcc']}); it needs no GPU."
     )

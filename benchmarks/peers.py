@@ -212,20 +212,9 @@ def conv2d_network(bank: FilterBank, J: int, max_order: int) -> Callable:
     All maps of one order go through an octave together. The wavelets and the low-pass beside them
     read the same map, so they are the outputs of one convolution, of stride 2; the moduli are
     smoothed map by map (a depthwise convolution, about four times faster than the maps as a batch)
-    and join the maps of the next order.
-
-    Parameters
-    ----------
-    bank : FilterBank
-        One carried map, strided wavelets, a set of weights per level: the paper's architecture.
-    J, max_order : int
-        Of the transform.
-
-    Returns
-    -------
-    callable
-        Takes a float32 Tensor (N, H, W) whose sides are multiples of 2^J, returns the
-        coefficients in Kymatio's order.
+    and join the maps of the next order. The network takes a float32 Tensor (N, H, W) whose sides
+    are multiples of 2^J, and returns the coefficients in Kymatio's order; ValueError if the bank
+    does not have the paper's architecture.
     """
     design = bank.architecture
     if (design.carriers, design.psi_stride, design.next_from) != (1, 2, "octave"):

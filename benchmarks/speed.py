@@ -81,20 +81,9 @@ def contest(
     rounds: int,
     check: Callable[[str, list], None] | None = None,
 ) -> tuple[dict[str, dict], str]:
-    """Time contestants, a call of each in turn.
+    """Time contestants on all threads (None) or some, a call of each in turn.
 
-    Parameters
-    ----------
-    workload : Workload
-        Images and transform.
-    chosen : iterable of Contestant
-        One of Kymatio's backends among them.
-    threads : int or None
-        None for all.
-    rounds : int
-        How often each is called.
-    check : callable, optional
-        Takes a name and the coefficients, block by block, and raises if they are wrong.
+    `check` takes a name and the coefficients, block by block, and raises if they are wrong.
 
     Returns
     -------

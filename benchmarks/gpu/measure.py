@@ -119,23 +119,8 @@ def time_workload(
     """Verify, then time everything, both ways, a call of each in turn.
 
     The first, the middle and the last image are compared with the CPU's: npscatter's with its
-    "numba" backend, and those of the peers with the same peer.
-
-    Parameters
-    ----------
-    workload : Workload
-        Images and transform.
-    ours, peers : dict
-        As `OURS` and `PEERS`.
-    device : torch.device
-        Where the peers run.
-    rounds : int
-        How often each is called.
-
-    Raises
-    ------
-    MismatchError
-        If anything computes something else than on the CPU.
+    "numba" backend, and those of the peers with the same peer; a MismatchError if they differ.
+    `ours` and `peers` are as `OURS` and `PEERS`; the peers run on `device`.
     """
     verified, timed, chosen = {}, {}, verify.sample_of(workload.batch)
     sample = workload.images()[chosen]
@@ -170,13 +155,7 @@ def time_workload(
 
 
 def run(command: str, output: Path, quick: bool) -> None:
-    """Verify and measure everything, and write it to `output`.
-
-    Raises
-    ------
-    MismatchError
-        If anything computes something else than it should.
-    """
+    """Verify and measure everything, and write it to `output`."""
     rounds = QUICK_ROUNDS if quick else ROUNDS
     result = {
         "environment": results.environment(command, (*results.PACKAGES, *PACKAGES)),
@@ -188,7 +167,7 @@ def run(command: str, output: Path, quick: bool) -> None:
         for workload in GPU_WORKLOADS[:1] if quick else GPU_WORKLOADS:
             peers = PEERS if max(workload.shape) <= PEERS_SIDE else {}
             timed = time_workload(workload, OURS, peers, torch.device("cuda"), rounds)
-            result["workloads"][workload.name] = timed
+            result["workloads"][f"{workload.batch} x {workload.name}"] = timed
             result["environment"]["gpu"] = the_gpu()  # while it is warm: idle, its clock is low
             print(f"written to {results.write(output, result)}", flush=True)
 
