@@ -156,7 +156,7 @@ def _aligned(elements: int) -> np.ndarray:
 
 def row_rates() -> dict:
     """Return every kernel's share of the peak, for the CPU that Numba compiles for."""
-    roof = peak(1)
+    highest = peak(1)
     calls, multiply_adds = {}, {}
     for name in BANKS:
         bank = FilterBank.load(name)
@@ -165,22 +165,22 @@ def row_rates() -> dict:
                 (step.wavelets, step.orientations, step.wavelet_stride),
                 (step.smoothing, None, step.stride),
             ):
-                told = f"{name}: {key}, stride {stride}"
-                if key and told not in calls:
+                row = f"{name}: {key}, stride {stride}"
+                if key and row not in calls:
                     order, weights = bank.summation(key, outputs)
                     kernel = RowKernel(order, WEIGHT_ARRAYS[key].is_complex, stride, "float32")
-                    calls[told] = row_calls(kernel, np.asarray(weights, np.float32))
-                    multiply_adds[told] = order.multiply_adds
+                    calls[row] = row_calls(kernel, np.asarray(weights, np.float32))
+                    multiply_adds[row] = order.multiply_adds
     samples = CALLS * COLUMNS * vector_bytes() // 4
-    found = {}
-    for told, taken in interleaved(calls, ROUNDS).items():
-        rate = multiply_adds[told] * samples / median(taken) / 1e9
-        found[told] = {
-            "multiply_adds": multiply_adds[told],
+    rates = {}
+    for row, taken in interleaved(calls, ROUNDS).items():
+        rate = multiply_adds[row] * samples / median(taken) / 1e9
+        rates[row] = {
+            "multiply_adds": multiply_adds[row],
             "gfma_per_second": round(rate, 2),
-            "of_peak": round(rate / roof["gfma_per_second"], 3),
+            "of_peak": round(rate / highest["gfma_per_second"], 3),
         }
-    return {"vector_bytes": vector_bytes(), "peak": roof, "kernels": found}
+    return {"vector_bytes": vector_bytes(), "peak": highest, "kernels": rates}
 
 
 @numba.njit(fastmath={"contract"})
@@ -289,7 +289,7 @@ def _run(layout: executor.CpuLayout) -> Callable:
 
 def per_pixel() -> dict:
     """Return nanoseconds per pixel at J = 2, order 2, from small images to large ones."""
-    found = {}
+    nanoseconds = {}
     for side in SIDES:
         count = max(1, PIXELS // side**2)
         batch, calls = Workload(side, side, count, 2).images(), {}
@@ -298,8 +298,8 @@ def per_pixel() -> dict:
             calls[f"{threads} threads"] = partial(S, batch, out=S(batch))
         taken = interleaved(calls, ROUNDS)
         each = {name: round(1e9 * median(one) / batch.size, 2) for name, one in taken.items()}
-        found[f"{side}x{side}"] = {"images": count, **each}
-    return found
+        nanoseconds[f"{side}x{side}"] = {"images": count, **each}
+    return nanoseconds
 
 
 @click.command(help=__doc__)
