@@ -1,4 +1,4 @@
-"""What a header is made for: the arguments of `cexport.generate`, checked."""
+"""What a header is generated for: the arguments of `cexport.generate`, checked."""
 
 from __future__ import annotations
 
@@ -80,6 +80,15 @@ class Configuration:
                     "cut the image into parts",
                 )
             )
+
+    @property
+    def conditions(self) -> dict[str, bool]:
+        """What the templates ask for.
+
+        ``PFX_Q15``: integers are computed with. ``PFX_ZERO_EDGE``: beyond their edge maps are
+        zero, not their own period.
+        """
+        return {"PFX_Q15": self.dtype == "q15", "PFX_ZERO_EDGE": self.plan.edge == "zero"}
 
     @property
     def command(self) -> str:

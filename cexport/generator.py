@@ -1,7 +1,7 @@
 """From a frozen bank and a plan to one C99 header.
 
 The C text proper stands in the folder ``c``, where ``pfx`` is the prefix; `cexport.tables` writes
-its tables. Here the two are put together.
+its tables. A header is both, one after the other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from cexport.tables import (
     path_table,
     program_tables,
 )
-from cexport.text import array, comment, finished, section, template, times
+from cexport.templates import template
+from cexport.text import array, comment, section, times, with_prefix
 from cexport.weights import weights_header
 from npscatter.bank import FilterBank
 from npscatter.errors import explain
@@ -90,7 +91,7 @@ def generate(
     UserWarning
         If dtype "q15" leaves little of some order on that picture.
     """
-    made_for = Configuration(
+    configuration = Configuration(
         bank,
         J,
         shape,
@@ -103,15 +104,15 @@ def generate(
         weights_only=weights_only,
     )
     if weights_only:
-        return weights_header(made_for)
-    return _Header(made_for).text()
+        return weights_header(configuration)
+    return _Header(configuration).text()
 
 
 class _Header:
-    def __init__(self, made_for: Configuration):
-        self.made_for = made_for
-        self.bank, self.plan = made_for.bank, made_for.plan
-        integers = IntegerBank(self.bank) if made_for.dtype == "q15" else None
+    def __init__(self, configuration: Configuration):
+        self.configuration = configuration
+        self.bank, self.plan = configuration.bank, configuration.plan
+        integers = IntegerBank(self.bank) if configuration.dtype == "q15" else None
         self.quantization = Quantization(self.plan, integers) if integers else None
         self.layout = lay_out(self.plan, self.bank, integers)
 
@@ -122,13 +123,14 @@ class _Header:
             self._head(),
             self._sizes(),
             section("Interface"),
-            template("assert.h"),
-            template("interface.h"),
+            self._template("assert.h"),
+            self._template("interface.h"),
             *([self._proof()] if q15 else []),
             section("Arithmetic"),
-            template("q15.h" if q15 else "float.h"),
+            self._template("q15.h" if q15 else "float.h"),
             section("The program's types"),
-            template("types.h"),
+            self._template("kernel.h"),
+            self._template("step.h"),
             section("The innermost loops"),
             *inner_loops(self.layout),
             "",
@@ -136,23 +138,26 @@ class _Header:
             *self._tables(),
             "",
             section("The routine"),
-            template("routine.h"),
+            self._template("routine.h"),
             section("Self-test"),
-            template("selftest.h").replace(
-                "/*@selftest-tables@*/",
+            self._template("selftest.h").replace(
+                '#include "selftest_tables.h"',
                 "\n".join(selftest_tables(self.plan, self.bank, self.quantization)),
             ),
-            template("end.h"),
+            self._template("end.h"),
+            "#endif\n",
         ]
-        conditions = {self.made_for.dtype, self.plan.edge}
-        return finished("\n".join(parts), self.made_for.prefix, conditions)
+        return with_prefix("\n".join(parts), self.configuration.prefix)
+
+    def _template(self, name: str) -> str:
+        return template(name, self.configuration.conditions)
 
     def _head(self) -> str:
         plan = self.plan
         lines = [
             "Scattering coefficients of an image. Generated; do not edit.",
             "",
-            *self.made_for.provenance,
+            *self.configuration.provenance,
             "",
             "    S0 = x * phi_J",
             "    S1 = |x * psi(j1, t1)| * phi_J",
@@ -197,10 +202,10 @@ class _Header:
             values["PFX_PIXEL_EXPONENT"] = PIXEL_EXPONENT
         return "\n".join(
             [
-                *self.made_for.opening,
+                *self.configuration.opening,
                 section("Sizes"),
                 *(f"#define {name} {value}" for name, value in values.items()),
-                *self.made_for.macros,
+                *self.configuration.macros,
                 "",
             ]
         )

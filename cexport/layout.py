@@ -38,7 +38,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Run:
-    """A line of one row and the sums it enters; see ``pfx_run`` in c/types.h."""
+    """A line of one row and the sums it enters; see ``pfx_run`` in c/kernel.h."""
 
     map: int
     row: int
@@ -166,7 +166,7 @@ def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> CLayo
 
 
 def check_kernels(kernels: Iterable[CKernel]) -> None:
-    """Refuse filters that the fields of c/types.h cannot hold."""
+    """Refuse filters that the fields of c/kernel.h cannot hold."""
     kernels = list(kernels)
     lists = [sum(len(sums) for sums in {run.sums for run in kernel.runs}) for kernel in kernels]
     _refuse(
@@ -183,7 +183,7 @@ def check_kernels(kernels: Iterable[CKernel]) -> None:
 
 
 def _check_program(layout: CLayout) -> None:
-    """Refuse programs that the fields of c/types.h, and 32-bit indices, cannot hold."""
+    """Refuse programs that the fields of c/step.h, and 32-bit indices, cannot hold."""
     plan = layout.plan
     shifts = sum(
         step.groups * (count + max(1, count) * len(layout.kernels_of(step)[1].summation.outputs))

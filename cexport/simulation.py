@@ -53,8 +53,8 @@ def simulate_q15(
         raise ArgumentError(
             explain("images.shape", images.shape, "must have two axes or more", "pass (..., H, W)")
         )
-    made_for = Configuration(bank, J, images.shape[-2:], max_order, L=L, boundary=boundary)
-    quantization = Quantization(made_for.plan, IntegerBank(made_for.bank))
+    configuration = Configuration(bank, J, images.shape[-2:], max_order, L=L, boundary=boundary)
+    quantization = Quantization(configuration.plan, IntegerBank(configuration.bank))
     return simulate(quantization, images), np.array(quantization.exponents)
 
 

@@ -11,7 +11,8 @@ from cexport.layout import check_kernels, make_kernel
 from cexport.proof import filter_proof
 from cexport.quantization import IntegerBank
 from cexport.tables import kernel_tables, line_enumeration
-from cexport.text import array, braces, comment, finished, float_literal, section, template
+from cexport.templates import template
+from cexport.text import array, braces, comment, float_literal, section, with_prefix
 from npscatter.program.steps import WEIGHT_ARRAYS
 
 # By the architecture's `next_from`.
@@ -35,9 +36,9 @@ _MEANING = {
 }
 
 
-def weights_header(made_for: Configuration) -> str:
+def weights_header(configuration: Configuration) -> str:
     """Return the header."""
-    bank, q15 = made_for.bank, made_for.dtype == "q15"
+    bank, q15 = configuration.bank, configuration.dtype == "q15"
     integers = IntegerBank(bank) if q15 else None
     design = bank.architecture
     strides = (1, 2) if design.psi_stride == 1 else (2, 1)
@@ -45,7 +46,7 @@ def weights_header(made_for: Configuration) -> str:
         *comment(
             "Filters of a scattering transform. Generated; do not edit.",
             "",
-            *made_for.provenance,
+            *configuration.provenance,
             "",
             "Every array taps[o][i][a][b] is a correlation, K x K taps centred on the sample:",
             "",
@@ -62,19 +63,19 @@ def weights_header(made_for: Configuration) -> str:
             f"Wavelet theta has the angle ({bank.L // 2 - 1} - theta) pi / {bank.L}.",
         ),
         "",
-        *made_for.opening,
+        *configuration.opening,
         section("Sizes"),
         f"#define PFX_L {bank.L}",
         f"#define PFX_CARRIERS {bank.R}",
         *(f"#define PFX_{key.upper()}_K {bank[key].shape[-1]}" for key in bank),
-        *made_for.macros,
+        *configuration.macros,
         "",
         f"typedef {'int16_t' if q15 else 'float'} pfx_weight;",
         "",
     ]
     if q15:
         text += [
-            template("assert.h"),
+            template("assert.h", configuration.conditions),
             *filter_proof(integers, set(bank)),
             "",
         ]
@@ -90,8 +91,8 @@ def weights_header(made_for: Configuration) -> str:
             exponents *= 2 if WEIGHT_ARRAYS[key].is_complex else 1
             text += array("int8_t", f"pfx_{key}_exponents", exponents)
         text += [""]
-    text += [section("The same filters, folded"), *_folded(made_for, integers)]
-    return finished("\n".join([*text, "", "#endif", ""]), made_for.prefix, {made_for.dtype})
+    text += [section("The same filters, folded"), *_folded(configuration, integers)]
+    return with_prefix("\n".join([*text, "", "#endif", ""]), configuration.prefix)
 
 
 def _nested(taps: np.ndarray, number: Callable[[float], str]) -> list[str]:
@@ -107,13 +108,11 @@ def _nested(taps: np.ndarray, number: Callable[[float], str]) -> list[str]:
     return lines
 
 
-def _folded(made_for: Configuration, integers: IntegerBank | None) -> list[str]:
-    kernels = [make_kernel(made_for.bank, integers, key) for key in made_for.bank]
+def _folded(configuration: Configuration, integers: IntegerBank | None) -> list[str]:
+    kernels = [make_kernel(configuration.bank, integers, key) for key in configuration.bank]
     check_kernels(kernels)
     lines = sorted({run.line for kernel in kernels for run in kernel.runs})
-    types = template("types.h")
-    types = types[: types.index("/* One step")]
-    text = [types, *line_enumeration(lines)]
+    text = [template("kernel.h", configuration.conditions), "", *line_enumeration(lines)]
     for kernel in kernels:
         text += ["", *kernel_tables(kernel, integers is not None)]
     return text
