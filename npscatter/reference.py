@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 
 from npscatter.bank import FilterBank
@@ -11,32 +14,25 @@ from npscatter.program.steps import Maps
 # Images are taken in blocks whose workspace stays within this many bytes (one image at least);
 # the arrays that come and go in `correlate` take about three times as much again.
 BLOCK_BYTES = 2**24
+# Arguments of `npscatter.Scattering2D` that have a meaning here: NumPy decides for itself.
+OPTIONS: tuple[str, ...] = ()
 
 
-def execute(
-    plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray, threads: int | None
+def run(
+    plan: Plan,
+    bank: FilterBank,
+    images: np.ndarray,
+    output: np.ndarray,
+    stream: None = None,
+    options: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
-    """Run the plan's program.
-
-    Parameters
-    ----------
-    plan : Plan
-        Made for `bank`'s architecture.
-    bank : FilterBank
-        The weights.
-    images : ndarray, shape (..., H, W)
-        Real, of the plan's `input_shape`; never written to.
-    output : ndarray, shape (..., C, H // 2^J, W // 2^J)
-        float32 or float64, which is also the precision of the computation; filled.
-    threads : int or None
-        Without effect: NumPy decides.
-    """
+    """Run the plan's program; see `npscatter.backends.Backend`."""
     # Infinities and NaN go through as arithmetic has it, in silence.
     with np.errstate(invalid="ignore", over="ignore"):
-        run(plan, _Float(bank, output.dtype), images, output)
+        interpret(plan, _Float(bank, output.dtype), images, output)
 
 
-def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> None:
+def warm_up(plan: Plan, bank: FilterBank, images: np.dtype, options: Mapping[str, object]) -> None:
     """Do nothing: NumPy is always ready."""
 
 
@@ -59,7 +55,7 @@ class _Float:
         return sums
 
 
-def run(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) -> None:
+def interpret(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) -> None:
     """Run the plan's program in a given arithmetic.
 
     Parameters
