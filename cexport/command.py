@@ -76,13 +76,13 @@ Examples:
 def export_c(output: Path | None, **arguments) -> None:
     """Generate a C99 header that computes the scattering transform."""
     try:
-        with warnings.catch_warnings(record=True, action="always") as told:
+        with warnings.catch_warnings(record=True, action="always") as caught:
             text = generate(**arguments)
     except (ArgumentError, ArgumentTypeError) as error:
         failure = click.ClickException(str(error))
         failure.exit_code = 2
         raise failure from None
-    for warning in told:
+    for warning in caught:
         click.echo(f"Warning: {warning.message}", err=True)
     if output is None:
         click.echo(text, nl=False)

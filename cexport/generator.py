@@ -10,9 +10,10 @@ import os
 import warnings
 
 from cexport.configuration import NO_PIXEL, Configuration
+from cexport.integer_bank import integer_bank
 from cexport.layout import lay_out
 from cexport.proof import filter_proof, step_proof
-from cexport.quantization import PIXEL_EXPONENT, IntegerBank, Quantization
+from cexport.quantization import PIXEL_EXPONENT, Quantization
 from cexport.sample import sample_picture
 from cexport.selftest import selftest_tables
 from cexport.simulation import signal_to_noise
@@ -112,7 +113,7 @@ class _Header:
     def __init__(self, configuration: Configuration):
         self.configuration = configuration
         self.bank, self.plan = configuration.bank, configuration.plan
-        integers = IntegerBank(self.bank) if configuration.dtype == "q15" else None
+        integers = integer_bank(self.bank) if configuration.dtype == "q15" else None
         self.quantization = Quantization(self.plan, integers) if integers else None
         self.layout = lay_out(self.plan, self.bank, integers)
 
@@ -225,10 +226,10 @@ class _Header:
         plan, layout, quantization = self.plan, self.layout, self.quantization
         sizes = {
             "PFX_LONGEST_ROW": layout.longest_row,
-            "PFX_ROW_SUMS": layout.row,
+            "PFX_ROW_SUMS": layout.row_sums,
             "PFX_SCRATCH_SUMS": layout.scratch_sums,
             "PFX_WORKSPACE_SAMPLES": plan.workspace.size,
-            "PFX_MODULI_SAMPLES": layout.moduli,
+            "PFX_MODULI_SAMPLES": layout.moduli_samples,
             "PFX_PADDED": plan.workspace.offset(plan.image),
             "PFX_PADDED_HEIGHT": plan.padded_shape[0],
             "PFX_PADDED_WIDTH": plan.padded_shape[1],

@@ -7,7 +7,8 @@ import os
 import numpy as np
 
 from cexport.configuration import Configuration
-from cexport.quantization import PIXEL_EXPONENT, IntegerBank, Quantization
+from cexport.integer_bank import integer_bank
+from cexport.quantization import PIXEL_EXPONENT, Quantization
 from npscatter import reference
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
@@ -54,7 +55,7 @@ def simulate_q15(
             explain("images.shape", images.shape, "must have two axes or more", "pass (..., H, W)")
         )
     configuration = Configuration(bank, J, images.shape[-2:], max_order, L=L, boundary=boundary)
-    quantization = Quantization(configuration.plan, IntegerBank(configuration.bank))
+    quantization = Quantization(configuration.plan, integer_bank(configuration.bank))
     return simulate(quantization, images), np.array(quantization.exponents)
 
 
@@ -62,7 +63,7 @@ def simulate(quantization: Quantization, images: np.ndarray) -> np.ndarray:
     """Return the Q15 coefficients of `images`, shape (..., H, W), as int16."""
     plan = quantization.plan
     output = np.empty((*images.shape[:-2], plan.n_coefficients, *plan.output_shape))
-    reference.interpret(plan, _Q15(quantization), images * 2.0**PIXEL_EXPONENT, output)
+    reference.interpret(plan, Q15Arithmetic(quantization), images * 2.0**PIXEL_EXPONENT, output)
     return output.astype(np.int16)
 
 
@@ -102,7 +103,7 @@ def signal_to_noise(quantization: Quantization, images: np.ndarray) -> dict[str,
     return ratios
 
 
-class _Q15:
+class Q15Arithmetic:
     """Integer arithmetic for `npscatter.reference.run`: whole numbers held in float64.
 
     None of them reaches 2^53, so nothing is rounded but on purpose.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cexport.configuration import NO_PIXEL
 from cexport.layout import CKernel, CLayout, Line
 from cexport.quantization import Quantization
-from cexport.text import array, braces, comment, float_literal
+from cexport.text import angle_of_theta, array, braces, comment, float_literal
 from npscatter.program.plan import Plan
 
 
@@ -192,8 +192,8 @@ def program_tables(layout: CLayout, quantization: Quantization | None) -> list[s
 def path_table(plan: Plan, L: int) -> list[str]:
     """Return what the channels are."""
     text = comment(
-        "What the channels are: j1, theta1, j2, theta2, with -1 for no such wavelet. Wavelet theta "
-        f"has the angle ({L // 2 - 1} - theta) pi / {L}."
+        "What the channels are: j1, theta1, j2, theta2, with -1 for no such wavelet. "
+        + angle_of_theta(L)
     )
     rows = []
     for path in plan.paths:

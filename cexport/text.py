@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from npscatter.program.symmetry import angle_steps
+
 WIDTH = 100
 
 
@@ -93,6 +95,11 @@ def float_literal(value: float) -> str:
     """Return a float constant that reads back to the same bits."""
     text = f"{np.float32(value):.9g}"
     return text + ("f" if "." in text or "e" in text else ".0f")
+
+
+def angle_of_theta(L: int) -> str:
+    """Return the sentence that says what `npscatter.program.symmetry.angle` computes."""
+    return f"Wavelet theta has the angle ({angle_steps(L, 0)} - theta) pi / {L}."
 
 
 def times(shape: tuple[int, ...]) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from cexport.configuration import Configuration
+from cexport.integer_bank import IntegerBank, integer_bank
 from cexport.layout import check_kernels, make_kernel
 from cexport.proof import filter_proof
-from cexport.quantization import IntegerBank
 from cexport.tables import kernel_tables, line_enumeration
 from cexport.templates import template
-from cexport.text import array, braces, comment, float_literal, section, with_prefix
+from cexport.text import angle_of_theta, array, braces, comment, float_literal, section, with_prefix
 from npscatter.program.steps import WEIGHT_ARRAYS
 
 # By the architecture's `next_from`.
@@ -39,7 +39,7 @@ _MEANING = {
 def weights_header(configuration: Configuration) -> str:
     """Return the header."""
     bank, q15 = configuration.bank, configuration.dtype == "q15"
-    integers = IntegerBank(bank) if q15 else None
+    integers = integer_bank(bank) if q15 else None
     design = bank.architecture
     strides = (1, 2) if design.psi_stride == 1 else (2, 1)
     text = [
@@ -60,7 +60,7 @@ def weights_header(configuration: Configuration) -> str:
             "carriers and low-passes of everything else. Beyond the edge the "
             "maps are " + ("zero." if bank.boundary == "zero" else "their own period."),
             "",
-            f"Wavelet theta has the angle ({bank.L // 2 - 1} - theta) pi / {bank.L}.",
+            angle_of_theta(bank.L),
         ),
         "",
         *configuration.opening,
@@ -110,7 +110,7 @@ def _nested(taps: np.ndarray, number: Callable[[float], str]) -> list[str]:
 
 def _folded(configuration: Configuration, integers: IntegerBank | None) -> list[str]:
     kernels = [make_kernel(configuration.bank, integers, key) for key in configuration.bank]
-    check_kernels(kernels)
+    check_kernels(configuration.bank, kernels)
     lines = sorted({run.line for kernel in kernels for run in kernel.runs})
     text = [template("kernel.h", configuration.conditions), "", *line_enumeration(lines)]
     for kernel in kernels:
