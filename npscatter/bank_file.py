@@ -45,7 +45,7 @@ def write(path: Path, arrays: dict[str, np.ndarray], card: dict) -> Path:
     """
     path = _with_suffix(path)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     payload = buffer.getvalue()
     sealed = {
         "format_version": FORMAT_VERSION,
@@ -131,11 +131,11 @@ def checked_card(card: object) -> str:
 
 def digest(header: dict, arrays: dict[str, np.ndarray]) -> str:
     """Return the SHA-256 of a bank: of its header and of every tap, little-endian."""
-    found = hashlib.sha256(canonical_json(header))
+    sha256 = hashlib.sha256(canonical_json(header))
     for key, taps in arrays.items():
-        found.update(f"{key}{taps.shape}{taps.dtype.str}".encode())
-        found.update(taps.astype(taps.dtype.newbyteorder("<"), copy=False).tobytes())
-    return found.hexdigest()
+        sha256.update(f"{key}{taps.shape}{taps.dtype.str}".encode())
+        sha256.update(taps.astype(taps.dtype.newbyteorder("<"), copy=False).tobytes())
+    return sha256.hexdigest()
 
 
 def is_path(name_or_path: str | os.PathLike) -> bool:
