@@ -110,10 +110,18 @@ def read_image(
     elif len(samples) == 1:
         picture = samples[0]
     elif channel == "grey":
-        picture = np.tensordot(LUMINANCE, samples, 1)
+        picture = luminance(*samples)
     else:
         picture = samples[("red", "green", "blue").index(channel)]
     return picture if size is None else _resize(picture, size)
+
+
+def luminance(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarray:
+    """Return 0.299 red + 0.587 green + 0.114 blue (BT.601), in the planes' own dtype."""
+    planes = (red, green, blue)
+    return sum(
+        plane.dtype.type(weight) * plane for weight, plane in zip(LUMINANCE, planes, strict=True)
+    )
 
 
 def _samples(image: Image.Image, format: str | None) -> np.ndarray:
