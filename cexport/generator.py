@@ -29,6 +29,7 @@ from cexport.text import array, comment, section, times, with_prefix
 from cexport.weights import weights_header
 from npscatter.bank import FilterBank
 from npscatter.errors import explain
+from npscatter.program.plan import Plan
 
 # Signal to noise ratio in dB below which a Q15 header is warned of.
 LEAST_RATIO = 20
@@ -91,6 +92,13 @@ def generate(
     -----
     UserWarning
         If dtype "q15" leaves little of some order on that picture.
+
+    Examples
+    --------
+    >>> from cexport import generate
+    >>> header = generate("accurate-L4", J=2, shape=(16, 16), prefix="cam")
+    >>> [line for line in header.splitlines() if line.startswith("#define CAM_OUT_")]
+    ['#define CAM_OUT_HEIGHT 4', '#define CAM_OUT_WIDTH 4']
     """
     configuration = Configuration(
         bank,
@@ -126,7 +134,7 @@ class _Header:
             section("Interface"),
             self._template("assert.h"),
             self._template("interface.h"),
-            *([self._proof()] if q15 else []),
+            *([_proof(self.plan, self.quantization)] if self.quantization else []),
             section("Arithmetic"),
             self._template("q15.h" if q15 else "float.h"),
             section("The program's types"),
@@ -185,7 +193,7 @@ class _Header:
 
     def _sizes(self) -> str:
         plan, q15 = self.plan, self.quantization is not None
-        values = {
+        values: dict[str, int | str] = {
             "PFX_Q15": int(q15),
             "PFX_J": plan.J,
             "PFX_L": self.bank.L,
@@ -211,20 +219,9 @@ class _Header:
             ]
         )
 
-    def _proof(self) -> str:
-        used = {key for step in self.plan.steps for key in (step.wavelets, step.smoothing) if key}
-        return "\n".join(
-            [
-                section("Why nothing overflows"),
-                *filter_proof(self.quantization.integers, used),
-                *step_proof(self.quantization),
-                "",
-            ]
-        )
-
     def _tables(self) -> list[str]:
         plan, layout, quantization = self.plan, self.layout, self.quantization
-        sizes = {
+        sizes: dict[str, int | str] = {
             "PFX_LONGEST_ROW": layout.longest_row,
             "PFX_ROW_SUMS": layout.row_sums,
             "PFX_SCRATCH_SUMS": layout.scratch_sums,
@@ -246,3 +243,15 @@ class _Header:
             text += ["", *comment("Coefficient q of channel c stands for q / 2^exponents[c].")]
             text += array("int8_t", "pfx_exponents", quantization.exponents, "[PFX_CHANNELS]")
         return text
+
+
+def _proof(plan: Plan, quantization: Quantization) -> str:
+    used = {key for step in plan.steps for key in (step.wavelets, step.smoothing) if key}
+    return "\n".join(
+        [
+            section("Why nothing overflows"),
+            *filter_proof(quantization.integers, used),
+            *step_proof(quantization),
+            "",
+        ]
+    )

@@ -17,7 +17,7 @@ from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Step
-from npscatter.program.summation import Summation
+from npscatter.program.summation import Sample, Summation
 
 # Samples of a row whose products are added to a sum at once, at most.
 LONGEST_RUN = 4
@@ -254,9 +254,9 @@ def make_kernel(
     return CKernel(key, orientations, name, summation, tuple(runs), weights[order])
 
 
-def _stretches(samples):
+def _stretches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
     """Cut samples, by offset, at gaps, where other sums begin, and into short parts."""
-    stretches = []
+    stretches: list[list[Sample]] = []
     for sample in samples:
         last = stretches[-1][-1] if stretches else None
         if last and sample.offset == last.offset + 1 and sample.sums == last.sums:

@@ -110,7 +110,7 @@ class Quantization:
             groups = [choice.outputs for choice in moduli]
         smoothings = [self._smoothing(step, maps) for maps in groups]
         for index, (_, outputs, _) in enumerate(smoothings):
-            if step.emits:
+            if step.target is None:
                 self._output_exponents[step.channels[index]] = outputs[0].exponent
                 continue
             for number, held in enumerate(outputs, step.target.first + len(outputs) * index):

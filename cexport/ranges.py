@@ -99,10 +99,8 @@ def sum_range(taps: np.ndarray, maps: list[Range], stride: int, edge: str) -> Ra
         low += positive * held.low - negative * held.high
     effective, error = _effective(taps, maps), _error(taps, maps)
     if edge == "wrap":
-        positive, negative = (
-            maps[0].raw * part * MARGIN + error for part in signed_sums(effective)
-        )
-        high, low = min(high, math.ceil(positive)), max(low, math.floor(-negative))
+        above, below = (maps[0].raw * part * MARGIN + error for part in signed_sums(effective))
+        high, low = min(high, math.ceil(above)), max(low, math.floor(-below))
     return Range(0, low, high, maps[0].raw, effective, maps[0].spacing * stride, error)
 
 
@@ -112,9 +110,9 @@ def modulus_bound(real: np.ndarray, imaginary: np.ndarray, maps: list[Range], ed
     high = np.array([held.high for held in maps])[:, None, None]
     bound = _bound_by_directions(real, imaginary, low, high)
     if edge == "wrap":
-        parts = [_effective(taps, maps) for taps in (real, imaginary)]
-        error = math.hypot(*(_error(taps, maps) for taps in (real, imaginary)))
-        bound = min(bound, _bound_by_directions(*parts, 0, maps[0].raw) + error)
+        error = math.hypot(_error(real, maps), _error(imaginary, maps))
+        effective = _effective(real, maps), _effective(imaginary, maps)
+        bound = min(bound, _bound_by_directions(*effective, 0, maps[0].raw) + error)
     return bound * MARGIN
 
 
@@ -134,7 +132,9 @@ def _error(taps: np.ndarray, maps: list[Range]) -> float:
     return sum(np.abs(kernel).sum() * held.error for kernel, held in zip(taps, maps, strict=True))
 
 
-def _bound_by_directions(real, imaginary, low, high) -> float:
+def _bound_by_directions(
+    real: np.ndarray, imaginary: np.ndarray, low: np.ndarray | int, high: np.ndarray | int
+) -> float:
     """Return a bound on |sum of (real + i imaginary) q| for all q within [low, high]."""
     angle = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     low, high = (np.broadcast_to(bound, real.shape).ravel() for bound in (low, high))

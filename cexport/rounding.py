@@ -43,13 +43,13 @@ def autocovariances(bank: FilterBank) -> dict[str, np.ndarray]:
     spectrum = 1 / power
     farthest = max(bank[key].shape[-1] for key in bank) - 1
     carried = np.stack([_response(taps, 1) for (taps,) in bank["carry_first"]])
-    total = 0
+    lags = []
     for octave in range(1, OCTAVES + 1):
         if octave > 1:
             filters = [[_response(t, 2 ** (octave - 1)) for t in row] for row in bank["carry_next"]]
             carried = np.einsum("oiyx,iyx->oyx", np.array(filters), carried)
-        total = total + _lags(carried[:, None].conj() * carried * spectrum, 2**octave, farthest)
-    return {"first": _lags(spectrum[None, None], 1, farthest), "next": total}
+        lags.append(_lags(carried[:, None].conj() * carried * spectrum, 2**octave, farthest))
+    return {"first": _lags(spectrum[None, None], 1, farthest), "next": np.sum(lags, axis=0)}
 
 
 def _response(taps: np.ndarray, spacing: int) -> np.ndarray:

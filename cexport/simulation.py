@@ -44,6 +44,17 @@ def simulate_q15(
     ------
     ArgumentError, ArgumentTypeError, BankError
         For images and values the transform is not defined for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cexport import simulate_q15
+    >>> image = np.full((16, 16), 100, np.uint8)
+    >>> coefficients, exponents = simulate_q15(image, "accurate-L4", J=2)
+    >>> coefficients.dtype, coefficients.shape
+    (dtype('int16'), (25, 4, 4))
+    >>> float(coefficients[0, 0, 0] * 2.0 ** -exponents[0])
+    100.0
     """
     images = np.asarray(images)
     if images.dtype != np.uint8:
@@ -114,16 +125,16 @@ class Q15Arithmetic:
     def __init__(self, quantization: Quantization):
         self.quantization = quantization
 
-    def taps(self, key, outputs):
+    def taps(self, key: str, outputs: tuple[int, ...] | None) -> np.ndarray:
         return self.quantization.integers.taps(key, outputs).astype(self.dtype)
 
-    def modulus(self, number, real, imaginary):
+    def modulus(self, number: int, real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
         shift = _shifts(self.quantization.shifts[number].modulus, real)
         # One bit more is kept up to the root.
         real, imaginary = (_rounded_shift(part, shift - 1) for part in (real, imaginary))
         return (_square_root(real * real + imaginary * imaginary) + 1) // 2
 
-    def smoothed(self, number, sums):
+    def smoothed(self, number: int, sums: np.ndarray) -> np.ndarray:
         return _rounded_shift(sums, _shifts(self.quantization.shifts[number].smoothing, sums))
 
 

@@ -14,7 +14,7 @@ _CONDITION = re.compile(r"#if (!?)(PFX_\w+)")
 
 def template(name: str, conditions: dict[str, bool]) -> str:
     """Return the text of a file of the folder ``c``, as `resolve` leaves it."""
-    return resolve(files("cexport").joinpath("c", name).read_text("ascii"), conditions)
+    return resolve((files("cexport") / "c" / name).read_text("ascii"), conditions)
 
 
 def resolve(text: str, conditions: dict[str, bool]) -> str:

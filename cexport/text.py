@@ -91,6 +91,11 @@ def braces(values: Iterable) -> str:
     return "{" + ", ".join(str(value) for value in values) + "}"
 
 
+def integer_literal(value: float) -> str:
+    """Return the constant of a whole number."""
+    return str(round(value))
+
+
 def float_literal(value: float) -> str:
     """Return a float constant that reads back to the same bits."""
     text = f"{np.float32(value):.9g}"

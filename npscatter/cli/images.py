@@ -6,6 +6,7 @@ import glob
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -67,13 +68,13 @@ def _images_in(folder: str) -> list[str]:
 
 
 def read_image(
-    path: str | os.PathLike, channel: str = "grey", size: tuple[int, int] | None = None
+    path: str | os.PathLike | IO[bytes], channel: str = "grey", size: tuple[int, int] | None = None
 ) -> np.ndarray:
     """Return one picture as numbers in [0, 1].
 
     Parameters
     ----------
-    path : str or path
+    path : str, path or file open in binary mode
         Any file Pillow reads; of several frames, the first.
     channel : str, optional
         "grey": the luminance 0.299 R + 0.587 G + 0.114 B (BT.601); "red", "green" or "blue";
