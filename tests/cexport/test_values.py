@@ -11,7 +11,8 @@ import pytest
 from cffi import FFI
 
 from cexport import generate, simulate_q15
-from cexport.quantization import IntegerBank, Quantization
+from cexport.integer_bank import IntegerBank
+from cexport.quantization import Quantization
 from npscatter import FilterBank, Scattering2D, list_banks
 from npscatter.program.padding import BOUNDARIES
 from npscatter.program.plan import make_plan
