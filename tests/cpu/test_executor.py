@@ -8,22 +8,23 @@ from itertools import product
 import numpy as np
 import oracle
 import pytest
+from banks import bank_of
 
-from npscatter import FilterBank, Scattering2D, list_banks
+from npscatter import Scattering2D, list_banks
 from npscatter.cpu import executor
 from npscatter.cpu.simd import vector_bytes
 
-TOYS = {
-    "symmetric R=1": {"kind": "symmetric", "L": 2, "R": 1},
-    "symmetric R=3": {"kind": "symmetric", "L": 4, "R": 3},
-    "symmetric R=4": {"kind": "symmetric", "L": 6, "R": 4, "K": 9},
-    "free R=2": {"kind": "free", "L": 4, "R": 2},
-    "free, one tap": {"kind": "free", "L": 2, "R": 3, "K": 1},
-    "free, strided wavelets": {"kind": "free", "L": 4, "R": 2, "psi_stride": 2},
-    "free, weights per octave": {"kind": "free", "L": 4, "R": 1, "next_from": "octave"},
-    "paper": {"kind": "paper", "L": 4},
-    "empty": {"kind": "empty", "L": 4, "R": 2},
-}
+ARCHITECTURES = [
+    "symmetric L=2 R=1",
+    "symmetric L=4 R=3",
+    "symmetric L=6 R=4 K=9",
+    "free L=4 R=2",
+    "free, one tap",
+    "free, strided wavelets",
+    "free, weights per octave",
+    "paper shape",
+    "empty",
+]
 # Sides odd, not multiples of 2^J, the smallest possible, far from square.
 CASES = [
     (1, (2, 3), {}),
@@ -44,11 +45,10 @@ CASES = [
 DTYPES = [np.float32, np.float64]
 
 
-@pytest.fixture(params=[*TOYS, *list_banks()])
-def bank(request, toy_bank):
+@pytest.fixture(params=[*ARCHITECTURES, *list_banks()])
+def bank(request):
     """Every shipped bank, and toys of every architecture."""
-    name = request.param
-    return toy_bank(**TOYS[name]) if name in TOYS else FilterBank.load(name)
+    return bank_of(request.param)
 
 
 def lanes(dtype):
@@ -113,9 +113,9 @@ def test_equals_numpy_and_each_image_its_own(bank, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("boundary", ["kymatio", "zero"])
-@pytest.mark.parametrize("name", ["symmetric R=3", "free, strided wavelets", "paper"])
-def test_wide_and_tall_images_equal_numpys(toy_bank, name, boundary, dtype):
-    bank = toy_bank(**TOYS[name])
+@pytest.mark.parametrize("name", ["symmetric L=4 R=3", "free, strided wavelets", "paper shape"])
+def test_wide_and_tall_images_equal_numpys(name, boundary, dtype):
+    bank = bank_of(name)
     for shape in ((20, 1500), (700, 9)):
         S = Scattering2D(2, shape, L=4, bank=bank, boundary=boundary)
         N = Scattering2D(2, shape, L=4, bank=bank, boundary=boundary, backend="numpy")
@@ -136,9 +136,9 @@ def test_rounding_errors_are_no_larger_than_numpys(J):
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
-@pytest.mark.parametrize("name", ["symmetric R=3", "free R=2", "free, weights per octave"])
-def test_batches_equal_the_definition(toy_bank, name, boundary):
-    bank = toy_bank(**TOYS[name])
+@pytest.mark.parametrize("name", ["symmetric L=4 R=3", "free L=4 R=2", "free, weights per octave"])
+def test_batches_equal_the_definition(name, boundary):
+    bank = bank_of(name)
     S = Scattering2D(2, (8, 12), L=4, bank=bank, boundary=boundary)
     images = images_of(S, lanes(float) + 1)
     actual = S(images)
@@ -157,9 +157,9 @@ def test_batches_equal_the_definition(toy_bank, name, boundary):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("J", "shape"), [(1, (2, 3)), (2, (9, 14)), (3, (8, 37))])
-@pytest.mark.parametrize("name", ["symmetric R=3", "free, strided wavelets"])
-def test_images_side_by_side_have_the_bits_of_each_alone(toy_bank, force, name, J, shape, dtype):
-    S = Scattering2D(J, shape, L=4, bank=toy_bank(**TOYS[name]), threads=2)
+@pytest.mark.parametrize("name", ["symmetric L=4 R=3", "free, strided wavelets"])
+def test_images_side_by_side_have_the_bits_of_each_alone(force, name, J, shape, dtype):
+    S = Scattering2D(J, shape, L=4, bank=bank_of(name), threads=2)
     width = lanes(dtype)
     images = images_of(S, 2 * width + 1, dtype=dtype)
     alone = np.stack([S(image) for image in images])
@@ -190,9 +190,9 @@ def test_large_batches_are_converted_some_at_a_time(toy_bank, dtype):
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
-@pytest.mark.parametrize("name", ["symmetric R=4", "free, strided wavelets"])
-def test_bits_depend_neither_on_threads_nor_on_bands(toy_bank, force, name, boundary):
-    bank = toy_bank(**TOYS[name])
+@pytest.mark.parametrize("name", ["symmetric L=6 R=4 K=9", "free, strided wavelets"])
+def test_bits_depend_neither_on_threads_nor_on_bands(force, name, boundary):
+    bank = bank_of(name)
     arguments = {"J": 3, "shape": (48, 24), "L": bank.L, "bank": bank, "boundary": boundary}
     S = Scattering2D(**arguments, threads=1)
     images = images_of(S, 7, dtype=np.float32)
@@ -224,8 +224,8 @@ def test_rounds_of_orientations_change_nothing_but_rounding(force, boundary):
     assert len(found) > 1
 
 
-def test_runs_repeat(toy_bank):
-    S = Scattering2D(2, (64, 65), L=6, bank=toy_bank(**TOYS["symmetric R=4"]), threads=3)
+def test_runs_repeat():
+    S = Scattering2D(2, (64, 65), L=6, bank=bank_of("symmetric L=6 R=4 K=9"), threads=3)
     images = images_of(S, 40)
     expected = S(images)
     for _ in range(20):
@@ -236,9 +236,9 @@ def test_runs_repeat(toy_bank):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["free R=2", "accurate"])
-def test_nan_and_infinity_reach_as_far_as_numpys_and_no_other_image(toy_bank, force, name, dtype):
-    bank = toy_bank(**TOYS[name]) if name in TOYS else FilterBank.load(name)
+@pytest.mark.parametrize("name", ["free L=4 R=2", "accurate"])
+def test_nan_and_infinity_reach_as_far_as_numpys_and_no_other_image(force, name, dtype):
+    bank = bank_of(name)
     for J, boundary, poison in product((1, 2), ("kymatio", "zero", "periodic"), (np.nan, np.inf)):
         arguments = {"J": J, "shape": (52, 56), "L": bank.L, "bank": bank, "boundary": boundary}
         S, N = Scattering2D(**arguments), Scattering2D(**arguments, backend="numpy")
@@ -303,7 +303,7 @@ def test_measured_memory(threads, given):
 
 def test_many_threads_may_call_at_once(toy_bank):
     """Also while the code is compiled: the first bank is no other test's."""
-    banks = [toy_bank("free", 2, 2, K=5), *(toy_bank(**TOYS[name]) for name in list(TOYS)[:4])]
+    banks = [toy_bank("free", 2, 2, K=5), *map(bank_of, ARCHITECTURES[:4])]
     transforms = [
         Scattering2D(2, shape, L=bank.L, bank=bank, threads=threads)
         for bank, shape, threads in product(banks, [(16, 24), (130, 131)], [1, 2])

@@ -177,7 +177,7 @@ OTHER_CPU = """
 import sys
 import numpy as np
 sys.path.insert(0, "tests")
-from conftest import make_toy_bank
+from banks import make_toy_bank
 from npscatter import FilterBank, Scattering2D
 from npscatter.cpu import simd
 from npscatter.cpu import executor
