@@ -1,7 +1,11 @@
 """Fixtures every test may ask for."""
 
+import cases  # noqa: F401
 import pytest
 from banks import make_toy_bank
+from hypothesis import settings
+
+settings.load_profile("fast")
 
 
 @pytest.fixture(scope="session", params=["numba", "numpy"])

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import numpy as np
-import oracle
 import pytest
 from banks import bank_of
+from cases import by_definition
+from tolerances import assert_equal_by_order
 
 from npscatter import Scattering2D, list_banks
 from npscatter.cpu import executor
@@ -60,14 +61,9 @@ def images_of(S, *batch, dtype=np.float64, seed=0):
     return generator.normal(size=(*batch, *S.plan.input_shape)).astype(dtype)
 
 
-def assert_close(actual, expected, S, dtype):
-    """Compare order by order: by a few hundred roundings of the order's largest coefficient."""
-    assert actual.dtype == dtype and actual.shape == expected.shape
-    order = S.meta()["order"]
-    for o in set(order):
-        error = np.abs(actual[..., order == o, :, :] - expected[..., order == o, :, :])
-        scale = np.abs(expected[..., order == o, :, :]).max()
-        assert error.max() <= 200 * np.finfo(dtype).eps * scale
+def assert_close(actual, expected, S, image):
+    assert actual.dtype == image.dtype
+    assert_equal_by_order(actual, expected, S, image)
 
 
 @pytest.fixture
@@ -107,7 +103,7 @@ def test_equals_numpy_and_each_image_its_own(bank, dtype):
         assert S.backend == "numba"
         images = images_of(S, lanes(dtype) + 3, dtype=dtype)
         alone = [S(image) for image in images]
-        assert_close(alone[0], N(images[0].astype(np.float64)), S, dtype)
+        assert_close(alone[0], N(images[0].astype(np.float64)), S, images[0])
         assert np.array_equal(S(images), np.stack(alone))
 
 
@@ -120,7 +116,7 @@ def test_wide_and_tall_images_equal_numpys(name, boundary, dtype):
         S = Scattering2D(2, shape, L=4, bank=bank, boundary=boundary)
         N = Scattering2D(2, shape, L=4, bank=bank, boundary=boundary, backend="numpy")
         image = images_of(S, dtype=dtype)
-        assert_close(S(image), N(image.astype(np.float64)), S, dtype)
+        assert_close(S(image), N(image.astype(np.float64)), S, image)
 
 
 @pytest.mark.parametrize("J", [2, 4, 5])
@@ -143,13 +139,8 @@ def test_batches_equal_the_definition(name, boundary):
     images = images_of(S, lanes(float) + 1)
     actual = S(images)
     for index in (0, len(images) - 2, len(images) - 1):
-        expected = oracle.scattering(
-            images[index],
-            {key: bank[key] for key in bank.keys()},
-            **{"J": 2, "L": 4, "R": bank.R, "boundary": boundary},
-            next_from=bank.architecture.next_from,
-        )
-        assert_close(actual[index], expected, S, np.float64)
+        expected = by_definition(images[index], bank, 2, boundary=boundary)
+        assert_close(actual[index], expected, S, images[index])
 
 
 # The same bits, however the work is shared
@@ -220,7 +211,7 @@ def test_rounds_of_orientations_change_nothing_but_rounding(force, boundary):
     for memory in (2**k for k in range(14, 24)):
         force(MEMORY_BYTES=memory)
         found.add(executor.choose(S.plan, S.bank, "float32", 1, 1).plan.rounds)
-        assert_close(S(image), expected, S, np.float32)
+        assert_close(S(image), expected, S, image)
     assert len(found) > 1
 
 
