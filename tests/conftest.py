@@ -18,3 +18,27 @@ def backend(request):
 def toy_bank():
     """`make_toy_bank`: banks are immutable, so tests share them."""
     return make_toy_bank
+
+
+# Of the grids on which bounds are certified those that take long, at the cost of a percent.
+COARSE = {1: 50_000, 4: 20_000, 16: 2_500, 64: 1_500}
+
+
+@pytest.fixture
+def use_grids(monkeypatch):
+    """Return the function that sets how many frequencies are searched, by the matrices' size.
+
+    On coarse grids, as by default, bounds are certified all the same, only a little higher.
+    """
+    from npscatter.bounds import alias, bounds
+
+    def forget():
+        bounds._lipschitz.cache_clear()
+        bounds._lipschitz_by_filters.cache_clear()
+
+    def use(points=COARSE):
+        monkeypatch.setattr(alias, "_POINTS", points)
+        forget()
+
+    yield use
+    forget()
