@@ -1,7 +1,6 @@
-"""Transforms by their definition, and random ones, small enough for it: what every executor gets.
+"""Transforms by their definition, and random ones that are small enough for it.
 
-Hypothesis draws the same cases every time. It tries `EXAMPLES` of them, few where the slow tests
-are left out; `conftest` chooses.
+Few random cases are tried where slow tests are left out, and many where they run.
 """
 
 from dataclasses import dataclass, field
@@ -14,11 +13,15 @@ from hypothesis import strategies as st
 
 from npscatter import Scattering2D
 
+# How many of them are tried, by the names of Hypothesis' profiles.
 EXAMPLES = {"fast": 4, "complete": 40}
-for _profile, _number in EXAMPLES.items():
+
+
+def use_profile(name):
+    """Let Hypothesis try so many cases, the same ones every time."""
     settings.register_profile(
-        _profile,
-        max_examples=_number,
+        name,
+        max_examples=EXAMPLES[name],
         derandomize=True,
         database=None,
         deadline=None,
@@ -26,6 +29,7 @@ for _profile, _number in EXAMPLES.items():
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
+    settings.load_profile(name)
 
 
 def by_definition(image, bank, J, **options):

@@ -1,11 +1,28 @@
-"""Fixtures every test may ask for."""
+"""Fixtures every test may ask for, and the marks of the slow ones."""
 
-import cases  # noqa: F401
+from pathlib import Path
+
+import cases
 import pytest
 from banks import make_toy_bank
-from hypothesis import settings
+from tiers import is_slow
 
-settings.load_profile("fast")
+TESTS = Path(__file__).parent
+
+
+def pytest_configure(config):
+    """Try more random cases where slow tests run."""
+    cases.use_profile("fast" if "not slow" in config.option.markexpr else "complete")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark slow tests, before `-m` chooses among the marks."""
+    for item in items:
+        if item.path.is_relative_to(TESTS):
+            folder = item.path.parent.relative_to(TESTS)
+            if is_slow((folder / item.nodeid.rpartition("/")[2]).as_posix()):
+                item.add_marker("slow")
 
 
 @pytest.fixture(scope="session", params=["numba", "numpy"])

@@ -7,11 +7,11 @@ path: a process of its own, for Numba decides on import whether it simulates.
 import sys
 
 import numpy as np
-from cases import random_cases
-from hypothesis import given, settings
+from cases import random_cases, use_profile
+from hypothesis import given
 from tolerances import assert_equal_to_rounding
 
-settings.load_profile(sys.argv[1])
+use_profile(sys.argv[1])
 
 
 @given(case=random_cases())
