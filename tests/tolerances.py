@@ -18,7 +18,7 @@ format, another transform, a bound) has its own tolerance, next to the compariso
 
 import numpy as np
 
-from npscatter.bank import ROLES
+from npscatter.program.steps import WEIGHT_ARRAYS
 
 DEVIATIONS = 3  # lambda, in units of eps / 2 and of one computation: 2 exp(-18) is 3e-8
 
@@ -29,7 +29,10 @@ def roundings(S):
     """Return how many roundings there are on the way to one coefficient, at most."""
     bank = S.bank
     terms = {key: 2 * bank[key].shape[1] * bank[key].shape[2] ** 2 for key in bank.keys()}
-    worst = {role: max(terms[k] for k in ROLES if ROLES[k] == role) for role in ROLES.values()}
+    worst = {
+        role: max(count for key, count in terms.items() if WEIGHT_ARRAYS[key].role == role)
+        for role in ("psi", "carry", "low")
+    }
     return S.max_order * (worst["psi"] + 4) + (S.J - 1) * worst["carry"] + worst["low"]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tolerances import assert_equal_by_law, worst_case
 
 from npscatter import FilterBank, Scattering2D
-from npscatter.bank import ROLES
+from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.program.symmetry import orientation_action
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=20)
@@ -183,8 +183,8 @@ def test_an_image_has_the_same_coefficients_in_any_batch(toy_bank, backend):
 def zero_sum(bank):
     """Return the bank with every wavelet kernel's mean taken off."""
     arrays = {key: bank[key] for key in bank.keys()}
-    for key, role in ROLES.items():
-        if role == "psi":
+    for key, array in WEIGHT_ARRAYS.items():
+        if array.is_complex:
             arrays[key] = bank[key] - bank[key].mean((-2, -1), keepdims=True)
     return FilterBank("zero-sum", **arrays)
 
