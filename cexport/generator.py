@@ -89,6 +89,13 @@ def generate(
     -----
     UserWarning
         If dtype "q15" leaves little of some order on that picture.
+
+    Examples
+    --------
+    >>> from cexport import generate
+    >>> header = generate("paper", J=2, shape=(16, 16))
+    >>> print(header.splitlines()[0])
+    /* Scattering coefficients of an image. Generated; do not edit.
     """
     made_for = Configuration(
         bank,

@@ -43,6 +43,14 @@ def simulate_q15(
     ------
     ArgumentError, ArgumentTypeError, BankError
         For images and values the transform is not defined for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cexport import simulate_q15
+    >>> coefficients, exponents = simulate_q15(np.full((16, 16), 100, np.uint8))
+    >>> coefficients.shape, (coefficients[0] / 2.0 ** exponents[0]).max()
+    ((81, 4, 4), ...100.0...)
     """
     images = np.asarray(images)
     if images.dtype != np.uint8:
