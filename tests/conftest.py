@@ -54,7 +54,7 @@ def use_grids(monkeypatch):
         bounds._lipschitz_by_filters.cache_clear()
 
     def use(points=COARSE):
-        monkeypatch.setattr(alias, "_POINTS", points)
+        monkeypatch.setattr(alias, "POINTS", points)
         forget()
 
     yield use
