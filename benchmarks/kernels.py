@@ -30,8 +30,8 @@ from benchmarks import results
 from benchmarks.timing import interleaved, seconds
 from benchmarks.workloads import WORKLOADS, Workload
 from npscatter import FilterBank, Scattering2D, reference
-from npscatter.cpu import executor
-from npscatter.cpu.executor import lay_out
+from npscatter.cpu.executor import choose, run_layout
+from npscatter.cpu.layout import aligned_zeros, lay_out
 from npscatter.cpu.row_codegen import RowKernel, compiled_row
 from npscatter.cpu.simd import call_row, vector_bytes
 from npscatter.program.plan import Plan
@@ -133,12 +133,13 @@ def row_calls(kernel: RowKernel, weights: np.ndarray) -> Callable[[], None]:
     """Return what computes a kernel's rows CALLS times, in the first-level cache."""
     lanes = vector_bytes() // weights.itemsize
     length = (2 * COLUMNS + 2 * kernel.radius + 4) * lanes
-    rows = _aligned(kernel.summation.maps * kernel.summation.size * length)
+    rows = aligned_zeros(kernel.summation.maps * kernel.summation.size * length, "float32")
     rows[:] = np.random.default_rng(0).random(rows.size)
     firsts = np.arange(rows.size // length) * length + kernel.radius * lanes
     starts = rows.ctypes.data + rows.itemsize * firsts
     across = (COLUMNS + 3) * lanes
-    out, scratch = _aligned(kernel.outputs * across), _aligned(kernel.scratch * lanes)
+    sizes = kernel.outputs * across, kernel.scratch * lanes
+    out, scratch = (aligned_zeros(size, "float32") for size in sizes)
 
     def call() -> None:
         addresses = [array.ctypes.data for array in (starts, scratch, weights, out)]
@@ -146,12 +147,6 @@ def row_calls(kernel: RowKernel, weights: np.ndarray) -> Callable[[], None]:
         assert rows.size  # as long as the call is used, so are the rows
 
     return call
-
-
-def _aligned(elements: int) -> np.ndarray:
-    memory = np.zeros(4 * elements + vector_bytes(), np.uint8)
-    start = -memory.ctypes.data % vector_bytes()
-    return memory[start : start + 4 * elements].view(np.float32)
 
 
 def row_rates() -> dict:
@@ -216,8 +211,8 @@ def _plain_correlate(source, taps, stride, first, size, edge) -> np.ndarray:
     return result
 
 
-def run_plain(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray) -> None:
-    """Run the program as plain Numba loops: where the ablation starts."""
+def run_plain(plan: Plan, bank: FilterBank, images, output: np.ndarray, threads: int) -> None:
+    """Run the program as plain Numba loops, on one thread: where the ablation starts."""
     with mock.patch.object(reference, "correlate", _plain_correlate):
         reference.run(plan, bank, images, output)
 
@@ -247,23 +242,23 @@ def ablation(name: str) -> dict:
     images = workload.images()[:64]
     S = Scattering2D(workload.J, workload.shape, backend="numba", threads=1)
     few, expected = images[:1], S(images)
-    together = executor.choose(S.plan, S.bank, "float32", len(images), 1).together
+    together = choose(S.plan, S.bank, "float32", len(images), 1).images_per_vector
     large = few.size > PLAIN_PIXELS
     calls: dict[str, Callable] = {}
 
-    def add(variant: str, x: np.ndarray, run: Callable) -> None:
+    def add(variant: str, x: np.ndarray, run: Callable, *program) -> None:
         out = np.full((len(x), *S.output_shape), np.nan, np.float32)
-        calls[variant] = lambda: (run(x, out), out)[1]
+        calls[variant] = lambda: (run(*program, x, out, 1), out)[1]
 
     if not large:
-        add("plain Numba loops", few, lambda x, out: run_plain(S.plan, S.bank, x, out))
+        add("plain Numba loops", few, run_plain, S.plan, S.bank)
     apart = unfused(S.plan)
-    add("vectors", few, _run(lay_out(apart, S.bank, "float32", 1, False)))
-    add("+ folding", few, _run(lay_out(apart, S.bank, "float32", 1)))
-    add("+ fusion", few, _run(lay_out(S.plan, S.bank, "float32", 1)))
+    add("vectors", few, run_layout, lay_out(apart, S.bank, "float32", 1, False))
+    add("+ folding", few, run_layout, lay_out(apart, S.bank, "float32", 1))
+    add("+ fusion", few, run_layout, lay_out(S.plan, S.bank, "float32", 1))
     if together > 1:
-        run = _run(lay_out(S.plan, S.bank, "float32", together))
-        add(f"+ {together} images together", images, run)
+        layout = lay_out(S.plan, S.bank, "float32", together)
+        add(f"+ {together} images together", images, run_layout, layout)
 
     def check(variant: str, out: np.ndarray) -> None:
         # Only now: NaN is unequal to everything.
@@ -276,15 +271,6 @@ def ablation(name: str) -> dict:
         variant: {"ms_per_image": round(1e3 * median(each) / images_of[variant], 5)}
         for variant, each in taken.items()
     }
-
-
-def _run(layout: executor.CpuLayout) -> Callable:
-    addresses = executor._addresses
-
-    def run(images: np.ndarray, out: np.ndarray) -> None:
-        executor._Call(layout, images, addresses(images, 2), out, addresses(out, 3), 1).run()
-
-    return run
 
 
 def per_pixel() -> dict:
