@@ -1,4 +1,8 @@
-"""How far coefficients move: raw, at Kymatio's gain, against their norm, against other images."""
+"""How far coefficients move: raw, at Kymatio's gain, against their norm, against other images.
+
+Coefficients are (N, 3, C, h, w), of N colour images; sums over them are taken per channel of C, in
+float64.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +13,16 @@ import numpy as np
 KYMATIO, AVERAGING, CONSTANT = "Kymatio", "local averaging", "almost constant"
 GROUPS = {"whole": (0, 1, 2), "S0": (0,), "S1": (1,), "S2": (2,), "S1+S2": (1, 2)}
 
-# From images (N, 3, H, W) to coefficients (N, 3, C, h, w).
+# From images (N, 3, H, W), or from coefficients, to coefficients.
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
 def controls(S: np.ndarray, order: np.ndarray) -> dict[str, Transform]:
-    """Return the transforms that take Kymatio's coefficients, and none of them.
+    """Return transforms that take Kymatio's coefficients, and none of them.
 
-    Parameters
-    ----------
-    S : ndarray, shape (N, 3, C, h, w)
-        Kymatio's coefficients of the undisturbed images.
-    order : ndarray of int, shape (C,)
-        Of its channels.
-
-    Returns
-    -------
-    dict
-        From coefficients to coefficients: themselves; S0 alone, zeros for the others ("local
-        averaging"); and their mean over all images plus a thousandth that any change of the image
-        scrambles, sin(10^5 S) ("almost constant").
+    Of Kymatio's coefficients S, of undisturbed images: themselves; S0 alone, zeros for the others
+    ("local averaging"); and their mean over all images plus a thousandth that any change of the
+    image scrambles, sin(10^5 S) ("almost constant"). `order` is that of the channels.
     """
     mean = S.mean(axis=(0, 1), keepdims=True)
     size = 1e-3 * np.sqrt(np.square(mean).mean(axis=(-2, -1), keepdims=True))
@@ -41,7 +35,7 @@ def controls(S: np.ndarray, order: np.ndarray) -> dict[str, Transform]:
 
 
 def products(S: np.ndarray, V: np.ndarray) -> np.ndarray:
-    """Return the inner product of every channel of two (N, 3, C, h, w), shape (C,), in float64."""
+    """Return the inner product of every channel of two."""
     sums = np.zeros(S.shape[2])
     for s, v in zip(S, V, strict=True):
         sums += np.multiply(s, v, dtype=np.float64).sum(axis=(0, 2, 3))
@@ -49,12 +43,12 @@ def products(S: np.ndarray, V: np.ndarray) -> np.ndarray:
 
 
 def energy(coefficients: np.ndarray) -> np.ndarray:
-    """Return the sum of squares of every channel of (N, 3, C, h, w), shape (C,), in float64."""
+    """Return the sum of squares of every channel."""
     return products(coefficients, coefficients)
 
 
 def spread(coefficients: np.ndarray) -> np.ndarray:
-    """Return N times the mean squared distance of two different images, per channel.
+    """Return N times the mean squared distance of two different images.
 
     Over all pairs that is 2 / (N - 1) sum_i ||S_i - mean||^2 for one image, N times which compares
     with the sum of N squared distances.
@@ -65,15 +59,13 @@ def spread(coefficients: np.ndarray) -> np.ndarray:
 
 
 class Moments:
-    """The sums of squares per channel that every measure is made from.
+    """The sums that every measure is made from: `energy` and `spread` of undisturbed images.
 
-    Attributes
+    Parameters
     ----------
+    coefficients : ndarray, shape (N, 3, C, h, w)
     order : ndarray of int, shape (C,)
-    norm, between : ndarray of float, shape (C,)
-        `energy` and `spread` of the coefficients of the undisturbed images.
-    size : int
-        How many coefficients there are in all.
+        Of the channels.
     """
 
     def __init__(self, coefficients: np.ndarray, order: np.ndarray):
@@ -101,28 +93,20 @@ class Moments:
             "within/between". Orders in which all coefficients are zero are left out.
         """
         found = {"raw": {}, "normalised": {}, "within/between": {}}
-        sums = {group: self._sums(moved, orders) for group, orders in GROUPS.items()}
-        for group, (norm, between, difference) in sums.items():
+        matched = {}
+        for group, orders in GROUPS.items():
+            chosen = np.isin(self.order, orders)
+            sums = (self.norm, self.between, moved)
+            norm, between, difference = (float(each[chosen].sum()) for each in sums)
             if norm > 0:
                 found["raw"][group] = difference / self.size
                 found["normalised"][group] = float(np.sqrt(difference / norm) / relative)
                 found["within/between"][group] = float(np.sqrt(difference / between))
+                if teacher is not None and len(orders) == 1:
+                    matched[group] = teacher.norm[chosen].sum() / norm * difference / self.size
         if teacher is not None:
-            found["gain-matched"] = self._gain_matched(moved, teacher)
+            found["gain-matched"] = matched | {"whole": sum(matched.values())}
         return found
-
-    def _gain_matched(self, moved: np.ndarray, teacher: Moments) -> dict[str, float]:
-        parts = {}
-        for k in (0, 1, 2):
-            norm, _, difference = self._sums(moved, (k,))
-            if norm > 0:
-                gain = teacher.norm[teacher.order == k].sum() / norm
-                parts[f"S{k}"] = gain * difference / self.size
-        return parts | {"whole": sum(parts.values())}
-
-    def _sums(self, moved: np.ndarray, orders: tuple[int, ...]) -> tuple[float, float, float]:
-        chosen = np.isin(self.order, orders)
-        return tuple(float(each[chosen].sum()) for each in (self.norm, self.between, moved))
 
 
 def against_teacher(V: np.ndarray, S: np.ndarray, order: np.ndarray) -> dict[str, dict]:

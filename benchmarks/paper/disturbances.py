@@ -14,43 +14,18 @@ from tools.data import refusal
 
 
 def noise(images: np.ndarray, sigma: float, seed: int | tuple[int, ...]) -> np.ndarray:
-    """Return y(u) = x(u) + sigma n(u), n independent and standard normal.
+    """Return y(u) = x(u) + sigma n(u), n independent and standard normal, the same for any sigma.
 
-    Parameters
-    ----------
-    images : ndarray of float32 or float64
-        Any shape.
-    sigma : float
-        Standard deviation of what is added. One seed gives one n, whatever sigma is.
-    seed : int or tuple of int
-        Of NumPy's default generator.
-
-    Returns
-    -------
-    ndarray
-        Of the shape and type of `images`.
+    Of the shape and type of the images, float32 or float64.
     """
     drawn = np.random.default_rng(seed).standard_normal(images.shape, dtype=images.dtype)
     return images + images.dtype.type(sigma) * drawn
 
 
 def shift(images: np.ndarray, down: float, right: float, margin: int = 0) -> np.ndarray:
-    """Return y(u) = x(u - c) for the shift c = (down, right).
+    """Return y(u) = x(u - c) for the shift c = (down, right) in pixels; see `deform`.
 
-    Parameters
-    ----------
-    images : ndarray of float, shape (..., H + 2 margin, W + 2 margin)
-        Pictures with their margin.
-    down, right : float
-        Pixels. A whole number moves pixels as they are; between pixels a cubic spline through
-        them is read, which blurs the finest detail a little.
-    margin : int
-        See the module.
-
-    Returns
-    -------
-    ndarray, shape (..., H, W)
-        Of the type of `images`.
+    A whole number moves pixels as they are; between them the spline blurs the finest detail.
     """
     H, W = (side - 2 * margin for side in images.shape[-2:])
     constant = np.broadcast_to(np.reshape([down, right], (2, 1, 1)), (2, H, W))
@@ -86,8 +61,7 @@ def displacement_field(
     # One more node than the corner needs, so that every pixel lies between two.
     counts = [max(2, int(np.ceil((side - 1) / spacing)) + 1) for side in shape]
     nodes = std * np.random.default_rng(seed).standard_normal((2, *counts))
-    places = np.indices(shape) / spacing
-    return np.stack([_spline(component, places) for component in nodes])
+    return np.stack([_spline(component, np.indices(shape) / spacing) for component in nodes])
 
 
 def deform(images: np.ndarray, field: np.ndarray, margin: int = 0) -> np.ndarray:
@@ -98,19 +72,9 @@ def deform(images: np.ndarray, field: np.ndarray, margin: int = 0) -> np.ndarray
     images : ndarray of float, shape (..., H + 2 margin, W + 2 margin)
         Pictures with their margin; all are deformed alike.
     field : ndarray of float, shape (2, H, W)
-        tau, in pixels down and right.
+        tau, in pixels down and right; ValueError for another shape.
     margin : int
         See the module.
-
-    Returns
-    -------
-    ndarray, shape (..., H, W)
-        Of the type of `images`.
-
-    Raises
-    ------
-    ValueError
-        If the field is not as large as the pictures without their margin.
     """
     wanted = (2, *(side - 2 * margin for side in images.shape[-2:]))
     if field.shape != wanted:
@@ -118,24 +82,8 @@ def deform(images: np.ndarray, field: np.ndarray, margin: int = 0) -> np.ndarray
         raise refusal(f"field of shape {field.shape}", rule, "make a displacement_field of (H, W)")
     places = np.indices(field.shape[1:]) - field + margin
     planes = images.reshape(-1, *images.shape[-2:])
-    moved = np.empty((len(planes), *field.shape[1:]), images.dtype)
-    for plane, target in zip(planes, moved, strict=True):
-        target[...] = _spline(plane, places)
+    moved = np.stack([_spline(plane, places) for plane in planes])
     return moved.reshape(*images.shape[:-2], *field.shape[1:])
-
-
-def steepest_gradient(field: np.ndarray) -> float:
-    """Return ||grad tau||_inf: the largest over the pixels of the Jacobian's spectral norm.
-
-    Below 1 the deformation u - tau(u) folds nothing over.
-
-    Parameters
-    ----------
-    field : ndarray of float, shape (2, H, W)
-        tau. Its derivatives are central differences, one-sided at the edges.
-    """
-    jacobian = np.stack([np.stack(np.gradient(component)) for component in field])
-    return float(np.linalg.norm(np.moveaxis(jacobian, (0, 1), (-2, -1)), 2, axis=(-2, -1)).max())
 
 
 def _spline(plane: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -1,21 +1,20 @@
-"""What every experiment shares: its settings, its images, its result file and its figure."""
+"""What every experiment shares: its settings, its images, its result file, figure and section."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.results import RESULTS, environment
-from npscatter.atomic_write import atomic_write
+from benchmarks import results
+from benchmarks.tables import percent
 from tools import data, published_sets
 
-RESULT_FOLDER = RESULTS / "paper"
+BANKS = ("accurate", "paper-tuned", "paper")
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Settings:
 
     @property
     def options(self) -> str:
-        """The options that choose it."""
+        """The options that choose it, without the reader's own paths."""
         given = ["--full"] if self.full else []
         given += ["--cifar10 PATH"] if self.cifar10 else []
         given += ["--tiny-imagenet PATH"] if self.tiny_imagenet else []
@@ -53,6 +52,67 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Experiment:
+    """One figure, table or question of the paper.
+
+    Attributes
+    ----------
+    name, title : str
+        On the command line and of the files, and one line for ``--help``.
+    measure : callable
+        From settings to a result that JSON can hold.
+    draw : callable
+        From such a result to a figure.
+    section : callable, optional
+        From such a result to what benchmarks/PAPER.md says of it.
+    """
+
+    name: str
+    title: str
+    measure: Callable[[Settings], dict]
+    draw: Callable[[dict], Figure]
+    section: Callable[[dict], str] | None = None
+
+    def run(self, settings: Settings) -> None:
+        """Measure, write the result, draw it."""
+        command = f"python -m benchmarks.paper {self.name} {settings.options}".strip()
+        # Before the measurement, which takes long: the commit is that of the code that runs.
+        environment, start = results.environment(command), time.monotonic()
+        measured = self.measure(settings)
+        seconds = round(time.monotonic() - start)
+        head = {"environment": environment, "setting": settings.name, "seconds": seconds}
+        results.write(f"paper/{self.name}", head | measured)
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the result there is."""
+        results.write_figure(f"paper/{self.name}", lambda: self.draw(self.load()))
+
+    def load(self) -> dict:
+        """Return the result there is."""
+        return results.read(f"paper/{self.name}")
+
+
+def measured_on(result: dict) -> str:
+    """Return what a result was measured on, for the page."""
+    environment = result["environment"]
+    return (
+        f"Data: {result['data']}. Setting: {result['setting']}. Written by "
+        f"`{environment['command']}` on {environment['cpu']}, {environment['threads']} cores."
+    )
+
+
+def percents(errors: dict[str, float]) -> str:
+    """Return the errors of all orders in percent, for one cell of a table."""
+    return ", ".join(map(percent, errors.values()))
+
+
+def span(values: Collection[float]) -> str:
+    """Return the smallest and the largest."""
+    return f"{min(values):.2g} to {max(values):.2g}"
+
+
+@dataclass(frozen=True)
 class Source:
     """Where images come from: as `tools.learning.Recipe.source` has it, and in words."""
 
@@ -60,87 +120,25 @@ class Source:
     words: str
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """One figure, table or question of the paper.
-
-    Attributes
-    ----------
-    name : str
-        On the command line, and of the files.
-    title : str
-        One line for ``--help``.
-    measure : callable
-        From settings to a result that JSON can hold.
-    draw : callable, optional
-        From such a result to a figure.
-    """
-
-    name: str
-    title: str
-    measure: Callable[[Settings], dict]
-    draw: Callable[[dict], Figure] | None = None
-
-    @property
-    def path(self) -> Path:
-        """The result file; the figure lies beside it."""
-        return RESULT_FOLDER / f"{self.name}.json"
-
-    def run(self, settings: Settings) -> None:
-        """Measure, write the result, draw it."""
-        command = f"python -m benchmarks.paper {self.name} {settings.options}".strip()
-        # Before the measurement, which takes long: the commit is that of the code that runs.
-        measured_on, start = environment(command), time.monotonic()
-        measured = self.measure(settings)
-        result = {
-            "environment": measured_on,
-            "setting": settings.name,
-            "seconds": round(time.monotonic() - start),
-            **measured,
-        }
-        RESULT_FOLDER.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self.path) as file:
-            file.write((json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
-        self.redraw()
-
-    def redraw(self) -> None:
-        """Draw the result there is."""
-        if self.draw is not None:
-            figure = self.draw(self.load())
-            with atomic_write(self.path.with_suffix(".png")) as file:
-                figure.savefig(file, format="png", dpi=130)
-
-    def load(self) -> dict:
-        """Return the result there is."""
-        return json.loads(self.path.read_text())
+RANDOM = Source("random", "random images 512x128, independent standard normal pixels")
 
 
 def cifar_source(settings: Settings) -> Source:
     """Return CIFAR-10's test set, green channel, or the stand-in: 32 x 32 crops of photographs."""
-    if settings.cifar10:
-        return Source(f"cifar10:{settings.cifar10}", "CIFAR-10 test set, green channel, 32x32")
-    return _stand_in("CIFAR-10", 32)
+    return _source("cifar10", settings.cifar10, "CIFAR-10", 32)
 
 
 def tiny_imagenet_source(settings: Settings) -> Source:
     """Return Tiny ImageNet's test set, green channel, or the stand-in: 64 x 64 crops."""
-    if settings.tiny_imagenet:
-        return Source(
-            f"tiny-imagenet:{settings.tiny_imagenet}",
-            "Tiny ImageNet test set, green channel, 64x64",
-        )
-    return _stand_in("Tiny ImageNet", 64)
+    return _source("tiny-imagenet", settings.tiny_imagenet, "Tiny ImageNet", 64)
 
 
-def random_source() -> Source:
-    """Return the paper's random images."""
-    return Source("random", "random images 512x128, independent standard normal pixels")
-
-
-def _stand_in(missing: str, side: int) -> Source:
+def _source(kind: str, path: Path | None, words: str, side: int) -> Source:
+    if path:
+        return Source(f"{kind}:{path}", f"{words} test set, green channel, {side}x{side}")
     return Source(
         "photographs",
-        f"stand-in for {missing}, which was not at hand: {side}x{side} crops of photographs "
+        f"stand-in for {words}, which was not at hand: {side}x{side} crops of photographs "
         "shipped with scikit-image and scikit-learn",
     )
 
@@ -148,18 +146,32 @@ def _stand_in(missing: str, side: int) -> Source:
 def cifar_images(settings: Settings, count: int, seed: int = 40) -> tuple[np.ndarray, str]:
     """Return CIFAR-10's first test images, or held-out photographs cut alike, and words for them.
 
-    Returns
-    -------
-    images : ndarray of float32, shape (count, 32, 32), range [0, 1]
-        Green channel of CIFAR-10; grey levels of photographs that no shipped bank learned from.
-    words : str
-        For the caption.
+    The images are float32 (count, 32, 32) in [0, 1]: the green channel, or the grey levels of
+    photographs that no shipped bank learned from.
     """
+    source = cifar_source(settings)
     if settings.cifar10:
-        images, _ = published_sets.cifar10(settings.cifar10, "test", "green")
-        return images[:count], cifar_source(settings).words
-    images = data.crops(data.packaged_photographs("held-out"), 32, count, seed)
-    return images, cifar_source(settings).words + " and kept out of learning"
+        return published_sets.cifar10(settings.cifar10, "test", "green")[0][:count], source.words
+    return held_out_images(source.source, (32, 32), count, seed), source.words + KEPT_OUT
+
+
+KEPT_OUT = " and kept out of learning"
+
+
+def held_out_images(source: str, shape: tuple[int, int], count: int, seed: int) -> np.ndarray:
+    """Return images like a recipe's that it does not learn from, float32 (count, H, W).
+
+    Other random images; other photographs; the training split of CIFAR-10 and the validation
+    split of Tiny ImageNet, for the paper learns from the test splits.
+    """
+    kind, _, path = source.partition(":")
+    if kind == "random":
+        return data.random_images(count, shape, seed)
+    if kind == "cifar10":
+        return published_sets.cifar10(path, "train", "green")[0][:count]
+    if kind == "tiny-imagenet":
+        return published_sets.tiny_imagenet(path, "val", "green", count)[0]
+    return data.crops(data.packaged_photographs("held-out"), shape, count, seed)
 
 
 def centred(images: np.ndarray) -> np.ndarray:

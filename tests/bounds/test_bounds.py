@@ -18,7 +18,7 @@ from npscatter.bounds import Bounds, alias
 from npscatter.bounds.alias import Filters, alias_matrices, extremes, on_grid
 from npscatter.bounds.bounds import _lipschitz, _lipschitz_by_filters
 from npscatter.bounds.cascade import FilterChain, image_stage, transfer
-from npscatter.bounds.deformation import deformation_ratio, deformed, steepest
+from npscatter.bounds.deformation import deformation_ratio, deformed, largest_gradient
 from npscatter.bounds.morlet import coarsened, grid_frequencies, low_pass, morlet
 from npscatter.cli.group import main
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError
@@ -339,7 +339,7 @@ def test_deformation_search_returns_what_it_found():
     same = bounds.deformation(attempts=60, seed=1)
     assert same.supremum == found.supremum and np.array_equal(same.field, found.field)
     assert np.linalg.norm(found.image) == pytest.approx(1)
-    assert steepest(found.field) <= 0.5 + 1e-12
+    assert largest_gradient(found.field) <= 0.5 + 1e-12
 
 
 def test_deforming_by_whole_pixels_is_a_shift():
