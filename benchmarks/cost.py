@@ -1,8 +1,10 @@
-"""What a bank costs: the multiply-adds per pixel of one transform."""
+"""What a bank costs: the multiply-adds of one transform, per pixel and per second."""
 
 from __future__ import annotations
 
-from npscatter import FilterBank
+import numpy as np
+
+from npscatter import FilterBank, Scattering2D
 from npscatter.bank import multiply_adds
 from npscatter.program.plan import make_plan
 
@@ -22,4 +24,19 @@ def per_pixel(bank: FilterBank) -> dict[str, float | None]:
     return {
         "folded": multiply_adds(plan, bank, True) / pixels if bank.symmetric else None,
         "direct": multiply_adds(plan, bank, False) / pixels,
+    }
+
+
+def work(S: Scattering2D, milliseconds: float, peak: dict) -> dict:
+    """Return what a transform does per image, and how near the machine's peak it comes."""
+    count = multiply_adds(S.plan, S.bank, S.bank.symmetric)
+    # At least: every image is read once and every coefficient written once.
+    moved = int(4 * (np.prod(S.shape) + np.prod(S.output_shape)))
+    rate = count / milliseconds / 1e6
+    return {
+        "multiply_adds": count,
+        "bytes_at_least": moved,
+        "gfma_per_second": round(rate, 3),
+        "of_peak": round(rate / peak["gfma_per_second"], 4),
+        "gb_per_second_at_least": round(moved / milliseconds / 1e6, 3),
     }

@@ -8,15 +8,13 @@ the accurate bank's own. It writes benchmarks/results/frontier.json and frontier
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 
 import click
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks import cost
-from benchmarks.results import RESULTS, environment
+from benchmarks import cost, results
 from npscatter.bank import ROLES
 from tools.closed_form import closed_form, polish
 from tools.learn import PRESETS
@@ -159,20 +157,20 @@ def folded_cost(row: dict) -> float:
 @click.option("--missing", is_flag=True, help="Keep what frontier.json has already.")
 def main(steps: int, missing: bool) -> None:
     """Measure every design, choose one and write the results."""
-    path = RESULTS / "frontier.json"
-    rows = json.loads(path.read_text())["designs"] if missing and path.exists() else []
+    have = missing and results.path_of("frontier").exists()
+    rows = results.read("frontier")["designs"] if have else []
     torch.set_num_threads(1)
 
     def write(cheapest: str | None = None) -> None:
         result = {
-            "environment": environment("python -m benchmarks.frontier"),
+            "environment": results.environment("python -m benchmarks.frontier"),
             "aims": AIMS,
             "cheapest": cheapest,
             "chosen": label(asdict(PRESETS["accurate"].design)),
             "designs": rows,
         }
-        path.write_text(json.dumps(result, indent=1) + "\n")
-        plot(rows).savefig(RESULTS / "frontier.png", dpi=100, bbox_inches="tight")
+        results.write("frontier", result)
+        results.write_figure("frontier", lambda: plot(rows))
 
     known = [label(row) for row in rows]
     for chosen in DESIGNS:

@@ -5,11 +5,18 @@ A call takes no arguments; one that works on a GPU waits for it. All times are s
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterable
 
 # Smaller blocks are tried until one is so much slower than the best.
 FUTILE = 1.15
+# What a failure says whose cause is memory: Numba's, Torch's, and those of NVIDIA's libraries.
+NO_MEMORY = ("out of memory", "out_of_memory", "alloc_failed", "cufft_internal_error")
+
+
+class UnavailableError(Exception):
+    """What cannot be run here, and so is not timed."""
 
 
 def seconds(call: Callable[[], object], at_least: float = 0.0) -> float:
@@ -75,22 +82,48 @@ def interleaved(
     return taken
 
 
-def fastest_block(blocks: Iterable[int], call: Callable[[int], object]) -> int:
+def fastest_block(
+    blocks: Iterable[int],
+    call: Callable[[int], object],
+    release: Callable[[], object] = gc.collect,
+) -> int:
     """Return the block size whose second call is the fastest, trying on while that is not futile.
 
     Parameters
     ----------
     blocks : iterable of int
-        Sizes, largest first.
+        Sizes, largest first; those that run out of memory are passed over.
     call : callable
         Takes a block size, and works all images off in blocks of it.
+    release : callable
+        Gives back what a failed call held.
+
+    Raises
+    ------
+    UnavailableError
+        If not even the last block fits.
     """
-    best, least = 0, float("inf")
+    best, least, reason = 0, float("inf"), ""
     for block in blocks:
-        call(block)
-        taken = seconds(lambda block=block: call(block))
-        if taken > FUTILE * least:
-            break
-        if taken < least:
-            best, least = block, taken
+        try:
+            call(block)
+            taken = seconds(lambda block=block: call(block))
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        else:
+            if taken > FUTILE * least:
+                break
+            if taken < least:
+                best, least = block, taken
+            continue
+        release()  # only now: the exception held what was allocated
+    if not best:
+        raise UnavailableError(f"does not fit: {reason}")
     return best
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Say whether the memory, the GPU's or the host's, was too small."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in NO_MEMORY)

@@ -1,4 +1,4 @@
-"""The images the speed benchmark transforms."""
+"""The images the speed benchmarks transform."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Workload:
 
     @property
     def name(self) -> str:
-        """What it is called on the command line, in the results and in the README."""
+        """What it is called on the command line, in the results and on the pages."""
         return f"{self.height}x{self.width} J={self.J}"
 
     @property
@@ -47,6 +47,15 @@ class Workload:
         return crops(photographs, self.shape, self.batch, SEED)
 
 
+class GpuWorkload(Workload):
+    """A batch large enough for a GPU."""
+
+    @property
+    def name(self) -> str:
+        """See `Workload`."""
+        return f"{self.batch} x {super().name}"
+
+
 WORKLOADS = {
     workload.name: workload
     for workload in (
@@ -58,6 +67,13 @@ WORKLOADS = {
         Workload(2048, 2048, 1, 4),
     )
 }
+GPU_WORKLOADS = (
+    GpuWorkload(32, 32, 10_000, 2),
+    GpuWorkload(256, 256, 128 * 3, 2),
+    GpuWorkload(256, 256, 128 * 3, 3),
+    GpuWorkload(224, 224, 1024, 3),
+    GpuWorkload(8192, 8192, 1, 3),
+)
 
 
 @lru_cache(maxsize=1)

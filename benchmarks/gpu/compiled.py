@@ -6,17 +6,16 @@ benchmarks/results/gpu_compiled.json.
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections.abc import Iterator
-from importlib.metadata import version
 from itertools import product
 
+import click
 import numpy as np
 from cuda.pathfinder import find_nvidia_binary_utility
 
-from benchmarks.results import RESULTS
+from benchmarks import results
 from npscatter import FilterBank, list_banks
 from npscatter.gpu.kernel import make_kernel
 from npscatter.gpu.launches import lay_out
@@ -31,6 +30,13 @@ KINDS = [
     ("accurate", "float32", "float16"),
     ("accurate", "float64", None),
 ]
+# What is read in ptxas's report.
+REPORTED = {
+    "registers": r"Used (\d+) registers",
+    "stack": r"(\d+) bytes stack frame",
+    "spill stores": r"(\d+) bytes spill stores",
+    "spill loads": r"(\d+) bytes spill loads",
+}
 
 
 def works(bank: str, dtype: str, storage: str | None = None) -> list[Work]:
@@ -66,14 +72,7 @@ def resources(work: Work, images: str, capability: tuple[int, int]) -> dict[str,
     ran = subprocess.run(command, input=ptx, capture_output=True, text=True)
     if ran.returncode:
         raise RuntimeError(ran.stderr)
-    found = {}
-    for name, pattern in {
-        "registers": r"Used (\d+) registers",
-        "stack": r"(\d+) bytes stack frame",
-        "spill stores": r"(\d+) bytes spill stores",
-        "spill loads": r"(\d+) bytes spill loads",
-    }.items():
-        found[name] = int(re.search(pattern, ran.stderr)[1])
+    found = {name: int(re.search(pattern, ran.stderr)[1]) for name, pattern in REPORTED.items()}
     # All shared memory is given at the launch; what a kernel has of its own would be named.
     own = re.search(r"(\d+) bytes smem", ran.stderr)
     return found | {"shared memory of its own": int(own[1]) if own else 0}
@@ -85,33 +84,29 @@ def kernels() -> Iterator[dict]:
         for (number, work), capability in product(
             enumerate(works(bank, dtype, storage)), CAPABILITIES
         ):
-            parts = {
-                "reads": "image" if work.image else f"{work.maps} maps",
-                "moduli": work.wavelets.outputs if work.wavelets else 0,
-                "carries": 0 if work.emits else (work.smoother or work.direct).outputs,
-            }
             print(f"{bank}, {dtype}, {storage}: kernel {number} for {capability}", flush=True)
             yield {
                 "bank": bank,
                 "dtype": dtype,
                 "storage": storage or dtype,
-                **parts,
+                "reads": "image" if work.image else f"{work.maps} maps",
+                "moduli": work.wavelets.outputs if work.wavelets else 0,
+                "carries": 0 if work.emits else (work.smoother or work.direct).outputs,
                 "capability": ".".join(map(str, capability)),
                 **resources(work, dtype, capability),
             }
 
 
+@click.command(help=__doc__)
 def main() -> None:
     """Write the results."""
     packages = ("numba-cuda", "numba", "nvidia-cuda-nvcc", "nvidia-nvvm")
     result = {
         "command": "python -m benchmarks.gpu.compiled",
-        "versions": {package: version(package) for package in packages},
+        "versions": results.versions(packages),
         "kernels": list(kernels()),
     }
-    path = RESULTS / "gpu_compiled.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written to {path}")
+    print(f"written to {results.write('gpu_compiled', result)}")
 
 
 if __name__ == "__main__":

@@ -2,51 +2,294 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import asdict
+import gc
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
+from statistics import median
 
+import numpy as np
 import torch
 
-from benchmarks.gpu import ceilings, report
-from benchmarks.gpu.contestants import (
-    OURS,
-    PEERS,
-    Contestant,
-    InTorch,
-    OfOurs,
-    Ours,
-    Resident,
-    choose_block,
-    release,
-    torch_as_timed,
-)
-from benchmarks.gpu.correctness import (
-    QUICK,
-    SHAPES,
-    verify_banks,
-    verify_interfaces,
-    verify_workload,
-)
-from benchmarks.gpu.device import package_versions, the_gpu
-from benchmarks.gpu.timing import WARM, interleaved, out_of_memory
-from benchmarks.gpu.workloads import MEMORY, MIDDLE, SCALING, SMALL, WORKLOADS
-from benchmarks.peers import UnavailableError
-from benchmarks.results import environment
-from benchmarks.workloads import Workload
+from benchmarks import results, verify
+from benchmarks.gpu import WAYS
+from benchmarks.peers import KYMATIO, NETWORK, kymatio_on, network_on, scattering
+from benchmarks.timing import UnavailableError, fastest_block, interleaved, out_of_memory
+from benchmarks.workloads import GPU_WORKLOADS, Workload
+from npscatter import FilterBank, list_banks
 from npscatter.errors import ArgumentError
+from npscatter.gpu.executor import free_memory
+from npscatter.gpu.target import SIMULATED, cuda
 
 ROUNDS, QUICK_ROUNDS = 15, 3
-SETTINGS = {
-    "warm-up rounds": WARM,
-    "Torch": "float32 throughout, TF32 off, cudnn.benchmark on, inference mode",
-    "device": "between two CUDA events, images and coefficients on the GPU, npscatter with out=",
-    "numpy": "by the clock, from pageable NumPy arrays to new ones, block by block",
-    "blocks": "as many images as fit; of the peers fewer where that is faster",
-    "work": "floating-point operations and bytes of one image as benchmarks/gpu/counts.py counts "
-    "them, against images on the GPU",
+# What has taken so many seconds has had its share.
+MOST_SECONDS = 20.0
+KYMATIO_TORCH = KYMATIO[1]
+# Name -> bank, and what its carried maps are stored as.
+OURS: dict[str, tuple[str | FilterBank, str | None]] = {
+    "accurate": ("accurate", None),
+    "accurate float16": ("accurate", "float16"),
+    "paper-tuned": ("paper-tuned", None),
+    "paper": ("paper", None),
 }
+# Name -> what takes a workload and a Torch device, and returns a transform.
+PEERS: dict[str, Callable] = {KYMATIO_TORCH: kymatio_on, NETWORK: network_on}
+# Kymatio's filters for larger images outgrow the host's memory.
+PEERS_SIDE = 4096
+# Relative L2 error allowed of float16 storage: on the CPU it is 2.2e-3.
+SAME_BUT_HALF = 5e-3
+# What is verified before, with all shipped banks.
+SHAPES = (Workload(32, 32, 3, 2), Workload(37, 53, 3, 2), Workload(224, 224, 3, 3))
+# What nvidia-smi is asked for, and what it is called in the results.
+ASKED = {"driver_version": "driver", "clocks.max.sm": "clock", "power.limit": "power_limit"}
+PACKAGES = ("numba-cuda", "cuda-bindings", "cuda-core", "cuda-toolkit", "llvmlite")
+
+
+@dataclass
+class Entrant:
+    """A transform with its images on the GPU, which takes them in blocks.
+
+    Attributes
+    ----------
+    images, resident
+        (N, H, W) on the host and on the GPU.
+    transform : callable
+        Of a block on the GPU, to the GPU.
+    from_numpy : callable
+        Of a block from the host to the host.
+    wait : callable
+        Until the GPU has done what it was given.
+    to_host : callable
+        Copies coefficients.
+    block : int
+        Images per call.
+    """
+
+    images: np.ndarray
+    resident: object
+    transform: Callable
+    from_numpy: Callable
+    wait: Callable
+    to_host: Callable
+    block: int = 0
+
+    def blocks(self, images) -> Iterator[tuple[int, object]]:
+        """Yield the first image of every block, and the block."""
+        for start in range(0, len(self.images), self.block):
+            yield start, images[start : start + self.block]
+
+    def device(self) -> None:
+        """Transform all images, on the GPU before and after."""
+        for _, part in self.blocks(self.resident):
+            self.transform(part)
+        self.wait()
+
+    def numpy(self) -> None:
+        """Transform all images from NumPy arrays to NumPy arrays."""
+        for _, part in self.blocks(self.images):
+            self.from_numpy(part)
+
+    def choose_block(self) -> None:
+        """Choose the fastest of N, N / 2, ... images per call that fit; see `fastest_block`."""
+
+        def call(block: int) -> None:
+            self.block = block
+            self.device()
+            self.numpy()
+
+        halved = [len(self.images)]
+        while halved[-1] > 1:
+            halved.append(-(-halved[-1] // 2))
+        self.block = fastest_block(halved, call, release)
+
+    def coefficients(self, chosen: list[int]) -> dict[str, np.ndarray]:
+        """Return those of some images both ways, computed in the blocks that are timed."""
+        found: dict[str, list] = {way: [] for way in WAYS}
+        for start, part in self.blocks(self.resident):
+            here = [i - start for i in chosen if start <= i < start + self.block]
+            if here:
+                computed = self.transform(part)
+                self.wait()
+                found["device"] += list(self.to_host(computed)[here])
+                given = self.images[start : start + self.block]
+                found["numpy"] += list(self.from_numpy(given)[here])
+        return {way: np.stack(each) for way, each in found.items()}
+
+
+def ours_on_gpu(
+    workload: Workload, images: np.ndarray, bank: str | FilterBank, storage: str | None
+) -> Entrant:
+    """Return npscatter, with an output on the GPU that is written again."""
+    S = scattering(workload, bank, backend="cuda", storage=storage)
+    stream = cuda.stream()
+
+    @lru_cache(maxsize=2)  # of a whole block, and of the last
+    def output(count: int):
+        return cuda.device_array((count, *S.output_shape), np.float32, stream=stream)
+
+    def transform(part):
+        return S(part, out=output(part.shape[0]), stream=stream)
+
+    resident = cuda.to_device(images, stream=stream)
+    stream.synchronize()
+    to_host = lambda found: found.copy_to_host()  # noqa: E731
+    return Entrant(images, resident, transform, S, stream.synchronize, to_host)
+
+
+def torch_on_gpu(
+    workload: Workload, images: np.ndarray, make: Callable, device: torch.device
+) -> Entrant:
+    """Return a peer in Torch."""
+    transform = torch.inference_mode()(make(workload, device))
+    wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
+
+    def to_host(found: torch.Tensor) -> np.ndarray:
+        return found.cpu().numpy()
+
+    def from_numpy(part: np.ndarray) -> np.ndarray:
+        return to_host(transform(torch.from_numpy(part).to(device)))
+
+    resident = torch.from_numpy(images).to(device)
+    return Entrant(images, resident, transform, from_numpy, wait, to_host)
+
+
+def release() -> None:
+    """Give back the GPU's memory that nobody uses, but that is kept for later calls."""
+    free_memory()
+    gc.collect()
+    if not SIMULATED:
+        # Numba keeps up to a fifth of the GPU's memory for a while after it was freed.
+        pending = getattr(cuda.current_context().memory_manager, "deallocations", None)
+        if pending is not None:
+            pending.clear()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def verify_banks(
+    workloads: tuple[Workload, ...] = SHAPES, banks: tuple[str | FilterBank, ...] = ()
+) -> dict[str, dict[str, float]]:
+    """Compare the "cuda" backend with the NumPy executor in double precision.
+
+    Returns
+    -------
+    dict
+        What was compared -> order -> relative L2 error.
+
+    Raises
+    ------
+    MismatchError
+        If any error is too large.
+    """
+    found = {}
+    for bank in banks or list_banks():
+        bank = FilterBank.load(bank) if isinstance(bank, str) else bank
+        for workload in workloads:
+            images = workload.images()
+            wanted = scattering(workload, bank, backend="numpy")(images.astype(np.float64))
+            for storage in (None, "float16"):
+                entrant = replace(ours_on_gpu(workload, images, bank, storage), block=len(images))
+                order = scattering(workload, bank).meta()["order"]
+                tolerance = SAME_BUT_HALF if storage else verify.SAME_BACKEND
+                for way, computed in entrant.coefficients([*range(len(images))]).items():
+                    what = f"{bank.name}, {workload.name}, {storage or 'float32'}, {way}"
+                    print(f"verifying {what}", flush=True)
+                    found[what] = verify.compared(what, computed, wanted, order, tolerance)
+    return found
+
+
+def verify_workload(
+    workload: Workload, entrants: dict[str, Entrant], ours: dict[str, tuple]
+) -> dict[str, dict[str, float]]:
+    """Compare what is about to be timed, on the first, the middle and the last image.
+
+    npscatter with its "numba" backend on the CPU, both ways; `accurate` with Kymatio, and the
+    network with `paper`, where the peer fits.
+
+    Returns, Raises
+        As `verify_banks`.
+    """
+    chosen = verify.sample_of(workload.batch)
+    computed = {name: entrant.coefficients(chosen) for name, entrant in entrants.items()}
+    found = {}
+    for name in entrants:
+        if name not in ours:
+            continue
+        bank, storage = ours[name]
+        S = scattering(workload, bank, backend="numba")
+        tolerance = SAME_BUT_HALF if storage else verify.SAME_BACKEND
+        wanted = S(entrants[name].images[chosen])
+        pairs = [(f"{name}, {way}, CPU", computed[name][way], wanted, tolerance) for way in WAYS]
+        for ours_named, peer, allowed in (
+            ("accurate", KYMATIO_TORCH, verify.KYMATIO),
+            ("paper", NETWORK, verify.SAME_NETWORK),
+        ):
+            if name.split()[0] == ours_named and peer in computed:
+                taught = computed[peer]["device"]
+                pairs.append((f"{name}, {peer}", computed[name]["device"], taught, allowed))
+        for what, one, other, allowed in pairs:
+            found[what] = verify.compared(what, one, other, S.meta()["order"], allowed)
+    return found
+
+
+def time_workload(
+    workload: Workload,
+    ours: dict[str, tuple],
+    peers: dict[str, Callable],
+    device: torch.device,
+    rounds: int,
+) -> dict:
+    """Verify, then time everything, a call of each in turn; a "reason" stands for what cannot be.
+
+    Parameters
+    ----------
+    workload : Workload
+        Images and transform.
+    ours, peers : dict
+        As `OURS` and `PEERS`.
+    device : torch.device
+        Where the peers run.
+    rounds : int
+        How often each is called.
+    """
+    images = workload.images()
+    makers = {name: partial(ours_on_gpu, workload, images, *kind) for name, kind in ours.items()}
+    for name, make in peers.items():
+        makers[name] = partial(torch_on_gpu, workload, images, make, device)
+    entrants: dict[str, Entrant] = {}
+    found: dict[str, dict] = {}
+    for name, make in makers.items():
+        print(f"{workload.name}: preparing {name}", flush=True)
+        release()
+        try:
+            entrant = make()
+            entrant.choose_block()
+        except (UnavailableError, ArgumentError) as error:
+            found[name] = {"reason": str(error)}
+        except Exception as error:
+            if name in ours and not out_of_memory(error):
+                raise
+            words = f"failed: {type(error).__name__}: {error}"
+            found[name] = {"reason": words.splitlines()[0]}
+        else:
+            entrants[name], found[name] = entrant, {"block": entrant.block}
+    verified = verify_workload(workload, entrants, ours)
+    for way in WAYS:
+        calls = {name: getattr(entrant, way) for name, entrant in entrants.items()}
+        for name, taken in interleaved(calls, rounds, warm=2, share=MOST_SECONDS).items():
+            each = [1e3 * seconds / len(images) for seconds in taken]
+            found[name][way] = {
+                "ms_per_image": round(median(each), 6),
+                "ms_per_image_each_round": [round(one, 6) for one in each],
+            }
+        if KYMATIO_TORCH in entrants:
+            slow = found[KYMATIO_TORCH][way]["ms_per_image"]
+            for name in entrants.keys() - {KYMATIO_TORCH}:
+                ratio = slow / found[name][way]["ms_per_image"]
+                found[name][way]["times_as_fast_as_kymatio"] = round(ratio, 3)
+    return {**asdict(workload), "verified": verified, "contestants": found}
 
 
 def run(command: str, output: Path, quick: bool) -> None:
@@ -57,168 +300,36 @@ def run(command: str, output: Path, quick: bool) -> None:
     MismatchError
         If anything computes something else than it should.
     """
-    begin = time.perf_counter()
-    rounds = QUICK_ROUNDS if quick else ROUNDS
-    device = torch.device("cuda")
-    results = {
-        "environment": environment(command),
-        "setting": "quick" if quick else "full",
-        "settings": {"rounds": rounds, **SETTINGS},
+    device, rounds = torch.device("cuda"), QUICK_ROUNDS if quick else ROUNDS
+    result = {
+        "environment": results.environment(command, (*results.PACKAGES, *PACKAGES)),
+        "rounds": rounds,
+        "Torch": "float32 throughout, TF32 off, cudnn.benchmark on, inference mode",
     }
-    results["environment"]["versions"] |= package_versions()
-    with torch_as_timed():
-        results["verified"] = {
-            "largest error as a share of the order's largest": verify_banks(
-                QUICK if quick else SHAPES
-            ),
-            "interfaces": verify_interfaces(),
-        }
-        # Everything that is measured stands in its own entry, so that a stop costs the rest only.
-        results["ceilings"] = ceilings.measure()
-        results["environment"]["gpu"] = the_gpu()
-        results["workloads"] = {}
-        for workload in (SMALL,) if quick else WORKLOADS:
-            found = time_workload(workload, OURS, PEERS, device, rounds)
-            results["workloads"][workload.name] = found
-            results["ceilings"] = higher(results["ceilings"], ceilings.measure())
-            report.write(output, results)
-            print(f"{workload.name}: {time.perf_counter() - begin:.0f} s so far", flush=True)
-        for name, scan in {
-            "batch_scaling": lambda: batch_scaling(rounds),
-            "memory": lambda: {
-                workload.name: memory_scan(workload, rounds) for workload in (SMALL, MIDDLE)
-            },
-        }.items():
-            if not quick:
-                results[name] = scan()
-                report.write(output, results)
-                print(f"{name}: {time.perf_counter() - begin:.0f} s so far", flush=True)
-    for aim in results["aims"]:
-        print(report.told(aim))
-    print(f"written to {output}")
+    with torch.backends.cudnn.flags(benchmark=True, allow_tf32=False):
+        result["verified"] = verify_banks(SHAPES[:1] if quick else SHAPES)
+        result["workloads"] = {}
+        for workload in GPU_WORKLOADS[:1] if quick else GPU_WORKLOADS:
+            peers = PEERS if max(workload.shape) <= PEERS_SIDE else {}
+            timed = time_workload(workload, OURS, peers, device, rounds)
+            result["workloads"][workload.name] = timed
+            result["environment"]["gpu"] = the_gpu()  # while it is warm: idle, its clock is low
+            print(f"written to {results.write(output, result)}", flush=True)
 
 
-def higher(one: dict, other: dict) -> dict:
-    """Return the ceilings as high as either measurement found them."""
-    return {
-        "flops_per_second": max(found["flops_per_second"] for found in (one, other)),
-        **{
-            key: value
-            for key, value in max(one, other, key=lambda found: found["bytes_per_second"]).items()
-            if key != "flops_per_second"
-        },
+def the_gpu() -> dict:
+    """Return what the GPU is, and the software it is reached by."""
+    found = {
+        "name": torch.cuda.get_device_name(),
+        "compute_capability": ".".join(map(str, torch.cuda.get_device_capability())),
+        "memory_bytes": torch.cuda.get_device_properties(0).total_memory,
+        "torch_cuda": torch.version.cuda,
+        **dict.fromkeys(ASKED.values()),
     }
-
-
-def time_workload(
-    workload: Workload,
-    ours: dict[str, OfOurs],
-    peers: dict[str, Callable],
-    device: torch.device,
-    rounds: int,
-) -> dict:
-    """Verify, then time every contestant, a call of each in turn.
-
-    Parameters
-    ----------
-    workload : Workload
-        Images and transform.
-    ours : dict of OfOurs
-        By name.
-    peers : dict of callable
-        Name -> what takes the workload and a Torch device and returns a transform.
-    device : torch.device
-        Where the peers run.
-    rounds : int
-        How often each is called.
-    """
-    release()
-    images = workload.images()
-    resident = Resident(images)
-
-    def make(name: str) -> Contestant:
-        if name in ours:
-            return Ours(name, images, resident, workload, ours[name].bank, ours[name].storage)
-        return InTorch(name, images, peers[name](workload, device), device)
-
-    contestants, results = {}, {}
-    for name in (*ours, *peers):
-        print(f"{workload.name}: preparing {name}", flush=True)
-        try:
-            contestants[name] = _prepared(lambda name=name: make(name), needed=name in ours)
-        except (UnavailableError, ArgumentError) as error:
-            results[name] = {"reason": str(error)}
-            print(f"{workload.name}, {name}: {error}", flush=True)
-    verified = verify_workload(workload, contestants, ours) if contestants else {}
-    record = asdict(workload) | {"verified": verified}
-    for way in report.WAYS:
-        calls = {name: getattr(one, f"{way}_call") for name, one in contestants.items()}
-        for name, taken in interleaved(calls, rounds).items():
-            results.setdefault(name, {})[way] = report.times(taken, len(images))
-    for name, one in contestants.items():
-        results[name] |= {"engine": one.engine, "block": one.block}
-        if isinstance(one, Ours):
-            results[name]["work"] = one.work()
-    # In the order they were named.
-    record["contestants"] = {name: results[name] for name in (*ours, *peers)}
-    return record
-
-
-def _prepared(make: Callable[[], Contestant], needed: bool) -> Contestant:
-    """Return a contestant in the block that suits it.
-
-    Raises
-    ------
-    UnavailableError
-        If it does not fit; or if it is not `needed`, a peer, and fails in another way.
-    """
+    command = ["nvidia-smi", f"--query-gpu={','.join(ASKED)}", "--format=csv,noheader"]
     try:
-        made = make()
-        choose_block(made)
-        return made
-    except UnavailableError:
-        raise
-    except Exception as error:
-        if needed and not out_of_memory(error):
-            raise
-        words = f"failed: {type(error).__name__}: {error}"
-    # Only now: the exception held what was allocated.
-    made = None
-    release()
-    raise UnavailableError(words.splitlines()[0])
-
-
-def batch_scaling(
-    rounds: int, workloads: tuple[Workload, ...] = SCALING, bank: OfOurs = OURS["accurate"]
-) -> list[dict]:
-    """Time batches of growing size."""
-    return [
-        {"images": workload.batch, **time_ours(workload, bank, rounds)} for workload in workloads
-    ]
-
-
-def memory_scan(
-    workload: Workload,
-    rounds: int,
-    sizes: tuple[int, ...] = MEMORY,
-    bank: OfOurs = OURS["accurate"],
-) -> list[dict]:
-    """Time a batch with so much workspace at most and with so much."""
-    return [{"bytes": size, **time_ours(workload, bank, rounds, size)} for size in sizes]
-
-
-def time_ours(workload: Workload, bank: OfOurs, rounds: int, memory: int | None = None) -> dict:
-    """Time one of ours alone; a "reason" stands for what could not be done."""
-    release()
-    images, found = workload.images(), {}
-    try:
-        arguments = images, Resident(images), workload, bank.bank, bank.storage, memory
-        one = _prepared(lambda: Ours("alone", *arguments), needed=True)
-    except (UnavailableError, ArgumentError) as error:
-        found["reason"] = str(error)
-    else:
-        found |= {"block": one.block, "layout": one.work()["layout"]}
-        for way in report.WAYS:
-            call = getattr(one, f"{way}_call")
-            found[way] = report.times(interleaved({way: call}, rounds)[way], workload.batch)
-    return found
+        told = subprocess.check_output([*command, "--id=0"], text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return found
+    values = (value.strip() for value in told.split(","))
+    return found | dict(zip(ASKED.values(), values, strict=False))
