@@ -18,18 +18,9 @@ STEP = 0.1
 
 @dataclass(frozen=True)
 class Target:
-    """A bound to attack.
+    """A bound to attack: what a quantity must not exceed, or not fall below if `lower`.
 
-    Attributes
-    ----------
-    name : str
-    bound : float
-        What the quantity must not exceed, or not fall below if `lower`.
-    quantity : callable
-        Differentiable, of float64 inputs (N, *shape).
-    shape : tuple of int
-        Of one input, (..., H, W).
-    lower : bool
+    The quantity is differentiable, of float64 inputs (N, *shape), shape being (..., H, W).
     """
 
     name: str
@@ -54,14 +45,10 @@ class Effort:
 
 
 def attack(target: Target, effort: Effort, seed: int) -> dict:
-    """Look for inputs whose quantity passes a bound.
+    """Look for inputs whose quantity passes a bound; return what was found.
 
-    Returns
-    -------
-    dict
-        "bound", "lower"; the most extreme quantity among random inputs, "worst random", and among
-        those found by gradients, "worst by gradient"; "tightness", the part of the bound that was
-        reached, 1 for all of it (of a lower bound its inverse); "attempts" and "violations".
+    "tightness" is the part of the bound that was reached, 1 for all of it (of a lower bound its
+    inverse) by the worst of random inputs and of those found by gradients.
     """
     sign = -1 if target.lower else 1
     worst, values = [], []
@@ -79,10 +66,11 @@ def attack(target: Target, effort: Effort, seed: int) -> dict:
     others = inputs[torch.linspace(0, len(inputs) - 1, effort.climbers - len(best)).long()]
     climbed, passed = _climb(target, torch.cat([best, others]), effort.steps)
     by_chance, by_gradient = sign * float(values.max()), sign * climbed
+    worst = sign * max(sign * by_chance, climbed)
     if target.lower:
-        tightness = target.bound / min(by_chance, by_gradient)
+        tightness = target.bound / worst
     else:
-        tightness = max(by_chance, by_gradient) / target.bound if target.bound else 1.0
+        tightness = worst / target.bound if target.bound else 1.0
     return {
         "bound": target.bound,
         "lower": target.lower,

@@ -12,14 +12,8 @@ from matplotlib.figure import Figure
 from torch.nn import functional
 
 from benchmarks.paper.attacks import Effort, Target, attack
-from benchmarks.paper.experiment import (
-    BANKS,
-    Experiment,
-    Settings,
-    centred,
-    cifar_images,
-    measured_on,
-)
+from benchmarks.paper.experiment import BANKS, Experiment, Settings, measured_on
+from benchmarks.paper.sources import centred, cifar_images
 from benchmarks.tables import number, table
 from npscatter import FilterBank, Scattering2D
 from npscatter.bounds import Bounds

@@ -41,8 +41,10 @@ class Case:
     kernel: str
 
 
-RETRAINED = [Case(name, name, kernel) for kernel in KERNELS for name in REPRESENTATIONS]
-SWAPPED = [Case(KYMATIO, name, kernel) for kernel in KERNELS for name in BANKS]
+CASES = {
+    "retrained": [Case(name, name, kernel) for kernel in KERNELS for name in REPRESENTATIONS],
+    "trained_on_Kymatio": [Case(KYMATIO, name, kernel) for kernel in KERNELS for name in BANKS],
+}
 
 
 def measure(settings: Settings) -> dict:
@@ -54,13 +56,12 @@ def measure(settings: Settings) -> dict:
         faces(settings.choose(5, 10), SEED),
     )
     results = {chosen.name: _measure_set(chosen, repeats) for chosen in sets}
-    summary = [entry for name, found in results.items() for entry in _summary(name, found)]
     return {
         "data": "real labelled images shipped with scikit-learn and scikit-image; "
         + "; ".join(f"{chosen.name}: {chosen.words}" for chosen in sets),
         "parameters": _parameters(repeats),
         "sets": results,
-        "summary": summary,
+        "summary": [entry for name, found in results.items() for entry in _summary(name, found)],
     }
 
 
@@ -110,17 +111,7 @@ def represent(images: np.ndarray, pooled: bool) -> dict[str, np.ndarray]:
 def classify(
     features: dict[str, np.ndarray], labels: np.ndarray, training: np.ndarray, tested: np.ndarray
 ) -> dict[Case, np.ndarray]:
-    """Train on some images, and return whether each of the others was judged rightly.
-
-    Parameters
-    ----------
-    features : dict of str to ndarray, shape (N, features)
-        Every representation of all images.
-    labels : ndarray of int, shape (N,)
-        The classes.
-    training, tested : ndarray of int
-        Indices.
-    """
+    """Train on some images, and return whether each of the others was judged rightly."""
     right = {}
     for name in REPRESENTATIONS:
         scaler = StandardScaler().fit(features[name][training])
@@ -161,13 +152,13 @@ def _measure_set(chosen: LabelledSet, repeats: int) -> dict:
     features = represent(chosen.images, chosen.pooled)
     most = chosen.smallest_pool()
     sizes = [size for size in (2, 5, 10, 20, 50, 100) if size < 0.75 * most] + [most]
-    rows, swapped = [], []
+    rows = {classifier: [] for classifier in CASES}
     for size in sizes:
         times = repeats if size < most else 1
         right = _all_judgements(chosen, features, size, times)
         bootstrap = Bootstrap(times, len(chosen.labels))
-        rows += [_row(case, size, right, bootstrap) for case in RETRAINED]
-        swapped += [_row(case, size, right, bootstrap) for case in SWAPPED]
+        for classifier, cases in CASES.items():
+            rows[classifier] += [_row(case, size, right, bootstrap) for case in cases]
     return {
         "words": chosen.words,
         "test_images": len(chosen.labels),
@@ -176,8 +167,7 @@ def _measure_set(chosen: LabelledSet, repeats: int) -> dict:
         "sizes": sizes,
         "size": "training images per class",
         "unit": "percent of test images, and percentage points",
-        "retrained": rows,
-        "trained_on_Kymatio": swapped,
+        **rows,
     }
 
 
@@ -186,7 +176,7 @@ def _all_judgements(
 ) -> dict[Case, np.ndarray]:
     """Return whether each image was judged rightly, each time: bool arrays (times, N)."""
     shape = times, len(chosen.labels)
-    right = {case: np.zeros(shape, bool) for case in RETRAINED + SWAPPED}
+    right = {case: np.zeros(shape, bool) for cases in CASES.values() for case in cases}
     turns = list(product(range(times), enumerate(chosen.splits())))
     for time, (fold, (pool, tested)) in tqdm(turns, f"{chosen.name} {size}", disable=None):
         training = draw_training(chosen.labels, pool, size, [SEED, time, fold])
@@ -216,20 +206,9 @@ class Bootstrap:
 
 
 def compare(right: np.ndarray, reference: np.ndarray, bootstrap: Bootstrap) -> dict:
-    """Compare two representations on the same training subsets and test images.
+    """Compare two tables (subsets, images) of whether each image was judged rightly.
 
-    Parameters
-    ----------
-    right, reference : ndarray of bool, shape (subsets, images)
-        Whether each image was judged rightly.
-    bootstrap : Bootstrap
-        Of that shape.
-
-    Returns
-    -------
-    dict
-        The difference of the accuracies in points, its interval, whether that includes zero,
-        the verdict, and the percentage of judgements of which only one of the two is right.
+    "changed" is the percentage of judgements of which only one of the two is right.
     """
     changed = 100 * (right.astype(float) - reference)
     difference = changed.mean()
@@ -275,7 +254,7 @@ def _rounded(value: float) -> float:
 def _summary(name: str, result: dict) -> list[dict]:
     """Return per bank, trained anew and swapped, how far it is from Kymatio at most."""
     found = []
-    for classifier, bank in product(("retrained", "trained_on_Kymatio"), BANKS):
+    for classifier, bank in product(CASES, BANKS):
         rows = [row for row in result[classifier] if row["representation"] == bank]
         largest = max(rows, key=lambda row: abs(row["difference"]))
         found.append(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.paper.experiment import Experiment, Settings, cifar_source, measured_on, percents
+from benchmarks.paper.experiment import Experiment, Settings, measured_on, percents
 from benchmarks.paper.networks import J, L, RegularCNN, linear_fit, load, references, train
+from benchmarks.paper.sources import cifar10
 from benchmarks.tables import number, table
 from npscatter.bank import ROLES
 from tools.learn import ACCURATE, PAPER, PRESETS
@@ -20,59 +20,32 @@ from tools.parameters import Design
 SIZES = (3, 5, 7, 9, 11)
 
 
-class Curve(NamedTuple):
-    """How a network is called and drawn, and which floor its loss is held against."""
-
-    words: str
-    colour: str
-    dashes: str
-    floor: str | None
-
-
+# How networks are called and drawn, and which floor their losses are held against.
 NETWORKS = {
-    "paper": Curve("complex modulus CNN, the paper's recipe", "tab:red", "-", "paper"),
-    "paper, no decay": Curve("the same without weight decay", "tab:red", "--", "paper"),
-    "regular": Curve("regular CNN: convolution, ReLU, pooling", "tab:blue", "-", "relu"),
-    "regular, linear end": Curve("regular CNN with a linear last layer", "tab:blue", "--", None),
-    "accurate, random start": Curve(
-        "accurate design, the paper's recipe", "tab:green", "--", "accurate"
+    "paper": ("complex modulus CNN, the paper's recipe", "tab:red", "-", "paper"),
+    "paper, no decay": ("the same without weight decay", "tab:red", "--", "paper"),
+    "regular": ("regular CNN: convolution, ReLU, pooling", "tab:blue", "-", "relu"),
+    "regular, linear end": ("regular CNN with a linear last layer", "tab:blue", "--", None),
+    "accurate, random start": (
+        "accurate design, the paper's recipe",
+        "tab:green",
+        "--",
+        "accurate",
     ),
-    "accurate": Curve("accurate design, its own start and rate", "tab:green", "-", "accurate"),
+    "accurate": ("accurate design, its own start and rate", "tab:green", "-", "accurate"),
 }
 
 
-class Floor(NamedTuple):
-    """What a network's loss is held against, in short and in full."""
-
-    words: str
-    colour: str
-    text: str
-
-
+# What losses are held against, and its colour. A linear fit is the loss of the kernels that come
+# nearest to Kymatio's filters by least squares in the Fourier domain, weighted by the spectrum of
+# natural images (1/|w|^2), array by array and then polished; never trained on the loss, which may
+# go below. The one of the paper's design is of what does not spoil it: wavelets at stride 1,
+# Kymatio's border, a low-pass of its own beside the carried one. Of a network that ends in ReLU and
+# pooling, the mean square of the negative coefficients is a bound, whatever its weights.
 FLOORS = {
-    "paper": Floor(
-        "floor: linear fit, one carried map, wavelets unstrided",
-        "tab:red",
-        "Linear fit for one carried map: least squares in the Fourier domain, array by array, of "
-        "the design without what spoils the paper's: wavelets at stride 1, Kymatio's border, a "
-        "low-pass of its own beside the carried one. What kernels of this size can do before "
-        "wavelets are strided. No lower bound: training may go below.",
-    ),
-    "relu": Floor(
-        "floor: bound, nothing below zero",
-        "tab:blue",
-        "Lower bound: the mean square of the negative coefficients, which no network that ends in "
-        "ReLU and pooling can give, whatever its weights.",
-    ),
-    "accurate": Floor(
-        "floor: linear fit of the accurate design",
-        "tab:green",
-        "Linear fit: the loss of the same design on the same images with the kernels that come "
-        "nearest to Kymatio's filters by least squares in the Fourier domain, weighted by the "
-        "spectrum of natural images (1/|w|^2): array by array, then the `polish` steps of the "
-        "recipe for all together. Never trained on the loss; no lower bound: training may go "
-        "below.",
-    ),
+    "paper": ("floor: linear fit, one carried map, wavelets unstrided", "tab:red"),
+    "relu": ("floor: bound, nothing below zero", "tab:blue"),
+    "accurate": ("floor: linear fit of the accurate design", "tab:green"),
 }
 
 
@@ -82,7 +55,7 @@ def paper_recipe(settings: Settings, count: int) -> Recipe:
     Take a count of whole batches: the loss of an epoch weighs all its steps alike. Fewer images
     come in smaller batches, so that there are thousands of steps all the same.
     """
-    source, batch = cifar_source(settings).source, settings.choose(10, 50)
+    source, batch = cifar10(settings).source, settings.choose(10, 50)
     return replace(PRESETS["paper"], source=source, scales=(J,), count=count, batch=batch)
 
 
@@ -91,17 +64,9 @@ def own_recipe(recipe: Recipe, design: Design, polish: int, epochs: int) -> Reci
 
     `polish` is the number of Levenberg-Marquardt steps after the closed form.
     """
-    own = PRESETS["accurate"]
-    return replace(
-        recipe,
-        design=design,
-        start=own.start,
-        polish=polish,
-        epochs=epochs,
-        learning_rate=own.learning_rate,
-        weight_decay=own.weight_decay,
-        schedule=own.schedule,
-    )
+    names = ("start", "learning_rate", "weight_decay", "schedule")
+    own = {name: getattr(PRESETS["accurate"], name) for name in names}
+    return replace(recipe, design=design, polish=polish, epochs=epochs, **own)
 
 
 def one_map_recipe(recipe: Recipe, K: int) -> Recipe:
@@ -133,18 +98,14 @@ def measure_networks(settings: Settings) -> dict:
         "accurate, random start": train(random, images),
         "accurate": accurate,
     }
+    for name, network in networks.items():
+        *_, network["floor"] = NETWORKS[name]
     return {
         **images.facts,
-        "printed": {
-            "complex modulus CNN": "the loss converges to zero within 30 epochs",
-            "regular CNN": "does not converge to zero with the same hyperparameters",
-        },
         "mean_square": images.mean_square,
         "references": known,
-        "floors": {name: {"text": FLOORS[name].text, **fit} for name, fit in floors.items()},
-        "networks": {
-            name: {**network, "floor": NETWORKS[name].floor} for name, network in networks.items()
-        },
+        "floors": floors,
+        "networks": networks,
     }
 
 
@@ -157,20 +118,13 @@ def measure_kernels(settings: Settings) -> dict:
     for K in SIZES:
         kernels = dict.fromkeys(ROLES, K)
         row = train(replace(recipe, design=replace(PAPER, kernels=kernels)), images)
-        floor = linear_fit(one_map_recipe(recipe, K), images)
-        rows["paper"][str(K)] = {**row, "floor": {"text": FLOORS["paper"].text, **floor}}
+        rows["paper"][str(K)] = row | {"floor": linear_fit(one_map_recipe(recipe, K), images)}
         # The radii of the shipped design belong to its own sizes.
         design = replace(ACCURATE, kernels=kernels, radius={})
         row = train(own_recipe(recipe, design, polish, own_epochs), images)
-        floor = {"text": FLOORS["accurate"].text, **row["start"]}
-        rows["accurate"][str(K)] = {**row, "floor": floor}
+        rows["accurate"][str(K)] = row | {"floor": row["start"]}
     return {
         **images.facts,
-        "printed": {
-            "3": "above 7",
-            "5": "above 7",
-            "7": "the lowest, converged to zero: the best choice",
-        },
         "mean_square": images.mean_square,
         "references": references(images),
         "kernels": rows,
@@ -182,13 +136,12 @@ def draw_networks(result: dict) -> Figure:
     figure = Figure(figsize=(12, 6.8))
     plain, log = figure.subplots(1, 2)
     for name, network in result["networks"].items():
-        curve = NETWORKS[name]
-        text = f"{curve.words}: {network['parameters']:,} numbers"
+        words, colour, dashes, _ = NETWORKS[name]
+        text = f"{words}: {network['parameters']:,} numbers"
         for axes, values in ((plain, network["loss"]), (log, network["share"])):
-            axes.plot(values, curve.dashes, color=curve.colour, label=text)
-    for name, floor in FLOORS.items():
-        share = result["floors"][name]["share"]
-        log.axhline(share, color=floor.colour, ls=":", label=floor.words)
+            axes.plot(values, dashes, color=colour, label=text)
+    for name, (words, colour) in FLOORS.items():
+        log.axhline(result["floors"][name]["share"], color=colour, ls=":", label=words)
     for name, dashes in (("best constant per channel", "-."), ("S0 exact, all else zero", ":")):
         log.axhline(result["references"][name], color="grey", ls=dashes, label=name)
     plain.set(ylabel="mean squared error", title="As the paper draws it")
@@ -212,7 +165,7 @@ def draw_kernels(result: dict) -> Figure:
         for i, (K, row) in enumerate(result["kernels"][design].items()):
             axes.plot(row["share"], color=f"C{i}", label=f"{K}×{K}")
             axes.axhline(row["floor"]["share"], color=f"C{i}", ls=":")
-        axes.plot([], [], ":", color="grey", label=FLOORS[design].words)
+        axes.plot([], [], ":", color="grey", label=FLOORS[design][0])
         axes.set_title(title)
         _label_shares(axes)
         # Below the panel: curves and floors leave no corner free.
@@ -241,12 +194,12 @@ def _caption(title: str, result: dict) -> str:
 def networks_section(result: dict) -> str:
     """Return the losses of the networks."""
     rows = []
-    for name, curve in NETWORKS.items():
+    for name, (words, *_) in NETWORKS.items():
         found = result["networks"][name]
         floor = result["floors"].get(found["floor"], {}).get("share")
         shown = map(number, (found["loss"][-1], found["share"][-1], floor))
         errors = percents(found["held_out"]["errors"])
-        rows.append([curve.words, f"{found['parameters']:,}", *shown, errors])
+        rows.append([words, f"{found['parameters']:,}", *shown, errors])
     head = ["network", "free numbers", "loss", "share", "floor", "S0, S1, S2 held out, %"]
     return (
         f"{table(head, rows)}\n\n"
@@ -282,10 +235,6 @@ EXPERIMENTS = (
         networks_section,
     ),
     Experiment(
-        "fig4",
-        "Figure 4: the loss by kernel size.",
-        measure_kernels,
-        draw_kernels,
-        kernels_section,
+        "fig4", "Figure 4: the loss by kernel size.", measure_kernels, draw_kernels, kernels_section
     ),
 )

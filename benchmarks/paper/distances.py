@@ -18,11 +18,10 @@ Transform = Callable[[np.ndarray], np.ndarray]
 
 
 def controls(S: np.ndarray, order: np.ndarray) -> dict[str, Transform]:
-    """Return transforms that take Kymatio's coefficients, and none of them.
+    """Return what is made of Kymatio's coefficients, S being those of undisturbed images.
 
-    Of Kymatio's coefficients S, of undisturbed images: themselves; S0 alone, zeros for the others
-    ("local averaging"); and their mean over all images plus a thousandth that any change of the
-    image scrambles, sin(10^5 S) ("almost constant"). `order` is that of the channels.
+    Themselves; S0 alone, zeros for the others ("local averaging"); and their mean over all images
+    plus a thousandth that any change of the image scrambles, sin(10^5 S) ("almost constant").
     """
     mean = S.mean(axis=(0, 1), keepdims=True)
     size = 1e-3 * np.sqrt(np.square(mean).mean(axis=(-2, -1), keepdims=True))
@@ -59,14 +58,7 @@ def spread(coefficients: np.ndarray) -> np.ndarray:
 
 
 class Moments:
-    """The sums that every measure is made from: `energy` and `spread` of undisturbed images.
-
-    Parameters
-    ----------
-    coefficients : ndarray, shape (N, 3, C, h, w)
-    order : ndarray of int, shape (C,)
-        Of the channels.
-    """
+    """The sums that every measure is made from: `energy` and `spread` of undisturbed images."""
 
     def __init__(self, coefficients: np.ndarray, order: np.ndarray):
         self.order = order
@@ -77,20 +69,14 @@ class Moments:
     def measures(self, moved: np.ndarray, relative: float, teacher: Moments | None) -> dict:
         """Return every measure of a disturbance, per group of orders.
 
-        Parameters
-        ----------
-        moved : ndarray of float, shape (C,)
-            `energy` of the difference that the disturbance makes.
-        relative : float
-            ||x - y|| / ||x|| of the images.
-        teacher : Moments or None
-            Kymatio's, for the gains.
+        "raw" is the mean of (Tx - Ty)^2 over all coefficients, "gain-matched" the same with every
+        order first scaled to Kymatio's mean square; "normalised" is (||Tx - Ty|| / ||Tx||) /
+        (||x - y|| / ||x||); "within/between" the root of the mean ||Tx - Ty||^2 over the mean
+        ||Tx - Tx'||^2 of two different images.
 
-        Returns
-        -------
-        dict of dict of float
-            "raw" and "gain-matched", in parts that add up to the whole; "normalised",
-            "within/between". Orders in which all coefficients are zero are left out.
+        `moved` is the `energy` of the difference it makes, `relative` ||x - y|| / ||x|| of the
+        images, and `teacher` Kymatio's moments, for the gains. The parts of "raw" and of
+        "gain-matched" add up to the whole. Orders of zeros alone are left out.
         """
         found = {"raw": {}, "normalised": {}, "within/between": {}}
         matched = {}
@@ -110,13 +96,10 @@ class Moments:
 
 
 def against_teacher(V: np.ndarray, S: np.ndarray, order: np.ndarray) -> dict[str, dict]:
-    """Return how far coefficients V are from Kymatio's S, where nothing is disturbed.
+    """Return how far coefficients V are from Kymatio's S, per group of orders.
 
-    Returns
-    -------
-    dict of dict of float
-        Per group of orders the "norm", ||V|| / ||S||, and the "error at the best gain",
-        min over g of ||g V - S|| / ||S||: 0 for the same features, 1 for V at right angles to S.
+    The "norm" is ||V|| / ||S||, the "error at the best gain" min over g of ||g V - S|| / ||S||: 0
+    for the same features, 1 for V at right angles to S.
     """
     found = {"norm": {}, "error at the best gain": {}}
     per_channel = energy(V), energy(S), products(V, S)

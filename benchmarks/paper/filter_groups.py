@@ -20,19 +20,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from benchmarks.paper.experiment import (
-    RANDOM,
-    Experiment,
-    Settings,
-    Source,
-    centred,
-    cifar_source,
-    held_out_images,
-    measured_on,
-    percents,
-    span,
-    tiny_imagenet_source,
-)
+from benchmarks.paper import sources
+from benchmarks.paper.experiment import Experiment, Settings, measured_on, percents, span
 from benchmarks.tables import table
 from npscatter import FilterBank, Scattering2D
 from npscatter.metrics import relative_errors
@@ -64,27 +53,15 @@ TINY = np.finfo(float).tiny
 class Group:
     """The images of one figure, and how long is learned from them.
 
-    Attributes
-    ----------
-    number : int
-        Of the figure.
-    words : str
-        The images.
-    shape : tuple of int
-        (H, W) of an image.
-    source : callable
-        From settings to the images.
-    images, epochs, batch : tuple of int
-        Reduced, and as in the paper. Reduced batches have about as many pixels as the paper's of
-        32 x 32 images, and the steps come to the paper's for the random images.
-    held_out : int
-        Images that errors are measured on.
+    Images, epochs and batches are reduced, and as in the paper. Reduced batches have about as many
+    pixels as the paper's of 32 x 32 images, and the steps come to the paper's for the random
+    images. Errors are measured on `held_out` others.
     """
 
     number: int
     words: str
     shape: tuple[int, int]
-    source: Callable[[Settings], Source]
+    source: Callable[[Settings], sources.Source]
     images: tuple[int, int]
     epochs: tuple[int, int]
     batch: tuple[int, int]
@@ -92,23 +69,24 @@ class Group:
 
     def recipe(self, settings: Settings, weight_decay: float) -> Recipe:
         """Return what is learned."""
+        names = {"count": self.images, "epochs": self.epochs, "batch": self.batch}
         return replace(
             PAPER,
             source=self.source(settings).source,
             shape=self.shape,
-            count=settings.choose(*self.images),
-            epochs=settings.choose(*self.epochs),
-            batch=settings.choose(*self.batch),
             scales=(J,),
             weight_decay=weight_decay,
+            **{name: settings.choose(*both) for name, both in names.items()},
         )
 
 
 GROUPS = (
-    Group(5, "random images", (512, 128), lambda _: RANDOM, (20, 1000), (60, 60), (1, 50), 8),
-    Group(6, "CIFAR-10", (32, 32), cifar_source, (1000, 10_000), (30, 30), (20, 50), 96),
     Group(
-        7, "Tiny ImageNet", (64, 64), tiny_imagenet_source, (600, 10_000), (30, 30), (10, 50), 48
+        5, "random images", (512, 128), lambda _: sources.RANDOM, (20, 1000), (60, 60), (1, 50), 8
+    ),
+    Group(6, "CIFAR-10", (32, 32), sources.cifar10, (1000, 10_000), (30, 30), (20, 50), 96),
+    Group(
+        7, "Tiny ImageNet", (64, 64), sources.tiny_imagenet, (600, 10_000), (30, 30), (10, 50), 48
     ),
 )
 
@@ -134,7 +112,6 @@ def measure(group: Group, settings: Settings) -> dict:
             "images": group.images[1],
             "epochs": group.epochs[1],
             "batch": group.batch[1],
-            "text": "very similar from the ripple-like of Morlet Wavelet; no number is printed",
         },
         "morlet": {level: _taps(*reference(level, PAPER.design.L)) for level in LEVELS},
         "variants": dict(zip(recipes, learned, strict=True)),
@@ -147,10 +124,9 @@ def _one_thread() -> None:
 
 
 def learn(recipe: Recipe, held_out: int) -> dict:
-    """Learn one filter group, and return its losses, its errors on held-out images, its filters.
+    """Learn one filter group; return its losses, errors on held-out images and filters.
 
-    "levels" has per level what `compare` says of the learned filters, their taps, and the
-    "start_similarity" of the random filters they started from.
+    "start_similarity" is that of the random filters they started from.
     """
     learner = Learner(recipe)
     start = learner.parameters.bank("start")
@@ -165,7 +141,8 @@ def learn(recipe: Recipe, held_out: int) -> dict:
             **compare(low, psi, level),
             "start_similarity": _rounded(np.diag(similarity(random, morlets))),
         }
-    images = centred(held_out_images(recipe.source, recipe.shape, held_out, HELD_OUT_SEED))
+    images = sources.held_out_images(recipe.source, recipe.shape, held_out, HELD_OUT_SEED)
+    images = sources.centred(images)
     S = Scattering2D(J, recipe.shape, bank.L, bank=bank)
     errors = relative_errors(S(images), teach(images, J, bank.L), S.meta()["order"])
     return {
@@ -177,7 +154,7 @@ def learn(recipe: Recipe, held_out: int) -> dict:
 
 
 def filters(bank: FilterBank, level: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return a level's low-pass (K, K), the one its moduli are smoothed with, and psi (L, K, K)."""
+    """Return the low-pass (K, K) that smooths a level's moduli, and its psi (L, K, K)."""
     return bank[f"carry_{level}"][0, 0], bank[f"psi_{level}"][:, 0]
 
 
@@ -190,9 +167,9 @@ def reference(level: str, L: int, K: int = 7) -> tuple[np.ndarray, np.ndarray]:
     side = 32  # so large that nothing is left at its edges
     cut = slice(side // 2 - K // 2, side // 2 + K // 2 + 1)
     low = gabor_2d(side, side, LOW_SIGMA[level], 0, 0, offset=-side // 2)
-    angles = (L // 2 - 1 - np.arange(L)) * np.pi / L
     psi = [
-        morlet_2d(side, side, SIGMA, angle, FREQUENCY, 4 / L, offset=-side // 2) for angle in angles
+        morlet_2d(side, side, SIGMA, _angle(L, t), FREQUENCY, 4 / L, offset=-side // 2)
+        for t in range(L)
     ]
     low, *psi = (whole[cut, cut].astype(np.complex128) for whole in (low, *psi))
     return low.real, np.stack(psi)
@@ -214,22 +191,15 @@ def aligned(found: np.ndarray, references: np.ndarray) -> np.ndarray:
     """Return filters (n, K, K) with the phase, or conjugated, so that each is nearest its own."""
     best = []
     for w, m in zip(found, references, strict=True):
-        inner = np.vdot(w, m), np.vdot(w.conj(), m)
-        nearer = int(abs(inner[1]) > abs(inner[0]))
-        best.append((w, w.conj())[nearer] * np.exp(1j * np.angle(inner[nearer])))
+        nearer = max((w, w.conj()), key=lambda one: abs(np.vdot(one, m)))
+        best.append(nearer * np.exp(1j * np.angle(np.vdot(nearer, m))))
     return np.stack(best)
 
 
 def compare(low: np.ndarray, psi: np.ndarray, level: str) -> dict:
-    """Compare one level's filters with Kymatio's.
+    """Compare one level's filters with Kymatio's, orientation by orientation.
 
-    Returns
-    -------
-    dict
-        Per orientation "similarity" to its Morlet wavelet, "most_similar_orientation" of all
-        Morlet wavelets, "norm_ratio" to its Morlet wavelet's norm, "mean" |sum w| / sum |w| (a
-        wavelet's is zero) and "peak_frequency" in radians per pixel (a Morlet's is about 3 pi /
-        4); "low_similarity" and "low_sum" (Kymatio's is one).
+    The "mean" is |sum w| / sum |w|, zero for a wavelet.
     """
     gaussian, morlets = reference(level, len(psi))
     alike = similarity(psi, morlets)
@@ -272,14 +242,16 @@ def draw(result: dict) -> Figure:
     """Show Morlet wavelets and both filter groups, and how alike they are."""
     recipe, printed, variants = result["recipe"], result["printed"], result["variants"]
     figure = Figure(figsize=(15, 8.6))
+    ours, theirs = (
+        f"{count} images, {each['epochs']} epochs, batches of {each['batch']}"
+        for count, each in ((recipe["count"], recipe), (printed["images"], printed))
+    )
     figure.suptitle(
         f"Figure {result['figure']} again: filters learned from a random start by the paper's "
         f"recipe\nImages: {result['data']}\n"
-        f"{recipe['count']} images, {recipe['epochs']} epochs, batches of {recipe['batch']} "
-        f"({result['setting']} setting; the paper: {printed['images']} images, "
-        f"{printed['epochs']} epochs, batches of {printed['batch']})"
-        "\nPhases as near the Morlet wavelets' as they go, which no modulus sees; "
-        "every block on its own scale"
+        f"{ours} ({result['setting']} setting; the paper: {theirs})\n"
+        "Phases as near the Morlet wavelets' as they go, which no modulus sees; every block on its "
+        "own scale"
     )
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.75, 1))
     blocks = top.subplots(len(LEVELS), 1 + len(variants))
@@ -308,10 +280,7 @@ def draw(result: dict) -> Figure:
         axes.set_ylabel("normalised correlation")
     bottom.legend(*parts[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     orders = next(iter(variants.values()))["errors"]
-    errors = {
-        name: [100 * error for error in variant["errors"].values()]
-        for name, variant in variants.items()
-    }
+    errors = {name: 100 * np.array([*one["errors"].values()]) for name, one in variants.items()}
     _bars(last, errors, [f"$S_{order[1:]}$" for order in orders])
     for bars in last.containers:
         last.bar_label(bars, fmt="%.3g", fontsize=9, padding=2)
@@ -345,8 +314,12 @@ def _show(axes: Axes, low: np.ndarray, psi: np.ndarray, title: str) -> None:
     axes.spines[:].set_visible(False)
 
 
+def _angle(L: int, t: int) -> float:
+    return (L // 2 - 1 - t) * np.pi / L
+
+
 def _angles(L: int) -> list[str]:
-    return [f"{(L // 2 - 1 - t) * 180 / L:g}°".replace("-", "−") for t in range(L)]
+    return [f"{np.degrees(_angle(L, t)):g}°".replace("-", "−") for t in range(L)]
 
 
 def _bars(axes: Axes, series: dict[str, list[float]], labels: list[str]) -> None:

@@ -14,32 +14,17 @@ from sklearn.model_selection import StratifiedKFold
 from tools.data import HELD_OUT_PHOTOGRAPHS, LEARNING_PHOTOGRAPHS, packaged_photographs
 
 SIDE = 32
-TEXTURES = (
-    "brick",
-    "grass",
-    "gravel",
-    "hubble_deep_field",
-    "immunohistochemistry",
-    "moon",
-    "retina",
-)
+TEXTURES = ("brick", "grass", "gravel", "hubble_deep_field", "immunohistochemistry")
+TEXTURES += ("moon", "retina")
 _AREA, _COLUMNS, _GAP_COLUMNS = 512, 512 // SIDE, 2
 
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """Images, what is on them, and which are tested together.
+    """Images, float32 (N, 32, 32), their labels from 0 on, and the folds they are tested in.
 
-    Attributes
-    ----------
-    name, words : str
-        For legends, and for captions: where the images come from and what was done to them.
-    images : ndarray of float32, shape (N, 32, 32)
-        Digits and faces in about [0, 1]; textures of mean zero and variance one each.
-    labels, folds : ndarray of int, shape (N,)
-        From 0 on. A fold is tested on what was learned from the others.
-    pooled : bool
-        Whether coefficients are averaged over space, because a class has no fixed place.
+    A fold is tested on what was learned from the others. Coefficients are averaged over space if
+    `pooled`, because a class has no fixed place.
     """
 
     name: str
@@ -119,20 +104,14 @@ def textures() -> LabelledSet:
 def patches(photograph: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cut the middle 512 x 512 into patches side by side, without a strip between its halves.
 
-    Returns
-    -------
-    images : ndarray, shape (N, 32, 32)
-        Views of no common pixel.
-    folds : ndarray of int, shape (N,)
-        0 to the left of the strip, 1 to its right.
+    Their folds are 0 to the left of the strip, 1 to its right.
     """
     top, left = ((length - _AREA) // 2 for length in photograph.shape)
     area = photograph[top : top + _AREA, left : left + _AREA]
     grid = area.reshape(_COLUMNS, SIDE, _COLUMNS, SIDE).swapaxes(1, 2)
     half = (_COLUMNS - _GAP_COLUMNS) // 2
-    images = np.concatenate(
-        [side.reshape(-1, SIDE, SIDE) for side in (grid[:, :half], grid[:, -half:])]
-    )
+    sides = grid[:, :half], grid[:, -half:]
+    images = np.concatenate([side.reshape(-1, SIDE, SIDE) for side in sides])
     return images, np.repeat([0, 1], len(images) // 2)
 
 

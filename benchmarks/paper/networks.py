@@ -1,4 +1,9 @@
-"""Networks learned by one recipe and scored alike, and the regular CNN of the paper."""
+"""Networks learned by one recipe and scored alike, and the regular CNN of the paper.
+
+A loss is the squared error against Kymatio's coefficients, mean over all images, channels and
+positions; a share is the loss over the mean square of the coefficients: 1 is what predicting zero
+costs. Entry 0 of a curve is the loss before learning, entry e the mean over the steps of epoch e.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.paper.experiment import KEPT_OUT, Settings, cifar_source, held_out_images
+from benchmarks.paper import sources
+from benchmarks.paper.experiment import Settings
 from npscatter.metrics import relative_errors
 from npscatter.program.plan import Plan
 from tools.learning import Learner, Recipe, lesson, training_images
@@ -16,13 +22,6 @@ from tools.teacher import teach
 
 J, L = 2, 8
 HELD_OUT_SEED = 40
-LOSS = (
-    "Squared error against Kymatio's coefficients (float64, J=2, L=8), mean over all images, "
-    "channels and positions; images shifted and scaled, all alike, to mean zero and variance one. "
-    "Entry 0 of a curve is the loss before learning, entry e the mean over the steps of epoch e, "
-    "as learning goes on. A share is the loss over the mean square of the coefficients: 1 is what "
-    "predicting zero costs."
-)
 
 
 class RegularCNN(nn.Module):
@@ -31,12 +30,8 @@ class RegularCNN(nn.Module):
     The paper prints no sizes. Here a block has the channels and the kernels of a level of its own
     network: one image becomes 9 maps at half the resolution, then 81 at a quarter.
 
-    Parameters
-    ----------
-    linear_end : bool
-        After the last block one more 1 x 1 convolution, so that outputs may be negative.
-    seed : int
-        Of the start, Torch's default: uniform in +- 1 / sqrt(fan in).
+    A linear end is one more 1 x 1 convolution, so that outputs may be negative. The start is
+    Torch's default: uniform in +- 1 / sqrt(fan in).
     """
 
     def __init__(self, linear_end: bool = False, seed: int = 0):
@@ -75,19 +70,19 @@ class Images:
 def load(settings: Settings, recipe: Recipe, unseen_count: int) -> Images:
     """Return the images of a recipe and as many kept out as wanted, scaled alike."""
     learned, wanted = lesson(recipe)
-    source, raw = cifar_source(settings), training_images(recipe)
-    unseen = held_out_images(source.source, recipe.shape, unseen_count, HELD_OUT_SEED)
+    source, raw = sources.cifar10(settings), training_images(recipe)
+    unseen = sources.held_out_images(source.source, recipe.shape, unseen_count, HELD_OUT_SEED)
     unseen = ((unseen - raw.mean()) / raw.std()).astype(np.float32)
+    unseen_words = source.words + sources.KEPT_OUT
+    if settings.cifar10:
+        unseen_words = "CIFAR-10 training set (the paper learns from the test set), green channel"
     facts = {
         "data": source.words,
         "images": len(learned),
-        "held_out_data": "CIFAR-10 training set (the paper learns from the test set), green channel"
-        if settings.cifar10
-        else source.words + KEPT_OUT,
+        "held_out_data": unseen_words,
         "held_out_images": len(unseen),
         "J": J,
         "L": L,
-        "loss_is": LOSS,
     }
     return Images(learned, wanted[J], unseen, teach(unseen, J, L), facts)
 

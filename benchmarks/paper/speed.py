@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -13,16 +14,13 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import timing
-from benchmarks.paper.experiment import Experiment, Settings, cifar_images, measured_on
-from benchmarks.peers import kymatio_on, network_on, ours, scattering
-from benchmarks.speed import KYMATIO, NETWORK, PAUSE, time_pass
+from benchmarks import timing, verify
+from benchmarks.paper.experiment import Experiment, Settings, measured_on
+from benchmarks.paper.sources import cifar_images
+from benchmarks.peers import KYMATIO, NETWORK, kymatio_on, network_on, ours, scattering
+from benchmarks.speed import PAUSE, time_pass
 from benchmarks.tables import number, table
-from benchmarks.verify import KYMATIO as NEAR_KYMATIO
-from benchmarks.verify import SAME_NETWORK, MismatchError, verify
 from benchmarks.workloads import Workload
-from npscatter import Scattering2D
-from npscatter.metrics import relative_errors
 from tools.teacher import teach
 
 IMAGES, SIDE, SEED, ROUNDS = 10_000, 32, 40, 5
@@ -33,17 +31,14 @@ GPU_BLOCK = 1000
 ORDERS = {"L1": (1, 1), "L2": (2, 2)}
 # Seconds on an Intel 8600K and a GTX 1060.
 PRINTED = {
-    "L1": {
-        "CPU": {"Scatter": 37.5701, "Our method": 0.5909},
-        "GPU": {"Scatter": 0.2015, "Our method": 0.0037},
-    },
-    "L2": {
-        "CPU": {"Scatter": 180.37, "Our method": 2.22},
-        "GPU": {"Scatter": 4.65, "Our method": 0.023},
-    },
+    ("L1", "CPU"): {"Scatter": 37.5701, "Our method": 0.5909},
+    ("L1", "GPU"): {"Scatter": 0.2015, "Our method": 0.0037},
+    ("L2", "CPU"): {"Scatter": 180.37, "Our method": 2.22},
+    ("L2", "GPU"): {"Scatter": 4.65, "Our method": 0.023},
 }
-KYMATIO_TORCH = "Kymatio Torch"
+_, KYMATIO_TORCH = KYMATIO
 FEWER_ORIENTATIONS = (ours("accurate-L4", "accurate-L4"), ours("accurate-L6", "accurate-L6"))
+RATIOS = ("times_as_fast_as_kymatio", "times_as_fast_as_kymatio_torch")
 PASSES = {"one thread": 1, "all cores": None}
 SHOWN = {
     "accurate": "npscatter, accurate",
@@ -72,14 +67,14 @@ def measure(settings: Settings) -> dict:
     with _untouched_torch():
         for name, (J, order) in ORDERS.items():
             workload = CifarWorkload(SIDE, SIDE, IMAGES, J, order, settings)
-            verified = verify(workload, "auto") | verify_fewer_orientations(workload)
+            verified = verify.verify(workload, "auto") | verify_fewer_orientations(workload)
             orders[name] = found = {"J": J, "max_order": order, "verified": verified}
-            for timed, threads in PASSES.items():
-                found[timed] = compared(
-                    time_pass(workload, threads, ROUNDS, "auto", FEWER_ORIENTATIONS)
-                )
-            found["GPU"] = time_on_gpu(workload)
-            found["printed"] = printed(name)
+            for words_of_pass, threads in PASSES.items():
+                timed = time_pass(workload, threads, ROUNDS, "auto", FEWER_ORIENTATIONS)
+                found[words_of_pass] = compared(timed)
+            gpu = torch.cuda.is_available()
+            found["GPU"] = time_on(workload, torch.device("cuda"), ROUNDS) if gpu else "no GPU"
+            found["printed"] = {device: printed(name, device) for device in ("CPU", "GPU")}
     return {
         "data": words,
         "images": IMAGES,
@@ -99,15 +94,10 @@ def verify_fewer_orientations(workload: Workload) -> dict[str, dict[str, float]]
     for contestant in FEWER_ORIENTATIONS:
         S = scattering(workload, contestant.bank)
         wanted = teach(images, workload.J, S.L, workload.max_order)
-        errors = relative_errors(S(images), wanted, S.meta()["order"])
-        _check(f"{workload.name}, {contestant.name}", errors, NEAR_KYMATIO)
-        found[f"{contestant.name}, Kymatio NumPy of L = {S.L}"] = errors
+        what = f"{contestant.name}, Kymatio NumPy of L = {S.L}"
+        order = S.meta()["order"]
+        found[what] = verify.compared(what, S(images), wanted, order, verify.KYMATIO)
     return found
-
-
-def _check(what: str, errors: dict[str, float], tolerance: float) -> None:
-    if not all(error <= tolerance for error in errors.values()):  # NaN too
-        raise MismatchError(f"{what}: {errors}")
 
 
 def compared(timed: dict) -> dict:
@@ -119,61 +109,47 @@ def compared(timed: dict) -> dict:
         if result["ms_per_image"] is not None:
             result["images_per_second"] = round(1e3 / result["ms_per_image"], 1)
             if name in fewer:
-                del result["times_as_fast_as_kymatio"]
+                del result[RATIOS[0]]
             else:
-                result["times_as_fast_as_kymatio_torch"] = round(slow / result["ms_per_image"], 3)
+                result[RATIOS[1]] = round(slow / result["ms_per_image"], 3)
     return timed
 
 
-def printed(name: str) -> dict:
+def printed(order: str, device: str) -> dict:
     """Return the seconds the paper prints, and what they come to as a ratio."""
-    return {
-        device: seconds | {"ratio": round(seconds["Scatter"] / seconds["Our method"], 2)}
-        for device, seconds in PRINTED[name].items()
-    }
+    seconds = PRINTED[order, device]
+    return seconds | {"ratio": round(seconds["Scatter"] / seconds["Our method"], 2)}
 
 
-def time_on_gpu(workload: Workload) -> dict | str:
-    """Return the milliseconds per image of what runs on a GPU, "no GPU" where there is none."""
-    if not torch.cuda.is_available():
-        return "no GPU"
-    return {
-        "name": torch.cuda.get_device_name(),
-        "cuda": torch.version.cuda,
-        "images": "on the device before and after: no transfers",
-        "precision": "float32, not TF32",
-        **time_on_device(workload, torch.device("cuda"), ROUNDS),
-    }
+def time_on(workload: Workload, device: torch.device, rounds: int) -> dict:
+    """Compare Kymatio and the paper's network in Torch with the CPU, then time them on a device.
 
-
-def time_on_device(workload: Workload, device: torch.device, rounds: int) -> dict:
-    """Verify, then time Kymatio and the paper's network in Torch on a device.
-
-    MismatchError is raised if the device computes something else than the CPU.
+    Images and coefficients stay on it; float32, not TF32.
     """
     images = torch.from_numpy(workload.images())
     blocks = images.to(device).split(GPU_BLOCK)
-    order = Scattering2D(workload.J, workload.shape, max_order=workload.max_order).meta()["order"]
+    order = scattering(workload, "accurate").meta()["order"]
     contestants, calls = {}, {}
     with torch.inference_mode():
         for name, make in {KYMATIO_TORCH: kymatio_on, NETWORK: network_on}.items():
             transform = make(workload, device)
-            expected = make(workload, torch.device("cpu"))(images[:3]).numpy()
-            errors = relative_errors(transform(blocks[0][:3]).cpu().numpy(), expected, order)
-            _check(f"{workload.name}, {name} on {device.type}", errors, SAME_NETWORK)
+            wanted = make(workload, torch.device("cpu"))(images[:3]).numpy()
+            few = transform(blocks[0][:3]).cpu().numpy()
+            errors = verify.compared(name, few, wanted, order, verify.SAME_NETWORK)
             contestants[name] = {"verified": errors}
-
-            def call(transform=transform) -> None:
-                for block in blocks:
-                    transform(block)
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
-
-            calls[name] = call
+            calls[name] = partial(_call, transform, blocks, device)
         for name, seconds in timing.interleaved(calls, rounds).items():
             each = [round(1e3 * taken / len(images), 6) for taken in seconds]
             contestants[name] |= {"each_round": each, "ms_per_image": median(each)}
-    return compared({"block": len(blocks[0]), "contestants": contestants})
+    gpu = torch.cuda.get_device_name() if device.type == "cuda" else device.type
+    return compared({"name": gpu, "block": len(blocks[0]), "contestants": contestants})
+
+
+def _call(transform: Callable, blocks: tuple[torch.Tensor, ...], device: torch.device) -> None:
+    for block in blocks:
+        transform(block)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 @contextmanager
@@ -220,12 +196,10 @@ def _panel(axes: Axes, order: dict) -> None:
         found = order["GPU"]["contestants"]
         rows |= {f"{SHOWN[name]}, GPU": result for name, result in found.items()}
     places = np.arange(len(rows))[::-1]
-    for offset, colour, key, words in (
-        (0.2, "C0", "times_as_fast_as_kymatio", "to its faster CPU backend"),
-        (-0.2, "C1", "times_as_fast_as_kymatio_torch", "to its Torch backend on the same device"),
-    ):
+    words = ("to its faster CPU backend", "to its Torch backend on the same device")
+    for offset, key, label in zip((0.2, -0.2), RATIOS, words, strict=True):
         ratios = [row.get(key, np.nan) for row in rows.values()]
-        axes.barh(places + offset, ratios, 0.38, color=colour, label=words)
+        axes.barh(places + offset, ratios, 0.38, label=label)
     for place, row in zip(places, rows.values(), strict=True):
         text, at = f"{row['ms_per_image']:.3g} ms", (0.99, place)
         axes.annotate(text, at, xycoords=("axes fraction", "data"), ha="right", va="center")
@@ -241,36 +215,25 @@ def _panel(axes: Axes, order: dict) -> None:
 
 def section(result: dict) -> str:
     """Return table 2: ratios to Kymatio."""
-    rows, orders = [], result["orders"]
-    for order, found in orders.items():
-        ratio = f"{found['printed']['CPU']['ratio']:.3g}"
-        rows.append([order, "printed", "the paper's network", "", "", ratio, ""])
+    rows, printed, gpu = [], [], []
+    for order, found in result["orders"].items():
+        on_cpu, on_gpu = (f"{found['printed'][device]['ratio']:.3g}" for device in ("CPU", "GPU"))
+        printed.append(f"{order} {on_gpu}")
+        rows.append([order, "printed", "the paper's network", "", "", on_cpu, ""])
         for timed in PASSES:
             for name, one in found[timed]["contestants"].items():
                 if one["ms_per_image"] is not None:
-                    ratios = (
-                        number(one.get(f"times_as_fast_as_kymatio{which}"))
-                        for which in ("_torch", "")
-                    )
-                    per_second = f"{one['images_per_second']:,.0f}"
-                    time = number(one["ms_per_image"])
-                    rows.append([order, timed, name, time, per_second, *ratios])
-    ratios = ", ".join(f"{o} {found['printed']['GPU']['ratio']:.3g}" for o, found in orders.items())
-    devices = [
-        f"{order}, {name}: {number(one['ms_per_image'])} ms per image, "
-        f"{number(one['times_as_fast_as_kymatio_torch'])} times Kymatio Torch"
-        for order, found in orders.items()
-        if isinstance(found["GPU"], dict)
-        for name, one in found["GPU"]["contestants"].items()
-    ]
-    gpu = (
-        f"On a GPU (printed ratios: {ratios}): {'; '.join(devices)}."
-        if devices
-        else f"The printed GPU ratios ({ratios}) are not checked: no GPU was at hand."
-    )
+                    cells = [number(one["ms_per_image"]), f"{one['images_per_second']:,.0f}"]
+                    cells += [number(one.get(ratio)) for ratio in reversed(RATIOS)]
+                    rows.append([order, timed, name, *cells])
+        if found["GPU"] != "no GPU":
+            ratio = found["GPU"]["contestants"][NETWORK][RATIOS[1]]
+            gpu.append(f"{order} {number(ratio)} on {found['GPU']['name']}")
+    of_gpu = f"measured: {', '.join(gpu)}" if gpu else "are not checked: no GPU was at hand"
     head = ["order", "threads", "what", "ms per image", "images / s"]
     head += ["times Kymatio Torch", "times the faster Kymatio"]
-    return f"{table(head, rows)}\n\n{gpu} {measured_on(result)}"
+    words = f"The printed GPU ratios ({', '.join(printed)}) {of_gpu}."
+    return f"{table(head, rows)}\n\n{words} {measured_on(result)}"
 
 
 EXPERIMENT = Experiment(

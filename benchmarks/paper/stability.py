@@ -33,6 +33,7 @@ from npscatter import FilterBank, Scattering2D
 from npscatter.bounds.deformation import largest_gradient
 from tools import data, published_sets
 
+ORDERS = ("S0", "S1", "S2")
 SIDE, J, L, SEED = 64, 2, 8, 60
 COLOURS = ("red", "green", "blue")
 # Pixels around a crop that a shift or a deformation may read.
@@ -56,33 +57,22 @@ PRINTED = {
 
 
 def colour_images(settings: Settings, count: int) -> tuple[np.ndarray, int, str]:
-    """Return the images, the margin around them, and words for them.
+    """Return images (count, 3, 64 + 2 margin, 64 + 2 margin), their margin, and words for them.
 
-    Returns
-    -------
-    images : ndarray of float32, shape (count, 3, 64 + 2 margin, 64 + 2 margin)
-        The first of Tiny ImageNet's validation set, or crops of photographs that no shipped bank
-        learned from; the frames without their margin have mean 0 and variance 1, all together.
-    margin : int
-        `MARGIN` for crops; 0 for the published images, which end where they end.
-    words : str
+    The first of Tiny ImageNet's validation set, which end where they end, or crops of photographs
+    that no shipped bank learned from; the frames without their margin have mean 0 and variance 1,
+    all together.
     """
-    if settings.tiny_imagenet:
+    path = settings.tiny_imagenet
+    if path:
         margin = 0
-        planes = [
-            published_sets.tiny_imagenet(settings.tiny_imagenet, "val", colour, count)[0]
-            for colour in COLOURS
-        ]
+        planes = [published_sets.tiny_imagenet(path, "val", each, count)[0] for each in COLOURS]
         words = f"the first {count} images of Tiny ImageNet's validation set, 3 x 64x64"
     else:
         margin = MARGIN
+        photographs = (data.packaged_photographs("held-out", each) for each in COLOURS)
         # Of one seed, so that the three planes of a crop come from one place.
-        planes = [
-            data.crops(
-                data.packaged_photographs("held-out", colour), SIDE + 2 * margin, count, SEED
-            )
-            for colour in COLOURS
-        ]
+        planes = [data.crops(each, SIDE + 2 * margin, count, SEED) for each in photographs]
         words = (
             f"stand-in for Tiny ImageNet, which was not at hand: {count} colour crops, 3 x 64x64, "
             f"of photographs kept out of learning ({', '.join(data.HELD_OUT_PHOTOGRAPHS)}; the "
@@ -135,21 +125,10 @@ def transforms() -> dict[str, Transform]:
 def compare(
     images: np.ndarray, margin: int, cases: list[tuple[str, float]]
 ) -> tuple[list[dict], dict]:
-    """Measure every transform under every disturbance.
+    """Measure every transform under every disturbance: cases of (kind, strength).
 
-    Parameters
-    ----------
-    images, margin
-        As `colour_images` returns them.
-    cases : list of (str, float)
-        Kind and strength, as `disturbed` takes them.
-
-    Returns
-    -------
-    rows : list of dict
-        Per case: "kind", "strength", and by transform what `Moments.measures` returns.
-    undisturbed : dict
-        By transform what `against_teacher` returns.
+    Returns rows, which have by transform what `Moments.measures` returns, and by transform what
+    `against_teacher` returns.
     """
     x, order = frame(images, margin), Scattering2D(J, (SIDE, SIDE), L).meta()["order"]
     versions = [disturbed(images, margin, *case) for case in cases]
@@ -208,22 +187,10 @@ def measure(settings: Settings) -> dict:
             "noise": "y = x + sigma n, n normal, independent in every pixel and channel",
             "shift": "y(u) = x(u - c), as many pixels down as right",
             "deformation": "y(u) = x(u - tau(u)), one tau per image: nodes on a square grid with "
-            "independent normal displacements, between them a cubic spline; the image is read "
-            "between its pixels by a cubic spline too, which blurs it a little",
-            "beyond the edge": f"from the photograph itself, {margin} pixels beyond the crop, then "
-            "mirrored"
-            if margin
-            else "mirrored at the image's edge, which is not repeated",
+            "independent normal displacements, between them a cubic spline",
+            "beyond the edge": f"as the photograph goes on for {margin} pixels, then mirrored",
             "node spacing": SPACING,
             **field_sizes(count),
-        },
-        "measures": {
-            "raw": "mean of (Tx - Ty)^2 over all coefficients, as printed; the orders' shares add "
-            "up to the whole",
-            "gain-matched": "raw, every order first scaled to Kymatio's mean square",
-            "normalised": "(||Tx - Ty|| / ||Tx||) / (||x - y|| / ||x||)",
-            "within/between": "root of the mean ||Tx - Ty||^2 over the mean ||Tx - Tx'||^2 of two "
-            "different images: 1 where a disturbed image is as far as another one",
         },
         "printed": PRINTED,
         "table": table_rows,
@@ -268,22 +235,34 @@ def draw(result: dict) -> Figure:
     """Draw the sweeps: normalised per order, and within/between without S0."""
     figure = Figure(figsize=(11, 13))
     axes = figure.subplots(4, 3, sharex="col", sharey="row")
-    for column, kind in enumerate(SWEEPS):
+    shown = [(f"{group}, normalised", "normalised", group) for group in ORDERS]
+    shown.append(("S1 and S2, within / between", "within/between", "S1+S2"))
+    for column, (kind, words) in zip(axes.T, AXES.items(), strict=True):
         rows = [row for row in result["sweeps"] if row["kind"] == kind]
-        for place, group in zip(axes[:3, column], ("S0", "S1", "S2"), strict=True):
-            _curves(place, rows, "normalised", group)
-            axes[0, column].set_title(kind)
-        _curves(axes[3, column], rows, "within/between", "S1+S2")
-        axes[3, column].set_xlabel(AXES[kind])
-        for place in axes[:, column]:
+        for place, (_, measure, group) in zip(column, shown, strict=True):
+            _curves(place, rows, measure, group)
             place.axvline(result["strengths"][kind], color="0.8", lw=1, zorder=0)
-            place.set(xlim=(0, None), ylim=(0, None))
-    words = [f"{group}, normalised" for group in ("S0", "S1", "S2")]
-    for place, label in zip(axes[:, 0], [*words, "S1 and S2, within / between"], strict=True):
-        place.set_ylabel(label)
+        column[0].set_title(kind)
+        column[3].set_xlabel(words)
+    for place in axes.flat:
+        place.set(xlim=(0, None), ylim=(0, None))
+    for place, (words, _, _) in zip(axes[:, 0], shown, strict=True):
+        place.set_ylabel(words)
     axes[3, 0].set_ylim(0, 2.2)
     figure.legend(*axes[3, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
-    figure.suptitle(_caption(result))
+    agreement = result["largest relative difference from Kymatio's curves"]["accurate"]
+    stand_in = result["data"].startswith("stand-in")
+    images = "crops of photographs (stand-in for Tiny ImageNet)" if stand_in else "of Tiny ImageNet"
+    error = result["undisturbed, against Kymatio"]["paper"]["error at the best gain"]
+    figure.suptitle(
+        f"Table 1's disturbances at all strengths ({result['setting']}: {result['sweep_images']} "
+        f"{images}, 3 x 64x64, J = 2; vertical line: the paper's strength)\n"
+        "normalised: (||Sx - Sy|| / ||Sx||) / (||x - y|| / ||x||); within / between: distance "
+        "to the disturbed image over distance to another image\n"
+        f"accurate lies within {100 * agreement:.2g} % of Kymatio in every curve; paper's S1 and "
+        f"S2 are other features, {100 * error['S1']:.0f} % and {100 * error['S2']:.0f} % off "
+        "Kymatio's at the best gain"
+    )
     return figure
 
 
@@ -293,22 +272,6 @@ def _curves(axes: Axes, rows: list[dict], measure: str, group: str) -> None:
             continue
         values = [row[name][measure]["whole" if name == "pixels" else group] for row in rows]
         axes.plot([row["strength"] for row in rows], values, label=name, **style)
-
-
-def _caption(result: dict) -> str:
-    agreement = result["largest relative difference from Kymatio's curves"]["accurate"]
-    stand_in = result["data"].startswith("stand-in")
-    images = "crops of photographs (stand-in for Tiny ImageNet)" if stand_in else "of Tiny ImageNet"
-    error = result["undisturbed, against Kymatio"]["paper"]["error at the best gain"]
-    return (
-        f"Table 1's disturbances at all strengths ({result['setting']}: {result['sweep_images']} "
-        f"{images}, 3 x 64x64, J = 2; vertical line: the paper's strength)\n"
-        "normalised: (||Sx - Sy|| / ||Sx||) / (||x - y|| / ||x||); within / between: distance "
-        "to the disturbed image over distance to another image\n"
-        f"accurate lies within {100 * agreement:.2g} % of Kymatio in every curve; paper's S1 and "
-        f"S2 are other features, {100 * error['S1']:.0f} % and {100 * error['S2']:.0f} % off "
-        "Kymatio's at the best gain"
-    )
 
 
 def section(result: dict) -> str:
@@ -333,8 +296,8 @@ def section(result: dict) -> str:
     undisturbed = []
     for name in BANKS:
         found = result["undisturbed, against Kymatio"][name]
-        errors = [f"{100 * found['error at the best gain'][S]:.2g} %" for S in ("S0", "S1", "S2")]
-        undisturbed.append([name, *(number(found["norm"][S]) for S in ("S0", "S1", "S2")), *errors])
+        errors = [f"{100 * found['error at the best gain'][order]:.2g} %" for order in ORDERS]
+        undisturbed.append([name, *(number(found["norm"][order]) for order in ORDERS), *errors])
     off = {
         name: f"{100 * difference:.2g} %"
         for name, difference in result["largest relative difference from Kymatio's curves"].items()
