@@ -37,10 +37,7 @@ class Transforms:
         self.order = torch.tensor([path.order for path in self.plan.paths])
 
     def scattering(self, images: torch.Tensor, order: int | None = None) -> torch.Tensor:
-        """Return the coefficients of one order, or of all: (N, C, h, w).
-
-        By the library itself, or where gradients are wanted by its twin.
-        """
+        """Return coefficients (N, C, h, w) by the library, or its twin if gradients are wanted."""
         if torch.is_grad_enabled():
             coefficients = torch_program.run(self.plan, self.weights, images)
         else:
@@ -56,10 +53,9 @@ class Transforms:
         results = []
         for weights, stride in links:
             taps = torch.tensor(self.bank.real_taps(weights))
-            margin = (taps.shape[-1] // 2,) * 4
             mode = {"wrap": "circular", "zero": "constant"}[edge]
-            found = functional.conv2d(functional.pad(maps, margin, mode), taps, stride=stride)
-            results.append(found.flatten(1))
+            padded = functional.pad(maps, (taps.shape[-1] // 2,) * 4, mode)
+            results.append(functional.conv2d(padded, taps, stride=stride).flatten(1))
         return torch.cat(results, 1)
 
     def undecimated(self, images: torch.Tensor, chain: FilterChain) -> torch.Tensor:
@@ -69,9 +65,7 @@ class Transforms:
             taps = torch.tensor(self.bank.real_taps(weights))
             # A wide kernel may go round a small image more than once.
             margin = grid * (taps.shape[-1] // 2)
-            rows, columns = (
-                torch.arange(-margin, side + margin) % side for side in maps.shape[-2:]
-            )
+            rows, columns = (torch.arange(-margin, n + margin) % n for n in maps.shape[-2:])
             maps = functional.conv2d(maps[..., rows[:, None], columns], taps, dilation=grid)
             grid *= stride
         return maps.flatten(1)
@@ -279,8 +273,7 @@ def _names(result: dict) -> list[str]:
 
 def draw(result: dict) -> Figure:
     """Draw how much of every bound was reached."""
-    names = list(result["banks"]["paper"]["bounds"])
-    names += [name for name in _names(result) if name not in names]
+    names = _names(result)
     figure = Figure(figsize=(11, 0.27 * len(names) + 2))
     axes = figure.subplots()
     for bank, colour in zip(BANKS, ("C0", "C1", "C3"), strict=True):
@@ -314,9 +307,8 @@ def section(result: dict) -> str:
         row = [name]
         for bank in BANKS:
             found = banks[bank]["bounds"].get(name)
-            row += (
-                [number(found["bound"]), f"{100 * found['tightness']:.0f} %"] if found else ["", ""]
-            )
+            reached = f"{100 * found['tightness']:.0f} %" if found else ""
+            row += [number(found["bound"]) if found else "", reached]
         rows.append(row)
     photographs, energies, deformations = [], [], []
     for bank, found in banks.items():
@@ -327,26 +319,16 @@ def section(result: dict) -> str:
         shares = ", ".join(f"{S} {number(share)}" for S, share in seen["energy"].items())
         energies.append(f"`{bank}` {shares}")
         deformations.append(f"`{bank}` {number(max(found['deformation'].values()))}")
-    return "\n\n".join(
-        [
-            f"{result['attempts']:,} attempts, {result['attempts per bound']:,} for every bound of "
-            f"every bank: **{result['violations']} violations**.",
-            table(head, rows),
-            "Reached: the largest value found, of random inputs and by gradients, as a share of "
-            "the bound (of lower bounds the bound as a share of the smallest value). On "
-            "photographs of mean zero, the largest ‖V(x) − S(x)‖ / ‖x‖: "
-            f"{'; '.join(photographs)}; "
-            f"mean energy 4^J ‖V(x)‖² / ‖x‖²: {'; '.join(energies)}. The worst deformation found, "
-            f"{result['deformation is']}: {'; '.join(deformations)}. "
-            f"{measured_on(result)}",
-        ]
+    return (
+        f"{result['attempts']:,} attempts, {result['attempts per bound']:,} for every bound of "
+        f"every bank: **{result['violations']} violations**.\n\n{table(head, rows)}\n\n"
+        "Reached: the largest value found, of random inputs and by gradients, as a share of the "
+        "bound (of lower bounds the bound as a share of the smallest value). On photographs of "
+        f"mean zero, the largest ‖V(x) − S(x)‖ / ‖x‖: {'; '.join(photographs)}; mean energy "
+        f"4^J ‖V(x)‖² / ‖x‖²: {'; '.join(energies)}. The worst deformation found, "
+        f"{result['deformation is']}: {'; '.join(deformations)}. {measured_on(result)}"
     )
 
 
-EXPERIMENT = Experiment(
-    "bounds",
-    "Further work of the paper: bounds, and attempts at violating them.",
-    measure,
-    draw,
-    section,
-)
+TITLE = "Further work of the paper: bounds, and attempts at violating them."
+EXPERIMENT = Experiment("bounds", TITLE, measure, draw, section)

@@ -81,13 +81,8 @@ def _parameters(repeats: int) -> dict:
         "representations, the smaller part of the larger; a single one for the last size, "
         "which is all that every class has",
         "interval": f"95 %, percentiles of {DRAWS} bootstrap draws of both training subsets "
-        "and test images (crossed), paired for differences and then at least "
-        "+-3/N for N images (rule of three: what no change at all would leave open); at the "
-        "last size over test images alone; each interval stands for itself, without "
-        "correction for their number; that patches of one photograph resemble their "
-        "neighbours is left out of account",
-        "verdict": f"equivalent: the interval of the difference lies within +-{MARGIN:g} "
-        "point; better or worse: it does not, and excludes zero; else not decided",
+        "and test images (crossed), paired for differences and then at least +-3/N for N images; "
+        "without correction for their number, nor for neighbouring patches being alike",
         "margin_points": MARGIN,
         "seed": SEED,
     }
@@ -271,20 +266,26 @@ def _summary(name: str, result: dict) -> list[dict]:
     return found
 
 
-COLOURS = dict(zip(REPRESENTATIONS, ("black", "C0", "C2", "C3", "0.6"), strict=True))
+LINES = {
+    KYMATIO: {"color": "black", "ls": "--", "zorder": 4},
+    "accurate": {"color": "C0", "lw": 3},
+    "paper-tuned": {"color": "C2"},
+    "paper": {"color": "C3"},
+    PIXELS: {"color": "0.6"},
+}
 _TICKS = (-50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50)
 
 
 def draw(result: dict) -> Figure:
     """Draw the accuracy, and the difference to Kymatio, against training size."""
-    figure = Figure(figsize=(13, 13), layout="constrained")
-    J, margin = (result["parameters"][key] for key in ("J", "margin_points"))
+    figure = Figure(figsize=(13, 13))
+    margin = result["parameters"]["margin_points"]
     axes = figure.subplots(3, len(result["sets"]), sharex="col")
     for column, (name, found) in zip(axes.T, result["sets"].items(), strict=True):
         accuracy, retrained, swapped = column
-        _curves(accuracy, found["retrained"], REPRESENTATIONS, "accuracy", "interval")
-        _curves(retrained, found["retrained"], BANKS, "difference", "difference_interval")
-        _curves(swapped, found["trained_on_Kymatio"], BANKS, "difference", "difference_interval")
+        _curves(accuracy, found["retrained"], REPRESENTATIONS, "accuracy")
+        _curves(retrained, found["retrained"], BANKS, "difference")
+        _curves(swapped, found["trained_on_Kymatio"], BANKS, "difference")
         accuracy.set_title(f"{name}: {found['classes']} classes, {found['test_images']} images")
         for axis in (retrained, swapped):
             axis.axhspan(-margin, margin, color="0.9", zorder=0)
@@ -297,14 +298,18 @@ def draw(result: dict) -> Figure:
         swapped.set_xticks(found["sizes"], [str(size) for size in found["sizes"]])
         swapped.xaxis.set_minor_locator(NullLocator())
         swapped.set_xlabel("training images per class")
-    words = "difference to Kymatio in points,\n"
-    axes[0, 0].set_ylabel("accuracy in %")
-    axes[1, 0].set_ylabel(words + "each trained on its own coefficients")
-    axes[2, 0].set_ylabel(words + "trained on Kymatio's, tested on the bank's")
+    difference = "difference to Kymatio in points,\n"
+    words = (
+        "accuracy in %",
+        f"{difference}each trained on its own coefficients",
+        f"{difference}trained on Kymatio's, tested on the bank's",
+    )
+    for axis, label in zip(axes[:, 0], words, strict=True):
+        axis.set_ylabel(label)
     axes[0, 0].legend(loc="lower right")
     figure.suptitle(
         "The same classifier (standardised features, linear SVM) on Kymatio's coefficients and on "
-        f"each bank's, J = {J}, {result['setting']} setting"
+        f"each bank's, J = {result['parameters']['J']}, {result['setting']} setting"
     )
     lines = [f"{name}: {found['words']}." for name, found in result["sets"].items()]
     lines.append(
@@ -317,23 +322,20 @@ def draw(result: dict) -> Figure:
     return figure
 
 
-def _curves(axes: Axes, rows: list[dict], names: tuple[str, ...], value: str, interval: str):
+def _curves(axes: Axes, rows: list[dict], names: tuple[str, ...], value: str) -> None:
+    interval = "interval" if value == "accuracy" else "difference_interval"
     for name in names:
         chosen = [r for r in rows if (r["representation"], r["kernel"]) == (name, "linear")]
         sizes = [row["size"] for row in chosen]
         axes.plot(
             sizes,
             [row[value] for row in chosen],
-            "--" if name == KYMATIO else "-",
-            color=COLOURS[name],
             marker=".",
             label=name,
-            linewidth=3 if name == BANKS[0] else 1.5,
-            zorder=4 if name == KYMATIO else 3,
+            **LINES[name],
         )
         low, high = zip(*(row[interval] for row in chosen), strict=True)
-        axes.fill_between(sizes, low, high, alpha=0.15, color=COLOURS[name], linewidth=0)
-    axes.grid(alpha=0.3)
+        axes.fill_between(sizes, low, high, alpha=0.15, color=LINES[name]["color"], linewidth=0)
 
 
 def section(result: dict) -> str:
@@ -360,20 +362,16 @@ def section(result: dict) -> str:
         }
         accuracies.append([name, str(size), *(chosen[name] for name in REPRESENTATIONS)])
     head = ["images", "bank", "classifier", "largest difference", "includes zero", "verdicts"]
-    return "\n\n".join(
-        [
-            table(["images", "per class", *REPRESENTATIONS], accuracies),
-            "Accuracy in percent at the largest training set, linear SVM. Below: the largest "
-            "difference to Kymatio in percentage points over all training sizes and both kernels, "
-            "with a classifier trained on the bank's own coefficients and with one trained on "
-            "Kymatio's and never retrained; at how many sizes the 95 % interval of the paired "
-            "difference includes zero; equivalent: the interval lies within one point.",
-            table(head, rows),
-            measured_on(result),
-        ]
+    return (
+        f"{table(['images', 'per class', *REPRESENTATIONS], accuracies)}\n\n"
+        "Accuracy in percent at the largest training set, linear SVM. Below: the largest "
+        "difference to Kymatio in percentage points over all training sizes and both kernels, "
+        "with a classifier trained on the bank's own coefficients and with one trained on "
+        "Kymatio's and never retrained; at how many sizes the 95 % interval of the paired "
+        "difference includes zero; equivalent: the interval lies within one point.\n\n"
+        f"{table(head, rows)}\n\n{measured_on(result)}"
     )
 
 
-EXPERIMENT = Experiment(
-    "serve", "Question: do the coefficients classify as Kymatio's do?", measure, draw, section
-)
+TITLE = "Question: do the coefficients classify as Kymatio's do?"
+EXPERIMENT = Experiment("serve", TITLE, measure, draw, section)

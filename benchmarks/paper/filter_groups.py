@@ -59,7 +59,6 @@ class Group:
     """
 
     number: int
-    words: str
     shape: tuple[int, int]
     source: Callable[[Settings], sources.Source]
     images: tuple[int, int]
@@ -81,13 +80,9 @@ class Group:
 
 
 GROUPS = (
-    Group(
-        5, "random images", (512, 128), lambda _: sources.RANDOM, (20, 1000), (60, 60), (1, 50), 8
-    ),
-    Group(6, "CIFAR-10", (32, 32), sources.cifar10, (1000, 10_000), (30, 30), (20, 50), 96),
-    Group(
-        7, "Tiny ImageNet", (64, 64), sources.tiny_imagenet, (600, 10_000), (30, 30), (10, 50), 48
-    ),
+    Group(5, (512, 128), sources.random, (20, 1000), (60, 60), (1, 50), 8),
+    Group(6, (32, 32), sources.cifar10, (1000, 10_000), (30, 30), (20, 50), 96),
+    Group(7, (64, 64), sources.tiny_imagenet, (600, 10_000), (30, 30), (10, 50), 48),
 )
 
 
@@ -355,9 +350,9 @@ def section(results: list[dict]) -> str:
 EXPERIMENTS = tuple(
     Experiment(
         f"fig{group.number}",
-        f"Figure {group.number}: filters learned from {group.words}, beside Morlet wavelets",
+        f"Figure {group.number}: filters learned from {images}, beside Morlet wavelets",
         partial(measure, group),
         draw,
     )
-    for group in GROUPS
+    for group, images in zip(GROUPS, ("random images", "CIFAR-10", "Tiny ImageNet"), strict=True)
 )

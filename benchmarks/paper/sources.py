@@ -19,8 +19,12 @@ class Source:
     words: str
 
 
-RANDOM = Source("random", "random images 512x128, independent standard normal pixels")
 KEPT_OUT = " and kept out of learning"
+
+
+def random(_: Settings) -> Source:
+    """Return the paper's random images."""
+    return Source("random", "random images 512x128, independent standard normal pixels")
 
 
 def cifar10(settings: Settings) -> Source:

@@ -236,6 +236,5 @@ def section(result: dict) -> str:
     return f"{table(head, rows)}\n\n{words} {measured_on(result)}"
 
 
-EXPERIMENT = Experiment(
-    "table2", "Table 2: speed of first and second order against Kymatio", measure, draw, section
-)
+TITLE = "Table 2: speed of first and second order against Kymatio"
+EXPERIMENT = Experiment("table2", TITLE, measure, draw, section)

@@ -9,22 +9,15 @@ different images; a transform that is almost constant goes through all of them a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks import peers
-from benchmarks.paper.distances import (
-    AVERAGING,
-    CONSTANT,
-    KYMATIO,
-    Moments,
-    Transform,
-    against_teacher,
-    controls,
-    energy,
-)
+from benchmarks.paper import distances
+from benchmarks.paper.distances import AVERAGING, CONSTANT, KYMATIO, Moments, Transform, energy
 from benchmarks.paper.disturbances import deform, displacement_field, noise, shift
 from benchmarks.paper.experiment import BANKS, Experiment, Settings, measured_on
 from benchmarks.tables import number, table
@@ -41,7 +34,7 @@ MARGIN = 24
 # 3 x 3 nodes from corner to corner.
 SPACING = (SIDE - 1) / 2
 # The paper's, and what else is tried: sigma of the noise, pixels down and right, std of the nodes.
-PRINTED_STRENGTHS = {"noise": 0.7, "shift": 2.0, "deformation": 3.0}
+STRENGTHS = {"noise": 0.7, "shift": 2.0, "deformation": 3.0}
 SWEEPS = {
     "noise": (0.05, 0.1, 0.2, 0.35, 0.7, 1.0, 1.4, 2.0),
     # Whole pixels: between them interpolation blurs, and the blur is no shift.
@@ -143,12 +136,12 @@ def compare(
     for base, transform in transforms().items():
         S = transform(x)
         if base == KYMATIO:
-            wanted, teacher, views = S, Moments(S, order), controls(S, order)
+            wanted, teacher, views = S, Moments(S, order), distances.controls(S, order)
         else:
             views = {base: lambda found: found}
         moments = {name: Moments(view(S), order) for name, view in views.items()}
         for name, view in views.items():
-            undisturbed[name] = against_teacher(view(S), wanted, order)
+            undisturbed[name] = distances.against_teacher(view(S), wanted, order)
         for row, y, ratio in zip(rows, versions, relative, strict=True):
             V = transform(y)
             for name, view in views.items():
@@ -171,7 +164,7 @@ def measure(settings: Settings) -> dict:
     """Measure the table and the sweeps."""
     count = settings.choose(512, 2048)
     images, margin, words = colour_images(settings, count)
-    table_rows, undisturbed = compare(images, margin, list(PRINTED_STRENGTHS.items()))
+    table_rows, undisturbed = compare(images, margin, list(STRENGTHS.items()))
     sweep = [(kind, strength) for kind, strengths in SWEEPS.items() for strength in strengths]
     sweep_rows, _ = compare(images[:SWEEP_COUNT], margin, sweep)
     return {
@@ -182,7 +175,7 @@ def measure(settings: Settings) -> dict:
         "J": J,
         "L": L,
         "banks": {name: FilterBank.load(name).sha256 for name in BANKS},
-        "strengths": PRINTED_STRENGTHS,
+        "strengths": STRENGTHS,
         "disturbances": {
             "noise": "y = x + sigma n, n normal, independent in every pixel and channel",
             "shift": "y(u) = x(u - c), as many pixels down as right",
@@ -204,7 +197,7 @@ def measure(settings: Settings) -> dict:
 
 def field_sizes(count: int) -> dict:
     """Return how large the deformations of the table and their gradients are."""
-    fields = list(_fields(count, PRINTED_STRENGTHS["deformation"]))
+    fields = list(_fields(count, STRENGTHS["deformation"]))
     gradients = [largest_gradient(field, periodic=False) for field in fields]
     return {
         "root mean square of tau": float(np.sqrt(np.mean(np.square(fields)))),
@@ -276,8 +269,8 @@ def _curves(axes: Axes, rows: list[dict], measure: str, group: str) -> None:
 
 def section(result: dict) -> str:
     """Return table 1 as printed, and with what it leaves out."""
-    wavelets = [KYMATIO, *BANKS]
-    names = [*wavelets, AVERAGING, CONSTANT]
+    names = [KYMATIO, *BANKS, AVERAGING, CONSTANT]
+    columns = list(product(("normalised", "gain-matched"), (KYMATIO, *BANKS)))
     raw, controlled, normalised = [], [], []
     for row in result["table"]:
         kind, printed = row["kind"], result["printed"][row["kind"]]
@@ -287,11 +280,7 @@ def section(result: dict) -> str:
         values = [row[name]["within/between"]["whole"] for name in ("pixels", *names)]
         controlled.append([kind, *map(number, values)])
         for order in ("S1", "S2"):
-            values = [
-                row[name][measure][order]
-                for measure in ("normalised", "gain-matched")
-                for name in wavelets
-            ]
+            values = [row[name][measure][order] for measure, name in columns]
             normalised.append([kind, order, *map(number, values)])
     undisturbed = []
     for name in BANKS:
@@ -303,28 +292,23 @@ def section(result: dict) -> str:
         for name, difference in result["largest relative difference from Kymatio's curves"].items()
     }
     head = ["disturbance", "‖x − y‖²", "Kymatio", "the paper's", "‖x − y‖² here", *names]
-    head_per_order = [
-        f"{name}, {measure}" for measure in ("normalised", "gain-matched") for name in wavelets
-    ]
-    return "\n\n".join(
-        [
-            "As printed, mean squared differences (the first three numbers are the paper's):",
-            table(head, raw),
-            "Distance to the disturbed image over distance to another image (1: no better than "
-            "chance; smaller is better):",
-            table(["disturbance", "pixels", *names], controlled),
-            "Normalised, (‖Sx − Sy‖ / ‖Sx‖) / (‖x − y‖ / ‖x‖), and the raw difference at Kymatio's "
-            "gain, per order:",
-            table(["disturbance", "order", *head_per_order], normalised),
-            "Undisturbed: norm relative to Kymatio's, and error at the best gain:",
-            table(["bank", "norm S0", "S1", "S2", "error S0", "S1", "S2"], undisturbed),
-            "Over all strengths and orders, `accurate` differs from Kymatio's curves by at most "
-            f"{off['accurate']}, `paper-tuned` by {off['paper-tuned']}, `paper` by {off['paper']}. "
-            f"{result['images']} images. {measured_on(result)}",
-        ]
+    head_per_order = [f"{name}, {measure}" for measure, name in columns]
+    return (
+        "As printed, mean squared differences (the first three numbers are the paper's):\n\n"
+        f"{table(head, raw)}\n\n"
+        "Distance to the disturbed image over distance to another image (1: no better than "
+        "chance; smaller is better):\n\n"
+        f"{table(['disturbance', 'pixels', *names], controlled)}\n\n"
+        "Normalised, (‖Sx − Sy‖ / ‖Sx‖) / (‖x − y‖ / ‖x‖), and the raw difference at Kymatio's "
+        "gain, per order:\n\n"
+        f"{table(['disturbance', 'order', *head_per_order], normalised)}\n\n"
+        "Undisturbed: norm relative to Kymatio's, and error at the best gain:\n\n"
+        f"{table(['bank', 'norm S0', 'S1', 'S2', 'error S0', 'S1', 'S2'], undisturbed)}\n\n"
+        "Over all strengths and orders, `accurate` differs from Kymatio's curves by at most "
+        f"{off['accurate']}, `paper-tuned` by {off['paper-tuned']}, `paper` by {off['paper']}. "
+        f"{result['images']} images. {measured_on(result)}"
     )
 
 
-EXPERIMENT = Experiment(
-    "table1", "Table 1: stability to noise, shift and deformation.", measure, draw, section
-)
+TITLE = "Table 1: stability to noise, shift and deformation."
+EXPERIMENT = Experiment("table1", TITLE, measure, draw, section)
