@@ -289,7 +289,7 @@ def draw(result: dict) -> Figure:
         accuracy.set_title(f"{name}: {found['classes']} classes, {found['test_images']} images")
         for axis in (retrained, swapped):
             axis.axhspan(-margin, margin, color="0.9", zorder=0)
-            axis.axhline(0, color="black", linewidth=0.8)
+            axis.axhline(0, color="black", linewidth=0.8, zorder=1)
             axis.set_yscale("symlog", linthresh=margin)
             axis.yaxis.set_major_locator(FixedLocator(_TICKS))
             axis.yaxis.set_major_formatter(ScalarFormatter())
