@@ -90,3 +90,27 @@ def backend(request):
 def toy_bank():
     """`make_toy_bank`: banks are immutable, so tests share them."""
     return make_toy_bank
+
+
+# Those of the package's grids that take long, at the cost of a percent of the bounds.
+COARSE = {1: 50_000, 4: 20_000, 16: 2_500, 64: 1_500}
+
+
+@pytest.fixture
+def use_grids(monkeypatch):
+    """Return the function that sets how many frequencies bounds search, by the matrices' size.
+
+    On coarse grids bounds are certified all the same, only a little higher.
+    """
+    from npscatter.bounds import alias, bounds
+
+    def forget():
+        bounds._lipschitz.cache_clear()
+        bounds._lipschitz_by_filters.cache_clear()
+
+    def use(points):
+        monkeypatch.setattr(alias, "_POINTS", points)
+        forget()
+
+    yield use
+    forget()

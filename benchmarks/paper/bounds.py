@@ -71,7 +71,7 @@ class Transforms:
         return maps.flatten(1)
 
 
-def targets(bank: FilterBank, J: int = J, side: int = SIDE) -> Iterator[Target]:
+def targets(bank: FilterBank, J: int, side: int) -> Iterator[Target]:
     """Yield every bound of a bank at a scale, for square images."""
     image = (side, side)
     own = Bounds(bank, J, shape=image)
@@ -210,6 +210,11 @@ def _smooth(fields: torch.Tensor) -> torch.Tensor:
     return smooth / (2 * largest_gradient(smooth)[:, None, None, None].clamp(min=1e-9))
 
 
+def attack_all(bank: FilterBank, effort: Effort, J: int = J, side: int = SIDE) -> dict[str, dict]:
+    """Attack every bound of a bank."""
+    return {target.name: attack(target, effort, SEED) for target in targets(bank, J, side)}
+
+
 def measure(settings: Settings) -> dict:
     """Attack the bounds of every bank, and see what photographs make of them."""
     effort = settings.choose(Effort(10_000, 20, 60), Effort(20_000, 100, 300))
@@ -218,7 +223,7 @@ def measure(settings: Settings) -> dict:
     for name in BANKS:
         bank = FilterBank.load(name)
         banks[name] = {
-            "bounds": {t.name: attack(t, effort, SEED) for t in targets(bank)},
+            "bounds": attack_all(bank, effort),
             "photographs": _on_photographs(bank, centred(photographs).astype(np.float64)),
             "deformation": _deformations(bank, effort),
         }
