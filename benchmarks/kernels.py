@@ -28,16 +28,14 @@ from numba.extending import intrinsic
 
 from benchmarks import results
 from benchmarks.timing import interleaved, seconds
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import WORKLOADS, Workload
 from npscatter import FilterBank, Scattering2D, reference
-from npscatter.bank import ROLES
 from npscatter.cpu import executor
 from npscatter.cpu.executor import lay_out
 from npscatter.cpu.row_codegen import RowKernel, compiled_row
 from npscatter.cpu.simd import call_row, vector_bytes
 from npscatter.program.plan import Plan
-from npscatter.program.steps import Maps
-from npscatter.program.summation import make_summation
+from npscatter.program.steps import WEIGHT_ARRAYS, Maps
 from npscatter.program.workspace import lay_out_workspace
 
 BANKS = ("accurate", "paper", "paper-tuned")
@@ -57,13 +55,7 @@ WIDTHS, SUMS, UNROLLED = (4, 8, 16), (8, 12, 16, 24), 4
 
 
 def peak(threads: int) -> dict:
-    """Return the most multiply-adds per second that `threads` threads do in float32.
-
-    Returns
-    -------
-    dict
-        "gfma_per_second", and the "vector_width" that reached it.
-    """
+    """Return the most multiply-adds per second of some threads, in float32, and by what vectors."""
     width, sums = _best_loop()
     rate = _loop_rate(width, sums, threads, aim=0.05, repeats=7)
     return {"gfma_per_second": round(rate / 1e9, 2), "vector_width": width}
@@ -175,8 +167,8 @@ def row_rates() -> dict:
             ):
                 told = f"{name}: {key}, stride {stride}"
                 if key and told not in calls:
-                    order, weights = make_summation(bank.real_taps(key, outputs), bank.symmetric)
-                    kernel = RowKernel(order, ROLES[key] == "psi", stride, "float32")
+                    order, weights = bank.summation(key, outputs)
+                    kernel = RowKernel(order, WEIGHT_ARRAYS[key].is_complex, stride, "float32")
                     calls[told] = row_calls(kernel, np.asarray(weights, np.float32))
                     multiply_adds[told] = order.multiply_adds
     samples = CALLS * COLUMNS * vector_bytes() // 4
@@ -227,7 +219,7 @@ def _plain_correlate(source, taps, stride, first, size, edge) -> np.ndarray:
 def run_plain(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray) -> None:
     """Run the program as plain Numba loops: where the ablation starts."""
     with mock.patch.object(reference, "correlate", _plain_correlate):
-        reference.execute(plan, bank, images, output, 1)
+        reference.run(plan, bank, images, output)
 
 
 def unfused(plan: Plan) -> Plan:
@@ -299,11 +291,8 @@ def per_pixel() -> dict:
     """Return nanoseconds per pixel at J = 2, order 2, from small images to large ones."""
     found = {}
     for side in SIDES:
-        images = WORKLOADS["2048x2048 J=4"].images()[0]
         count = max(1, PIXELS // side**2)
-        rows = np.random.default_rng(side).integers(0, len(images) - side + 1, (count, 2))
-        batch = np.stack([images[y : y + side, x : x + side] for y, x in rows])
-        calls = {}
+        batch, calls = Workload(side, side, count, 2).images(), {}
         for threads in (1, results.usable_threads()):
             S = Scattering2D(2, (side, side), threads=threads)
             calls[f"{threads} threads"] = partial(S, batch, out=S(batch))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -37,13 +38,18 @@ class Contestant:
     name : str
         What it is called in the results.
     engine : str
-        "npscatter", "numpy" or "torch".
+        "npscatter", "numpy", "torch" or "gpu" (a peer there).
     make : callable
-        Takes the workload and the number of threads (None for all), returns a `Transform`.
+        Takes the workload and the number of threads (None for all), returns a `Transform`, which
+        waits until it is done.
     bank : str
         The bank that npscatter uses.
     boundary : str or None
         Its boundary, None for the bank's own.
+    place, to_host : callable
+        Bring images to where the transform takes them, coefficients from where it leaves them.
+    release : callable
+        Gives back memory that is kept for later calls.
     """
 
     name: str
@@ -51,6 +57,9 @@ class Contestant:
     make: Callable[[Workload, int | None], Transform]
     bank: str = ""
     boundary: str | None = None
+    place: Callable = np.asarray
+    to_host: Callable = np.asarray
+    release: Callable = gc.collect
 
     def prepare(self, workload: Workload, threads: int | None) -> Prepared:
         """Construct the transform, ready to be timed."""
@@ -69,16 +78,18 @@ class Prepared:
         """Return the block sizes worth trying, largest first.
 
         npscatter cuts a batch up itself; the peers take it whole, and their temporaries may
-        outgrow the caches.
+        outgrow the caches, or a GPU's memory.
         """
         if self.contestant.engine == "npscatter":
             return [images]
-        whole = -(-images // self.threads) if self.contestant.engine == "numpy" else images
-        return [whole, *(block for block in (100, 50, 25, 12, 6, 3, 1) if block < whole)]
+        sizes = [-(-images // self.threads) if self.contestant.engine == "numpy" else images]
+        while sizes[-1] > 1:
+            sizes.append(-(-sizes[-1] // 2))
+        return sizes
 
     def __call__(self, images: np.ndarray, block: int) -> list:
         """Return the coefficients, block by block."""
-        blocks = [images[start : start + block] for start in range(0, len(images), block)]
+        blocks = [images[start : start + block] for start in range(0, images.shape[0], block)]
         if self.contestant.engine == "numpy" and self.threads > 1 and len(blocks) > 1:
             # Kymatio's NumPy backend has no threads of its own, but NumPy and SciPy let others run.
             with ThreadPoolExecutor(self.threads) as pool:
@@ -201,20 +212,9 @@ def conv2d_network(bank: FilterBank, J: int, max_order: int) -> Callable:
     All maps of one order go through an octave together. The wavelets and the low-pass beside them
     read the same map, so they are the outputs of one convolution, of stride 2; the moduli are
     smoothed map by map (a depthwise convolution, about four times faster than the maps as a batch)
-    and join the maps of the next order.
-
-    Parameters
-    ----------
-    bank : FilterBank
-        One carried map, strided wavelets, a set of weights per level: the paper's architecture.
-    J, max_order : int
-        Of the transform.
-
-    Returns
-    -------
-    callable
-        Takes a float32 Tensor (N, H, W) whose sides are multiples of 2^J, returns the
-        coefficients in Kymatio's order.
+    and join the maps of the next order. The network takes a float32 Tensor (N, H, W) whose sides
+    are multiples of 2^J, and returns the coefficients in Kymatio's order; ValueError if the bank
+    does not have the paper's architecture.
     """
     design = bank.architecture
     if (design.carriers, design.psi_stride, design.next_from) != (1, 2, "octave"):

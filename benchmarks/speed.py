@@ -12,8 +12,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -23,9 +24,16 @@ import torch
 
 from benchmarks import cost, kernels, results
 from benchmarks.peers import KYMATIO, NETWORK, Contestant, Prepared, contestants, scattering
-from benchmarks.timing import UnavailableError, fastest_block, interleaved, seconds
+from benchmarks.timing import (
+    UnavailableError,
+    fastest_block,
+    interleaved,
+    out_of_memory,
+    seconds,
+)
 from benchmarks.verify import verify
 from benchmarks.workloads import WORKLOADS, Workload
+from npscatter.errors import ArgumentError
 
 PASSES = ("one thread", "all cores", "memory")
 # A call takes about this many seconds: slower contestants get fewer images of the batch, but not
@@ -41,19 +49,21 @@ NO_MEMORY = ("accurate out=", "paper-tuned zero")
 
 def chosen_images(prepared: Prepared, images: np.ndarray) -> tuple[np.ndarray, int]:
     """Return how much of a batch a call gets, and in what blocks it is passed."""
-    probe = min(len(images), 25)
-    each = np.inf
+    most = images.shape[0]
+    probe, each = min(most, 25), np.inf
     for _ in range(2):
         each = min(each, seconds(lambda: prepared(images[:probe], probe)) / probe)
-        if len(images) == 1 and each > CALL_SECONDS:
+        if most == 1 and each > CALL_SECONDS:
             break  # nothing to choose, and warm enough for a call that long
-    count = round_number(max(CALL_SECONDS / each, LEAST_IMAGES), len(images))
+    count = round_number(max(CALL_SECONDS / each, LEAST_IMAGES), most)
     if prepared.contestant.engine == "numpy":  # an equal share for every thread
-        count = min(len(images), -(-count // prepared.threads) * prepared.threads)
+        count = min(most, -(-count // prepared.threads) * prepared.threads)
     images = images[:count]
     if count == 1:
         return images, 1
-    return images, fastest_block(prepared.blocks(count), lambda block: prepared(images, block))
+    release = prepared.contestant.release
+    call = partial(prepared, images)
+    return images, fastest_block(prepared.blocks(count), call, release)
 
 
 def round_number(wanted: float, most: int) -> int:
@@ -64,6 +74,57 @@ def round_number(wanted: float, most: int) -> int:
     return max(number for number in series if number <= wanted)
 
 
+def contest(
+    workload: Workload,
+    chosen: Iterable[Contestant],
+    threads: int | None,
+    rounds: int,
+    check: Callable[[str, list], None] | None = None,
+) -> tuple[dict[str, dict], str]:
+    """Time contestants on all threads (None) or some, a call of each in turn.
+
+    `check` takes a name and the coefficients, block by block, and raises if they are wrong.
+
+    Returns
+    -------
+    found : dict
+        Name -> milliseconds per image, or the "reason" why there are none.
+    kymatio : str
+        The faster of Kymatio's backends, which the ratios are to; "" if none can run.
+    """
+    images = workload.images()
+    calls: dict[str, Callable] = {}
+    pauses: dict[str, float] = {}
+    found: dict[str, dict] = {}
+    for one in chosen:
+        prepared = None  # what does not fit is given back
+        one.release()
+        try:
+            prepared = one.prepare(workload, threads)
+            some, block = chosen_images(prepared, one.place(images))
+        except Exception as error:
+            expected = isinstance(error, (UnavailableError, ArgumentError)) or out_of_memory(error)
+            if one.bank and not expected:
+                raise
+            words = str(error) if expected else f"failed: {type(error).__name__}: {error}"
+            found[one.name] = {"ms_per_image": None, "reason": words.partition("\n")[0]}
+        else:
+            calls[one.name] = partial(prepared, some, block)
+            found[one.name] = {"images": some.shape[0], "block": block}
+        pauses[one.name] = PAUSE if one.engine == "torch" else 0
+        time.sleep(pauses[one.name])
+    shared = {"check": check, "share": MOST_SECONDS, "pauses": pauses}
+    taken = interleaved(calls, rounds, warm=0 if check is None else 1, **shared)
+    for name, each in taken.items():
+        each = [round(1e3 * one / found[name]["images"], 6) for one in each]
+        found[name] |= {"ms_per_image": median(each), "ms_per_image_each_round": each}
+    own = {name: found[name]["ms_per_image"] for name in taken}
+    kymatio = min((name for name in own if name in KYMATIO), key=own.get, default="")
+    for name in own if kymatio else ():
+        found[name]["times_as_fast_as_kymatio"] = round(own[kymatio] / own[name], 3)
+    return found, kymatio
+
+
 def time_pass(
     workload: Workload,
     threads: int | None,
@@ -71,62 +132,26 @@ def time_pass(
     backend: str,
     others: tuple[Contestant, ...] = (),
 ) -> dict:
-    """Time every contestant, a call of each in turn, and compare them.
-
-    Parameters
-    ----------
-    workload : Workload
-        Images and transform.
-    threads : int or None
-        None for all.
-    rounds : int
-        How often each is called.
-    backend : str
-        npscatter's.
-    others : tuple of Contestant
-        Timed beside the usual ones.
-    """
+    """Time every contestant and `others`, and compare them with each other and with the peak."""
     count = threads or results.usable_threads()
     torch.set_num_threads(count)
-    images = workload.images()
+    chosen = (*contestants(backend), *others)
     peak = kernels.peak(count)
-    entrants: dict[str, Contestant] = {}
-    calls: dict[str, Callable] = {}
-    found: dict[str, dict] = {}
-    for one in (*contestants(backend), *others):
-        try:
-            prepared = one.prepare(workload, threads)
-            some, block = chosen_images(prepared, images)
-        except UnavailableError as error:
-            found[one.name] = {"ms_per_image": None, "reason": str(error)}
-        else:
-            entrants[one.name] = one
-            calls[one.name] = lambda run=prepared, some=some, block=block: run(some, block)
-            found[one.name] = {"ms_per_image": 0.0, "images": len(some), "block": block}
-        time.sleep(PAUSE)
-    pauses = {name: PAUSE for name, one in entrants.items() if one.engine == "torch"}
-    taken = interleaved(calls, rounds, warm=0, share=MOST_SECONDS, pauses=pauses)
+    found, kymatio = contest(workload, chosen, threads, rounds)
     peak = max(peak, kernels.peak(count), key=lambda measured: measured["gfma_per_second"])
-    for name, each in taken.items():
-        each = [1e3 * one / found[name]["images"] for one in each]
-        found[name]["ms_per_image"] = round(median(each), 6)
-        found[name]["ms_per_image_each_round"] = [round(one, 6) for one in each]
-    better = min(KYMATIO, key=lambda name: found[name]["ms_per_image"])
-    for name, one in entrants.items():
-        own = found[name]["ms_per_image"]
-        found[name]["times_as_fast_as_kymatio"] = round(found[better]["ms_per_image"] / own, 3)
+    for one in chosen:
         if one.engine == "npscatter":
-            S = scattering(workload, one.bank, boundary=one.boundary)
+            S, own = scattering(workload, one.bank, boundary=one.boundary), found[one.name]
             if S.boundary == "zero":
-                ratio = found[NETWORK]["ms_per_image"] / own
-                found[name]["times_as_fast_as_conv2d"] = round(ratio, 3)
-            found[name]["work"] = cost.work(S, own, peak)
+                ratio = found[NETWORK]["ms_per_image"] / own["ms_per_image"]
+                own["times_as_fast_as_conv2d"] = round(ratio, 3)
+            own["work"] = cost.work(S, own["ms_per_image"], peak)
     return {
         "commit": results.commit(),
         "threads": count,
         "rounds": rounds,
         "peak": peak,
-        "kymatio": better,
+        "kymatio": kymatio,
         "contestants": found,
     }
 

@@ -14,15 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
-    """Return a Markdown table.
-
-    Parameters
-    ----------
-    head : list of str
-        The titles of the columns.
-    rows : iterable of list of str
-        As many cells each; ValueError otherwise.
-    """
+    """Return a Markdown table; ValueError if a row has not as many cells as there are titles."""
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in rows:
         if len(row) != len(head):
@@ -46,16 +38,10 @@ def percent(error: float | None) -> str:
 
 
 def filled(page: str, text: str, tables: dict[str, Callable[[], str]]) -> str:
-    """Return the text of a page with what stands between its markers made anew.
+    """Return a page's text with every table NAME made anew.
 
-    Parameters
-    ----------
-    page : str
-        Its name, for what is raised if markers and tables are not the same, once each.
-    text : str
-        What it holds; a table NAME stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
-    tables : dict of callable
-        NAME -> what returns the table.
+    It stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``. Refused is a page whose markers are
+    not those of the tables, each once.
     """
     marked = re.findall(r"^<!-- (\w+) -->$", text, re.MULTILINE)
     if sorted(marked) != sorted(tables):
@@ -72,18 +58,9 @@ def filled(page: str, text: str, tables: dict[str, Callable[[], str]]) -> str:
 
 
 def update(page: str, tables: dict[str, Callable[[], str]], check: bool, remedy: str) -> None:
-    """Bring a page up to date; with `check` write nothing, and raise if it is stale.
+    """Bring a page, by its path from the root, up to date.
 
-    Parameters
-    ----------
-    page : str
-        Its path from the root of the repository.
-    tables : dict of callable
-        As for `filled`.
-    check : bool
-        Whether to look only.
-    remedy : str
-        The command that writes it.
+    With `check` nothing is written, and a stale page is refused: the remedy is the command.
     """
     path = ROOT / page
     if not path.exists():

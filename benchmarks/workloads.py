@@ -47,15 +47,6 @@ class Workload:
         return crops(photographs, self.shape, self.batch, SEED)
 
 
-class GpuWorkload(Workload):
-    """A batch large enough for a GPU."""
-
-    @property
-    def name(self) -> str:
-        """See `Workload`."""
-        return f"{self.batch} x {super().name}"
-
-
 WORKLOADS = {
     workload.name: workload
     for workload in (
@@ -67,12 +58,13 @@ WORKLOADS = {
         Workload(2048, 2048, 1, 4),
     )
 }
+# Batches large enough for a GPU.
 GPU_WORKLOADS = (
-    GpuWorkload(32, 32, 10_000, 2),
-    GpuWorkload(256, 256, 128 * 3, 2),
-    GpuWorkload(256, 256, 128 * 3, 3),
-    GpuWorkload(224, 224, 1024, 3),
-    GpuWorkload(8192, 8192, 1, 3),
+    Workload(32, 32, 10_000, 2),
+    Workload(256, 256, 128 * 3, 2),
+    Workload(256, 256, 128 * 3, 3),
+    Workload(224, 224, 1024, 3),
+    Workload(8192, 8192, 1, 3),
 )
 
 

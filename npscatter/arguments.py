@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 
+# DLPack's devices whose memory a GPU's kernels can read: CUDA, and CUDA's managed memory.
+_DLPACK_DEVICES = (2, 13)
 
-def integer(name: str, value: object) -> int:
+
+def integer(name: str, value: Any) -> int:
     """Return `value` as an int, or raise an `ArgumentTypeError` that names it."""
     try:
         if isinstance(value, bool):
             raise TypeError
-        return operator.index(value)  # type: ignore[arg-type]
+        return operator.index(value)
     except TypeError:
         raise ArgumentTypeError(
             explain(name, value, "must be an integer", f"pass {name} as an int")
@@ -35,10 +39,10 @@ def positive(name: str, value: object, remedy: str) -> int | None:
     return None if value is None else at_least(name, value, 1, remedy)
 
 
-def pair(name: str, value: object, kind: str, remedy: str) -> tuple[int, int]:
+def pair(name: str, value: Any, kind: str, remedy: str) -> tuple[int, int]:
     """Return `value` as two ints, or raise an `ArgumentTypeError` that names it."""
     try:
-        first, second = value  # type: ignore[misc]
+        first, second = value
     except (TypeError, ValueError):
         raise ArgumentTypeError(explain(name, value, f"must be a pair {kind}", remedy)) from None
     return integer(f"{name}[0]", first), integer(f"{name}[1]", second)
@@ -70,6 +74,23 @@ def boolean(name: str, value: object) -> bool:
     return value
 
 
+def on_gpu(array: object) -> bool:
+    """Say whether an object holds an array in a GPU's memory."""
+    if isinstance(array, np.ndarray):
+        return False
+    if hasattr(array, "__cuda_array_interface__") or hasattr(array, "__cuda_ndarray__"):
+        return True
+    return hasattr(array, "__dlpack_device__") and array.__dlpack_device__()[0] in _DLPACK_DEVICES
+
+
+def check_device(x: object, backend: str) -> None:
+    """Raise an `ArgumentTypeError` if images lie where a backend cannot read them."""
+    if on_gpu(x) and backend != "cuda":
+        rule = f"lies on a GPU, and the backend is {backend!r}"
+        remedy = "use backend='cuda', or copy the images to the host first"
+        raise ArgumentTypeError(explain("x", type(x), rule, remedy))
+
+
 def image_dtype(name: str, dtype: np.dtype) -> None:
     """Raise an `ArgumentTypeError` unless images may have a dtype."""
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
@@ -90,7 +111,7 @@ def image_array(x: object) -> np.ndarray:
     return images
 
 
-def output_kind(out, shape: tuple[int, ...], dtype: np.dtype, remedy: str) -> None:
+def output_kind(out: Any, shape: tuple[int, ...], dtype: np.dtype, remedy: str) -> None:
     """Raise an `ArgumentError` unless an array has the shape and the dtype of an output."""
     if tuple(out.shape) != shape:
         raise ArgumentError(explain("out.shape", out.shape, f"must be {shape}", remedy))

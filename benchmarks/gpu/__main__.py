@@ -43,7 +43,7 @@ def _on_one_line(words: object) -> str:
 
 
 @click.command(help=gpu.__doc__)
-@click.option("--quick", is_flag=True, help="Fewer rounds, less verified, the first workload only.")
+@click.option("--quick", is_flag=True, help="Fewer rounds, the first workload only.")
 @click.option(
     "--output", type=click.Path(path_type=Path), default=path_of("gpu"), show_default=False
 )

@@ -40,31 +40,16 @@ REPORTED = {
 
 
 def works(bank: str, dtype: str, storage: str | None = None) -> list[Work]:
-    """Return all that kernels of a shipped bank are compiled for; J = 3 has every kind of launch.
-
-    Parameters
-    ----------
-    bank : str
-        Its name.
-    dtype, storage
-        As for `npscatter.gpu.launches.lay_out`.
-    """
+    """Return all that a bank's kernels are compiled for; J = 3 has every kind of launch."""
     found = FilterBank.load(bank)
     plan = make_plan(3, (64, 64), found.architecture, 2, found.boundary).octave_by_octave()
     return [launch.work for launch in lay_out(plan, found, dtype, storage).launches]
 
 
 def resources(work: Work, images: str, capability: tuple[int, int]) -> dict[str, int]:
-    """Return what a thread of a kernel takes: registers, and bytes of stack, spills and memory.
+    """Return what a thread takes, for images of a dtype, on GPUs of a compute capability.
 
-    Parameters
-    ----------
-    work : Work
-        What the kernel does.
-    images : str
-        Their dtype.
-    capability : tuple of int
-        Of the GPU that is compiled for.
+    That is registers, and bytes of stack, of spills and of shared memory not given at the launch.
     """
     ptx = to_ptx(make_kernel(work), work, np.dtype(images), capability)
     command = [find_nvidia_binary_utility("ptxas"), "-v", "-o", "/dev/null", "-"]

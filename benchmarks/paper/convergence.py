@@ -12,7 +12,7 @@ from benchmarks.paper.experiment import Experiment, Settings, measured_on, perce
 from benchmarks.paper.networks import J, L, RegularCNN, linear_fit, load, references, train
 from benchmarks.paper.sources import cifar10
 from benchmarks.tables import number, table
-from npscatter.bank import ROLES
+from npscatter.program.steps import WEIGHT_ARRAYS
 from tools.learn import ACCURATE, PAPER, PRESETS
 from tools.learning import Recipe
 from tools.parameters import Design
@@ -71,7 +71,7 @@ def own_recipe(recipe: Recipe, design: Design, polish: int, epochs: int) -> Reci
 
 def one_map_recipe(recipe: Recipe, K: int) -> Recipe:
     """Return the linear fit that stands for the paper's design: R = 1, wavelets at stride 1."""
-    return own_recipe(recipe, Design(L, 1, dict.fromkeys(ROLES, K)), 0, 0)
+    return own_recipe(recipe, Design(L, 1, dict.fromkeys(WEIGHT_ARRAYS, K)), 0, 0)
 
 
 def measure_networks(settings: Settings) -> dict:
@@ -116,7 +116,7 @@ def measure_kernels(settings: Settings) -> dict:
     images = load(settings, recipe, settings.choose(200, 1000))
     rows = {"paper": {}, "accurate": {}}
     for K in SIZES:
-        kernels = dict.fromkeys(ROLES, K)
+        kernels = dict.fromkeys(WEIGHT_ARRAYS, K)
         row = train(replace(recipe, design=replace(PAPER, kernels=kernels)), images)
         rows["paper"][str(K)] = row | {"floor": linear_fit(one_map_recipe(recipe, K), images)}
         # The radii of the shipped design belong to its own sizes.

@@ -25,6 +25,7 @@ from benchmarks.paper.experiment import Experiment, Settings, measured_on, perce
 from benchmarks.tables import table
 from npscatter import FilterBank, Scattering2D
 from npscatter.metrics import relative_errors
+from npscatter.program.symmetry import angle
 from tools.learn import PRESETS
 from tools.learning import Learner, Recipe
 from tools.teacher import teach
@@ -163,7 +164,7 @@ def reference(level: str, L: int, K: int = 7) -> tuple[np.ndarray, np.ndarray]:
     cut = slice(side // 2 - K // 2, side // 2 + K // 2 + 1)
     low = gabor_2d(side, side, LOW_SIGMA[level], 0, 0, offset=-side // 2)
     psi = [
-        morlet_2d(side, side, SIGMA, _angle(L, t), FREQUENCY, 4 / L, offset=-side // 2)
+        morlet_2d(side, side, SIGMA, angle(L, t), FREQUENCY, 4 / L, offset=-side // 2)
         for t in range(L)
     ]
     low, *psi = (whole[cut, cut].astype(np.complex128) for whole in (low, *psi))
@@ -309,12 +310,8 @@ def _show(axes: Axes, low: np.ndarray, psi: np.ndarray, title: str) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _angle(L: int, t: int) -> float:
-    return (L // 2 - 1 - t) * np.pi / L
-
-
 def _angles(L: int) -> list[str]:
-    return [f"{np.degrees(_angle(L, t)):g}°".replace("-", "−") for t in range(L)]
+    return [f"{np.degrees(angle(L, t)):g}°".replace("-", "−") for t in range(L)]
 
 
 def _bars(axes: Axes, series: dict[str, list[float]], labels: list[str]) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -32,42 +33,40 @@ class Noise(Workload):
 TINY = Noise(8, 8, 2, 1)
 
 
-def check_verification():
-    bank = make_toy_bank("symmetric", L=2)
-    found = measure.verify_banks((replace(TINY, batch=1),), (bank,))
-    assert len(found) == 2 * 2, list(found)
-    for words in ("float32", "float16", "numpy", "device"):
-        assert any(words in what for what in found), words
-    assert all(0 < error < 1e-5 for errors in found.values() for error in errors.values())
-
-
 def check_run():
     paper = make_toy_bank("paper", L=2)
     network = conv2d_network(paper, TINY.J, TINY.max_order)
     peers = {"Torch conv2d": lambda *_: network, "Kymatio Torch": lambda *_: 1 / 0}
-    ours, cpu = {"paper": (paper, None)}, torch.device("cpu")
+    ours, cpu = {"paper": (paper, None), "half": (paper, "float16")}, torch.device("cpu")
     timed = measure.time_workload(TINY, ours, peers, cpu, rounds=1)
-    assert set(timed["verified"]) == {
-        *("paper, device, CPU", "paper, numpy, CPU", "paper, Torch conv2d")
-    }
-    assert "division" in timed["contestants"]["Kymatio Torch"]["reason"]
-    one = timed["contestants"]["paper"]
-    assert one["block"] in (1, 2)
-    assert one["device"]["ms_per_image"] > 0 and len(one["numpy"]["ms_per_image_each_round"]) == 1
-    assert "times_as_fast_as_kymatio" not in one["device"]
+    names = product(("paper", "half", "Torch conv2d"), ("device", "numpy"))
+    assert set(timed["verified"]) == {", ".join(name) for name in names}
+    assert 0 < max(timed["verified"]["half, device"].values()) < 5e-3
+    assert 0 < max(timed["verified"]["paper, device"].values()) < 1e-5
+    for way in ("device", "numpy"):
+        assert "division" in timed[way]["Kymatio Torch"]["reason"]
+        one = timed[way]["paper"]
+        assert (one["images"], one["block"]) == (2, 2)
+        assert one["ms_per_image"] > 0 and len(one["ms_per_image_each_round"]) == 1
+        assert "times_as_fast_as_kymatio" not in one
     json.dumps(timed, allow_nan=False)
-    timed = measure.time_workload(TINY, ours, {"Kymatio Torch": lambda *_: network}, cpu, rounds=1)
-    assert timed["contestants"]["paper"]["device"]["times_as_fast_as_kymatio"] > 0
-    wrong = {"Torch conv2d": lambda *_: lambda images: 1.01 * network(images)}
+
+
+def check_a_wrong_transform():
+    paper = make_toy_bank("paper", L=2)
+    right = conv2d_network(paper, TINY.J, TINY.max_order)
+
+    made = iter([lambda images: 1.01 * right(images), right])  # "on the GPU", then the CPU's
+    peers = {"Kymatio Torch": lambda *_: next(made)}
     try:
-        measure.time_workload(TINY, ours, wrong, cpu, rounds=1)
+        measure.time_workload(TINY, {"paper": (paper, None)}, peers, torch.device("cpu"), rounds=1)
     except MismatchError as error:
-        assert "paper, Torch conv2d" in str(error)
+        assert "Kymatio Torch, device" in str(error)
     else:
         raise AssertionError("nothing was raised")
 
 
 if __name__ == "__main__":
-    check_verification()
     check_run()
+    check_a_wrong_transform()
     print("done")
