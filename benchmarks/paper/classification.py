@@ -81,8 +81,13 @@ def _parameters(repeats: int) -> dict:
         "representations, the smaller part of the larger; a single one for the last size, "
         "which is all that every class has",
         "interval": f"95 %, percentiles of {DRAWS} bootstrap draws of both training subsets "
-        "and test images (crossed), paired for differences and then at least +-3/N for N images; "
-        "without correction for their number, nor for neighbouring patches being alike",
+        "and test images (crossed), paired for differences and then at least "
+        "+-3/N for N images (rule of three: what no change at all would leave open); at the "
+        "last size over test images alone; each interval stands for itself, without "
+        "correction for their number; that patches of one photograph resemble their "
+        "neighbours is left out of account",
+        "verdict": f"equivalent: the interval of the difference lies within +-{MARGIN:g} "
+        "point; better or worse: it does not, and excludes zero; else not decided",
         "margin_points": MARGIN,
         "seed": SEED,
     }

@@ -180,8 +180,10 @@ def measure(settings: Settings) -> dict:
             "noise": "y = x + sigma n, n normal, independent in every pixel and channel",
             "shift": "y(u) = x(u - c), as many pixels down as right",
             "deformation": "y(u) = x(u - tau(u)), one tau per image: nodes on a square grid with "
-            "independent normal displacements, between them a cubic spline",
-            "beyond the edge": f"as the photograph goes on for {margin} pixels, then mirrored",
+            "independent normal displacements, between them a cubic spline; the image is read "
+            "between its pixels by a cubic spline too, which blurs it a little",
+            "beyond the edge": f"from the photograph itself, {margin} pixels beyond the crop, then "
+            "mirrored",
             "node spacing": SPACING,
             **field_sizes(count),
         },
