@@ -1,0 +1,47 @@
+"""Sphinx configuration: ``sphinx-build -W --keep-going -n docs build/docs``."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import npscatter  # noqa: E402
+
+project = "npscatter"
+author = "the npscatter maintainers"
+project_copyright = "the npscatter maintainers"
+release = version = npscatter.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_click",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build"]
+default_role = "py:obj"
+nitpicky = True
+# A name with a dot in single backticks must exist; a bare one may be a parameter's. No inventory of
+# another project is loaded, so that the pages build without a network.
+nitpick_ignore_regex = [("py:obj", r"\w+"), ("py:class", r"\w+"), ("py:exc", r"\w+")]
+
+templates_path = ["_templates"]
+autosummary_generate = True
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence"]
+
+html_theme = "furo"
+html_title = f"npscatter {release}"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
+# Prompts are not copied.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
