@@ -116,8 +116,8 @@ class Bounds:
 
             |phi^(w)|^2 + 1/2 sum_(j, theta) (|psi^_(j, theta)(w)|^2 + |psi^_(j, theta)(-w)|^2)
 
-        and its extremes are A and B of ``||x * phi||^2 + sum ||x * psi||^2`` without decimation, for
-        real x, periodic or on an infinite grid (J. Bruna and S. Mallat, Invariant scattering
+        and its extremes are A and B of ``||x * phi||^2 + sum ||x * psi||^2`` without decimation,
+        for real x, periodic or on an infinite grid (J. Bruna and S. Mallat, Invariant scattering
         convolution networks, 2013, section 2.2).
         """
         chains = [self.stage.low, *(chain for chain, _ in self.stage.moduli)]
