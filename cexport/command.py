@@ -11,7 +11,7 @@ from cexport.configuration import DTYPES
 from cexport.generator import generate
 from npscatter.atomic_write import atomic_write
 from npscatter.errors import ArgumentError, ArgumentTypeError
-from npscatter.program.plan import BOUNDARIES
+from npscatter.program.padding import BOUNDARIES
 
 
 @click.command(

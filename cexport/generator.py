@@ -206,7 +206,7 @@ class _Header:
         )
 
     def _proof(self) -> str:
-        used = {key for step in self.plan.steps for key in (step.wavelets, step.weights) if key}
+        used = {key for step in self.plan.steps for key in (step.wavelets, step.smoothing) if key}
         return "\n".join(
             [
                 section("Why nothing overflows"),
@@ -222,12 +222,12 @@ class _Header:
             "PFX_LONGEST_ROW": layout.longest_row,
             "PFX_ROW_SUMS": layout.row,
             "PFX_SCRATCH_SUMS": layout.scratch_sums,
-            "PFX_WORKSPACE_SAMPLES": plan.workspace_size,
+            "PFX_WORKSPACE_SAMPLES": plan.workspace.size,
             "PFX_MODULI_SAMPLES": layout.moduli,
-            "PFX_PADDED": plan.offsets[plan.steps[0].target.buffer],
+            "PFX_PADDED": plan.workspace.offset(plan.image),
             "PFX_PADDED_HEIGHT": plan.padded_shape[0],
             "PFX_PADDED_WIDTH": plan.padded_shape[1],
-            "PFX_STEPS": len(plan.steps) - 1,
+            "PFX_STEPS": len(plan.steps),
         }
         if plan.edge == "zero":
             sizes["PFX_NO_PIXEL"] = f"{NO_PIXEL} /* a zero */"

@@ -15,7 +15,8 @@ from cexport.quantization import IntegerBank
 from cexport.rounding import folded
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
-from npscatter.program.plan import Plan, Step
+from npscatter.program.plan import Plan
+from npscatter.program.steps import Step
 from npscatter.program.summation import Summation, make_summation
 
 # Products of at most so many samples are summed together.
@@ -111,7 +112,7 @@ class CLayout:
     def kernels_of(self, step: Step) -> tuple[CKernel | None, CKernel]:
         """Return the wavelets of a step, None without any, and its smoothing."""
         wavelets = self.kernels[step.wavelets, step.orientations] if step.wavelets else None
-        return wavelets, self.kernels[step.weights, None]
+        return wavelets, self.kernels[step.smoothing, None]
 
     @property
     def scratch_sums(self) -> int:
@@ -120,7 +121,7 @@ class CLayout:
 
     def scratch_bytes(self, sample_bytes: int) -> int:
         """Return the size of the whole scratch memory."""
-        samples = self.plan.workspace_size + self.moduli + self.emitted
+        samples = self.plan.workspace.size + self.moduli + self.emitted
         return -(-(4 * self.scratch_sums + sample_bytes * samples) // 4) * 4
 
 
@@ -138,15 +139,13 @@ def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> CLayo
     """
     kernels = {}
     for step in plan.steps:
-        for key, outputs in ((step.wavelets, step.orientations), (step.weights, None)):
+        for key, outputs in ((step.wavelets, step.orientations), (step.smoothing, None)):
             if key and (key, outputs) not in kernels:
                 kernels[key, outputs] = make_kernel(bank, integers, key, outputs)
     check_kernels(kernels.values())
     layout = CLayout(plan, kernels, 0, 0, 0, 0, 0)
     moduli = emitted = row = longest = sums = 0
     for step in plan.steps:
-        if step.operation == "pad":
-            continue
         wavelets, smoothing = layout.kernels_of(step)
         width = step.modulus_shape[1]
         count = len(step.orientations) if wavelets else 1
@@ -154,7 +153,7 @@ def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> CLayo
         if wavelets:
             moduli = max(moduli, count * smoothing.summation.size * width)
             computed.append((wavelets, step.source.width, width))
-        if step.operation == "emit":
+        if step.emits:
             emitted = max(emitted, count * step.size[0] * step.size[1])
         for kernel, source_width, columns in computed:
             # Margins and width are rounded up to pairs: even and odd columns are kept apart.
@@ -188,7 +187,7 @@ def _check_program(layout: CLayout) -> None:
     plan = layout.plan
     shifts = sum(
         step.groups * (count + max(1, count) * len(layout.kernels_of(step)[1].summation.outputs))
-        for step in plan.steps[1:]
+        for step in plan.steps
         for count in [len(step.orientations)]
     )
     _refuse("J", plan.J, ("channels", plan.n_coefficients, 65535), ("shifts", shifts, 65535))
@@ -196,7 +195,7 @@ def _check_program(layout: CLayout) -> None:
     _refuse(
         "shape",
         plan.shape,
-        ("samples between steps", plan.workspace_size, 2**31 - 1),
+        ("samples between steps", plan.workspace.size, 2**31 - 1),
         ("coefficients", coefficients, 2**31 - 1),
     )
 

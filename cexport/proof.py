@@ -43,10 +43,8 @@ def step_proof(quantization: Quantization) -> list[str]:
     largest: dict[str, list[int]] = {}
     rounded = 0
     for step, shifts in zip(quantization.plan.steps, quantization.shifts, strict=True):
-        if step.operation == "pad":
-            continue
         what = f"|{step.wavelets}| " if step.wavelets else ""
-        what += f"{step.weights}, from {step.source.height} x {step.source.width}"
+        what += f"{step.smoothing}, from {step.source.height} x {step.source.width}"
         known = largest.setdefault(what, [0, 0])
         known[0] = max(known[0], shifts.largest_modulus)
         known[1] = max(known[1], shifts.largest_smoothed)

@@ -38,9 +38,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cexport import rounding
-from npscatter.bank import ROLES, FilterBank
+from npscatter.bank import FilterBank
 from npscatter.errors import BankError, explain
-from npscatter.program.plan import Plan, Step
+from npscatter.program.plan import Plan
+from npscatter.program.steps import WEIGHT_ARRAYS, Step
 from npscatter.program.summation import make_summation
 
 LARGEST_SAMPLE = 2**15 - 1
@@ -176,20 +177,22 @@ class IntegerBank:
             )
         self.carrier_exponents = tuple(math.floor(math.log2(gains[0] / gain)) for gain in gains)
         lags = rounding.autocovariances(bank)
-        self.filters = {key: self._filters(key, lags[key.rpartition("_")[2]]) for key in bank}
+        self.filters = {
+            key: self._filters(key, lags[WEIGHT_ARRAYS[key].generation]) for key in bank
+        }
 
     def taps(self, key: str, outputs: tuple[int, ...] | None = None) -> np.ndarray:
         """Return integer filters, in the order of `FilterBank.real_taps`."""
         taps = self.filters[key].taps
         if outputs is None:
             return taps
-        parts = np.split(taps, 2) if ROLES[key] == "psi" else [taps]
+        parts = np.split(taps, 2) if WEIGHT_ARRAYS[key].is_complex else [taps]
         return np.concatenate([part[list(outputs)] for part in parts])
 
     def _filters(self, key: str, lags: np.ndarray) -> IntegerFilters:
         taps = self.bank.real_taps(key)
-        parts = 2 if ROLES[key] == "psi" else 1
-        if not key.endswith("first"):
+        parts = 2 if WEIGHT_ARRAYS[key].is_complex else 1
+        if WEIGHT_ARRAYS[key].generation == "next":
             # The weights of a map that is stored larger are smaller by as much.
             taps = taps * 2.0 ** -np.array(self.carrier_exponents)[:, None, None]
         order, weights = make_summation(taps, self.bank.symmetric)
@@ -240,17 +243,14 @@ class Quantization:
     def __init__(self, plan: Plan, integers: IntegerBank):
         self.plan, self.integers = plan, integers
         self._output_exponents = [0] * plan.n_coefficients
-        self._reached: dict[tuple[int, int], _Reach] = {}
+        pixels = _Reach.of_raw(PIXEL_EXPONENT, 255 << PIXEL_EXPONENT)
+        self._reached = {(plan.image.buffer, plan.image.first): pixels}
         self.shifts = tuple(self._follow(step) for step in plan.steps)
         self.exponents = tuple(self._output_exponents)
 
     def _follow(self, step: Step) -> Shifts:
         """Choose the shifts of one step, and note what its target can hold."""
-        if step.operation == "pad":
-            reach = _Reach.of_raw(PIXEL_EXPONENT, 255 << PIXEL_EXPONENT)
-            self._reached[step.target.buffer, step.target.first] = reach
-            return Shifts()
-        count = step.source.count // step.groups
+        count = step.maps_per_group
         first = step.source.first
         groups = [
             [self._reached[step.source.buffer, first + count * group + i] for i in range(count)]
@@ -262,7 +262,7 @@ class Quantization:
             groups = [[reach] for _, reach, _ in moduli]
         smoothed = [self._smoothed(step, maps) for maps in groups]
         for index, (_, reaches, _) in enumerate(smoothed):
-            if step.operation == "emit":
+            if step.emits:
                 self._output_exponents[step.channels[index]] = reaches[0].exponent
                 continue
             for number, reach in enumerate(reaches, step.target.first + len(reaches) * index):
@@ -308,9 +308,9 @@ class Quantization:
 
     def _smoothed(self, step: Step, maps: list[_Reach]) -> tuple[list[int], list[_Reach], int]:
         """Return the shifts of a smoothing's outputs, what they can hold, and the largest sum."""
-        filters = self.integers.filters[step.weights]
+        filters = self.integers.filters[step.smoothing]
         sums = [self._sum(taps, maps, step.stride) for taps in filters.taps]
-        extra = self.integers.carrier_exponents if step.operation == "smooth" else (0,)
+        extra = (0,) if step.emits else self.integers.carrier_exponents
         # Of the outputs' common exponent e: shift_o = exponents[o] - e.
         exponents = [
             maps[0].exponent + E - more for E, more in zip(filters.exponents, extra, strict=True)
@@ -329,7 +329,7 @@ class Quantization:
             max(-reach.low, reach.high) + 2 ** (shift - 1)
             for reach, shift in zip(sums, shifts, strict=True)
         )
-        self._check(step.weights, largest, e)
+        self._check(step.smoothing, largest, e)
         return shifts, reaches, largest
 
     def _sum(self, taps: np.ndarray, maps: list[_Reach], stride: int) -> _Reach:

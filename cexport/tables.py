@@ -72,7 +72,7 @@ def line_enumeration(lines: list[Line]) -> list[str]:
 def inner_loops(layout: CLayout) -> list[str]:
     """Return the enumeration of lines and the two functions that add their products."""
     used: dict[Line, set[int]] = {}
-    for step in layout.plan.steps[1:]:
+    for step in layout.plan.steps:
         for kernel, stride in zip(
             layout.kernels_of(step), (step.wavelet_stride, step.stride), strict=True
         ):
@@ -160,19 +160,15 @@ def program_tables(layout: CLayout, quantization: Quantization | None) -> list[s
     plan = layout.plan
     rows, channels, shifts = [], [], []
 
-    def address(maps) -> int:
-        return plan.offsets[maps.buffer] + maps.first * maps.height * maps.width
-
+    address = plan.workspace.offset
     for number, step in enumerate(plan.steps):
-        if step.operation == "pad":
-            continue
         wavelets, smoothing = layout.kernels_of(step)
         values = [
             f"&pfx_{wavelets.name}" if wavelets else "NULL",
             f"&pfx_{smoothing.name}",
             address(step.source),
             "PFX_OUTPUT" if step.target is None else address(step.target),
-            *(step.groups, step.source.count // step.groups, *step.source.shape),
+            *(step.groups, step.maps_per_group, *step.source.shape),
             *step.modulus_shape,
             *(step.wavelet_stride, step.stride, *step.first, *step.size, len(channels)),
         ]

@@ -12,7 +12,7 @@ from cexport.proof import filter_proof
 from cexport.quantization import IntegerBank
 from cexport.tables import kernel_tables, line_enumeration
 from cexport.text import array, braces, comment, finished, float_literal, section, template
-from npscatter.bank import ROLES
+from npscatter.program.steps import WEIGHT_ARRAYS
 
 # By the architecture's `next_from`.
 _MEANING = {
@@ -87,7 +87,7 @@ def weights_header(made_for: Configuration) -> str:
         text += [f"static const pfx_weight pfx_{key}_taps{size} = {{", *_nested(taps, number), "};"]
         if q15:
             exponents = integers.filters[key].exponents
-            exponents *= 2 if ROLES[key] == "psi" else 1
+            exponents *= 2 if WEIGHT_ARRAYS[key].is_complex else 1
             text += array("int8_t", f"pfx_{key}_exponents", exponents)
         text += [""]
     text += [section("The same filters, folded"), *_folded(made_for, integers)]

@@ -11,19 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from npscatter import bank_file
+from npscatter.arguments import integer
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
-from npscatter.program.plan import BOUNDARIES, Architecture, Plan, integer
+from npscatter.program.padding import BOUNDARIES
+from npscatter.program.plan import Plan
+from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
 from npscatter.program.summation import make_summation
 from npscatter.program.symmetry import is_symmetric
 
-ROLES = {
-    "psi_first": "psi",
-    "carry_first": "carry",
-    "low_first": "low",
-    "psi_next": "psi",
-    "carry_next": "carry",
-    "low_next": "low",
-}
+ROLES = {name: array.role for name, array in WEIGHT_ARRAYS.items()}
 # What `FilterBank.describe` and the file format write into a card; the rest is the learner's.
 _RESERVED = {"name", "boundary", "architecture", "sha256", *bank_file.SEALS}
 
@@ -422,14 +418,12 @@ def multiply_adds(plan: Plan, bank: FilterBank, folded: bool) -> int:
 
     total = 0
     for step in plan.steps:
-        if step.operation == "pad":
-            continue
         groups = step.groups
         if step.wavelets:
             height, width = step.modulus_shape
             total += groups * height * width * per_sample(step.wavelets, step.orientations)
             groups *= len(step.orientations)
-        total += groups * step.size[0] * step.size[1] * per_sample(step.weights, None)
+        total += groups * step.size[0] * step.size[1] * per_sample(step.smoothing, None)
     return total
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from npscatter.bank import FilterBank
-from npscatter.program.plan import Maps, Plan
+from npscatter.program.plan import Plan
+from npscatter.program.steps import Maps
 
 # Images are taken in blocks whose workspace stays within this many bytes (one image at least);
 # the arrays that come and go in `correlate` take about three times as much again.
@@ -74,7 +75,7 @@ def run(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) 
     """
     flat = images.reshape(-1, *images.shape[-2:])
     result = output.reshape(-1, *output.shape[-3:])
-    image_bytes = plan.workspace_size * arithmetic.dtype.itemsize
+    image_bytes = plan.workspace.size * arithmetic.dtype.itemsize
     block = max(1, BLOCK_BYTES // image_bytes)
     for start in range(0, len(flat), block):
         some = flat[start : start + block].astype(arithmetic.dtype, copy=False)
@@ -85,31 +86,29 @@ def run(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) 
 
 def _run_block(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) -> None:
     count = len(images)
-    workspace = np.empty((count, plan.workspace_size), arithmetic.dtype)
+    workspace = np.empty((count, plan.workspace.size), arithmetic.dtype)
 
     def view(maps: Maps, groups: int) -> np.ndarray:
-        start = plan.offsets[maps.buffer] + maps.first * maps.height * maps.width
-        stretch = workspace[:, start : start + maps.count * maps.height * maps.width]
+        start = plan.workspace.offset(maps)
+        stretch = workspace[:, start : start + maps.count * plan.workspace.plane(maps)]
         return stretch.reshape(count, groups, maps.count // groups, maps.height, maps.width)
 
+    view(plan.image, 1)[:, 0, 0] = pad(images, plan.rows, plan.columns)
     for number, step in enumerate(plan.steps):
-        if step.operation == "pad":
-            view(step.target, 1)[:, 0, 0] = pad(images, plan.rows, plan.columns)
-            continue
         maps = view(step.source, step.groups)
-        if step.wavelets:
+        if step.wavelets:  # U1 = |x * psi| and, one octave or more later, U2 = ||x * psi| * psi|
             both = arithmetic.taps(step.wavelets, step.orientations)
             origin, grid = (0, 0), step.modulus_shape
             parts = correlate(maps, both, step.wavelet_stride, origin, grid, plan.edge)
             moduli = arithmetic.modulus(number, *np.split(parts, 2, axis=2))
             maps = moduli.reshape(count, -1, 1, *grid)
-        taps = arithmetic.taps(step.weights, None)
+        taps = arithmetic.taps(step.smoothing, None)
         sums = correlate(maps, taps, step.stride, step.first, step.size, plan.edge)
         smooth = arithmetic.smoothed(number, sums)
-        if step.operation == "smooth":
-            view(step.target, maps.shape[1])[...] = smooth
-        else:  # "emit"
+        if step.emits:  # S0 = x * phi, S1 = U1 * phi, S2 = U2 * phi
             output[:, list(step.channels)] = smooth[:, :, 0]
+        else:  # maps of the next octave, still on their way to a wavelet or to phi
+            view(step.target, maps.shape[1])[...] = smooth
 
 
 def pad(images: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> np.ndarray:
@@ -122,7 +121,7 @@ def pad(images: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> 
 
 
 def correlate(source, taps, stride, first, size, edge) -> np.ndarray:
-    """Return the strided multi-channel correlation that `npscatter.program.plan.Step` defines.
+    """Return the strided multi-channel correlation that `npscatter.program.steps.Step` defines.
 
     Every sample is summed tap by tap in one order, whatever its place and the batch, so equal
     windows give equal bits; a matrix product would be faster and promise no such thing.

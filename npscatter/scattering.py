@@ -8,9 +8,11 @@ from types import ModuleType
 
 import numpy as np
 
+from npscatter.arguments import integer
 from npscatter.bank import FilterBank, find_bank
 from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, explain
-from npscatter.program.plan import Plan, integer, make_plan, shape_before_padding
+from npscatter.program.padding import shape_before_padding
+from npscatter.program.plan import Plan, make_plan
 
 # Modules with `execute` and `warm_up`, imported when they are chosen.
 _EXECUTORS = {
@@ -62,7 +64,8 @@ class Scattering2D:
     bank : str, path or FilterBank, optional
         A shipped bank's name, the path of an ``.npz`` file, or a bank.
     boundary : str, optional
-        "kymatio", "zero", "periodic", or None for the bank's own; see `npscatter.program.plan.make_plan`.
+        "kymatio", "zero", "periodic", or None for the bank's own; see
+        `npscatter.program.plan.make_plan`.
     threads : int, optional
         How many threads the "numba" backend may use; None for the environment's
         ``NUMBA_NUM_THREADS``, which is all cores unless it is set.

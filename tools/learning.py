@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 import npscatter
 from npscatter.atomic_write import atomic_write
-from npscatter.program.plan import Architecture, make_plan
+from npscatter.program.plan import make_plan
+from npscatter.program.steps import Architecture
 from tools import data, published_sets, torch_program
 from tools.closed_form import closed_form, polish
 from tools.measure import photograph_errors

@@ -1,11 +1,11 @@
 """What a frozen bank's transform can do to an image at most: bounds, proven from its filters.
 
-The program is a cascade of linear stages (`npscatter.bounds.cascade`) and moduli, and | |a| - |b| | <=
-|a - b|: so constants of the linear stages, which the alias matrix gives exactly
-(`npscatter.bounds.alias`), carry over to the whole transform V. Norms are Euclidean, over all samples of
-images, maps and coefficients. V of a constant image is that constant in order 0, with 4^-J times as
-many samples: so the constants are of the size of 2^-J. All hold in exact arithmetic, up to the
-rounding of their own computation in float64.
+The program is a cascade of linear stages (`npscatter.bounds.cascade`) and moduli, and
+| |a| - |b| | <= |a - b|: so constants of the linear stages, which the alias matrix gives exactly
+(`npscatter.bounds.alias`), carry over to the whole transform V. Norms are Euclidean, over all
+samples of images, maps and coefficients. V of a constant image is that constant in order 0, with
+4^-J times as many samples: so the constants are of the size of 2^-J. All hold in exact arithmetic,
+up to the rounding of their own computation in float64.
 
 Wrapped maps have some of the frequencies of an infinite grid, so its constants hold for whole
 stages. With zeros beyond the edge every single filter works on an infinite grid and what leaves
@@ -22,13 +22,14 @@ from math import sqrt
 
 import numpy as np
 
+from npscatter.arguments import integer, pair
 from npscatter.bank import FilterBank
 from npscatter.bounds.alias import Extreme, Filters, extremes
 from npscatter.bounds.cascade import FilterChain, LinearStage, image_stage, levels, transfer
 from npscatter.bounds.deformation import Deformation, worst_deformation
 from npscatter.bounds.perturbation import Shifted, Teacher
 from npscatter.errors import ArgumentError, explain
-from npscatter.program.plan import integer, integer_pair, make_plan
+from npscatter.program.plan import make_plan
 from npscatter.scattering import Scattering2D
 
 # The alias matrices have 16^J entries.
@@ -205,7 +206,7 @@ class Bounds:
         """
         self._check_order(order)
         self._check_boundary("periodic", "an image is shifted whole only if it is periodic")
-        c = np.array(integer_pair("displacement", displacement, "of integers", "pass (1, 0)"))
+        c = np.array(pair("displacement", displacement, "of integers", "pass (1, 0)"))
         found = self._perturbed(self.stage, Shifted(self.bank, c), order)
         return min(found, 2 * self.lipschitz(order))
 

@@ -23,7 +23,7 @@ from npscatter.bank import FilterBank
 from npscatter.bounds import Bounds
 from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, BankError
 from npscatter.metrics import relative_errors
-from npscatter.program.plan import BOUNDARIES
+from npscatter.program.padding import BOUNDARIES
 
 INSTALL = "pip install 'npscatter[cli]'"
 FIGURES = (".png", ".pdf", ".svg")

@@ -15,18 +15,18 @@ from functools import lru_cache
 import numba
 import numpy as np
 
-from npscatter.bank import ROLES, FilterBank
+from npscatter.bank import FilterBank
 from npscatter.cpu.interpreter import DONE, JOB, KERNEL, STEP, TICKET, WAITING, make_worker
 from npscatter.cpu.row_codegen import RowKernel, compiled_row
 from npscatter.cpu.simd import vector_bytes
 from npscatter.jit_cache import uncollected
-from npscatter.program.plan import Maps, Plan, place
+from npscatter.program.plan import Plan
+from npscatter.program.steps import WEIGHT_ARRAYS, Maps
 from npscatter.program.summation import make_summation
+from npscatter.program.workspace import lay_out_workspace
 
 # What one thread may use for its images side by side, or for one image up to 512 x 512.
 MEMORY_BYTES = 8 * 2**20
-# Rounds of orientations that are tried, until the maps fit.
-ROUNDS = (1, 2, 4, 8, 16, 32)
 # Multiply-adds: after so many (some tens of milliseconds) compiled code comes back, to heed
 # Ctrl-C; so many are worth another thread; and so many a part of a step of its own.
 PAUSE = 1e9
@@ -145,8 +145,8 @@ def choose(
         if together > 1 and turns < threads:
             break
         busy = images / (together * threads * -(-turns // threads)) if together > 1 else 1.0
-        for rounds in ROUNDS:
-            layout = lay_out(plan.in_rounds(rounds), bank, dtype, together)
+        for candidate in plan.by_memory():
+            layout = lay_out(candidate, bank, dtype, together)
             if layout.memory + together * extra <= MEMORY_BYTES:
                 break
         else:
@@ -200,82 +200,77 @@ def lay_out(
     margin = max(1, *(kernel.radius for kernel in kernels))
     # Columns of one segment: halved from octave to octave, so fixed at the coarsest.
     coarsest = _up(_up(plan.padded_shape[1], 2**plan.J) >> plan.J, segments) // segments
-    octaves = {plan.padded_shape[1]: 0}
 
-    def columns(width: int) -> int:
-        return coarsest << (plan.J - octaves[width])
+    def columns(octave: int) -> int:
+        return coarsest << (plan.J - octave)
 
-    def pitch(width: int, reach: int) -> int:
+    def pitch(octave: int, reach: int) -> int:
         # An odd number of vectors: rows that start at the same place of a page slow caches down.
-        return (margin + columns(width) + reach | 1) * lanes
-
-    for step in plan.steps:
-        if step.source:
-            octave = octaves[step.source.width]
-            octaves.setdefault(step.modulus_shape[1], octave + step.wavelet_stride // 2)
-            if step.target:
-                octave += step.wavelet_stride * step.stride // 2
-                octaves.setdefault(step.target.width, octave)
+        return (margin + columns(octave) + reach | 1) * lanes
 
     # How far beyond its ends a row is read, by what reads it.
     reaches = [1] * len(plan.buffers)
     for step, numbered in zip(plan.steps, numbers, strict=True):
-        if step.source:
-            first = numbered[0] if step.wavelets else numbered[1]
-            reach = max(reaches[step.source.buffer], kernels[first].radius)
-            reaches[step.source.buffer] = reach
+        first = numbered[0] if step.wavelets else numbered[1]
+        reach = max(reaches[step.source.buffer], kernels[first].radius)
+        reaches[step.source.buffer] = reach
 
     def row_of(maps: Maps) -> int:
-        return pitch(maps.width, reaches[maps.buffer])
+        return pitch(maps.octave, reaches[maps.buffer])
 
     edges: list[int] = []
 
-    def edge(width: int, reach: int) -> int:
-        start, length = len(edges), columns(width)
+    def edge(width: int, octave: int, reach: int) -> int:
+        start, length = len(edges), columns(octave)
         edges.extend((width, length, reach))
         beyond = [-k for k in range(1, reach + 1)]
         beyond += [segments * length + k for k in range(reach)]
         edges.extend(x % width % length * lanes + x % width // length for x in beyond)
         return start
 
-    offsets, workspace = place(
-        plan.steps, plan.buffers, lambda maps: maps.count * maps.height * row_of(maps)
-    )
+    space = lay_out_workspace(plan.steps, plan.buffers, plan.image, row_of)
 
-    def offset(maps: Maps) -> int:
-        return offsets[maps.buffer] + maps.first * maps.height * row_of(maps)
-
-    steps = np.zeros(len(plan.steps), STEP)
+    steps = np.zeros(1 + len(plan.steps), STEP)
     channels: list[int] = []
     staged = row = 0
-    work = 0.0
-    for record, step, (wavelets, smoother) in zip(steps, plan.steps, numbers, strict=True):
+    padding = steps[0]
+    padding["wavelets"] = padding["smoother"] = -1
+    padding["groups"] = 1
+    padding["height"], padding["width"] = plan.image.shape
+    padding["columns"] = columns(0)
+    padding["target_edge"] = edge(plan.image.width, 0, reaches[plan.image.buffer])
+    padding["target"] = space.offset(plan.image)
+    padding["target_pitch"], padding["target_height"] = row_of(plan.image), plan.image.height
+    padding["work"] = plan.image.height * plan.image.width
+    work = float(padding["work"])
+    for record, step, (wavelets, smoother) in zip(steps[1:], plan.steps, numbers, strict=True):
         record["wavelets"], record["smoother"] = wavelets, smoother
-        record["emits"] = step.operation == "emit"
+        record["emits"] = step.emits
         record["groups"], record["orientations"] = step.groups, len(step.orientations)
         record["height"], record["width"] = step.size
         record["first_row"], record["first_column"] = step.first
         record["channels"] = len(channels)
         channels += step.channels
-        if step.source:
-            reach = kernels[smoother].radius
-            across = pitch(step.modulus_shape[1], max(1, reach))
-            record["source"] = offset(step.source)
-            record["maps"] = step.source.count // step.groups
-            record["source_height"] = step.source.height
-            record["source_pitch"] = row_of(step.source)
-            record["modulus_height"] = step.modulus_shape[0]
-            record["modulus_columns"] = columns(step.modulus_shape[1])
-            record["modulus_pitch"] = across
-            record["modulus_edge"] = edge(step.modulus_shape[1], reach)
-            record["columns"] = coarsest
-            kept = 2 * kernels[smoother].summation.size - 1
-            staged = max(staged, len(step.orientations) * kept * across)
-            row = max(row, (coarsest + 2 * margin) * lanes)
+        reach = kernels[smoother].radius
+        across = pitch(step.modulus_octave, max(1, reach))
+        record["source"] = space.offset(step.source)
+        record["maps"] = step.maps_per_group
+        record["source_height"] = step.source.height
+        record["source_pitch"] = row_of(step.source)
+        record["modulus_height"] = step.modulus_shape[0]
+        record["modulus_columns"] = columns(step.modulus_octave)
+        record["modulus_pitch"] = across
+        record["modulus_edge"] = edge(step.modulus_shape[1], step.modulus_octave, reach)
+        record["columns"] = coarsest
+        kept = 2 * kernels[smoother].summation.size - 1
+        staged = max(staged, len(step.orientations) * kept * across)
+        row = max(row, (coarsest + 2 * margin) * lanes)
         if step.target:
-            record["columns"] = columns(step.target.width)
-            record["target_edge"] = edge(step.target.width, reaches[step.target.buffer])
-            record["target"] = offset(step.target)
+            record["columns"] = columns(step.target.octave)
+            record["target_edge"] = edge(
+                step.target.width, step.target.octave, reaches[step.target.buffer]
+            )
+            record["target"] = space.offset(step.target)
             record["target_pitch"], record["target_height"] = row_of(step.target), step.size[0]
         record["work"] = _work(step, kernels, wavelets, smoother)
         work += float(record["work"])
@@ -287,8 +282,7 @@ def lay_out(
         record["outputs"], record["weights"] = kernel.outputs, start
         start += len(values)
 
-    widest = plan.padded_shape[1]
-    line = segments * columns(widest) + lanes
+    line = segments * columns(0) + lanes
     job = np.zeros(1, JOB)
     job["together"], job["segments"], job["lanes"] = together, segments, lanes
     job["itemsize"], job["wrap"], job["margin"] = itemsize, plan.edge == "wrap", margin
@@ -298,7 +292,7 @@ def lay_out(
     slack = (4 * margin + 8) * lanes  # vectors are read beyond the last row's end
     scratch = 0
     parts = {
-        "zeros": pitch(widest, margin),
+        "zeros": pitch(0, margin),
         "sums": max(kernel.scratch for kernel in kernels) * lanes,
         "staged": staged,
         "row": row,
@@ -320,11 +314,11 @@ def lay_out(
         weights=np.concatenate(weights).astype(dtype),
         rows=np.array(plan.rows, np.int64),
         columns=np.array(plan.columns, np.int64),
-        workspace=workspace + slack,
+        workspace=space.size + slack,
         scratch=scratch,
         job=job,
         work=work,
-        filled=plan.padded_shape[1] / (segments * columns(plan.padded_shape[1])),
+        filled=plan.padded_shape[1] / (segments * columns(0)),
     )
 
 
@@ -341,14 +335,14 @@ def _kernels(plan, bank, dtype, folded):
         if key not in found:
             order, values = make_summation(bank.real_taps(name, orientations), folded)
             found[key] = len(kernels)
-            kernels.append(RowKernel(order, ROLES[name] == "psi", stride, dtype))
+            kernels.append(RowKernel(order, WEIGHT_ARRAYS[name].is_complex, stride, dtype))
             weights.append(values)
         return found[key]
 
     numbers = [
         (
             number(step.wavelets, step.orientations, step.wavelet_stride),
-            number(step.weights, None, step.stride),
+            number(step.smoothing, None, step.stride),
         )
         for step in plan.steps
     ]
@@ -358,8 +352,6 @@ def _kernels(plan, bank, dtype, folded):
 def _work(step, kernels, wavelets: int, smoother: int) -> int:
     """Return the multiply-adds of a step."""
     pixels = step.size[0] * step.size[1]
-    if smoother < 0:
-        return pixels
     work = pixels * kernels[smoother].summation.multiply_adds * max(1, len(step.orientations))
     if wavelets >= 0:
         height, width = step.modulus_shape
@@ -370,19 +362,19 @@ def _work(step, kernels, wavelets: int, smoother: int) -> int:
 def _tickets(layout: CpuLayout, threads: int) -> np.ndarray:
     """Cut one image's program into parts that threads can work on side by side."""
     tickets: list[tuple[int, ...]] = []
-    for number, (record, step) in enumerate(zip(layout.steps, layout.plan.steps, strict=True)):
-        needs, height = len(tickets), step.size[0]
+    for number, record in enumerate(layout.steps):
+        needs, height, groups = len(tickets), int(record["height"]), int(record["groups"])
         # No part so long that Ctrl-C would wait for it.
         parts = max(1, min(2 * threads, int(record["work"] / PART)), int(record["work"] / PAUSE))
-        if step.groups >= parts:
-            bounds = [step.groups * k // parts for k in range(parts + 1)]
+        if groups >= parts:
+            bounds = [groups * k // parts for k in range(parts + 1)]
             cuts = [(bounds[k], bounds[k + 1] - bounds[k], 0, height) for k in range(parts)]
         else:
-            bands = max(1, min(-(-parts // step.groups), height // BAND))
+            bands = max(1, min(-(-parts // groups), height // BAND))
             bounds = [height * k // bands for k in range(bands + 1)]
             cuts = [
                 (group, 1, bounds[k], bounds[k + 1])
-                for group in range(step.groups)
+                for group in range(groups)
                 for k in range(bands)
             ]
         tickets += [(number, *cut, needs) for cut in cuts]

@@ -1,4 +1,4 @@
-"""Machine code for one row of a convolution, unrolled from a `npscatter.program.summation.Summation`.
+"""Machine code for one row of a convolution, unrolled from a `Summation`.
 
 Compilers do not vectorise loops over taps that are read from an array, so these loops are written
 out as straight vector code. What is compiled knows the pattern of the taps, never their values:

@@ -19,12 +19,12 @@ from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.gpu.run_codegen import make_register_tile
 from npscatter.gpu.tiling import ANY_GPU, BLOCKS, Device, Work, best_tile, up
-from npscatter.program.plan import Maps, Plan, Step, place
+from npscatter.program.plan import Plan
+from npscatter.program.steps import Step
+from npscatter.program.workspace import lay_out_workspace
 
 # Blocks of one launch at most.
 GRID = 2**31 - 1
-# Rounds of orientations that are tried, until one image fits into memory.
-ROUNDS = (1, 2, 4, 8, 16, 32)
 
 
 class Geometry(NamedTuple):
@@ -174,8 +174,7 @@ def choose(
     ArgumentError
         If not even the most rounds fit.
     """
-    rounds = (plan.in_rounds(rounds) for rounds in ROUNDS)
-    for candidate in itertools.chain([plan.octave_by_octave()], rounds):
+    for candidate in itertools.chain([plan.octave_by_octave()], plan.by_memory()):
         layout = lay_out(candidate, bank, dtype, storage, images, device)
         if layout.workspace_bytes <= memory:
             return layout
@@ -197,16 +196,11 @@ def images_at_once(layout: GpuLayout, images: int, memory: int) -> int:
 
 @lru_cache(maxsize=64)
 def _lay_out(plan, bank, dtype, storage, images, device) -> GpuLayout:
-    def pitch(maps: Maps) -> int:
-        return up(maps.width, 4)
-
     # The padded image is never stored: whatever reads it reads the image.
-    image = plan.steps[0].target.buffer
-    steps = plan.steps[1:]
-    offsets, workspace = place(steps, plan.buffers, lambda m: m.count * m.height * pitch(m))
-
-    def offset(maps: Maps) -> int:
-        return offsets[maps.buffer] + maps.first * maps.height * pitch(maps)
+    image = plan.image.buffer
+    steps = plan.steps
+    space = lay_out_workspace(steps, plan.buffers, None, lambda maps: up(maps.width, 4))
+    pitch, offset, workspace = space.pitch, space.offset, space.size
 
     launches, channels = [], []
     for wavelet_step, direct_step in _pairs(steps):
@@ -257,7 +251,7 @@ def _pairs(steps: tuple[Step, ...]) -> Iterator[tuple[Step | None, Step | None]]
             continue
         other = steps[0] if steps else None
         same = other and not other.wavelets
-        for name in ("source", "groups", "first", "size", "operation"):
+        for name in ("source", "groups", "first", "size", "emits"):
             same = same and getattr(step, name) == getattr(other, name)
         yield step, steps.pop(0) if same else None
 
@@ -266,10 +260,10 @@ def _work(plan, bank, wavelet_step, direct_step, image, dtype, storage) -> Work:
     step = wavelet_step or direct_step
     halos = []
     if wavelet_step:
-        first, second = (bank[key].shape[-1] // 2 for key in (step.wavelets, step.weights))
+        first, second = (bank[key].shape[-1] // 2 for key in (step.wavelets, step.smoothing))
         halos.append(step.wavelet_stride * second + first)
     if direct_step:
-        halos.append(bank[direct_step.weights].shape[-1] // 2)
+        halos.append(bank[direct_step.smoothing].shape[-1] // 2)
     halo = max(halos)
     wavelets = smoother = direct = None
     if wavelet_step:
@@ -277,9 +271,9 @@ def _work(plan, bank, wavelet_step, direct_step, image, dtype, storage) -> Work:
         wavelets = make_register_tile(
             bank, step.wavelets, orientations, step.wavelet_stride, halo - halos[0], dtype
         )
-        smoother = make_register_tile(bank, step.weights, None, step.stride, 0, dtype)
+        smoother = make_register_tile(bank, step.smoothing, None, step.stride, 0, dtype)
     if direct_step:
-        direct = make_register_tile(bank, direct_step.weights, None, 2, halo - halos[-1], dtype)
+        direct = make_register_tile(bank, direct_step.smoothing, None, 2, halo - halos[-1], dtype)
     return Work(
         image=step.source.buffer == image,
         maps=step.source.count // step.groups,
@@ -287,7 +281,7 @@ def _work(plan, bank, wavelet_step, direct_step, image, dtype, storage) -> Work:
         wavelets=wavelets,
         smoother=smoother,
         direct=direct,
-        emits=step.operation == "emit",
+        emits=step.emits,
         wrap=plan.edge == "wrap",
         dtype=dtype,
         storage=storage,

@@ -1,9 +1,9 @@
 """What one GPU thread computes: a run of neighbouring samples of a correlation, as straight code.
 
-A thread sums `RegisterTile.run` neighbours of one row at once, all outputs of them, in registers: samples
-and their foldings are shared by the neighbours, and every weight is part of an instruction. The
-order of the sums is a `npscatter.program.summation.Summation`; what is emitted here is LLVM IR of scalars,
-the same for a GPU and, under the simulator, for the CPU.
+A thread sums `RegisterTile.run` neighbours of one row at once, all outputs of them, in registers:
+samples and their foldings are shared by the neighbours, and every weight is part of an
+instruction. The order of the sums is a `npscatter.program.summation.Summation`; what is emitted
+here is LLVM IR of scalars, the same for a GPU and, under the simulator, for the CPU.
 
 A tile in shared memory holds its columns in two phases, the even ones first and the odd ones
 `half` elements on. Then runs at stride 1 and at stride 2 both read whole vectors, and neighbouring
@@ -20,7 +20,8 @@ from functools import cached_property
 import numpy as np
 from llvmlite import ir
 
-from npscatter.bank import ROLES, FilterBank
+from npscatter.bank import FilterBank
+from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.program.summation import Summation, make_summation
 from npscatter.program.symmetry import mirrored_orientations
 
@@ -143,7 +144,7 @@ def make_register_tile(
     stride, shift, dtype
         See `RegisterTile`.
     """
-    modulus = ROLES[name] == "psi"
+    modulus = WEIGHT_ARRAYS[name].is_complex
     if outputs is None:
         outputs = tuple(range(len(bank[name])))
     registers = run_length(dtype) * np.dtype(dtype).itemsize // 4 * (2 if modulus else 1)

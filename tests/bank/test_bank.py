@@ -17,7 +17,8 @@ import npscatter
 from npscatter import ArgumentError, ArgumentTypeError, BankError, FilterBank, list_banks
 from npscatter import bank_file as bank_module
 from npscatter.bank import ROLES, find_bank, multiply_adds
-from npscatter.program.plan import Architecture, make_plan
+from npscatter.program.plan import make_plan
+from npscatter.program.steps import Architecture
 
 SHIPPED = ["accurate", "accurate-L4", "accurate-L6", "paper", "paper-tuned"]
 

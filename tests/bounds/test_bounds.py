@@ -15,8 +15,8 @@ from benchmarks.paper.attacks import Effort, attack
 from benchmarks.paper.bounds import Transforms, attacks, run_attacks, warped
 from npscatter import FilterBank, Scattering2D
 from npscatter.bounds import Bounds, alias
-from npscatter.bounds.bounds import _lipschitz, _lipschitz_by_filters
 from npscatter.bounds.alias import Filters, alias_matrices, extremes, on_grid
+from npscatter.bounds.bounds import _lipschitz, _lipschitz_by_filters
 from npscatter.bounds.cascade import FilterChain, image_stage, transfer
 from npscatter.bounds.deformation import deformation_ratio, deformed, steepest
 from npscatter.bounds.morlet import coarsened, grid_frequencies, low_pass, morlet

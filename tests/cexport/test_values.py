@@ -14,7 +14,8 @@ from cexport import generate, simulate_q15
 from cexport.quantization import IntegerBank, Quantization
 from npscatter import FilterBank, Scattering2D, list_banks
 from npscatter.bank import ROLES
-from npscatter.program.plan import BOUNDARIES, make_plan
+from npscatter.program.padding import BOUNDARIES
+from npscatter.program.plan import make_plan
 from npscatter.program.symmetry import orientation_action
 
 TOYS = {
@@ -425,8 +426,8 @@ def test_the_selftest_sees_one_altered_weight(compiled, dtype, key):
 def q15_oracle(image, quantization):
     """Return the Q15 coefficients of one image, a list of maps per channel, in plain integers.
 
-    The recursion of `npscatter.program.plan`, as in tests/oracle.py; the shifts are looked up by what they
-    are for, see `shifts_by_path`.
+    The recursion of `npscatter.program.plan`, as in tests/oracle.py; the shifts are looked up by
+    what they are for, see `shifts_by_path`.
     """
     plan, design = quantization.plan, quantization.plan.architecture
     J, wrap = plan.J, plan.edge == "wrap"
@@ -455,7 +456,7 @@ def q15_oracle(image, quantization):
 
     def descend(path, u, level):
         (smooth,) = smoothed(path, u, J - 1, "low", level)
-        emits = next(step for step in plan.steps if step.operation == "emit")
+        emits = next(step for step in plan.steps if step.emits)
         (top, left), (height, width) = emits.first, emits.size
         results[path] = [row[left : left + width] for row in smooth[top : top + height]]
         if len(path) == plan.max_order:
@@ -494,10 +495,8 @@ def shifts_by_path(quantization):
     """
     plan = quantization.plan
     of_modulus, of_smoothing, held = {}, {}, {}
+    held[plan.image.buffer] = [()], 0
     for step, shifts in zip(plan.steps, quantization.shifts, strict=True):
-        if step.operation == "pad":
-            held[step.target.buffer] = [()], 0
-            continue
         paths, octave = held[step.source.buffer]
         each = plan.buffers[step.source.buffer].count // len(paths)
         first = step.source.first // each

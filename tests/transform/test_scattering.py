@@ -176,7 +176,7 @@ def test_many_images_are_taken_in_blocks(toy_bank, monkeypatch, generator):
     S = Scattering2D(1, (4, 4), L=4, backend="numpy", bank=toy_bank("free", 4, 2))
     images = generator.normal(size=(7, 4, 4))
     whole = S(images)
-    monkeypatch.setattr("npscatter.reference.BLOCK_BYTES", 3 * 8 * S.plan.workspace_size)
+    monkeypatch.setattr("npscatter.reference.BLOCK_BYTES", 3 * 8 * S.plan.workspace.size)
     assert_equal_by_order(S(images), whole, S, 1e-12)
     monkeypatch.setattr("npscatter.reference.BLOCK_BYTES", 1)
     assert_equal_by_order(S(images), whole, S, 1e-12)
