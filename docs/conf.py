@@ -3,10 +3,13 @@
 import sys
 from pathlib import Path
 
+import click
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import npscatter  # noqa: E402
+from npscatter.cli.group import main  # noqa: E402
 
 project = "npscatter"
 author = "the npscatter maintainers"
@@ -18,10 +21,9 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "myst_parser",
-    "sphinx_click",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_generated"]
 default_role = "py:obj"
 nitpicky = True
 # A name with a dot in single backticks must exist; a bare one may be a parameter's. No inventory of
@@ -45,3 +47,25 @@ html_css_files = ["tables.css"]
 # Prompts are not copied.
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+
+def write_commands(app) -> None:
+    """Write what every command says with ``--help``, for the page of the command line."""
+    top = click.Context(main, info_name="npscatter", terminal_width=88)
+    lines = [_help(main, top)]
+    for name in main.list_commands(top):
+        command = main.get_command(top, name)
+        context = click.Context(command, parent=top, info_name=name, terminal_width=88)
+        lines += [f"## {name}\n", _help(command, context)]
+    page = Path(app.srcdir) / "_generated" / "commands.md"
+    page.parent.mkdir(exist_ok=True)
+    page.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _help(command: click.Command, context: click.Context) -> str:
+    return f"```text\n{command.get_help(context)}\n```\n"
+
+
+def setup(app) -> None:
+    """Connect what the pages need before they are read."""
+    app.connect("builder-inited", write_commands)
