@@ -51,7 +51,7 @@ copybutton_prompt_is_regexp = True
 
 def write_commands(app) -> None:
     """Write what every command says with ``--help``, for the page of the command line."""
-    top = click.Context(main, info_name="npscatter", terminal_width=88)
+    top = click.Context(main, info_name="npscatter", terminal_width=88, **main.context_settings)
     lines = [_help(main, top)]
     for name in main.list_commands(top):
         command = main.get_command(top, name)
