@@ -76,7 +76,8 @@ Examples:
 def export_c(output: Path | None, **arguments) -> None:
     """Generate a C99 header that computes the scattering transform."""
     try:
-        with warnings.catch_warnings(record=True, action="always") as told:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
             text = generate(**arguments)
     except (ArgumentError, ArgumentTypeError) as error:
         failure = click.ClickException(str(error))
