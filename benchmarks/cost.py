@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from npscatter import FilterBank
-from npscatter.bank import multiply_adds
+from npscatter.cost import plan_cost
 from npscatter.program.plan import make_plan
 
 SHAPE = (512, 512)  # large, so that the padding counts little
@@ -20,6 +20,6 @@ def per_pixel(bank: FilterBank) -> dict[str, float | None]:
     plan = make_plan(2, SHAPE, bank.architecture, boundary=bank.boundary)
     pixels = SHAPE[0] * SHAPE[1]
     return {
-        "folded": multiply_adds(plan, bank, True) / pixels if bank.symmetric else None,
-        "direct": multiply_adds(plan, bank, False) / pixels,
+        "folded": plan_cost(plan, bank, True).multiply_adds / pixels if bank.symmetric else None,
+        "direct": plan_cost(plan, bank, False).multiply_adds / pixels,
     }

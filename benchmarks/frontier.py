@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import cost
 from benchmarks.environment import RESULTS, environment
-from npscatter.bank import ROLES
+from npscatter.program.steps import WEIGHT_ARRAYS
 from tools.closed_form import closed_form, polish
 from tools.learn import PRESETS
 from tools.learning import Learner
@@ -35,7 +35,7 @@ def design(
     R: int, sizes: str, radius: dict[str, float] | None = None, cross: float = 0.0
 ) -> Design:
     """Return an L = 8 design; `sizes` has a digit per array, in the order of the bank's arrays."""
-    kernels = dict(zip(ROLES, map(int, sizes), strict=True))
+    kernels = dict(zip(WEIGHT_ARRAYS, map(int, sizes), strict=True))
     return Design(8, R, kernels, radius=radius or {}, cross=cross)
 
 
@@ -109,7 +109,7 @@ def label(row: dict) -> str:
 
 def sizes(row: dict) -> str:
     """Return the six kernel sizes, a digit each."""
-    return "".join(str(row["kernels"][key]) for key in ROLES)
+    return "".join(str(row["kernels"][key]) for key in WEIGHT_ARRAYS)
 
 
 def plot(rows: list[dict]) -> Figure:

@@ -25,7 +25,7 @@ from benchmarks.environment import RESULTS, commit, environment, usable_threads
 from benchmarks.peers import Contestant, Prepared, UnavailableError, contestants, scattering
 from benchmarks.verify import verify
 from benchmarks.workloads import WORKLOADS, Workload
-from npscatter.bank import multiply_adds
+from npscatter.cost import plan_cost
 
 PASSES = ("one thread", "all cores", "memory")
 # A call takes about this many seconds: slower contestants get fewer images of the batch, but not
@@ -179,7 +179,7 @@ def _ratio(theirs: float, ours: float) -> float:
 def work(workload: Workload, contestant: Contestant, milliseconds: float, roof: dict) -> dict:
     """Return what a transform of ours does per image, and how near the machine's peak it comes."""
     S = scattering(workload, contestant.bank, contestant.boundary)
-    count = multiply_adds(S.plan, S.bank, S.bank.symmetric)
+    count = plan_cost(S.plan, S.bank, S.bank.symmetric).multiply_adds
     # At least: every image is read once and every coefficient written once.
     moved = 4 * (np.prod(S.shape) + np.prod(S.output_shape))
     rate = count / milliseconds / 1e6

@@ -12,7 +12,7 @@ import numpy as np
 import npscatter
 from cexport.text import in_comment, string_literal
 from npscatter import list_banks
-from npscatter.bank import FilterBank, find_bank
+from npscatter.bank import FilterBank, resolve
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
 from npscatter.program.plan import make_plan
 
@@ -59,16 +59,12 @@ class Configuration:
             raise ArgumentError(explain("prefix", prefix, rule, "pass another, e.g. 'nps'"))
         self.dtype, self.prefix, self.weights_only = dtype, prefix, weights_only
         self._asked = bank
-        if L is not None:
-            self.bank = find_bank(bank, L)
-        else:
-            self.bank = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
+        self.bank, boundary = resolve(bank, L, boundary)
         for key in self.bank:
             largest = np.abs(self.bank.real_taps(key)).max()
             if largest > np.finfo(np.float32).max:
                 rule = f"{key} has taps that a float cannot hold"
                 raise BankError(explain("bank", self.bank.name, rule, "scale its filters down"))
-        boundary = self.bank.boundary if boundary is None else boundary
         architecture = self.bank.architecture
         self.plan = make_plan(J, shape, architecture, max_order, boundary, rounds=rounds)
         if max(self.plan.padded_shape) >= NO_PIXEL:

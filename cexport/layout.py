@@ -17,7 +17,7 @@ from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Step
-from npscatter.program.summation import Summation, make_summation
+from npscatter.program.summation import Summation
 
 # Products of at most so many samples are summed together.
 LONGEST_RUN = 4
@@ -217,7 +217,7 @@ def make_kernel(
     name = key
     if orientations not in (None, tuple(range(bank.L))):
         name = f"{key}_{'_'.join(map(str, orientations))}"
-    order_of_sums, weights = make_summation(bank.real_taps(key, orientations), bank.symmetric)
+    order_of_sums, weights = bank.summation(key, orientations)
     if integers:
         # In the same order, though some weights have become zero.
         weights = folded(order_of_sums, integers.taps(key, orientations))

@@ -62,14 +62,14 @@ def simulate(quantization: Quantization, images: np.ndarray) -> np.ndarray:
     """Return the Q15 coefficients of `images`, shape (..., H, W), as int16."""
     plan = quantization.plan
     output = np.empty((*images.shape[:-2], plan.n_coefficients, *plan.output_shape))
-    reference.run(plan, _Q15(quantization), images * 2.0**PIXEL_EXPONENT, output)
+    reference.interpret(plan, _Q15(quantization), images * 2.0**PIXEL_EXPONENT, output)
     return output.astype(np.int16)
 
 
 def float_coefficients(plan: Plan, bank: FilterBank, images: np.ndarray) -> np.ndarray:
     """Return the coefficients of `images`, shape (..., H, W), in double precision."""
     output = np.empty((*images.shape[:-2], plan.n_coefficients, *plan.output_shape))
-    reference.execute(plan, bank, images, output, None)
+    reference.run(plan, bank, images, output)
     return output
 
 

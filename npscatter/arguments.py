@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 
 
-def integer(name: str, value: object) -> int:
+def integer(name: str, value: Any) -> int:
     """Return `value` as an int, or raise an `ArgumentTypeError` that names it."""
     try:
         if isinstance(value, bool):
             raise TypeError
-        return operator.index(value)  # type: ignore[arg-type]
+        return operator.index(value)
     except TypeError:
         raise ArgumentTypeError(
             explain(name, value, "must be an integer", f"pass {name} as an int")
@@ -35,10 +36,10 @@ def positive(name: str, value: object, remedy: str) -> int | None:
     return None if value is None else at_least(name, value, 1, remedy)
 
 
-def pair(name: str, value: object, kind: str, remedy: str) -> tuple[int, int]:
+def pair(name: str, value: Any, kind: str, remedy: str) -> tuple[int, int]:
     """Return `value` as two ints, or raise an `ArgumentTypeError` that names it."""
     try:
-        first, second = value  # type: ignore[misc]
+        first, second = value
     except (TypeError, ValueError):
         raise ArgumentTypeError(explain(name, value, f"must be a pair {kind}", remedy)) from None
     return integer(f"{name}[0]", first), integer(f"{name}[1]", second)
@@ -90,7 +91,7 @@ def image_array(x: object) -> np.ndarray:
     return images
 
 
-def output_kind(out, shape: tuple[int, ...], dtype: np.dtype, remedy: str) -> None:
+def output_kind(out: Any, shape: tuple[int, ...], dtype: np.dtype, remedy: str) -> None:
     """Raise an `ArgumentError` unless an array has the shape and the dtype of an output."""
     if tuple(out.shape) != shape:
         raise ArgumentError(explain("out.shape", out.shape, f"must be {shape}", remedy))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 
 from npscatter.bank import FilterBank
@@ -11,32 +14,25 @@ from npscatter.program.steps import Maps
 # Images are taken in blocks whose workspace stays within this many bytes (one image at least);
 # the arrays that come and go in `correlate` take about three times as much again.
 BLOCK_BYTES = 2**24
+# Arguments of `npscatter.Scattering2D` that have a meaning here: NumPy decides for itself.
+OPTIONS: tuple[str, ...] = ()
 
 
-def execute(
-    plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray, threads: int | None
+def run(
+    plan: Plan,
+    bank: FilterBank,
+    images: np.ndarray,
+    output: np.ndarray,
+    stream: None = None,
+    options: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
-    """Run the plan's program.
-
-    Parameters
-    ----------
-    plan : Plan
-        Made for `bank`'s architecture.
-    bank : FilterBank
-        The weights.
-    images : ndarray, shape (..., H, W)
-        Real, of the plan's `input_shape`; never written to.
-    output : ndarray, shape (..., C, H // 2^J, W // 2^J)
-        float32 or float64, which is also the precision of the computation; filled.
-    threads : int or None
-        Without effect: NumPy decides.
-    """
+    """Run the plan's program; see `npscatter.backends.Backend`."""
     # Infinities and NaN go through as arithmetic has it, in silence.
     with np.errstate(invalid="ignore", over="ignore"):
-        run(plan, _Float(bank, output.dtype), images, output)
+        interpret(plan, _Float(bank, output.dtype), images, output)
 
 
-def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> None:
+def warm_up(plan: Plan, bank: FilterBank, images: np.dtype, options: Mapping[str, object]) -> None:
     """Do nothing: NumPy is always ready."""
 
 
@@ -59,7 +55,7 @@ class _Float:
         return sums
 
 
-def run(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) -> None:
+def interpret(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) -> None:
     """Run the plan's program in a given arithmetic.
 
     Parameters
@@ -105,7 +101,7 @@ def _run_block(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.nd
         taps = arithmetic.taps(step.smoothing, None)
         sums = correlate(maps, taps, step.stride, step.first, step.size, plan.edge)
         smooth = arithmetic.smoothed(number, sums)
-        if step.emits:  # S0 = x * phi, S1 = U1 * phi, S2 = U2 * phi
+        if step.target is None:  # S0 = x * phi, S1 = U1 * phi, S2 = U2 * phi
             output[:, list(step.channels)] = smooth[:, :, 0]
         else:  # maps of the next octave, still on their way to a wavelet or to phi
             view(step.target, maps.shape[1])[...] = smooth
@@ -113,14 +109,21 @@ def _run_block(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.nd
 
 def pad(images: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> np.ndarray:
     """Return images whose pixel (y, x) is image pixel (rows[y], columns[x]), or 0 for index -1."""
-    rows, columns = np.array(rows), np.array(columns)
-    padded = images[:, rows[:, None], columns]
-    padded[:, rows < 0] = 0
-    padded[:, :, columns < 0] = 0
+    y, x = np.array(rows), np.array(columns)
+    padded = images[:, y[:, None], x]
+    padded[:, y < 0] = 0
+    padded[:, :, x < 0] = 0
     return padded
 
 
-def correlate(source, taps, stride, first, size, edge) -> np.ndarray:
+def correlate(
+    source: np.ndarray,
+    taps: np.ndarray,
+    stride: int,
+    first: tuple[int, int],
+    size: tuple[int, int],
+    edge: str,
+) -> np.ndarray:
     """Return the strided multi-channel correlation that `npscatter.program.steps.Step` defines.
 
     Every sample is summed tap by tap in one order, whatever its place and the batch, so equal
@@ -145,8 +148,7 @@ def correlate(source, taps, stride, first, size, edge) -> np.ndarray:
     """
     K, (height, width) = taps.shape[-1], size
     margin = ((0, 0),) * 3 + ((K // 2, K // 2),) * 2
-    mode = {"wrap": "wrap", "zero": "constant"}[edge]
-    padded = np.pad(source, margin, mode=mode)
+    padded = np.pad(source, margin, mode="wrap" if edge == "wrap" else "constant")
     top, left = (stride * index for index in first)
     result = np.zeros((*source.shape[:2], len(taps), height, width), source.dtype)
     for a in range(K):

@@ -5,7 +5,8 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from npscatter.bank import ROLES, FilterBank
+from npscatter.bank import FilterBank
+from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.program.symmetry import tie
 
 KERNELS = {
@@ -28,9 +29,8 @@ def toy_weights(kind, L, R, kernels, seed=0):
     """
     generator = np.random.default_rng([seed, L, R])
     weights = {}
-    for key, role in ROLES.items():
-        inputs, K = 1 if key.endswith("first") else R, kernels[key]
-        shape = ({"psi": (2, L), "carry": (R,), "low": (1,)}[role]) + (inputs, K, K)
+    for key, array in WEIGHT_ARRAYS.items():
+        role, shape = array.role, array.real_shape(L, R, kernels[key])
         if kind == "symmetric":
             index, sign = tie(shape, role)
             taps = sign * generator.uniform(0.2, 1, index.max() + 1)[index]

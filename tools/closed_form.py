@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import npscatter.bounds.morlet
-from npscatter.bank import ROLES
+from npscatter.program.steps import WEIGHT_ARRAYS
 from tools.parameters import Design, Parameters
 
 OCTAVES = 4
@@ -168,12 +168,12 @@ def closed_form(design: Design) -> Parameters:
         "low": lambda o: low_pass(grid.w, o + 1)[None],
     }
     for key in ("psi_first", "low_first", "carry_first"):
-        _fit(parameters, key, grid, [0], [image], targets[ROLES[key]])
+        _fit(parameters, key, grid, [0], [image], targets[WEIGHT_ARRAYS[key].role])
     carried_first = grid.response(parameters()["carry_first"].detach())[:, 0]
     octaves = list(range(1, OCTAVES))
     maps = [carried_first, *carried[1 : OCTAVES - 1]]
     for key in ("psi_next", "low_next", "carry_next"):
-        _fit(parameters, key, grid, octaves, maps, targets[ROLES[key]])
+        _fit(parameters, key, grid, octaves, maps, targets[WEIGHT_ARRAYS[key].role])
     return parameters
 
 
@@ -192,7 +192,7 @@ def _fit(parameters: Parameters, key: str, grid: Grid, octaves, maps, target) ->
 
     def outputs(free: torch.Tensor) -> torch.Tensor:
         dense = parameters.dense(key, free)
-        if ROLES[key] == "psi":
+        if WEIGHT_ARRAYS[key].is_complex:
             dense = torch.complex(dense[0], dense[1])[representatives(parameters.design.L)]
         return dense.to(taps.dtype).reshape(len(dense), -1) @ taps.T
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 import torch
 
-from npscatter.bank import ROLES
+from npscatter.program.steps import WEIGHT_ARRAYS
 from tools.learning import Learner, Recipe, freeze, surroundings
 from tools.parameters import Design
 
@@ -26,14 +26,14 @@ from tools.parameters import Design
 ACCURATE = Design(
     8,
     4,
-    dict.fromkeys(ROLES, 7) | {"psi_first": 9},
+    dict.fromkeys(WEIGHT_ARRAYS, 7) | {"psi_first": 9},
     radius={"psi_first": 4.5, "psi_next": 3.2},
     cross=0.8,
 )
 PAPER = Design(
     8,
     1,
-    dict.fromkeys(ROLES, 7),
+    dict.fromkeys(WEIGHT_ARRAYS, 7),
     symmetric=False,
     constrained=False,
     shared_low=True,
@@ -170,13 +170,13 @@ def _per_array(option: str, texts: tuple[str, ...], convert, rule: str) -> dict:
     for text in texts:
         key, _, value = text.rpartition("=")
         try:
-            if key and key not in ROLES:
+            if key and key not in WEIGHT_ARRAYS:
                 raise ValueError
-            values.update(dict.fromkeys([key] if key else ROLES, convert(value)))
+            values.update(dict.fromkeys([key] if key else WEIGHT_ARRAYS, convert(value)))
         except ValueError:
             raise click.BadParameter(
                 f"{text!r}: must be ARRAY={rule[0]} or {rule[0]}, {rule}, "
-                f"ARRAY one of {', '.join(ROLES)}",
+                f"ARRAY one of {', '.join(WEIGHT_ARRAYS)}",
                 param_hint=option,
             ) from None
     return values

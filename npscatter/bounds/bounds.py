@@ -23,7 +23,7 @@ from math import sqrt
 import numpy as np
 
 from npscatter.arguments import integer, pair
-from npscatter.bank import FilterBank
+from npscatter.bank import FilterBank, resolve
 from npscatter.bounds.alias import Extreme, Filters, extremes
 from npscatter.bounds.cascade import FilterChain, LinearStage, image_stage, levels, transfer
 from npscatter.bounds.deformation import Deformation, worst_deformation
@@ -82,7 +82,7 @@ class Bounds:
         shape: tuple[int, int] = (32, 32),
         boundary: str | None = None,
     ):
-        self.bank = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
+        self.bank, self.boundary = resolve(bank, None, boundary)
         if integer("J", J) > LARGEST_J:
             raise ArgumentError(
                 explain(
@@ -92,7 +92,6 @@ class Bounds:
                     f"pass J={LARGEST_J} or less",
                 )
             )
-        self.boundary = self.bank.boundary if boundary is None else boundary
         self.plan = make_plan(J, shape, self.bank.architecture, max_order, self.boundary)
         self.stage = image_stage(self.plan)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,7 +23,6 @@ from npscatter.cpu.simd import vector_bytes
 from npscatter.jit_cache import uncollected
 from npscatter.program.plan import Plan
 from npscatter.program.steps import WEIGHT_ARRAYS, Maps
-from npscatter.program.summation import make_summation
 from npscatter.program.workspace import lay_out_workspace
 
 # What one thread may use for its images side by side, or for one image up to 512 x 512.
@@ -34,6 +34,8 @@ SHARE = 5e6
 PART = 5e5
 # Rows of output that are worth a ticket of their own; the rows around them are computed twice.
 BAND = 24
+# Arguments of `npscatter.Scattering2D` that have a meaning here.
+OPTIONS = ("threads",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,25 +91,20 @@ class CpuLayout:
         return (self.workspace + self.scratch) * np.dtype(self.dtype).itemsize
 
 
-def execute(
-    plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray, threads: int | None
+def run(
+    plan: Plan,
+    bank: FilterBank,
+    images: np.ndarray,
+    output: np.ndarray,
+    stream: None,
+    options: Mapping[str, int | None],
 ) -> None:
-    """Run the plan's program.
+    """Run the plan's program; see `npscatter.backends.Backend`.
 
-    Parameters
-    ----------
-    plan : Plan
-        Made for `bank`'s architecture.
-    bank : FilterBank
-        The weights.
-    images : ndarray, shape (..., H, W)
-        Real, of the plan's `input_shape`, any strides; never written to.
-    output : ndarray, shape (..., C, H // 2^J, W // 2^J)
-        float32 or float64, which is also the precision of the computation; any strides; filled.
-    threads : int or None
-        How many threads may work; None for ``NUMBA_NUM_THREADS``, by default all cores.
+    The option `threads` says how many may work; None stands for ``NUMBA_NUM_THREADS``, by default
+    all cores.
     """
-    threads = threads or numba.config.NUMBA_NUM_THREADS
+    threads = options["threads"] or numba.config.NUMBA_NUM_THREADS
     targets = _addresses(output, 3)
     converts = images.dtype != output.dtype
     # What an image takes while it is converted: some of the batch, and the same in floats.
@@ -165,11 +162,14 @@ def choose(
     return found
 
 
-def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> None:
-    """Compile, or load from the cache, what single images and batches of `dtype` need."""
-    threads = threads or numba.config.NUMBA_NUM_THREADS
-    for images in (1, 64 * threads):
-        layout = choose(plan, bank, dtype, images, threads)
+def warm_up(
+    plan: Plan, bank: FilterBank, images: np.dtype, options: Mapping[str, int | None]
+) -> None:
+    """Compile, or load from the cache, what single images and batches need."""
+    dtype = np.result_type(images, np.float32).name
+    threads = options["threads"] or numba.config.NUMBA_NUM_THREADS
+    for count in (1, 64 * threads):
+        layout = choose(plan, bank, dtype, count, threads)
         nothing = np.empty((0, *plan.input_shape), dtype)
         output = np.empty((0, plan.n_coefficients, *plan.output_shape), dtype)
         none = np.empty(0, np.int64)
@@ -333,7 +333,7 @@ def _kernels(plan, bank, dtype, folded):
             return -1
         key = name, orientations, stride
         if key not in found:
-            order, values = make_summation(bank.real_taps(name, orientations), folded)
+            order, values = bank.summation(name, orientations, folded)
             found[key] = len(kernels)
             kernels.append(RowKernel(order, WEIGHT_ARRAYS[name].is_complex, stride, dtype))
             weights.append(values)

@@ -22,7 +22,7 @@ from llvmlite import ir
 
 from npscatter.bank import FilterBank
 from npscatter.program.steps import WEIGHT_ARRAYS
-from npscatter.program.summation import Summation, make_summation
+from npscatter.program.summation import Summation
 from npscatter.program.symmetry import mirrored_orientations
 
 # Registers (of four bytes) that a thread's sums may take; the folded samples need as many again.
@@ -158,7 +158,7 @@ def make_register_tile(
     for group in together:
         chosen = tuple(o for o in group if o in outputs)
         if chosen:
-            order, weights = make_summation(bank.real_taps(name, chosen), bank.symmetric)
+            order, weights = bank.summation(name, chosen)
             numbers = tuple(outputs.index(o) for o in chosen)
             parts.append(SubTile(numbers, order, tuple(weights.tolist())))
     return RegisterTile(tuple(parts), modulus, stride, shift, dtype)

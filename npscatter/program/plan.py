@@ -35,6 +35,8 @@ from npscatter.program.steps import Architecture, Maps, Path, Step
 from npscatter.program.symmetry import mirrored_orientations
 from npscatter.program.workspace import Workspace, lay_out_workspace
 
+# The wavelets along a path, by their numbers n = j L + theta.
+Chain = tuple[int, ...]
 # Rounds of orientations, each of which stores fewer maps at a time than the one before.
 ROUNDS = (1, 2, 4, 8, 16, 32)
 
@@ -108,20 +110,19 @@ class Plan:
 
     def in_rounds(self, rounds: int) -> Plan:
         """Return the plan that takes the image's orientations in so many rounds, depth first."""
-        return make_plan(*self._made_from, rounds)
+        return self._made_again(rounds, False)
 
     def octave_by_octave(self) -> Plan:
         """Return the plan that goes breadth first."""
-        return make_plan(*self._made_from, breadth_first=True)
+        return self._made_again(1, True)
 
     def by_memory(self) -> Iterator[Plan]:
         """Yield plans of the same transform, each of which needs less memory than the last."""
         return (self.in_rounds(rounds) for rounds in ROUNDS)
 
-    @property
-    def _made_from(self) -> tuple:
+    def _made_again(self, rounds: int, breadth_first: bool) -> Plan:
         what = (self.J, self.shape, self.architecture, self.max_order, self.boundary)
-        return (*what, self.pre_pad)
+        return _make_plan(*what, self.pre_pad, rounds, breadth_first)
 
     @property
     def n_coefficients(self) -> int:
@@ -213,7 +214,7 @@ def _make_plan(
         mirrored_orientations(architecture.orientations, count)
         for count in (rounds, max(1, rounds // 4))
     ]
-    image = program.store(1, len(rows), len(columns), 0)
+    image = program.store(1, (len(rows), len(columns)), 1, 0)
     if breadth_first:
         program.side_by_side(image)
     else:
@@ -260,7 +261,15 @@ def _paths(J: int, L: int, max_order: int) -> tuple[Path, ...]:
 class _Unroller:
     """The recursion, unrolled: collects steps and buffers, numbers channels."""
 
-    def __init__(self, J, architecture, max_order, first, output_shape, paths):
+    def __init__(
+        self,
+        J: int,
+        architecture: Architecture,
+        max_order: int,
+        first: tuple[int, int],
+        output_shape: tuple[int, int],
+        paths: tuple[Path, ...],
+    ):
         self.J = J
         self.architecture = architecture
         self.max_order = max_order
@@ -271,13 +280,15 @@ class _Unroller:
         self.steps: list[Step] = []
         self.buffers: list[Maps] = []
 
-    def octaves(self, maps: Maps, start: int, paths: list[tuple[int, ...]]) -> None:
+    def octaves(self, maps: Maps, start: int, paths: list[Chain]) -> None:
         """Append the subtree of the stacks `maps`, one per path, that stand at octave `start`."""
         raw = start == 0
         for octave in range(start, self.J):
             if len(paths[0]) < self.max_order:
                 self.branch(maps, raw, octave, paths)
-            maps, raw = self.smooth(maps, raw, octave, paths), False
+            carried = self.smooth(maps, raw, octave, paths)
+            if carried:
+                maps, raw = carried, False
 
     def side_by_side(self, image: Maps) -> None:
         """Append the whole program, breadth first.
@@ -285,44 +296,51 @@ class _Unroller:
         The stacks that branch stand in front in every buffer: those carried on, then the moduli.
         """
         L, R = self.architecture.orientations, self.architecture.carriers
-        maps, branching, others = image, [()], []
+        maps = image
+        branching: list[Chain] = [()]
+        others: list[Chain] = []
         for octave in range(self.J):
             raw = octave == 0
             moduli = [(*path, octave * L + theta) for path in branching for theta in range(L)]
             ends = [R * len(branching), R * (len(branching) + len(moduli))]
-            sources = (maps, maps, None)
-            if not raw:
-                sources = (maps[: ends[0]], maps[: ends[0]], maps[ends[0] :])
-            targets = (None,) * 3
+            source = maps if raw else maps[: ends[0]]
+            source_of_others = maps[ends[0] :]
+            targets: tuple[Maps | None, ...] = (None, None, None)
             if octave < self.J - 1:
-                grid = tuple(-(-side // 2) for side in maps.shape)
-                maps = self.store(ends[1] + R * len(others), *grid, octave + 1)
+                maps = self.store(ends[1] + R * len(others), maps.shape, 2, octave + 1)
                 targets = (maps[ends[0] : ends[1]], maps[: ends[0]], maps[ends[1] :])
-            self.smooth(sources[0], raw, octave, moduli, tuple(range(L)), targets[0])
-            self.smooth(sources[1], raw, octave, branching, (), targets[1])
+            self.smooth(source, raw, octave, moduli, tuple(range(L)), targets[0])
+            self.smooth(source, raw, octave, branching, (), targets[1])
             if others:
-                self.smooth(sources[2], raw, octave, others, (), targets[2])
+                self.smooth(source_of_others, raw, octave, others, (), targets[2])
             # Paths are in the order of their lengths, so what branches again comes first.
             again = [path for path in moduli if len(path) < self.max_order]
             others = moduli[len(again) :] + others
             branching = branching + again
 
-    def branch(self, maps: Maps, raw: bool, octave: int, paths: list[tuple[int, ...]]) -> None:
+    def branch(self, maps: Maps, raw: bool, octave: int, paths: list[Chain]) -> None:
         """Append the wavelets of one octave and all that follows from their moduli."""
         L, R = self.architecture.orientations, self.architecture.carriers
-        stored = octave < self.J - 1
-        order = len(paths[0])
-        for orientations in self.rounds[order] if stored else [tuple(range(L))]:
+        last = octave == self.J - 1
+        for orientations in [tuple(range(L))] if last else self.rounds[len(paths[0])]:
             longer = [(*path, octave * L + theta) for path in paths for theta in orientations]
             moduli = self.smooth(maps, raw, octave, longer, orientations)
-            if stored and len(longer[0]) == self.max_order:
+            if moduli and len(longer[0]) == self.max_order:
                 # Nothing branches off any more: all go on side by side.
                 self.octaves(moduli, octave + 1, longer)
-            elif stored:
+            elif moduli:
                 for index, path in enumerate(longer):
                     self.octaves(moduli[R * index : R * (index + 1)], octave + 1, [path])
 
-    def smooth(self, maps, raw, octave, paths, orientations=(), target=None) -> Maps | None:
+    def smooth(
+        self,
+        maps: Maps,
+        raw: bool,
+        octave: int,
+        paths: list[Chain],
+        orientations: tuple[int, ...] = (),
+        target: Maps | None = None,
+    ) -> Maps | None:
         """Append one step, which carries `paths` to the next octave or emits them at the last.
 
         With `orientations`, the step takes their moduli first. Without a `target`, it gets a buffer
@@ -336,10 +354,9 @@ class _Unroller:
             wavelets, wavelet_stride = f"psi_{generation}", design.psi_stride
             stride = 2 // design.psi_stride
             generation = design.generation(True, octave)
-        grid = tuple(-(-side // (stride * wavelet_stride)) for side in maps.shape)
-        emits = octave == self.J - 1
+        factor, emits = stride * wavelet_stride, octave == self.J - 1
         if not emits and target is None:
-            target = self.store(len(paths) * design.carriers, *grid, octave + 1)
+            target = self.store(len(paths) * design.carriers, maps.shape, factor, octave + 1)
         self.steps.append(
             Step(
                 wavelets=wavelets,
@@ -351,13 +368,14 @@ class _Unroller:
                 groups=len(paths) // max(1, len(orientations)),
                 stride=stride,
                 first=self.first if emits else (0, 0),
-                size=self.output_shape if emits else grid,
+                size=target.shape if target else self.output_shape,
                 channels=tuple(self.channels[path] for path in paths) if emits else (),
             )
         )
         return target
 
-    def store(self, count: int, height: int, width: int, octave: int) -> Maps:
-        """Return a new buffer."""
+    def store(self, count: int, shape: tuple[int, int], factor: int, octave: int) -> Maps:
+        """Return a new buffer of maps whose grid is every `factor`-th sample of a shape."""
+        height, width = (-(-side // factor) for side in shape)
         self.buffers.append(Maps(len(self.buffers), 0, count, height, width, octave))
         return self.buffers[-1]

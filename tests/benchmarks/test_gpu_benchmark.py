@@ -13,7 +13,7 @@ from benchmarks.gpu import page, report
 from benchmarks.gpu.counts import bytes_moved, operations, per_output_sample
 from benchmarks.gpu.timing import fastest_block, interleaved, largest_block, most_turns
 from benchmarks.peers import UnavailableError
-from npscatter.bank import multiply_adds
+from npscatter.cost import plan_cost
 from npscatter.gpu.launches import lay_out
 from npscatter.program.plan import make_plan
 from npscatter.program.summation import make_summation
@@ -62,7 +62,7 @@ def test_operations_are_two_per_multiply_add_and_more(toy_bank, J):
         for step in plan.steps[1:]
     )
     assert moduli > 0
-    assert operations(plan, bank) == 2 * multiply_adds(plan, bank, False) + moduli
+    assert operations(plan, bank) == 2 * plan_cost(plan, bank, False).multiply_adds + moduli
     assert operations(plan.octave_by_octave(), bank) == operations(plan, bank)
 
 

@@ -17,9 +17,9 @@ from cexport.quantization import IntegerBank, Quantization
 from cexport.sample import sample_picture
 from cexport.simulation import signal_to_noise
 from npscatter import FilterBank
-from npscatter.bank import ROLES
 from npscatter.cli.group import main
 from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, BankError
+from npscatter.program.steps import WEIGHT_ARRAYS
 
 PRINT_TAPS = """
 #include <stdio.h>
@@ -156,7 +156,7 @@ def test_weights_alone_are_the_banks(name, dtype, tmp_path):
     for key in bank:
         real = bank.real_taps(key)
         taps.append(real.astype(np.float32) if dtype == "float" else integers.taps(key))
-        found = integers.filters[key].exponents * (2 if ROLES[key] == "psi" else 1)
+        found = integers.filters[key].exponents * (2 if WEIGHT_ARRAYS[key].is_complex else 1)
         carriers = (0,) if key.endswith("first") else integers.carrier_exponents
         exponents.append(np.add.outer(found, np.negative(carriers))[..., None, None])
         if dtype == "q15":

@@ -9,8 +9,8 @@ from cexport import rounding
 from cexport.quantization import LARGEST_NORM, LARGEST_SAMPLE, IntegerBank, Quantization
 from cexport.simulation import _Q15
 from npscatter import FilterBank, list_banks, reference
-from npscatter.bank import ROLES
 from npscatter.program.plan import make_plan
+from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.program.summation import make_summation
 from npscatter.program.symmetry import act
 
@@ -69,7 +69,7 @@ def error_on_pictures(error, lags):
 # The filters
 
 
-@pytest.mark.parametrize("key", list(ROLES))
+@pytest.mark.parametrize("key", list(WEIGHT_ARRAYS))
 def test_a_summations_weights_stand_for_its_filters(integers, key):
     taps = integers.bank.real_taps(key)
     order, weights = make_summation(taps, integers.bank.symmetric)
@@ -148,13 +148,13 @@ def test_mirrored_filters_stay_mirrored(integer_bank, name, words):
     """To the last bit, about both axes; transposed ones may be rounded another way."""
     integers = integer_bank(name)
     assert integers.bank.symmetric
-    for key, role in ROLES.items():
+    for key, array in WEIGHT_ARRAYS.items():
         taps = integers.filters[key].taps
-        if role == "psi":
+        if array.is_complex:
             taps = np.stack(np.split(taps, 2))
         moved = taps
         for word in words:
-            moved = act(word, moved, role)
+            moved = act(word, moved, array.role)
         assert np.array_equal(moved, taps)
 
 

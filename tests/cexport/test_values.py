@@ -13,9 +13,9 @@ from cffi import FFI
 from cexport import generate, simulate_q15
 from cexport.quantization import IntegerBank, Quantization
 from npscatter import FilterBank, Scattering2D, list_banks
-from npscatter.bank import ROLES
 from npscatter.program.padding import BOUNDARIES
 from npscatter.program.plan import make_plan
+from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.program.symmetry import orientation_action
 
 TOYS = {
@@ -403,7 +403,7 @@ def text_to_alter(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("key", list(ROLES))
+@pytest.mark.parametrize("key", list(WEIGHT_ARRAYS))
 def test_the_selftest_sees_one_altered_weight(compiled, dtype, key):
     """The largest weight of an array: one more in Q15, one in a hundred more in floating point."""
     text = text_to_alter(dtype)

@@ -15,7 +15,9 @@ from PIL import Image
 import npscatter
 import npscatter.bank
 from npscatter import FilterBank
-from npscatter.cli.group import DEMO, MEASURED, main
+from npscatter.cli.banks import MEASURED
+from npscatter.cli.demo import DEMO
+from npscatter.cli.group import main
 from npscatter.cli.images import LUMINANCE, ImageError, find_images, read_image
 
 SIZE = (16, 24)
@@ -58,9 +60,7 @@ def shipped(tmp_path_factory, monkeypatch):
     toy_bank("accurate-L4", L=4, card={"family": "accurate"}).save(folder / "accurate-L4")
     toy_bank("paper", seed=1).save(folder / "paper")
     monkeypatch.setattr(npscatter.bank_file, "SHIPPED", folder)
-    npscatter.bank._load_shipped.cache_clear()
     yield folder
-    npscatter.bank._load_shipped.cache_clear()
 
 
 @pytest.fixture
@@ -284,7 +284,7 @@ def test_npz_says_what_it_holds(folder):
 
 
 def test_batches_do_not_mix_pictures(folder, monkeypatch):
-    monkeypatch.setattr("npscatter.cli.group.BATCH_PIXELS", 2 * SIZE[0] * SIZE[1])
+    monkeypatch.setattr("npscatter.cli.transform.BATCH_PIXELS", 2 * SIZE[0] * SIZE[1])
     pictures = [grey(folder / "in" / f"{n}.png", seed=n) for n in range(5)]
     assert run("transform", "in", "-o", "out.npy", "--dtype", "float64").exit_code == 0
     expected = [npscatter.scatter(picture) for picture in pictures]
@@ -461,7 +461,6 @@ def test_banks_json_prints_the_cards(folder, shipped):
 
 def test_an_altered_bank_is_an_error_of_one_line(folder, shipped):
     (shipped / "paper.npz").write_bytes(b"altered")
-    npscatter.bank._load_shipped.cache_clear()
     result = run("banks")
     failed(result, 2, "npz_sha256")
     assert result.stderr.count("\n") == 1

@@ -9,8 +9,8 @@ import torch
 from click.testing import CliRunner
 
 from npscatter import FilterBank, Scattering2D, list_banks
-from npscatter.bank import ROLES
 from npscatter.metrics import relative_errors
+from npscatter.program.steps import WEIGHT_ARRAYS
 from tools import learn, torch_program
 from tools.closed_form import Grid, closed_form, filter_errors, low_pass, morlet, polish
 from tools.learning import Learner, Recipe, architecture, freeze, training_images
@@ -20,8 +20,8 @@ from tools.teacher import teach, teacher
 # Tiny convolutions gain nothing from threads, and threads that wait spin.
 torch.set_num_threads(1)
 
-SMALL = Design(4, 3, dict.fromkeys(ROLES, 3) | {"psi_first": 5})
-PAPER = replace(learn.PAPER, L=4, kernels=dict.fromkeys(ROLES, 5))
+SMALL = Design(4, 3, dict.fromkeys(WEIGHT_ARRAYS, 3) | {"psi_first": 5})
+PAPER = replace(learn.PAPER, L=4, kernels=dict.fromkeys(WEIGHT_ARRAYS, 5))
 
 
 def random_parameters(design, seed=0):
@@ -81,7 +81,7 @@ def test_twin_has_gradients_where_the_modulus_is_zero():
 
 
 def test_constraints_hold_for_any_free_numbers():
-    design = Design(8, 4, dict.fromkeys(ROLES, 7), radius={"psi_next": 3.2}, cross=0.8)
+    design = Design(8, 4, dict.fromkeys(WEIGHT_ARRAYS, 7), radius={"psi_next": 3.2}, cross=0.8)
     bank = random_parameters(design).bank("random")
     assert bank.symmetric
     for key in ("psi_first", "psi_next"):
@@ -99,7 +99,7 @@ def test_constraints_hold_for_any_free_numbers():
 
 
 def test_normalising_carriers_changes_no_coefficient():
-    parameters = random_parameters(Design(4, 4, dict.fromkeys(ROLES, 5)))
+    parameters = random_parameters(Design(4, 4, dict.fromkeys(WEIGHT_ARRAYS, 5)))
     images = np.random.default_rng(0).normal(size=(1, 16, 16))
 
     def coefficients():
@@ -128,7 +128,7 @@ def test_fourier_targets_are_kymatios_filters(L):
 
 
 def test_closed_form_and_polish_fit_kymatios_filters():
-    parameters = closed_form(Design(4, 3, dict.fromkeys(ROLES, 5)))
+    parameters = closed_form(Design(4, 3, dict.fromkeys(WEIGHT_ARRAYS, 5)))
     unseen = Grid(4096, seed=9)
     start = [error.detach() for error in filter_errors(parameters(), 4, unseen)]
     polish(parameters, 3)

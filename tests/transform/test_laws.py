@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npscatter import FilterBank, Scattering2D
-from npscatter.bank import ROLES
+from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.program.symmetry import orientation_action
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=20)
@@ -25,7 +25,10 @@ def rounding(S, x):
     """Return the largest difference that rounding alone can make, for two orders of addition."""
     bank = S.bank
     terms = {key: 2 * bank[key].shape[1] * bank[key].shape[2] ** 2 for key in bank.keys()}
-    worst = {role: max(terms[k] for k in ROLES if ROLES[k] == role) for role in ROLES.values()}
+    worst = {
+        role: max(count for key, count in terms.items() if WEIGHT_ARRAYS[key].role == role)
+        for role in ("psi", "carry", "low")
+    }
     chain = S.max_order * (worst["psi"] + 4) + (S.J - 1) * worst["carry"] + worst["low"]
     return 2 * chain * np.finfo(x.dtype).eps * np.abs(x).max()
 
@@ -201,8 +204,8 @@ def test_an_image_has_the_same_coefficients_in_any_batch(toy_bank, backend):
 def zero_sum(bank):
     """Return the bank with every wavelet kernel's mean taken off."""
     arrays = {key: bank[key] for key in bank.keys()}
-    for key, role in ROLES.items():
-        if role == "psi":
+    for key, array in WEIGHT_ARRAYS.items():
+        if array.is_complex:
             arrays[key] = bank[key] - bank[key].mean((-2, -1), keepdims=True)
     return FilterBank("zero-sum", **arrays)
 

@@ -444,7 +444,7 @@ def test_attributes(S, toy_bank):
     assert Scattering2D(2, (8, 8), threads=3).threads == 3
     assert S.plan.input_shape == (12, 9)
     assert S.plan.output_shape == S.output_shape[1:] == (3, 2)
-    parts = ("J=2", "(12, 9)", "L=4", "toy-free-L4-R2", "kymatio", S.backend, "threads=None")
+    parts = ("J=2", "(12, 9)", "L=4", "toy-free-L4-R2", "kymatio", S.backend)
     for part in parts:
         assert part in repr(S)
 
@@ -478,7 +478,7 @@ def test_scatter_is_the_same_transform(toy_bank, generator, backend, boundary, m
     S = Scattering2D(2, (8, 12), boundary=boundary, **options)
     assert np.array_equal(scatter(images, 2, boundary=boundary, **options), S(images))
     assert np.array_equal(S.scattering(images), S(images))
-    entries = scatter(images, 2, out_type="list", threads=2, **options)
+    entries = scatter(images, 2, out_type="list", **options)
     assert [set(entry) for entry in entries] == [{"coef", "j", "n", "theta"}] * len(entries)
 
 
@@ -591,10 +591,11 @@ def test_refused_types(toy_bank, argument, value, given):
 
 
 def test_integer_types_of_numpy_are_integers(toy_bank, x, S):
-    options = {"backend": S.backend, "bank": S.bank, "threads": np.int8(3)}
+    options = {"backend": S.backend, "bank": S.bank}
     T = Scattering2D(np.int64(2), np.array([12, 9]), np.uint8(4), np.int16(2), **options)
     assert np.array_equal(T(x), S(x))
-    assert T.threads == 3 and type(T.threads) is int
+    threads = Scattering2D(2, (8, 8), threads=np.int8(3)).threads
+    assert threads == 3 and type(threads) is int
     assert T.plan == S.plan and type(T.J) is int
 
 
@@ -690,6 +691,21 @@ def test_arrays_on_a_gpu_are_not_for_the_cpu(backend, x):
 def test_what_only_a_gpu_heeds_is_refused_elsewhere(backend, name, value):
     with pytest.raises(ArgumentError, match=rf"{name}={value!r}: has no effect on backend="):
         scatter(np.zeros((16, 16)), backend=backend, **{name: value})
+
+
+def test_threads_are_refused_where_numpy_decides():
+    with pytest.raises(ArgumentError, match=r"^threads=3: has no effect on backend='numpy'"):
+        Scattering2D(2, (16, 16), backend="numpy", threads=3)
+
+
+def test_errors_of_a_call_show_the_object(backend):
+    S = Scattering2D(2, (32, 32), backend=backend)
+    shown = r"\[in a call of Scattering2D\(J=2, shape=\(32, 32\), bank='accurate'\)\]$"
+    for x, kind in ((np.zeros((3, 8, 8)), ArgumentError), (np.array("x"), ArgumentTypeError)):
+        with pytest.raises(kind, match=r"^x\.(shape|dtype)=.*" + shown):
+            S(x)
+    with pytest.raises(ArgumentError, match=r"^out\.shape=.*" + shown):
+        S(np.zeros((32, 32)), out=np.zeros(3))
 
 
 @pytest.mark.parametrize(
