@@ -10,6 +10,9 @@ import numpy as np
 
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 
+# DLPack's devices whose memory a GPU's kernels can read: CUDA, and CUDA's managed memory.
+_DLPACK_DEVICES = (2, 13)
+
 
 def integer(name: str, value: Any) -> int:
     """Return `value` as an int, or raise an `ArgumentTypeError` that names it."""
@@ -69,6 +72,23 @@ def boolean(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise ArgumentTypeError(explain(name, value, "must be True or False", "pass a bool"))
     return value
+
+
+def on_gpu(array: object) -> bool:
+    """Say whether an object holds an array in a GPU's memory."""
+    if isinstance(array, np.ndarray):
+        return False
+    if hasattr(array, "__cuda_array_interface__") or hasattr(array, "__cuda_ndarray__"):
+        return True
+    return hasattr(array, "__dlpack_device__") and array.__dlpack_device__()[0] in _DLPACK_DEVICES
+
+
+def check_device(x: object, backend: str) -> None:
+    """Raise an `ArgumentTypeError` if images lie where a backend cannot read them."""
+    if on_gpu(x) and backend != "cuda":
+        rule = f"lies on a GPU, and the backend is {backend!r}"
+        remedy = "use backend='cuda', or copy the images to the host first"
+        raise ArgumentTypeError(explain("x", type(x), rule, remedy))
 
 
 def image_dtype(name: str, dtype: np.dtype) -> None:

@@ -10,11 +10,11 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
-from npscatter.errors import ArgumentTypeError, BackendError, explain
+from npscatter.errors import BackendError, explain
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from npscatter.bank import FilterBank
     from npscatter.program.plan import Plan
 
@@ -30,8 +30,6 @@ _REMEDIES = {
     "cuda": "install NVIDIA's driver and npscatter[cuda13] (or [cuda12], as the driver allows), or "
     "pass backend='numba'",
 }
-# DLPack's devices whose memory a GPU's kernels can read: CUDA, and CUDA's managed memory.
-_DLPACK_DEVICES = (2, 13)
 
 
 class Backend(Protocol):
@@ -100,20 +98,3 @@ def resolve(backend: object) -> str:
 def load(name: str) -> Backend:
     """Return the module of a backend."""
     return importlib.import_module(_MODULES[name])
-
-
-def on_gpu(array: object) -> bool:
-    """Say whether an object holds an array in a GPU's memory."""
-    if isinstance(array, np.ndarray):
-        return False
-    if hasattr(array, "__cuda_array_interface__") or hasattr(array, "__cuda_ndarray__"):
-        return True
-    return hasattr(array, "__dlpack_device__") and array.__dlpack_device__()[0] in _DLPACK_DEVICES
-
-
-def check_device(x: object, backend: str) -> None:
-    """Raise an `ArgumentTypeError` if images lie where a backend cannot read them."""
-    if on_gpu(x) and backend != "cuda":
-        rule = f"lies on a GPU, and the backend is {backend!r}"
-        remedy = "use backend='cuda', or copy the images to the host first"
-        raise ArgumentTypeError(explain("x", type(x), rule, remedy))

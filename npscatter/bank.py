@@ -306,12 +306,12 @@ def resolve(
     BankError
         If nobody learned that bank at that L; the message lists what there is.
     """
-    found = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
-    wanted = found.L if L is None else integer("L", L)
-    if found.L != wanted:
+    resolved = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
+    wanted = resolved.L if L is None else integer("L", L)
+    if resolved.L != wanted:
         named = isinstance(bank, str) and not bank_file.is_path(bank)
-        found = _relative(found, wanted, named)
-    return found, found.boundary if boundary is None else boundary
+        resolved = _relative(resolved, wanted, named)
+    return resolved, resolved.boundary if boundary is None else boundary
 
 
 def _relative(bank: FilterBank, L: int, is_family: bool) -> FilterBank:

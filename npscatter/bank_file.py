@@ -131,11 +131,11 @@ def checked_card(card: object) -> str:
 
 def digest(header: dict, arrays: dict[str, np.ndarray]) -> str:
     """Return the SHA-256 of a bank: of its header and of every tap, little-endian."""
-    found = hashlib.sha256(canonical_json(header))
+    sha256 = hashlib.sha256(canonical_json(header))
     for key, taps in arrays.items():
-        found.update(f"{key}{taps.shape}{taps.dtype.str}".encode())
-        found.update(taps.astype(taps.dtype.newbyteorder("<"), copy=False).tobytes())
-    return found.hexdigest()
+        sha256.update(f"{key}{taps.shape}{taps.dtype.str}".encode())
+        sha256.update(taps.astype(taps.dtype.newbyteorder("<"), copy=False).tobytes())
+    return sha256.hexdigest()
 
 
 def is_path(name_or_path: str | os.PathLike) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 
@@ -29,41 +30,53 @@ def run(
     """Run the plan's program; see `npscatter.backends.Backend`."""
     # Infinities and NaN go through as arithmetic has it, in silence.
     with np.errstate(invalid="ignore", over="ignore"):
-        interpret(plan, _Float(bank, output.dtype), images, output)
+        interpret(plan, FloatArithmetic(bank, output.dtype), images, output)
 
 
 def warm_up(plan: Plan, bank: FilterBank, images: np.dtype, options: Mapping[str, object]) -> None:
     """Do nothing: NumPy is always ready."""
 
 
-class _Float:
-    """Floating-point arithmetic: the weights as they are, nothing to round."""
+class Arithmetic(Protocol):
+    """What a program is computed with: numbers, weights, and what rounding there is."""
+
+    dtype: np.dtype
+
+    def taps(self, key: str, outputs: tuple[int, ...] | None) -> np.ndarray:
+        """Return some outputs of a weight array, shape (O or 2 O, R, K, K)."""
+
+    def modulus(self, number: int, real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
+        """Return the modulus that step `number` takes."""
+
+    def smoothed(self, number: int, sums: np.ndarray) -> np.ndarray:
+        """Return what step `number` writes, from what its smoothing sums to."""
+
+
+class FloatArithmetic:
+    """Floating-point numbers: the weights as they are, nothing to round."""
 
     def __init__(self, bank: FilterBank, dtype: np.dtype):
         self.bank, self.dtype = bank, dtype
 
     def taps(self, key: str, outputs: tuple[int, ...] | None) -> np.ndarray:
-        """Return some outputs of a weight array, shape (O or 2 O, R, K, K)."""
         return self.bank.real_taps(key, outputs).astype(self.dtype)
 
     def modulus(self, number: int, real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
-        """Return the modulus that step `number` takes."""
         return np.sqrt(real * real + imaginary * imaginary)
 
     def smoothed(self, number: int, sums: np.ndarray) -> np.ndarray:
-        """Return what step `number` writes, from what its smoothing sums to."""
         return sums
 
 
-def interpret(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) -> None:
+def interpret(plan: Plan, arithmetic: Arithmetic, images: np.ndarray, output: np.ndarray) -> None:
     """Run the plan's program in a given arithmetic.
 
     Parameters
     ----------
     plan : Plan
         The program.
-    arithmetic
-        An object with the attributes of `_Float`; `dtype` is what is computed in.
+    arithmetic : Arithmetic
+        What it is computed with.
     images : ndarray, shape (..., H, W)
         Never written to.
     output : ndarray, shape (..., C, H // 2^J, W // 2^J)
@@ -80,7 +93,8 @@ def interpret(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.nda
         output[...] = result.reshape(output.shape)
 
 
-def _run_block(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) -> None:
+def _run_block(plan: Plan, arithmetic: Arithmetic, images: np.ndarray, output: np.ndarray) -> None:
+    """Run the program on images (N, H, W), all of them side by side in every step."""
     count = len(images)
     workspace = np.empty((count, plan.workspace.size), arithmetic.dtype)
 

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from npscatter import backends
-from npscatter.arguments import image_array, image_dtype, one_of, output_array, positive
+from npscatter.arguments import (
+    check_device,
+    image_array,
+    image_dtype,
+    on_gpu,
+    one_of,
+    output_array,
+    positive,
+)
 from npscatter.bank import FilterBank, resolve
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.program.padding import shape_before_padding
@@ -52,8 +60,8 @@ class Scattering2D:
         Log2 of the scale: 1 up to log2 of the smaller side.
     shape : tuple of int
         (H, W) of the images, any parity.
-    L : int, optional
-        Number of orientations; a bank must have been learned for it.
+    L : int or None, optional
+        Number of orientations; a bank must have been learned for it. None for the bank's own.
     max_order : int, optional
         1 or 2.
     pre_pad : bool, optional
@@ -115,7 +123,7 @@ class Scattering2D:
         self,
         J: int,
         shape: tuple[int, int],
-        L: int = 8,
+        L: int | None = 8,
         max_order: int = 2,
         pre_pad: bool = False,
         backend: str = "auto",
@@ -256,8 +264,8 @@ class Scattering2D:
         overflow or vanish beyond magnitudes of about 1e18 and 1e-18 in float32. The "numba" backend
         takes denormal numbers for zero, and the "cuda" backend their square roots.
         """
-        backends.check_device(x, self.backend)
-        if backends.on_gpu(x):
+        check_device(x, self.backend)
+        if on_gpu(x):
             output = self._call_on_gpu(x, out, stream)
         else:
             self._refuse_elsewhere("stream", stream)
@@ -338,7 +346,7 @@ def scatter(
     x: Any,
     J: int = 2,
     *,
-    L: int = 8,
+    L: int | None = 8,
     max_order: int = 2,
     bank: str | os.PathLike | FilterBank = "accurate",
     backend: str = "auto",
@@ -373,7 +381,7 @@ def scatter(
     ArgumentError, ArgumentTypeError, BankError, BackendError
         As for `Scattering2D`.
     """
-    images = x if backends.on_gpu(x) and hasattr(x, "shape") else image_array(x)
+    images = x if on_gpu(x) and hasattr(x, "shape") else image_array(x)
     if len(images.shape) < 2:
         raise ArgumentError(
             explain("x.shape", images.shape, "must be (..., H, W)", "pass images of two axes")

@@ -104,15 +104,15 @@ def alias_matrices(filters: list[Filters], w: np.ndarray, T: int) -> np.ndarray:
     everywhere = (w[:, None] + aliases).reshape(-1, 2)
     matrices = None
     for each in filters:
-        found = each.response(everywhere)
+        response = each.response(everywhere)
         inputs = each.inputs
-        found = found.reshape(-1, inputs, len(w), T * T)  # O, I, N, k
+        response = response.reshape(-1, inputs, len(w), T * T)  # O, I, N, k
         if matrices is None:
             matrices = np.zeros((len(w), T * T * inputs, T * T * inputs), complex)
         apart = T // each.stride
         k = np.arange(T * T).reshape(each.stride, apart, each.stride, apart)
         k = k.transpose(1, 3, 0, 2).reshape(apart**2, -1)  # the aliases of each residue
-        rows = found[..., k].transpose(2, 3, 0, 4, 1)  # N, residue, O, alias, I
+        rows = response[..., k].transpose(2, 3, 0, 4, 1)  # N, residue, O, alias, I
         rows = rows.reshape(*rows.shape[:3], -1)
         where = (k[..., None] * inputs + np.arange(inputs)).reshape(apart**2, -1)
         products = np.matmul(rows.conj().swapaxes(-1, -2), rows)
@@ -140,8 +140,8 @@ def extremes(filters: list[Filters], symmetric: bool = False) -> tuple[Extreme, 
     low, high = (np.inf, np.zeros(2)), (-np.inf, np.zeros(2))
     for w, values in _eigenvalues(filters, T, N, symmetric):
         least, most = values[:, 0].argmin(), values[:, -1].argmax()
-        low = min(low, (values[least, 0], w[least]), key=lambda found: found[0])
-        high = max(high, (values[most, -1], w[most]), key=lambda found: found[0])
+        low = min(low, (values[least, 0], w[least]), key=lambda extreme: extreme[0])
+        high = max(high, (values[most, -1], w[most]), key=lambda extreme: extreme[0])
     factor = ((1 + cos(pi * n / N)) / 2) ** 2
     B = high[0] / factor
     A = max(0.0, B - (B - low[0]) / factor)

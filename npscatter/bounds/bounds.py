@@ -136,7 +136,7 @@ class Bounds:
         dict of FrameBounds
             By what the level reads and its filters with their strides.
         """
-        found = {}
+        frames = {}
         for maps, links in levels(self.plan):
             name = f"{maps}: " + ", ".join(f"{weights}/{stride}" for weights, stride in links)
             frame = self._frame(
@@ -144,8 +144,8 @@ class Bounds:
             )
             if self.plan.edge == "zero":
                 frame = replace(frame, A=Extreme(0.0, 0.0, frame.A.frequency))
-            found[name] = frame
-        return found
+            frames[name] = frame
+        return frames
 
     def lipschitz(self, order: int | None = None) -> float:
         """Return C with ||V(x) - V(y)|| <= C ||x - y|| for all images x, y of any real values.
@@ -206,8 +206,8 @@ class Bounds:
         self._check_order(order)
         self._check_boundary("periodic", "an image is shifted whole only if it is periodic")
         c = np.array(pair("displacement", displacement, "of integers", "pass (1, 0)"))
-        found = self._perturbed(self.stage, Shifted(self.bank, c), order)
-        return min(found, 2 * self.lipschitz(order))
+        constant = self._perturbed(self.stage, Shifted(self.bank, c), order)
+        return min(constant, 2 * self.lipschitz(order))
 
     def teacher_certificate(self, order: int | None = None) -> float:
         """Return eps with ``||V(x) - S(x)|| <= eps ||x||``, S being Kymatio's transform.
@@ -240,11 +240,11 @@ class Bounds:
                 )
             )
         teacher = Teacher(self.bank, self.plan.J, self.plan.padded_shape)
-        found = self._perturbed(self.stage, teacher, order)
+        constant = self._perturbed(self.stage, teacher, order)
         if order is None:
             each = [self._perturbed(self.stage, teacher, m) for m in self._orders]
-            found = min(found, float(np.linalg.norm(each)))
-        return self.padding * found
+            constant = min(constant, float(np.linalg.norm(each)))
+        return self.padding * constant
 
     def _perturbed(self, stage: LinearStage, other: Shifted | Teacher, order: int | None) -> float:
         """Return q such that from raw maps u = v + eps V makes what differs by C ||eps|| + q ||v||.
@@ -325,7 +325,7 @@ class Bounds:
             Of `deformation`; 0 to leave it out.
         """
         orders = {"all": None} | {f"S{order}": order for order in self._orders}
-        found = {
+        report = {
             "bank": self.bank.name,
             "bank_sha256": self.bank.sha256,
             "J": self.plan.J,
@@ -342,13 +342,13 @@ class Bounds:
             side = 2**self.plan.J
             periodic = Bounds(self.bank, self.plan.J, self.plan.max_order, (side, side), "periodic")
             shifts = {f"{c[0]} {c[1]}": periodic.shift(c) for c in displacements}
-            found["shift, boundary periodic"] = shifts
+            report["shift, boundary periodic"] = shifts
         if self.boundary == "kymatio" and self.bank.L <= LARGEST_TEACHER_L:
             certified = {name: self.teacher_certificate(order) for name, order in orders.items()}
-            found["teacher_certificate"] = certified
+            report["teacher_certificate"] = certified
         if attempts:
-            found["deformation"] = self.deformation(attempts).supremum
-        return found
+            report["deformation"] = self.deformation(attempts).supremum
+        return report
 
     @property
     def _orders(self) -> range:

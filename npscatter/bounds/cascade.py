@@ -96,7 +96,7 @@ class LinearStage:
 
     def walk(self) -> list[LinearStage]:
         """Return this stage and all that follow, each once per tuple of scales."""
-        return [self, *(found for _, after in self.moduli for found in after.walk())]
+        return [self, *(stage for _, after in self.moduli for stage in after.walk())]
 
 
 class _Draft:
@@ -176,5 +176,5 @@ def transfer(taps: np.ndarray, w: np.ndarray) -> np.ndarray:
     rows, columns = (np.exp(1j * np.multiply.outer(a, w[:, axis])) for axis in (0, 1))
     waves = (rows[:, None] * columns).reshape(K * K, -1)
     # Real taps: one real matrix product for real and imaginary parts, which lie side by side.
-    found = taps.reshape(-1, K * K) @ waves.view(float)
-    return found.view(complex).reshape(*taps.shape[:-2], -1)
+    responses = taps.reshape(-1, K * K) @ waves.view(float)
+    return responses.view(complex).reshape(*taps.shape[:-2], -1)

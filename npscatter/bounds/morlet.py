@@ -103,10 +103,10 @@ def coarsened(filters: np.ndarray, res: int) -> np.ndarray:
     ndarray, shape (..., H // 2^res, W // 2^res)
     """
     factor = 2**res
-    kept = filters.copy()
+    passed = filters.copy()
     H, W = filters.shape[-2:]
     if res > 0:
-        kept[..., H // (2 * factor) :, :][..., : int(H * (1 - 1 / factor)), :] = 0
-        kept[..., W // (2 * factor) :][..., : int(W * (1 - 1 / factor))] = 0
-    parts = kept.reshape(*kept.shape[:-2], factor, H // factor, factor, W // factor)
+        passed[..., H // (2 * factor) :, :][..., : int(H * (1 - 1 / factor)), :] = 0
+        passed[..., W // (2 * factor) :][..., : int(W * (1 - 1 / factor))] = 0
+    parts = passed.reshape(*passed.shape[:-2], factor, H // factor, factor, W // factor)
     return parts.sum((-4, -2))

@@ -63,15 +63,17 @@ def bounds(
     Takes seconds for J up to 2, minutes above.
     """
     with told_in_one_line():
-        found = Bounds(name, J, shape=size, boundary=boundary).report(list(displacements), attempts)
+        report = Bounds(name, J, shape=size, boundary=boundary).report(
+            list(displacements), attempts
+        )
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(report, indent=1))
     else:
-        _print_bounds(found)
+        _print_bounds(report)
 
 
-def _print_bounds(found: dict) -> None:
-    scale = 2 ** found["J"]
+def _print_bounds(report: dict) -> None:
+    scale = 2 ** report["J"]
 
     def listed(values: dict[str, float], factor: float = scale) -> str:
         return "  ".join(f"{name} {factor * value:.4g}" for name, value in values.items())
@@ -81,36 +83,36 @@ def _print_bounds(found: dict) -> None:
         found_A, found_B = (f"{frame[bound]['found']:.4g}" for bound in "AB")
         return f"{A} to {B}  (found: {found_A} to {found_B})"
 
-    click.echo(f"bank         {found['bank']} (sha256 {found['bank_sha256'][:16]})")
+    click.echo(f"bank         {report['bank']} (sha256 {report['bank_sha256'][:16]})")
     click.echo(
-        f"transform    V: J={found['J']}, order {found['max_order']}, boundary "
-        f"{found['boundary']}, images of {times(found['shape'])}"
+        f"transform    V: J={report['J']}, order {report['max_order']}, boundary "
+        f"{report['boundary']}, images of {times(report['shape'])}"
     )
-    padding = f"; C includes a factor {found['padding']:.4g} for the padding"
-    click.echo(f"norms        Euclidean{padding if found['padding'] > 1 else ''}")
+    padding = f"; C includes a factor {report['padding']:.4g} for the padding"
+    click.echo(f"norms        Euclidean{padding if report['padding'] > 1 else ''}")
     click.echo("\nLittlewood-Paley sum of the filters that the image sees")
-    click.echo(f"             {between(found['littlewood_paley'])}")
+    click.echo(f"             {between(report['littlewood_paley'])}")
     click.echo("\nframe bounds of every level, filters with their strides")
-    for name, frame in found["frames"].items():
+    for name, frame in report["frames"].items():
         click.echo(f"  {name}\n             {between(frame)}")
     click.echo(
-        f"\n2^J C of     ||V(x) - V(y)|| <= C ||x - y||\n             {listed(found['lipschitz'])}"
+        f"\n2^J C of     ||V(x) - V(y)|| <= C ||x - y||\n             {listed(report['lipschitz'])}"
     )
     click.echo(
-        f"\nlargest      4^J ||V(x)||^2 / ||x||^2\n             {listed(found['energies'], 1)}"
+        f"\nlargest      4^J ||V(x)||^2 / ||x||^2\n             {listed(report['energies'], 1)}"
     )
-    if shifts := found.get("shift, boundary periodic"):
+    if shifts := report.get("shift, boundary periodic"):
         click.echo(
             "\n2^J C of     ||V(x shifted) - V(x)|| <= C ||x||, V of boundary periodic\n"
             f"             {listed(shifts)}"
         )
-    if "teacher_certificate" in found:
+    if "teacher_certificate" in report:
         click.echo(
             "\n2^J C of     ||V(x) - S(x)|| <= C ||x||, S: Kymatio\n"
-            f"             {listed(found['teacher_certificate'])}"
+            f"             {listed(report['teacher_certificate'])}"
         )
-    if "deformation" in found:
+    if "deformation" in report:
         click.echo(
             "\nlargest      2^J ||V(x deformed) - V(x)|| / ((2^-J max |tau| + max |grad tau|) "
-            f"||x||) found\n             {found['deformation']:.4g}"
+            f"||x||) report\n             {report['deformation']:.4g}"
         )

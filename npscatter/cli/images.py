@@ -37,14 +37,14 @@ def find_images(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
     files, empty = [], []
     for argument in arguments:
         if os.path.isdir(argument):
-            found = _images_in(argument)
+            files_here = _images_in(argument)
         elif not os.path.lexists(argument) and glob.has_magic(argument):
             matches = sorted(glob.glob(argument, recursive=True))
-            found = [match for match in matches if not os.path.isdir(match)]
+            files_here = [match for match in matches if not os.path.isdir(match)]
         else:
-            found = [argument]
-        files += found
-        if not found:
+            files_here = [argument]
+        files += files_here
+        if not files_here:
             empty.append(argument)
     return files, empty
 

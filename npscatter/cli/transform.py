@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 import npscatter
-from npscatter.bank import FilterBank
+from npscatter.bank import resolve
 from npscatter.cli.options import (
     Failure,
     backend_option,
@@ -119,16 +119,10 @@ def transform(
     if not files:
         raise Failure("there is no picture to transform")
     with told_in_one_line():
-        filters = FilterBank.load(bank)
+        filters, _ = resolve(bank, L)
     work = _Transform(
         lambda shape: npscatter.Scattering2D(
-            J,
-            shape,
-            filters.L if L is None else L,
-            max_order,
-            backend=backend,
-            bank=bank,
-            boundary=boundary,
+            *(J, shape, filters.L, max_order), backend=backend, bank=filters, boundary=boundary
         ),
         len(files),
         dtype,

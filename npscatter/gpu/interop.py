@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npscatter.arguments import output_kind
-from npscatter.backends import on_gpu
+from npscatter.arguments import on_gpu, output_kind
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.gpu.target import Stream, address, cuda, device_of, viewed
 

@@ -314,9 +314,9 @@ class _Unroller:
             if others:
                 self.smooth(source_of_others, raw, octave, others, (), targets[2])
             # Paths are in the order of their lengths, so what branches again comes first.
-            again = [path for path in moduli if len(path) < self.max_order]
-            others = moduli[len(again) :] + others
-            branching = branching + again
+            branching_next = [path for path in moduli if len(path) < self.max_order]
+            others = moduli[len(branching_next) :] + others
+            branching = branching + branching_next
 
     def branch(self, maps: Maps, raw: bool, octave: int, paths: list[Chain]) -> None:
         """Append the wavelets of one octave and all that follows from their moduli."""

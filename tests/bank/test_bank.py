@@ -781,9 +781,17 @@ def test_a_bank_nobody_learned_is_refused_with_what_there_is(shipped, toy_bank):
         resolve("good", 12)
     with pytest.raises(BankError, match=r"^L=4: bank 'lone' was learned for L=8"):
         resolve("lone", 4)
-    for L in ("8", 8.0, None):
+    for L in ("8", 8.0):
         with pytest.raises(ArgumentTypeError, match=r"^L="):
             resolve("good", L)
+
+
+def test_without_an_L_or_a_boundary_the_banks_own_are_meant(shipped, toy_bank):
+    family(toy_bank, shipped)
+    assert resolve("good-L4")[0].L == 4 and resolve("good")[0].L == 8
+    assert resolve("good")[1] == "kymatio" and resolve("good", boundary="zero")[1] == "zero"
+    paper = toy_bank("paper", 4)
+    assert resolve(paper) == (paper, "zero") and resolve(paper, 4, "periodic")[1] == "periodic"
 
 
 def test_a_path_and_a_bank_stand_for_themselves(shipped, toy_bank, tmp_path):
