@@ -13,6 +13,8 @@ COMMANDS = (
     '&& pip install -e ".[test]" && pytest -m "not gpu"',
 )
 WITH_LINKS = ["*.md", "docs/*.md", "cexport/*.md", "benchmarks/*.md"]
+# Where a page names a file of ours.
+NAMED = re.compile(r"`((?:npscatter|cexport|tools|tests|benchmarks|docs)/[\w./-]*)`")
 # Pages whose Python needs nothing but the library and scikit-learn.
 WITH_PYTHON = ["README.md", "docs/quickstart.md", "docs/kymatio.md", "docs/cpu.md"]
 
@@ -44,6 +46,12 @@ def test_links_lead_to_files(page):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
     lost = [link for link in links if ":" not in link and not (page.parent / link).exists()]
     assert not lost
+
+
+@pytest.mark.parametrize("page", pages(WITH_LINKS), ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_a_page_names_are_there(page):
+    named = NAMED.findall(page.read_text(encoding="utf-8"))
+    assert not [name for name in named if not (ROOT / name).exists()]
 
 
 @pytest.mark.parametrize("name", WITH_PYTHON)
