@@ -72,6 +72,15 @@ class Bounds:
     ------
     ArgumentError, ArgumentTypeError, BankError
         For values there is no such transform for.
+
+    Examples
+    --------
+    An image's coefficients change by no more than this many times the image's own change:
+
+    >>> from npscatter.bounds import Bounds
+    >>> bounds = Bounds("accurate-L4", J=1, shape=(16, 16), boundary="periodic")
+    >>> bounds.lipschitz()
+    0.507...
     """
 
     def __init__(

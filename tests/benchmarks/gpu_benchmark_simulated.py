@@ -11,7 +11,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from conftest import make_toy_bank  # noqa: E402
+from banks import make_toy_bank  # noqa: E402
 
 from benchmarks.gpu import ceilings, correctness, device, measure, report  # noqa: E402
 from benchmarks.gpu.contestants import OfOurs, torch_as_timed  # noqa: E402
