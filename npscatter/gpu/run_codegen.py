@@ -1,171 +1,21 @@
-"""What one GPU thread computes: a run of neighbouring samples of a correlation, as straight code.
+"""The code of one GPU thread: the sums of a `RegisterTile`, straight on, as LLVM IR.
 
-A thread sums `RegisterTile.run` neighbours of one row at once, all outputs of them, in registers: samples
-and their foldings are shared by the neighbours, and every weight is part of an instruction. The
-order of the sums is a `npscatter.program.summation.Summation`; what is emitted here is LLVM IR of scalars,
-the same for a GPU and, under the simulator, for the CPU.
+Every weight is part of an instruction. The IR is of scalars, the same for a GPU and, under the
+simulator, for the CPU.
 
 A tile in shared memory holds its columns in two phases, the even ones first and the odd ones
-`half` elements on. Then runs at stride 1 and at stride 2 both read whole vectors, and neighbouring
-threads read neighbouring banks.
+`phase_stride` elements on. Then runs at stride 1 and at stride 2 both read whole vectors, and
+neighbouring threads read neighbouring banks.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from llvmlite import ir
 
-from npscatter.bank import ROLES, FilterBank
-from npscatter.program.summation import Summation, make_summation
-from npscatter.program.symmetry import mirrored_orientations
-
-# Registers (of four bytes) that a thread's sums may take; the folded samples need as many again.
-SUM_REGISTERS = {"float32": 64, "float64": 32}
-
-
-@dataclass(frozen=True)
-class SubTile:
-    """Some outputs of a weight array, which are summed together.
-
-    Attributes
-    ----------
-    outputs : tuple of int
-        Their numbers among all that are stored (of moduli: one per orientation).
-    summation : Summation
-        The order of the sums.
-    weights : tuple of float
-        In the order `summation` uses them.
-    """
-
-    outputs: tuple[int, ...]
-    summation: Summation
-    weights: tuple[float, ...] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class RegisterTile:
-    """A correlation, as a thread computes it.
-
-    Attributes
-    ----------
-    parts : tuple of SubTile
-        Outputs that are summed one after the other, so that registers suffice.
-    modulus : bool
-        The outputs are real parts, then imaginary parts, of which the modulus is stored.
-    stride : int
-        1 or 2.
-    shift : int
-        Columns from the tile's first to the first that output 0 reads.
-    dtype : str
-        "float32" or "float64".
-    """
-
-    parts: tuple[SubTile, ...]
-    modulus: bool
-    stride: int
-    shift: int
-    dtype: str
-
-    @property
-    def size(self) -> int:
-        """K, of the K x K kernels."""
-        return self.parts[0].summation.size
-
-    @property
-    def run(self) -> int:
-        """Neighbours a thread sums."""
-        return run_length(self.dtype)
-
-    @property
-    def wide(self) -> int:
-        """Neighbours of one phase that are loaded at once."""
-        return max(1, self.stride * self.run // 2)
-
-    @property
-    def outputs(self) -> int:
-        """Maps that are stored."""
-        count = sum(len(part.summation.outputs) for part in self.parts)
-        return count // 2 if self.modulus else count
-
-    @property
-    def operations(self) -> int:
-        """Floating-point instructions of one run: multiply-adds, foldings, sums of parts."""
-        total = 0
-        for part in self.parts:
-            plan = part.summation
-            window = self.stride * (self.run - 1) + plan.size
-            total += self.run * (plan.multiply_adds + plan.additions)
-            total += window * sum(row.fold != 0 for row in plan.rows)
-            total += self.run * len(plan.outputs) * self.modulus
-        return total
-
-    @property
-    def instructions(self) -> int:
-        """About how many instructions a run takes: those, loads, addresses, and some more."""
-        total = self.operations + 40
-        for part in self.parts:
-            plan = part.summation
-            columns = self.stride * (self.run - 1) + plan.size
-            loads = 2 * -(-columns // (2 * self.wide))
-            total += plan.maps * plan.size * (loads + 2)
-        return total
-
-    @cached_property
-    def digest(self) -> str:
-        """A name for the code: equal only if it is."""
-        weights = [part.weights for part in self.parts]
-        return hashlib.sha256(f"{self!r} {weights!r}".encode()).hexdigest()[:24]
-
-
-def make_register_tile(
-    bank: FilterBank,
-    name: str,
-    outputs: tuple[int, ...] | None,
-    stride: int,
-    shift: int,
-    dtype: str,
-) -> RegisterTile:
-    """Return the sums of one of a bank's weight arrays.
-
-    Parameters
-    ----------
-    bank : FilterBank
-        The weights.
-    name : str
-        Of the weight array.
-    outputs : tuple of int or None
-        Which orientations or carriers; None for all.
-    stride, shift, dtype
-        See `RegisterTile`.
-    """
-    modulus = ROLES[name] == "psi"
-    if outputs is None:
-        outputs = tuple(range(len(bank[name])))
-    registers = run_length(dtype) * np.dtype(dtype).itemsize // 4 * (2 if modulus else 1)
-    most = max(1, SUM_REGISTERS[dtype] // registers)
-    if modulus:
-        # Orientations that mirror each other share their products.
-        together = mirrored_orientations(bank.L, -(-bank.L // most))
-    else:
-        together = [tuple(outputs[k : k + most]) for k in range(0, len(outputs), most)]
-    parts = []
-    for group in together:
-        chosen = tuple(o for o in group if o in outputs)
-        if chosen:
-            order, weights = make_summation(bank.real_taps(name, chosen), bank.symmetric)
-            numbers = tuple(outputs.index(o) for o in chosen)
-            parts.append(SubTile(numbers, order, tuple(weights.tolist())))
-    return RegisterTile(tuple(parts), modulus, stride, shift, dtype)
-
-
-def run_length(dtype: str) -> int:
-    """Return how many neighbours a thread sums: a vector of 16 bytes of them."""
-    return 16 // np.dtype(dtype).itemsize
+from npscatter.gpu.register_tile import RegisterTile, SubTile
 
 
 class ScalarEmitter:

@@ -10,7 +10,8 @@ import os
 import threading
 from collections.abc import Callable
 from functools import lru_cache
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
+from typing import get_type_hints
 
 import numba_cuda  # noqa: F401  (Numba's own cuda module, which this replaces, will not do)
 import numpy as np
@@ -19,8 +20,9 @@ from numba import cuda
 from numba.cuda.cudadrv import driver
 
 from npscatter.gpu.launches import Geometry
-from npscatter.gpu.run_codegen import RegisterTile, ScalarEmitter
-from npscatter.gpu.tiling import ANY_GPU, REGISTERS, THREADS, Device, Work
+from npscatter.gpu.register_tile import RegisterTile
+from npscatter.gpu.run_codegen import ScalarEmitter
+from npscatter.gpu.tiling import ANY_GPU, REGISTERS, THREADS, Device, KernelSpec
 from npscatter.jit_cache import cached, source_digest
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -156,7 +158,7 @@ def _quotient(typing, dividend, divisor):
 
 
 @intrinsic
-def _again(typing, value):
+def _opaque(typing, value):
     """Return a value that the compiler takes for another one, so that it keeps nothing made of it.
 
     What is computed from it is computed again where it is needed: registers are worth more.
@@ -207,27 +209,37 @@ SHARED_ALIGNMENT = None if SIMULATED else 16
 LAUNCH_BOUNDS = {dtype: (max(THREADS), REGISTERS[dtype] // max(THREADS)) for dtype in REGISTERS}
 
 
-def signature(work: Work, images: np.dtype):
+def _numbers(kind: type):
+    """Return the type of a named tuple of numbers: offsets are of 64 bits, others of 32."""
+    fields = get_type_hints(kind).items()
+    return types.NamedTuple(
+        [
+            _numbers(of) if of is not int else types.int64 if name == "offset" else types.int32
+            for name, of in fields
+        ],
+        kind,
+    )
+
+
+def signature(spec: KernelSpec, images: np.dtype):
     """Return the type of a kernel of `npscatter.gpu.kernel`, for images of a dtype."""
-    long, short = types.int64, types.int32
-    kinds = [long if name.endswith("_offset") else short for name in Geometry._fields]
-    tables, number = types.int32[::1], getattr(types, work.dtype)
+    tables, number = types.int32[::1], getattr(types, spec.dtype)
     # Halves are stored as what Numba can hold on a CPU too.
-    stored = types.uint16 if work.storage == "float16" else getattr(types, work.storage)
+    stored = types.uint16 if spec.storage == "float16" else getattr(types, spec.storage)
     return types.void(
         types.Array(from_dtype(images), 3, "A"), tables, tables, stored[::1], number[::1],
-        types.int64, types.int32, tables, types.NamedTuple(kinds, Geometry),
+        types.int64, types.int32, tables, _numbers(Geometry),
     )  # fmt: skip
 
 
-def compiled(function: Callable, work: Work, images: np.dtype):
+def compiled(function: Callable, spec: KernelSpec, images: np.dtype):
     """Return a kernel that can be launched on the current GPU."""
     if SIMULATED:
         return cuda.jit(function)
     return cached(
         lambda cache: cuda.jit(
-            signature(work, images),
-            launch_bounds=LAUNCH_BOUNDS[work.dtype],
+            signature(spec, images),
+            launch_bounds=LAUNCH_BOUNDS[spec.dtype],
             shared_memory_carveout="MaxShared",
             # Linked as it was compiled, which is what the tests look at.
             lto=False,
@@ -266,11 +278,11 @@ def allow_shared_memory(kernel, size: int) -> int:
     return size
 
 
-def to_ptx(function: Callable, work: Work, images: np.dtype, capability: tuple[int, int]) -> str:
+def to_ptx(function: Callable, spec: KernelSpec, images: np.dtype, capability: tuple[int, int]) -> str:
     """Return a kernel's PTX for a compute capability; no GPU is needed."""
     return cuda.compile(
-        function, signature(work, images), device=False, cc=capability, abi="numba", output="ptx",
-        launch_bounds=LAUNCH_BOUNDS[work.dtype],
+        function, signature(spec, images), device=False, cc=capability, abi="numba", output="ptx",
+        launch_bounds=LAUNCH_BOUNDS[spec.dtype],
     )[0]  # fmt: skip
 
 
@@ -344,14 +356,28 @@ if SIMULATED:
         assert dividend >= 0  # where the division is of unsigned numbers
         return np.int32(int(dividend) // int(divisor))
 
-    def again(value):
+    def opaque(value):
         return value
 
     def device(function: Callable) -> Callable:
         return function
 else:
-    moduli, smooth, copy, quotient, again = _moduli, _smooth, _copy, _quotient, _again
+    moduli, smooth, copy, quotient, opaque = _moduli, _smooth, _copy, _quotient, _opaque
     device = cuda.jit(device=True, inline="always")
+
+
+def device_functions(*functions: Callable) -> list[Callable]:
+    """Return plain functions as kernels can call them.
+
+    Parameters
+    ----------
+    *functions : callable
+        Of one module. They may call those before them, which kernels find in the module's names.
+    """
+    names = dict(functions[0].__globals__)
+    for function in functions:
+        names[function.__name__] = device(FunctionType(function.__code__, names))
+    return [names[function.__name__] for function in functions]
 
 
 @device
