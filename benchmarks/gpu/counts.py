@@ -79,17 +79,17 @@ def bytes_moved(layout: GpuLayout, images: np.dtype) -> int:
 
 def maps_read(launch: Launch) -> int:
     """Return the samples of carried maps that a launch reads, for one image."""
-    work, geometry = launch.work, launch.geometry
-    if work.image:
+    spec, geometry = launch.spec, launch.geometry
+    if spec.reads_image:
         return 0
-    return geometry.groups * work.maps * geometry.source_height * geometry.source_width
+    return geometry.groups * spec.maps * geometry.source.height * geometry.source.width
 
 
 def maps_written(launch: Launch) -> int:
     """Return the samples of carried maps that a launch writes, for one image."""
-    work, geometry = launch.work, launch.geometry
-    if work.emits:
+    spec, geometry = launch.spec, launch.geometry
+    if spec.emits:
         return 0
-    maps = work.wavelets.outputs * work.smoother.outputs if work.wavelets else 0
-    maps += work.direct.outputs if work.direct else 0
+    maps = spec.wavelets.outputs * spec.smoothing.outputs if spec.wavelets else 0
+    maps += spec.direct.outputs if spec.direct else 0
     return geometry.groups * maps * geometry.height * geometry.width

@@ -27,11 +27,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 from numpy import int32, int64, uint32
 
 from npscatter.gpu import tiling
 from npscatter.gpu.register_tile import run_length
+from npscatter.gpu.run_codegen import register
 from npscatter.gpu.target import (
     SHARED_ALIGNMENT,
     copy,
@@ -43,7 +43,6 @@ from npscatter.gpu.target import (
     opaque,
     quotient,
     reciprocal,
-    register,
     smooth,
     types,
 )
@@ -443,7 +442,9 @@ def make_kernel(spec: KernelSpec):
                     wavelets, shared, g, block, new_rows, new, footprint, count, wrap, run
                 )
                 cuda.syncthreads()
-                block = Block(opaque(block.thread), block.threads, block.bundle, block.strip, block.band)
+                block = Block(
+                    opaque(block.thread), block.threads, block.bundle, block.strip, block.band
+                )
                 if _beyond_edge(new, g, wrap):
                     complete_columns(shared, g, block, new_rows, new, count, wrap)
                     cuda.syncthreads()

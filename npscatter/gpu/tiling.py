@@ -190,11 +190,12 @@ def advance(footprint, top, bottom, start, rows, is_first):
     smooth_start, smooth_end = smoothed_rows(top, bottom, start, rows)
     source_top = window_start(f.stride, f.halo, top)
     moduli_top = window_start(f.smoothing_stride, f.smoothing_radius, top)
-    load_start, compute_start = source_top, moduli_top
-    if not is_first:
-        load_start = window_end(f.stride, f.halo, start - 1)
-        compute_start = window_end(f.smoothing_stride, f.smoothing_radius, start - 1)
-        compute_start = max(compute_start, moduli_top)
+    # What the advances before have done.
+    load_start = window_end(f.stride, f.halo, start - 1)
+    compute_start = window_end(f.smoothing_stride, f.smoothing_radius, start - 1)
+    compute_start = max(compute_start, moduli_top)
+    if is_first:
+        load_start, compute_start = source_top, moduli_top
     load_end = window_end(f.stride, f.halo, smooth_end - 1)
     compute_end = window_end(f.smoothing_stride, f.smoothing_radius, smooth_end - 1)
     oldest_source = load_end
