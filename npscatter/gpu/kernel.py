@@ -442,9 +442,8 @@ def make_kernel(spec: KernelSpec):
                     wavelets, shared, g, block, new_rows, new, footprint, count, wrap, run
                 )
                 cuda.syncthreads()
-                block = Block(
-                    opaque(block.thread), block.threads, block.bundle, block.strip, block.band
-                )
+                block = _computed_again(block)
+                new = _new_moduli(footprint, g, block, new_rows, wrap)
                 if _beyond_edge(new, g, wrap):
                     complete_columns(shared, g, block, new_rows, new, count, wrap)
                     cuda.syncthreads()

@@ -15,16 +15,16 @@ import oracle
 import pytest
 from gpu_cases import CASES
 
+SCRIPT = Path(__file__).parents[1] / "gpu_cases.py"
 # Two processes at a time, with about as much to do.
 SHARES = [list(CASES)[start::2] for start in (0, 1)]
 
 
 def simulate(path, what):
     """Start a process that runs cases of `gpu_cases`."""
-    script = Path(__file__).parents[1] / "gpu_cases.py"
     return subprocess.Popen(
-        [sys.executable, "-W", "error::RuntimeWarning", script, path, json.dumps(what)],
-        env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_OPT": "0"},
+        [sys.executable, "-W", "error::RuntimeWarning", SCRIPT, path, json.dumps(what)],
+        env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(SCRIPT.parents[1])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
