@@ -30,8 +30,8 @@ from benchmarks import results
 from benchmarks.timing import interleaved, seconds
 from benchmarks.workloads import WORKLOADS, Workload
 from npscatter import FilterBank, Scattering2D, reference
-from npscatter.cpu import executor
-from npscatter.cpu.executor import lay_out
+from npscatter.cpu.executor import choose, run_layout
+from npscatter.cpu.layout import aligned_zeros, lay_out
 from npscatter.cpu.row_codegen import RowKernel, compiled_row
 from npscatter.cpu.simd import call_row, vector_bytes
 from npscatter.program.plan import Plan
@@ -133,12 +133,13 @@ def row_calls(kernel: RowKernel, weights: np.ndarray) -> Callable[[], None]:
     """Return what computes a kernel's rows CALLS times, in the first-level cache."""
     lanes = vector_bytes() // weights.itemsize
     length = (2 * COLUMNS + 2 * kernel.radius + 4) * lanes
-    rows = _aligned(kernel.summation.maps * kernel.summation.size * length)
+    rows = aligned_zeros(kernel.summation.maps * kernel.summation.size * length, "float32")
     rows[:] = np.random.default_rng(0).random(rows.size)
     firsts = np.arange(rows.size // length) * length + kernel.radius * lanes
     starts = rows.ctypes.data + rows.itemsize * firsts
     across = (COLUMNS + 3) * lanes
-    out, scratch = _aligned(kernel.outputs * across), _aligned(kernel.scratch * lanes)
+    sizes = kernel.outputs * across, kernel.scratch * lanes
+    out, scratch = (aligned_zeros(size, "float32") for size in sizes)
 
     def call() -> None:
         addresses = [array.ctypes.data for array in (starts, scratch, weights, out)]
@@ -148,15 +149,9 @@ def row_calls(kernel: RowKernel, weights: np.ndarray) -> Callable[[], None]:
     return call
 
 
-def _aligned(elements: int) -> np.ndarray:
-    memory = np.zeros(4 * elements + vector_bytes(), np.uint8)
-    start = -memory.ctypes.data % vector_bytes()
-    return memory[start : start + 4 * elements].view(np.float32)
-
-
 def row_rates() -> dict:
     """Return every kernel's share of the peak, for the CPU that Numba compiles for."""
-    roof = peak(1)
+    highest = peak(1)
     calls, multiply_adds = {}, {}
     for name in BANKS:
         bank = FilterBank.load(name)
@@ -165,22 +160,22 @@ def row_rates() -> dict:
                 (step.wavelets, step.orientations, step.wavelet_stride),
                 (step.smoothing, None, step.stride),
             ):
-                told = f"{name}: {key}, stride {stride}"
-                if key and told not in calls:
+                row = f"{name}: {key}, stride {stride}"
+                if key and row not in calls:
                     order, weights = bank.summation(key, outputs)
                     kernel = RowKernel(order, WEIGHT_ARRAYS[key].is_complex, stride, "float32")
-                    calls[told] = row_calls(kernel, np.asarray(weights, np.float32))
-                    multiply_adds[told] = order.multiply_adds
+                    calls[row] = row_calls(kernel, np.asarray(weights, np.float32))
+                    multiply_adds[row] = order.multiply_adds
     samples = CALLS * COLUMNS * vector_bytes() // 4
-    found = {}
-    for told, taken in interleaved(calls, ROUNDS).items():
-        rate = multiply_adds[told] * samples / median(taken) / 1e9
-        found[told] = {
-            "multiply_adds": multiply_adds[told],
+    rates = {}
+    for row, taken in interleaved(calls, ROUNDS).items():
+        rate = multiply_adds[row] * samples / median(taken) / 1e9
+        rates[row] = {
+            "multiply_adds": multiply_adds[row],
             "gfma_per_second": round(rate, 2),
-            "of_peak": round(rate / roof["gfma_per_second"], 3),
+            "of_peak": round(rate / highest["gfma_per_second"], 3),
         }
-    return {"vector_bytes": vector_bytes(), "peak": roof, "kernels": found}
+    return {"vector_bytes": vector_bytes(), "peak": highest, "kernels": rates}
 
 
 @numba.njit(fastmath={"contract"})
@@ -216,8 +211,8 @@ def _plain_correlate(source, taps, stride, first, size, edge) -> np.ndarray:
     return result
 
 
-def run_plain(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray) -> None:
-    """Run the program as plain Numba loops: where the ablation starts."""
+def run_plain(plan: Plan, bank: FilterBank, images, output: np.ndarray, threads: int) -> None:
+    """Run the program as plain Numba loops, on one thread: where the ablation starts."""
     with mock.patch.object(reference, "correlate", _plain_correlate):
         reference.run(plan, bank, images, output)
 
@@ -247,23 +242,23 @@ def ablation(name: str) -> dict:
     images = workload.images()[:64]
     S = Scattering2D(workload.J, workload.shape, backend="numba", threads=1)
     few, expected = images[:1], S(images)
-    together = executor.choose(S.plan, S.bank, "float32", len(images), 1).together
+    together = choose(S.plan, S.bank, "float32", len(images), 1).images_per_vector
     large = few.size > PLAIN_PIXELS
     calls: dict[str, Callable] = {}
 
-    def add(variant: str, x: np.ndarray, run: Callable) -> None:
+    def add(variant: str, x: np.ndarray, run: Callable, *program) -> None:
         out = np.full((len(x), *S.output_shape), np.nan, np.float32)
-        calls[variant] = lambda: (run(x, out), out)[1]
+        calls[variant] = lambda: (run(*program, x, out, 1), out)[1]
 
     if not large:
-        add("plain Numba loops", few, lambda x, out: run_plain(S.plan, S.bank, x, out))
+        add("plain Numba loops", few, run_plain, S.plan, S.bank)
     apart = unfused(S.plan)
-    add("vectors", few, _run(lay_out(apart, S.bank, "float32", 1, False)))
-    add("+ folding", few, _run(lay_out(apart, S.bank, "float32", 1)))
-    add("+ fusion", few, _run(lay_out(S.plan, S.bank, "float32", 1)))
+    add("vectors", few, run_layout, lay_out(apart, S.bank, "float32", 1, False))
+    add("+ folding", few, run_layout, lay_out(apart, S.bank, "float32", 1))
+    add("+ fusion", few, run_layout, lay_out(S.plan, S.bank, "float32", 1))
     if together > 1:
-        run = _run(lay_out(S.plan, S.bank, "float32", together))
-        add(f"+ {together} images together", images, run)
+        layout = lay_out(S.plan, S.bank, "float32", together)
+        add(f"+ {together} images together", images, run_layout, layout)
 
     def check(variant: str, out: np.ndarray) -> None:
         # Only now: NaN is unequal to everything.
@@ -278,18 +273,9 @@ def ablation(name: str) -> dict:
     }
 
 
-def _run(layout: executor.CpuLayout) -> Callable:
-    addresses = executor._addresses
-
-    def run(images: np.ndarray, out: np.ndarray) -> None:
-        executor._Call(layout, images, addresses(images, 2), out, addresses(out, 3), 1).run()
-
-    return run
-
-
 def per_pixel() -> dict:
     """Return nanoseconds per pixel at J = 2, order 2, from small images to large ones."""
-    found = {}
+    nanoseconds = {}
     for side in SIDES:
         count = max(1, PIXELS // side**2)
         batch, calls = Workload(side, side, count, 2).images(), {}
@@ -298,8 +284,8 @@ def per_pixel() -> dict:
             calls[f"{threads} threads"] = partial(S, batch, out=S(batch))
         taken = interleaved(calls, ROUNDS)
         each = {name: round(1e9 * median(one) / batch.size, 2) for name, one in taken.items()}
-        found[f"{side}x{side}"] = {"images": count, **each}
-    return found
+        nanoseconds[f"{side}x{side}"] = {"images": count, **each}
+    return nanoseconds
 
 
 @click.command(help=__doc__)

@@ -73,12 +73,12 @@ def main(workload: str, contestant: str, block: int | None, backend: str) -> Non
     chosen = WORKLOADS[workload]
     (one,) = (one for one in contestants(backend) if one.name == contestant)
     try:
-        found = measure(one, chosen, block or chosen.batch)
+        usage = measure(one, chosen, block or chosen.batch)
     except UnavailableError as error:
-        found = {"working_mib": None, "reason": str(error)}
+        usage = {"working_mib": None, "reason": str(error)}
     except (OSError, AttributeError) as error:  # not Linux, not glibc, or not allowed
-        found = {"working_mib": None, "reason": f"{type(error).__name__}: {error}"}
-    print(json.dumps(found))
+        usage = {"working_mib": None, "reason": f"{type(error).__name__}: {error}"}
+    print(json.dumps(usage))
 
 
 if __name__ == "__main__":

@@ -64,14 +64,14 @@ def measure(bank: str, side: int, J: int, max_order: int, dtype: str, rounds: in
             words = [f"CPU={cpu}", f"OPT={optimisation}", f"HEADER_DIR={folder}"]
             words.append(f"BUILD={folder}/{cpu}")
             lines = re.findall(r"^(\w+)=(\w*\d\w*)$", make("run", f"BOARD={board}", *words), re.M)
-            told = {key: int(value, 0) for key, value in lines}
-            hashes.add(told["hash"])
+            report = {key: int(value, 0) for key, value in lines}
+            hashes.add(report["hash"])
             # Code and constants of the header alone.
             sizes = re.search(r"^\s*(\d+)\s+(\d+)\s", make("size", *words), re.M)
             row[cpu] = {
                 "flash_bytes": sum(map(int, sizes.groups())),
-                "stack_bytes": told["stack_bytes"],
-                "instructions": told["instructions"],
+                "stack_bytes": report["stack_bytes"],
+                "instructions": report["instructions"],
             }
     row["same_bits_on_all"] = len(hashes) == 1
     return row

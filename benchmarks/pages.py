@@ -63,7 +63,7 @@ def summary() -> str:
 def accuracy() -> str:
     """Return the errors of J = 2 at every size, then of `accurate` at the other scales."""
     result = results.read("accuracy")
-    found = {
+    errors = {
         (row["bank"], row["size"], row["J"], row["source"]): row["errors"] for row in result["rows"]
     }
     names = list(result["banks"])
@@ -74,7 +74,7 @@ def accuracy() -> str:
     columns = [*product(("photographs", "white noise"), orders)]
     rows = [
         [f"`{case[0]}`", f"{case[1]}x{case[1]}", str(case[2])]
-        + [percent(found[(*case, source)].get(order)) for source, order in columns]
+        + [percent(errors[(*case, source)].get(order)) for source, order in columns]
         for case in cases
     ]
     images = result["images"]
@@ -116,12 +116,12 @@ def frontier_choice() -> str:
     )
 
 
-def timed_cell(found: dict, peer: str) -> str:
+def timed_cell(timed: dict, peer: str) -> str:
     """Return a time in milliseconds, and how many times as fast as a peer that is, if known."""
-    if found["ms_per_image"] is None:
+    if timed["ms_per_image"] is None:
         return ""
-    ratio = found.get(f"times_as_fast_as_{peer}")
-    return number(found["ms_per_image"]) + (f" ({number(ratio)}x)" if ratio else "")
+    ratio = timed.get(f"times_as_fast_as_{peer}")
+    return number(timed["ms_per_image"]) + (f" ({number(ratio)}x)" if ratio else "")
 
 
 def speed() -> str:
@@ -135,16 +135,16 @@ def speed() -> str:
     ]
     rows = {"kymatio": [], "conv2d": []}
     for name, timed in passes:
-        found, backend = timed["contestants"], timed["kymatio"]
+        contestants, backend = timed["contestants"], timed["kymatio"]
         first = {
-            "kymatio": f"{number(found[backend]['ms_per_image'])} ({backend.split()[1]})",
-            "conv2d": number(found[NETWORK]["ms_per_image"]),
+            "kymatio": f"{number(contestants[backend]['ms_per_image'])} ({backend.split()[1]})",
+            "conv2d": number(contestants[NETWORK]["ms_per_image"]),
         }
-        for peer, contestants in (
+        for peer, shown in (
             ("kymatio", (*OURS, "pytorch-wavelets")),
             ("conv2d", ("paper", "paper-tuned zero")),
         ):
-            cells = [timed_cell(found[one], peer) for one in contestants]
+            cells = [timed_cell(contestants[one], peer) for one in shown]
             rows[peer].append([name, str(timed["threads"]), first[peer], *cells])
     machine, versions = result["environment"], result["environment"]["versions"]
     head, banks = ["images", "threads"], [f"`{bank}`" for bank in OURS]
@@ -173,8 +173,8 @@ def memory() -> str:
             works = [held[timed]["contestants"][bank]["work"] for timed in PASSES if timed in held]
             shares = " / ".join(f"{100 * work['of_peak']:.0f} %" for work in works)
             row.append(f"{works[0]['multiply_adds'] / 1e6:.3g} M, {shares}" if works else "")
-        found = held.get("memory", {}).get("contestants", {})
-        row += [number(found.get(one, {}).get("working_mib")) for one in (*OURS, *peers)]
+        measured = held.get("memory", {}).get("contestants", {})
+        row += [number(measured.get(one, {}).get("working_mib")) for one in (*OURS, *peers)]
         rows.append(row)
     head = [f"`{bank}` of peak" for bank in OURS] + [f"`{bank}` MiB" for bank in OURS]
     return (
@@ -192,9 +192,9 @@ def kernels() -> str:
     kinds, ablations = [*result["rows"].values()], result["ablation"]
     bits = [f"of peak, {8 * kind['vector_bytes']} bits" for kind in kinds]
     shares = [
-        [name, str(found["multiply_adds"])]
+        [name, str(row["multiply_adds"])]
         + [f"{100 * kind['kernels'][name]['of_peak']:.0f} %" for kind in kinds]
-        for name, found in kinds[0]["kernels"].items()
+        for name, row in kinds[0]["kernels"].items()
     ]
     variants = dict.fromkeys(variant for ablated in ablations.values() for variant in ablated)
     times = [
@@ -299,11 +299,11 @@ def footprint() -> str:
 def q15() -> str:
     """Return how far Q15 is from floating point."""
     result = results.read("q15")
-    found = {(row["bank"], row["size"], row["J"]): row["dB"] for row in result["rows"]}
+    ratios = {(row["bank"], row["size"], row["J"]): row["dB"] for row in result["rows"]}
     banks = dict.fromkeys(row["bank"] for row in result["rows"])
 
     def cell(bank: str, J: int) -> str:
-        return ", ".join(f"{dB:.0f}" for order, dB in found[bank, 64, J].items() if order != "S0")
+        return ", ".join(f"{dB:.0f}" for order, dB in ratios[bank, 64, J].items() if order != "S0")
 
     rows = [[f"`{bank}`", *(cell(bank, J) for J in (1, 2, 3, 4))] for bank in banks]
     return (

@@ -240,8 +240,8 @@ def conv2d_network(bank: FilterBank, J: int, max_order: int) -> Callable:
             if len(orders) > max_order:
                 joining = [torch.cat([_each(orders[max_order], smoother, 2), *joining], 1)]
             orders = [*following, *joining]
-        found = torch.cat(orders, 1)
-        return found if order is None else found[:, order]
+        coefficients = torch.cat(orders, 1)
+        return coefficients if order is None else coefficients[:, order]
 
     return run
 

@@ -74,13 +74,13 @@ def environment(command: str, packages: Iterable[str] = PACKAGES) -> dict:
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Return the versions of those packages that are installed."""
-    found = {}
+    installed = {}
     for package in packages:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def usable_threads() -> int:

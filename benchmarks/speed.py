@@ -87,7 +87,7 @@ def contest(
 
     Returns
     -------
-    found : dict
+    measured : dict
         Name -> milliseconds per image, or the "reason" why there are none.
     kymatio : str
         The faster of Kymatio's backends, which the ratios are to; "" if none can run.
@@ -95,7 +95,7 @@ def contest(
     images = workload.images()
     calls: dict[str, Callable] = {}
     pauses: dict[str, float] = {}
-    found: dict[str, dict] = {}
+    measured: dict[str, dict] = {}
     for one in chosen:
         prepared = None  # what does not fit is given back
         one.release()
@@ -107,22 +107,22 @@ def contest(
             if one.bank and not expected:
                 raise
             words = str(error) if expected else f"failed: {type(error).__name__}: {error}"
-            found[one.name] = {"ms_per_image": None, "reason": words.partition("\n")[0]}
+            measured[one.name] = {"ms_per_image": None, "reason": words.partition("\n")[0]}
         else:
             calls[one.name] = partial(prepared, some, block)
-            found[one.name] = {"images": some.shape[0], "block": block}
+            measured[one.name] = {"images": some.shape[0], "block": block}
         pauses[one.name] = PAUSE if one.engine == "torch" else 0
         time.sleep(pauses[one.name])
     shared = {"check": check, "share": MOST_SECONDS, "pauses": pauses}
     taken = interleaved(calls, rounds, warm=0 if check is None else 1, **shared)
     for name, each in taken.items():
-        each = [round(1e3 * one / found[name]["images"], 6) for one in each]
-        found[name] |= {"ms_per_image": median(each), "ms_per_image_each_round": each}
-    own = {name: found[name]["ms_per_image"] for name in taken}
+        each = [round(1e3 * one / measured[name]["images"], 6) for one in each]
+        measured[name] |= {"ms_per_image": median(each), "ms_per_image_each_round": each}
+    own = {name: measured[name]["ms_per_image"] for name in taken}
     kymatio = min((name for name in own if name in KYMATIO), key=own.get, default="")
     for name in own if kymatio else ():
-        found[name]["times_as_fast_as_kymatio"] = round(own[kymatio] / own[name], 3)
-    return found, kymatio
+        measured[name]["times_as_fast_as_kymatio"] = round(own[kymatio] / own[name], 3)
+    return measured, kymatio
 
 
 def time_pass(
@@ -137,13 +137,13 @@ def time_pass(
     torch.set_num_threads(count)
     chosen = (*contestants(backend), *others)
     peak = kernels.peak(count)
-    found, kymatio = contest(workload, chosen, threads, rounds)
-    peak = max(peak, kernels.peak(count), key=lambda measured: measured["gfma_per_second"])
+    measured, kymatio = contest(workload, chosen, threads, rounds)
+    peak = max(peak, kernels.peak(count), key=lambda one: one["gfma_per_second"])
     for one in chosen:
         if one.engine == "npscatter":
-            S, own = scattering(workload, one.bank, boundary=one.boundary), found[one.name]
+            S, own = scattering(workload, one.bank, boundary=one.boundary), measured[one.name]
             if S.boundary == "zero":
-                ratio = found[NETWORK]["ms_per_image"] / own["ms_per_image"]
+                ratio = measured[NETWORK]["ms_per_image"] / own["ms_per_image"]
                 own["times_as_fast_as_conv2d"] = round(ratio, 3)
             own["work"] = cost.work(S, own["ms_per_image"], peak)
     return {
@@ -152,13 +152,13 @@ def time_pass(
         "rounds": rounds,
         "peak": peak,
         "kymatio": kymatio,
-        "contestants": found,
+        "contestants": measured,
     }
 
 
 def measure_memory(workload: Workload, timed: dict, backend: str) -> dict:
     """Return the memory of every contestant, each measured in a process of its own."""
-    found = {}
+    memory = {}
     for contestant in contestants(backend):
         if contestant.name in NO_MEMORY:
             continue
@@ -173,8 +173,8 @@ def measure_memory(workload: Workload, timed: dict, backend: str) -> dict:
         )
         if ran.returncode:
             raise click.ClickException(f"benchmarks.memory {contestant.name}: {ran.stderr}")
-        found[contestant.name] = json.loads(ran.stdout.splitlines()[-1])
-    return {"commit": results.commit(), "contestants": found}
+        memory[contestant.name] = json.loads(ran.stdout.splitlines()[-1])
+    return {"commit": results.commit(), "contestants": memory}
 
 
 def started(path: Path, environment: dict) -> dict:

@@ -36,8 +36,8 @@ PARTS = ("import", "construction", "first call", "second call")
 def measure(cache: str) -> list[float]:
     """Return the seconds of each part, in a new process that keeps its code in `cache`."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
-    told = subprocess.check_output([sys.executable, "-c", PROGRAM], env=environment, text=True)
-    return [float(seconds) for seconds in told.split()]
+    printed = subprocess.check_output([sys.executable, "-c", PROGRAM], env=environment, text=True)
+    return [float(seconds) for seconds in printed.split()]
 
 
 @click.command(help=__doc__)

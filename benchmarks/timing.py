@@ -67,10 +67,10 @@ def interleaved(
     """
     for name, call in calls.items():
         for number in range(warm):
-            found = call()
+            returned = call()
             if check is not None and number == 0:
-                check(name, found)
-            del found
+                check(name, returned)
+            del returned
     taken: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
     for number in range(rounds):

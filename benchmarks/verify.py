@@ -53,16 +53,16 @@ def verify(workload: Workload, backend: str) -> dict[str, dict[str, float]]:
         S = scattering(workload, bank, boundary=boundary, backend=backend)
         computed[bank, boundary] = S(images)[chosen]
     order = S.meta()["order"]
-    found = {}
+    errors = {}
 
     def check(what: str, one: np.ndarray, other: np.ndarray, tolerance: float) -> None:
-        found[what] = compared(f"{workload.name}, {what}", one, other, order, tolerance)
+        errors[what] = compared(f"{workload.name}, {what}", one, other, order, tolerance)
 
     taught = kymatio(workload, "numpy")(sample)
     with torch.inference_mode():
         tensor = torch.from_numpy(sample)
-        again = kymatio(workload, "torch")(tensor).numpy()
-        check("Kymatio Torch, Kymatio NumPy", again, taught, SAME_NETWORK)
+        in_torch = kymatio(workload, "torch")(tensor).numpy()
+        check("Kymatio Torch, Kymatio NumPy", in_torch, taught, SAME_NETWORK)
         for bank, boundary in (("paper", None), ("paper-tuned", "zero")):
             network = conv2d_network(FilterBank.load(bank), workload.J, workload.max_order)
             wanted = network(tensor).numpy()
@@ -79,4 +79,4 @@ def verify(workload: Workload, backend: str) -> dict[str, dict[str, float]]:
         wanted = scattering(cut, bank, boundary=boundary, backend="numpy")(small)
         edges = "" if boundary is None else f" {boundary}"
         check(f"{bank}{edges}, NumPy backend", one, wanted, SAME_BACKEND)
-    return found
+    return errors

@@ -28,9 +28,9 @@ def missing() -> str:
     except ImportError as error:
         return f"more than is installed ({_on_one_line(error)}): {INSTALL}"
     if not cuda.is_available():
-        found = _on_one_line(cuda.cuda_error() or "its toolkit lacks libNVVM")
+        why = _on_one_line(cuda.cuda_error() or "its toolkit lacks libNVVM")
         return (
-            f"a GPU that numba-cuda can use, and it finds none ({found}): install NVIDIA's driver, "
+            f"a GPU that numba-cuda can use, and it finds none ({why}): install NVIDIA's driver, "
             "and see that a GPU is visible (CUDA_VISIBLE_DEVICES)"
         )
     if not torch.cuda.is_available():

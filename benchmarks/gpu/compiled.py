@@ -41,9 +41,9 @@ REPORTED = {
 
 def works(bank: str, dtype: str, storage: str | None = None) -> list[Work]:
     """Return all that a bank's kernels are compiled for; J = 3 has every kind of launch."""
-    found = FilterBank.load(bank)
-    plan = make_plan(3, (64, 64), found.architecture, 2, found.boundary).octave_by_octave()
-    return [launch.work for launch in lay_out(plan, found, dtype, storage).launches]
+    loaded = FilterBank.load(bank)
+    plan = make_plan(3, (64, 64), loaded.architecture, 2, loaded.boundary).octave_by_octave()
+    return [launch.work for launch in lay_out(plan, loaded, dtype, storage).launches]
 
 
 def resources(work: Work, images: str, capability: tuple[int, int]) -> dict[str, int]:
@@ -57,10 +57,10 @@ def resources(work: Work, images: str, capability: tuple[int, int]) -> dict[str,
     ran = subprocess.run(command, input=ptx, capture_output=True, text=True)
     if ran.returncode:
         raise RuntimeError(ran.stderr)
-    found = {name: int(re.search(pattern, ran.stderr)[1]) for name, pattern in REPORTED.items()}
+    usage = {name: int(re.search(pattern, ran.stderr)[1]) for name, pattern in REPORTED.items()}
     # All shared memory is given at the launch; what a kernel has of its own would be named.
     own = re.search(r"(\d+) bytes smem", ran.stderr)
-    return found | {"shared memory of its own": int(own[1]) if own else 0}
+    return usage | {"shared memory of its own": int(own[1]) if own else 0}
 
 
 def kernels() -> Iterator[dict]:

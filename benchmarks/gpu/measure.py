@@ -74,13 +74,13 @@ def ours_on_gpu(name: str, bank: str | FilterBank, storage: str | None, way: str
             return cuda.device_array((count, *S.output_shape), np.float32, stream=stream)
 
         def transform(part):
-            found = S(part, out=output(part.shape[0]), stream=stream)
+            coefficients = S(part, out=output(part.shape[0]), stream=stream)
             stream.synchronize()
-            return found
+            return coefficients
 
         return transform
 
-    places = {"place": cuda.to_device, "to_host": lambda found: found.copy_to_host()}
+    places = {"place": cuda.to_device, "to_host": lambda coefficients: coefficients.copy_to_host()}
     places = places if way == "device" else {}
     return Contestant(name, "npscatter", make, name, release=release, **places)
 
@@ -93,17 +93,17 @@ def torch_on_gpu(name: str, make: Callable, way: str, device: torch.device) -> C
         transform = torch.inference_mode()(make(workload, device))
 
         def on_device(part: torch.Tensor) -> torch.Tensor:
-            found = transform(part)
+            coefficients = transform(part)
             wait()
-            return found
+            return coefficients
 
         return on_device if way == "device" else lambda part: to_host(transform(place(part)))
 
     def place(images: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(images).to(device)
 
-    def to_host(found: torch.Tensor) -> np.ndarray:
-        return found.cpu().numpy()
+    def to_host(coefficients: torch.Tensor) -> np.ndarray:
+        return coefficients.cpu().numpy()
 
     places = {"place": place, "to_host": to_host} if way == "device" else {}
     return Contestant(name, "gpu", made, release=release, **places)
@@ -143,12 +143,12 @@ def time_workload(
             # Of a batch too slow to be timed whole, the middle and the last are not there.
             block = blocks[0].shape[0]
             here = [i for i in chosen if i // block < len(blocks)]
-            found = np.stack([to_host[name](blocks[i // block])[i % block] for i in here])
+            computed = np.stack([to_host[name](blocks[i // block])[i % block] for i in here])
             tolerance = verify.SAME_NETWORK if name in peers else verify.SAME_BACKEND
             if name in ours and ours[name][1]:
                 tolerance = SAME_BUT_HALF
             what, same = f"{name}, {way}", wanted(name)[: len(here)]
-            verified[what] = verify.compared(what, found, same, order, tolerance)
+            verified[what] = verify.compared(what, computed, same, order, tolerance)
 
         timed[way], _ = contest(workload, contestants, None, rounds, check)
     return {**asdict(workload), "verified": verified, **timed}
@@ -174,7 +174,7 @@ def run(command: str, output: Path, quick: bool) -> None:
 
 def the_gpu() -> dict:
     """Return what the GPU is, and the software it is reached by."""
-    found = {
+    description = {
         "name": torch.cuda.get_device_name(),
         "compute_capability": ".".join(map(str, torch.cuda.get_device_capability())),
         "memory_bytes": torch.cuda.get_device_properties(0).total_memory,
@@ -183,8 +183,8 @@ def the_gpu() -> dict:
     }
     command = ["nvidia-smi", f"--query-gpu={','.join(ASKED)}", "--format=csv,noheader", "--id=0"]
     try:
-        told = subprocess.check_output(command, text=True, timeout=30)
+        printed = subprocess.check_output(command, text=True, timeout=30)
     except (OSError, subprocess.SubprocessError):
-        return found
-    values = (value.strip() for value in told.split(","))
-    return found | dict(zip(ASKED.values(), values, strict=False))
+        return description
+    values = (value.strip() for value in printed.split(","))
+    return description | dict(zip(ASKED.values(), values, strict=False))

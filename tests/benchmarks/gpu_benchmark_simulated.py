@@ -12,7 +12,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from conftest import make_toy_bank  # noqa: E402
+from banks import make_toy_bank  # noqa: E402
 
 from benchmarks.gpu import measure  # noqa: E402
 from benchmarks.peers import conv2d_network  # noqa: E402

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import make_toy_bank
+from banks import make_toy_bank
 
 from benchmarks.paper import bounds as paper_bounds
 from benchmarks.paper.attacks import Effort, Target, attack

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import pages, results, tables, timing
+from benchmarks.asv_bench import suite
 from benchmarks.timing import UnavailableError, fastest_block, interleaved
 
 # Timing.
@@ -226,3 +227,18 @@ def test_every_table_can_be_made(page):
 def test_the_pages_show_the_committed_results():
     result = CliRunner().invoke(pages.main, ["--check"])
     assert result.exit_code == 0, result.output
+
+
+# Regression tracking.
+
+
+def test_what_asv_runs_runs():
+    transform, construction = suite.Transform(), suite.Construction()
+    sizes, banks = transform.params
+    for bank in banks:
+        transform.setup(sizes[1], bank)
+        transform.time_call(sizes[1], bank)
+        transform.peakmem_call(sizes[1], bank)
+        construction.setup(bank)
+        construction.time_large(bank)
+    assert suite.timeraw_import() == "import npscatter"

@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 import pytest
+from banks import make_toy_bank
 from click.testing import CliRunner
-from conftest import COARSE, make_toy_bank
 from kymatio.scattering2d.filter_bank import filter_bank
 
 from npscatter import FilterBank, Scattering2D
-from npscatter.bounds import Bounds, alias
+from npscatter.bounds import Bounds
 from npscatter.bounds.alias import Filters, alias_matrices, extremes, on_grid
 from npscatter.bounds.cascade import image_stage, transfer
 from npscatter.bounds.deformation import deformation_ratio, deformed, largest_gradient
@@ -87,11 +87,10 @@ def test_extremes_of_known_filters():
     assert low.found == pytest.approx(0, abs=1e-3) and low.certified == 0
 
 
-def test_certified_between_grid_points(monkeypatch):
+def test_certified_between_grid_points():
     # Two taps far apart: a wave of w that a grid of 404 points never meets at its crest.
-    monkeypatch.setattr(alias, "_POINTS", {1: 1})
     far = Filters(lambda w: np.sin(101 * w[:, :1].T / 2 + 0.003), 1, (101, 0))
-    low, high = extremes([far])
+    low, high = extremes([far], points={1: 1})
     assert low.certified == 0 and high.found < 1 - 1e-6
     assert 1 <= high.certified < 2.1
 
@@ -208,7 +207,7 @@ def test_energies_of_photographs_stay_below_their_bounds():
 
 
 def test_shift_bound_vanishes_without_a_shift_and_grows_from_there(use_grids):
-    use_grids(COARSE)
+    use_grids()
     bounds = Bounds("accurate", 2, boundary="periodic")
     assert bounds.shift((0, 0)) == pytest.approx(0, abs=1e-7)
     assert 0 < bounds.shift((1, 0), 0) < bounds.shift((2, 0), 0) < 2 * bounds.lipschitz(0)
@@ -218,7 +217,7 @@ def test_shift_bound_vanishes_without_a_shift_and_grows_from_there(use_grids):
 
 
 def test_certificate_is_small_for_a_bank_near_kymatio(use_grids):
-    use_grids(COARSE)
+    use_grids()
     bounds = Bounds("accurate", 2, shape=(32, 32))
     assert bounds.teacher_certificate(0) < 0.01 * bounds.lipschitz(0)
     assert bounds.teacher_certificate() < 0.06 * bounds.lipschitz()
@@ -291,7 +290,7 @@ def test_bad_input_is_named(error, text, call):
 
 
 def test_command_prints_what_the_class_finds(use_grids):
-    use_grids(COARSE)
+    use_grids()
     arguments = ["bounds", "accurate-L4", "--J", "1", "--shift", "1", "0", "--attempts", "20"]
     ran = CliRunner().invoke(main, [*arguments, "--json"])
     assert ran.exit_code == 0, ran.output
