@@ -1,4 +1,4 @@
-"""What a header is made for: the arguments of `cexport.generate`, checked."""
+"""What a header is generated for: the arguments of `cexport.generate`, checked."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Configuration:
             rule = f"would redefine the standard macro {prefix.upper()}_WIDTH"
             raise ArgumentError(explain("prefix", prefix, rule, "pass another, e.g. 'nps'"))
         self.dtype, self.prefix, self.weights_only = dtype, prefix, weights_only
-        self._asked = bank
+        self._requested = bank
         self.bank, boundary = resolve(bank, L, boundary)
         for key in self.bank:
             largest = np.abs(self.bank.real_taps(key)).max()
@@ -78,9 +78,18 @@ class Configuration:
             )
 
     @property
+    def conditions(self) -> dict[str, bool]:
+        """What the templates ask for.
+
+        ``PFX_Q15``: integers are computed with. ``PFX_ZERO_EDGE``: beyond their edge maps are
+        zero, not their own period.
+        """
+        return {"PFX_Q15": self.dtype == "q15", "PFX_ZERO_EDGE": self.plan.edge == "zero"}
+
+    @property
     def command(self) -> str:
         """The command line that generates the same header."""
-        plan, bank = self.plan, self._asked
+        plan, bank = self.plan, self._requested
         if isinstance(bank, FilterBank):
             name = bank.name if _is_shipped(bank) else f"{bank.name} (a FilterBank)"
         else:

@@ -7,8 +7,9 @@ import pytest
 from banks import bank_of
 
 from cexport import rounding
-from cexport.quantization import LARGEST_NORM, LARGEST_SAMPLE, IntegerBank, Quantization
-from cexport.simulation import _Q15
+from cexport.integer_bank import LARGEST_NORM, LARGEST_SAMPLE, IntegerBank
+from cexport.quantization import Quantization
+from cexport.simulation import Q15Arithmetic
 from npscatter import FilterBank, list_banks, reference
 from npscatter.program.plan import make_plan
 from npscatter.program.steps import WEIGHT_ARRAYS
@@ -47,7 +48,7 @@ def integers(request, integer_bank):
 def scaled_taps(integers, key):
     """Return the bank's filters in units of the integers' last place."""
     taps, filters = integers.bank.real_taps(key), integers.filters[key]
-    if not key.endswith("first"):
+    if WEIGHT_ARRAYS[key].generation == "next":
         taps = taps * 2.0 ** -np.array(integers.carrier_exponents)[:, None, None]
     exponents = np.resize(filters.exponents, len(taps))
     return taps * 2.0 ** exponents[:, None, None, None]
@@ -74,8 +75,8 @@ def error_on_pictures(error, lags):
 def test_a_summations_weights_stand_for_its_filters(integers, key):
     taps = integers.bank.real_taps(key)
     order, weights = make_summation(taps, integers.bank.symmetric)
-    again = rounding.unfolded(order, weights)
-    assert np.abs(again - taps).max() <= 4 * np.finfo(float).eps * np.abs(taps).max()
+    unfolded = rounding.unfolded(order, weights)
+    assert np.abs(unfolded - taps).max() <= 4 * np.finfo(float).eps * np.abs(taps).max()
     assert np.allclose(rounding.folded(order, taps), weights, rtol=1e-12, atol=1e-15)
     whole = np.rint(1000 * weights)
     assert np.array_equal(rounding.folded(order, rounding.unfolded(order, whole)), whole)
@@ -133,7 +134,7 @@ def test_rounding_is_no_worse_for_pictures_than_to_the_nearest(integers):
         order, weights = make_summation(exact, integers.bank.symmetric)
         nearest = rounding.unfolded(order, np.rint(weights))
         for whole, rounded, taps in zip(nearest, filters.taps, exact, strict=True):
-            covariance = lags[key.rpartition("_")[2]]
+            covariance = lags[WEIGHT_ARRAYS[key].generation]
             before = error_on_pictures(whole - taps, covariance)
             after = error_on_pictures(rounded - taps, covariance)
             better.append(before > 2 * after)
@@ -182,7 +183,7 @@ def test_filters_of_zeros_stay_so():
 # The bounds
 
 
-class Recorder(_Q15):
+class Recorder(Q15Arithmetic):
     """Integer arithmetic that notes how large every step's numbers become."""
 
     def __init__(self, quantization):
@@ -208,7 +209,7 @@ def reached(quantization, images):
     plan = quantization.plan
     recorder = Recorder(quantization)
     output = np.empty((len(images), plan.n_coefficients, *plan.output_shape))
-    reference.run(plan, recorder, np.asarray(images) * 128.0, output)
+    reference.interpret(plan, recorder, np.asarray(images) * 128.0, output)
     return recorder.moduli, recorder.smoothings
 
 

@@ -11,7 +11,8 @@ from banks import bank_of
 from compiled_header import CompiledHeader
 
 from cexport import generate, simulate_q15
-from cexport.quantization import IntegerBank, Quantization
+from cexport.integer_bank import IntegerBank
+from cexport.quantization import Quantization
 from npscatter import Scattering2D, list_banks
 from npscatter.program.padding import BOUNDARIES
 from npscatter.program.plan import make_plan

@@ -12,7 +12,8 @@ from cases import by_definition
 from tolerances import assert_equal_by_order
 
 from npscatter import Scattering2D, list_banks
-from npscatter.cpu import executor
+from npscatter.cpu.executor import DEFAULT, Limits, choose, cut_steps, execute, run_layout
+from npscatter.cpu.layout import CpuLayout, lay_out
 from npscatter.cpu.simd import vector_bytes
 
 ARCHITECTURES = [
@@ -66,29 +67,19 @@ def assert_close(actual, expected, S, image):
     assert_equal_by_order(actual, expected, S, image)
 
 
-@pytest.fixture
-def force(monkeypatch):
-    """Change constants of the executor, without what it remembers of layouts."""
-
-    def change(**values):
-        for name, value in values.items():
-            monkeypatch.setattr(executor, name, value)
-        executor.choose.cache_clear()
-
-    yield change
-    monkeypatch.undo()
-    executor.choose.cache_clear()
+def execute_with(S, images, limits, threads=1):
+    """Return coefficients that are computed within other limits."""
+    output = np.empty((*images.shape[:-2], *S.output_shape), np.result_type(images, np.float32))
+    execute(S.plan, S.bank, images, output, threads, limits)
+    return output
 
 
-def force_together(force, together):
-    """Let images share rows in such numbers, whatever the executor would choose."""
-    lay_out = executor.lay_out
-
-    def choose(plan, bank, dtype, images, threads, extra=0):
-        return lay_out(plan, bank, dtype, together)
-
-    choose.cache_clear = lambda: None
-    force(choose=choose)
+def run_side_by_side(S, images, images_per_vector, limits=DEFAULT, threads=2):
+    """Return coefficients for which so many images shared vectors, whatever would be chosen."""
+    output = np.empty((*images.shape[:-2], *S.output_shape), images.dtype)
+    layout = lay_out(S.plan, S.bank, images.dtype.name, images_per_vector)
+    run_layout(layout, images, output, threads, limits)
+    return output
 
 
 # The same numbers as NumPy's
@@ -149,16 +140,15 @@ def test_batches_equal_the_definition(name, boundary):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("J", "shape"), [(1, (2, 3)), (2, (9, 14)), (3, (8, 37))])
 @pytest.mark.parametrize("name", ["symmetric L=4 R=3", "free, strided wavelets"])
-def test_images_side_by_side_have_the_bits_of_each_alone(force, name, J, shape, dtype):
+def test_images_side_by_side_have_the_bits_of_each_alone(toy_bank, name, J, shape, dtype):
     S = Scattering2D(J, shape, L=4, bank=bank_of(name), threads=2)
     width = lanes(dtype)
     images = images_of(S, 2 * width + 1, dtype=dtype)
     alone = np.stack([S(image) for image in images])
     for together in (1 << k for k in range(width.bit_length())):
-        force_together(force, together)
         for count in {1, 2, together - 1, together, together + 1, 2 * width + 1} - {0}:
-            assert np.array_equal(S(images[:count]), alone[:count])
-            assert np.array_equal(S(images[-count:]), alone[-count:])
+            for some in (slice(count), slice(-count, None)):
+                assert np.array_equal(run_side_by_side(S, images[some], together), alone[some])
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (2, 3), (3, 1, 7), (0,), (4, 0)])
@@ -182,37 +172,36 @@ def test_large_batches_are_converted_some_at_a_time(toy_bank, dtype):
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
 @pytest.mark.parametrize("name", ["symmetric L=6 R=4 K=9", "free, strided wavelets"])
-def test_bits_depend_neither_on_threads_nor_on_bands(force, name, boundary):
+def test_bits_depend_neither_on_threads_nor_on_parts(toy_bank, name, boundary):
     bank = bank_of(name)
-    arguments = {"J": 3, "shape": (48, 24), "L": bank.L, "bank": bank, "boundary": boundary}
-    S = Scattering2D(**arguments, threads=1)
+    S = Scattering2D(3, (48, 24), L=bank.L, bank=bank, boundary=boundary, threads=1)
     images = images_of(S, 7, dtype=np.float32)
     expected = np.stack([S(image) for image in images])
-    finest = {name: 1 for name in ("SHARE", "PART", "BAND") if hasattr(executor, name)}
-    # Images whole or in bands, and coming back to Python after every part or never.
-    for constants in ({}, finest, {**finest, "BAND": 5, "PAUSE": 1}, {"PAUSE": 1}):
-        force(**constants)
+    finest = {"work_per_thread": 1, "work_per_part": 1, "rows_per_part": 1}
+    # Images whole or in parts, and coming back to Python after every part or never.
+    for settings in (
+        {},
+        finest,
+        {**finest, "rows_per_part": 5, "work_per_turn": 1},
+        {"work_per_turn": 1},
+    ):
         for threads, together in product((1, 2, 3, 5), (1, 4)):
-            force_together(force, together)
-            T = Scattering2D(**arguments, threads=threads)
-            assert np.array_equal(T(images), expected)
-            assert np.array_equal(T(images[:2]), expected[:2])
-            assert np.array_equal(T(images[4]), expected[4])
-    layout = executor.lay_out(S.plan, bank, "float32", 1)
-    force(**finest)
-    assert len(executor._tickets(layout, 5)) > 5 * len(S.plan.steps)
+            for some in (slice(None), slice(2), 4):
+                actual = run_side_by_side(S, images[some], together, Limits(**settings), threads)
+                assert np.array_equal(actual, expected[some])
+    layout = lay_out(S.plan, bank, "float32", 1)
+    assert len(cut_steps(layout, 5, Limits(**finest))) > 5 * len(layout.steps)
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero"])
-def test_rounds_of_orientations_change_nothing_but_rounding(force, boundary):
+def test_rounds_of_orientations_change_nothing_but_rounding(boundary):
     S = Scattering2D(3, (33, 40), boundary=boundary)
     image = images_of(S, dtype=np.float32)
-    expected, found = S(image), set()
-    for memory in (2**k for k in range(14, 24)):
-        force(MEMORY_BYTES=memory)
-        found.add(executor.choose(S.plan, S.bank, "float32", 1, 1).plan.rounds)
-        assert_close(S(image), expected, S, image)
-    assert len(found) > 1
+    expected, rounds = S(image), set()
+    for limits in (Limits(memory=2**k) for k in range(14, 24)):
+        rounds.add(choose(S.plan, S.bank, "float32", 1, 1, limits=limits).plan.rounds)
+        assert_close(execute_with(S, image, limits), expected, S, image)
+    assert len(rounds) > 1
 
 
 def test_runs_repeat():
@@ -228,7 +217,7 @@ def test_runs_repeat():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["free L=4 R=2", "accurate"])
-def test_nan_and_infinity_reach_as_far_as_numpys_and_no_other_image(force, name, dtype):
+def test_nan_and_infinity_reach_as_far_as_numpys_and_no_other_image(name, dtype):
     bank = bank_of(name)
     for J, boundary, poison in product((1, 2), ("kymatio", "zero", "periodic"), (np.nan, np.inf)):
         arguments = {"J": J, "shape": (52, 56), "L": bank.L, "bank": bank, "boundary": boundary}
@@ -239,8 +228,7 @@ def test_nan_and_infinity_reach_as_far_as_numpys_and_no_other_image(force, name,
         reached, numpys = S(changed) != expected[1], ~np.isfinite(N(poisoned[1]))
         assert reached.any() and not numpys.all()
         for together in (1, lanes(dtype)):
-            force_together(force, together)
-            actual = S(poisoned)
+            actual = run_side_by_side(S, poisoned, together)
             spoilt = ~np.isfinite(actual[1])
             assert not (reached & ~spoilt).any() and not (spoilt & ~numpys).any()
             # NumPy multiplies by taps that are zero, too; toy banks have none.
@@ -266,10 +254,9 @@ MEBIBYTES = {
 def test_memory_of_a_thread(J, dtype):
     for side, threads, images in product((32, 64, 150, 224, 256, 400, 512), (1, 2), (1, 16, 999)):
         S = Scattering2D(J, (side, side))
-        layout = executor.choose(S.plan, S.bank, dtype, images, threads)
-        itemsize = np.dtype(dtype).itemsize
+        layout = choose(S.plan, S.bank, dtype, images, threads)
         most = MEBIBYTES.get((dtype, J), 8) if side > 256 else 8
-        assert (layout.workspace + layout.scratch) * itemsize <= most * 2**20, (side, images)
+        assert layout.memory <= most * 2**20, (side, images)
 
 
 @pytest.mark.parametrize("given", ["float32", "uint8", ">f4", "int64"])
@@ -315,48 +302,46 @@ def test_many_threads_may_call_at_once(toy_bank):
             assert np.array_equal(result[k], expected)
 
 
-def test_no_thread_outlives_a_call(toy_bank, force):
-    force(SHARE=1)
-    S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2), threads=5)
+def test_no_thread_outlives_a_call(toy_bank):
+    S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2))
     before = threading.active_count()
     for count in (1, 40):
-        S(images_of(S, count))
+        execute_with(S, images_of(S, count), Limits(work_per_thread=1), threads=5)
         assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("cores", [1, 3])
-def test_threads_are_as_many_as_numbas_unless_given(toy_bank, force, monkeypatch, cores):
-    force(SHARE=1)
+def test_threads_are_as_many_as_numbas_unless_given(toy_bank, monkeypatch, cores):
     monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", cores)
     started, thread = [], threading.Thread
     monkeypatch.setattr(threading, "Thread", lambda **given: started.append(1) or thread(**given))
+    S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2))
+    images = images_of(S, 50)
     for threads in (None, 1, 2):
-        S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2), threads=threads)
-        images = images_of(S, 50)
         for x in (images, images[0], images.astype(int)[:7]):
             started.clear()
-            S(x)
+            execute_with(S, x, Limits(work_per_thread=1), threads)
             assert len(started) % ((threads or cores) - 1 or 1) == 0
             assert bool(started) == ((threads or cores) > 1)
 
 
-def test_a_failure_in_any_thread_ends_the_call_and_is_raised(toy_bank, force, monkeypatch):
-    force(SHARE=1, PAUSE=1)
-    S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2), threads=3)
+def test_a_failure_in_any_thread_ends_the_call_and_is_raised(toy_bank, monkeypatch):
+    limits = Limits(work_per_thread=1, work_per_turn=1)
+    S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2))
     images = images_of(S, 50)
-    expected, memory, main = S(images), executor._memory, threading.current_thread()
+    expected, new_worker, main = S(images), CpuLayout.new_worker, threading.current_thread()
     for fails in (lambda: threading.current_thread() is main, lambda: True):
 
         def failing(*arguments, fails=fails):
             if fails():
                 raise MemoryError("none left")
-            return memory(*arguments)
+            return new_worker(*arguments)
 
-        monkeypatch.setattr(executor, "_memory", failing)
+        monkeypatch.setattr(CpuLayout, "new_worker", failing)
         with pytest.raises(MemoryError, match="none left"):
-            S(images)
-        monkeypatch.setattr(executor, "_memory", memory)
-        assert np.array_equal(S(images), expected)
+            execute_with(S, images, limits, threads=3)
+        monkeypatch.setattr(CpuLayout, "new_worker", new_worker)
+        assert np.array_equal(execute_with(S, images, limits, threads=3), expected)
 
 
 # Coming back for Ctrl-C
@@ -365,11 +350,11 @@ def test_a_failure_in_any_thread_ends_the_call_and_is_raised(toy_bank, force, mo
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("side", [512, 3000, 16384])
 def test_no_part_of_a_large_image_takes_long(side, threads):
-    """Parts are what Ctrl-C waits for; several of them, if small, up to PAUSE multiply-adds."""
+    """Parts are what Ctrl-C waits for; several of them, if small, up to `work_per_turn`."""
     S = Scattering2D(2, (side, side))
-    layout = executor.lay_out(S.plan, S.bank, "float32", 1)
-    for ticket in executor._tickets(layout, threads):
-        step, record = S.plan.steps[ticket["step"]], layout.steps[ticket["step"]]
-        share = ticket["groups"] / step.groups
-        share *= (ticket["stop"] - ticket["start"]) / step.size[0]
-        assert record["work"] * share <= 2 * executor.PAUSE
+    layout = lay_out(S.plan, S.bank, "float32", 1)
+    for part in cut_steps(layout, threads):
+        step = layout.steps[part["step"]]
+        share = part["groups"] / step["groups"]
+        share *= (part["stop"] - part["start"]) / step["height"]
+        assert step["work"] * share <= 2 * DEFAULT.work_per_turn
