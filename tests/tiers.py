@@ -35,6 +35,7 @@ SLOW = (
     "cli/test_commands.py::test_no_command_uses",
     "cli/test_commands.py::test_npy_equals_scatter",
     "cli/test_commands.py::test_plot_bank_by_name",
+    "cpu/test_executor.py::test_bits_depend_neither_on_threads_nor_on_parts[symmetric",
     "cpu/test_executor.py::test_equals_numpy",
     "cpu/test_executor.py::test_measured_memory",
     "cpu/test_executor.py::test_memory_of_a_thread",
