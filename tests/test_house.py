@@ -44,7 +44,7 @@ MAY_IMPORT = {
 LARGEST = {
     "entries of npscatter": 18,
     "levels of units": 8,
-    "levels of files": 14,
+    "levels of files": 11,
     "lines of a function": 80,
     "parameters of a function": 10,
     "lines of the README": 130,
