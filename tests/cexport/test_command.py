@@ -213,8 +213,9 @@ def test_noise_is_warned_of():
     assert ran.exit_code == 0
     assert re.match(r"Warning: dtype='q15': leaves S\d at -?\d+ dB", ran.stderr)
     assert ran.stdout.startswith("/* Scattering")
-    with pytest.warns(UserWarning, match="use dtype='float', a smaller J, or the bank's own"):
+    with pytest.warns(UserWarning, match="use dtype='float', a smaller J, or the bank's") as caught:
         generate(**options)
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 def test_large_kernels_and_empty_carriers_become_q15(toy_bank):
