@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tokenize
 from functools import cache
 from pathlib import Path
 
@@ -49,7 +50,8 @@ LARGEST = {
     "parameters of a function": 10,
     "lines of the README": 130,
     "rows of the README's tables": 10,
-    "lines of the benchmarks": 4700,
+    "lines of the benchmarks": 5500,
+    "lines of the benchmarks' code": 4500,
 }
 # Public signatures, commands and intrinsics have as many parameters as they need.
 WIDE = {
@@ -59,7 +61,6 @@ WIDE = {
     "npscatter/cli/transform.py:transform",
     "npscatter/gpu/intrinsics.py:moduli",
     "npscatter/gpu/intrinsics.py:smooth",
-    "cexport/configuration.py:__init__",
 }
 
 
@@ -302,8 +303,11 @@ def decides(module):
     """Return whether a module's code is compiled, or makes code that is.
 
     Plans and banks are data: what is compiled holds what it takes of them, or gets it as an
-    argument. The summation alone is code: an order in which to add.
+    argument. The summation alone is code: an order in which to add. What the simulator compiles is
+    never cached on disk.
     """
+    if module == "npscatter.gpu.simulator":
+        return False
     wings = ("npscatter.cpu.", "npscatter.gpu.")
     return module.startswith(wings) or module == "npscatter.program.summation"
 
@@ -369,6 +373,26 @@ def test_the_benchmarks_are_short():
         len(path.read_text(encoding="utf-8").splitlines()) for path in sources(ROOT / "benchmarks")
     )
     assert lines <= LARGEST["lines of the benchmarks"]
+    code = sum(len(code_lines(path)) for path in sources(ROOT / "benchmarks"))
+    assert code <= LARGEST["lines of the benchmarks' code"]
+
+
+def code_lines(path):
+    """Return the numbers of the lines that are neither blank nor comments nor docstrings."""
+    documented = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                text = node.body[0]
+                documented |= set(range(text.lineno, text.end_lineno + 1))
+    passed_over = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT}
+    passed_over |= {tokenize.DEDENT, tokenize.ENDMARKER}
+    lines = set()
+    with open(path, encoding="utf-8") as file:
+        for token in tokenize.generate_tokens(file.readline):
+            if token.type not in passed_over:
+                lines |= set(range(token.start[0], token.end[0] + 1))
+    return lines - documented
 
 
 # Which tests are slow
