@@ -302,8 +302,11 @@ def decides(module):
     """Return whether a module's code is compiled, or makes code that is.
 
     Plans and banks are data: what is compiled holds what it takes of them, or gets it as an
-    argument. The summation alone is code: an order in which to add.
+    argument. The summation alone is code: an order in which to add. What the simulator compiles is
+    never kept on disk.
     """
+    if module == "npscatter.gpu.simulator":
+        return False
     wings = ("npscatter.cpu.", "npscatter.gpu.")
     return module.startswith(wings) or module == "npscatter.program.summation"
 
