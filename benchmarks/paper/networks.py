@@ -28,10 +28,8 @@ class RegularCNN(nn.Module):
     """Blocks of convolution, ReLU and pooling, in this order.
 
     The paper prints no sizes. Here a block has the channels and the kernels of a level of its own
-    network: one image becomes 9 maps at half the resolution, then 81 at a quarter.
-
-    A linear end is one more 1 x 1 convolution, so that outputs may be negative. The start is
-    Torch's default: uniform in +- 1 / sqrt(fan in).
+    network: one image becomes 9 maps at half the resolution, then 81 at a quarter. A linear end is
+    one more 1 x 1 convolution, so that outputs may be negative. The start is Torch's default.
     """
 
     def __init__(self, linear_end: bool = False, seed: int = 0):
