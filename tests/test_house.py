@@ -302,13 +302,9 @@ def test_caches_of_compiled_code_are_guarded_by_every_file_that_decides_it(wing)
 def decides(module):
     """Return whether a module's code is compiled, or makes code that is.
 
-        Plans and banks are data: what is compiled holds what it takes of them, or gets it as an
-        argument. The summation alone is code: an order in which to add. What the simulator compiles is
-    <<<<<<< HEAD
-        never cached on disk.
-    =======
-        never kept on disk.
-    >>>>>>> tests
+    Plans and banks are data: what is compiled holds what it takes of them, or gets it as an
+    argument. The summation alone is code: an order in which to add. What the simulator compiles is
+    never cached on disk.
     """
     if module == "npscatter.gpu.simulator":
         return False
