@@ -12,6 +12,7 @@ import numpy as np
 import npscatter
 from cexport.text import in_comment, string_literal
 from npscatter import list_banks
+from npscatter.arguments import one_of
 from npscatter.bank import FilterBank, resolve
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
 from npscatter.program.plan import make_plan
@@ -19,8 +20,8 @@ from npscatter.program.plan import make_plan
 DTYPES = ("float", "q15")
 # Stands for a pixel that is zero; so rows and columns of the padded image are numbered below it.
 NO_PIXEL = 65535
-# The macros of limits.h and stdint.h that PREFIX_WIDTH would be.
-_TAKEN = (
+# For which PREFIX_WIDTH is a macro of limits.h or stdint.h.
+_STANDARD_WIDTHS = (
     "bool char schar uchar short ushort int uint long ulong llong ullong size ptrdiff wchar wint "
     "sig_atomic intptr uintptr intmax uintmax"
 ).split()
@@ -47,24 +48,12 @@ class Configuration:
         prefix: str = "nps",
         weights_only: bool = False,
     ):
-        if not isinstance(dtype, str) or dtype not in DTYPES:
-            raise ArgumentError(explain("dtype", dtype, f"must be one of {DTYPES}", "pass one"))
-        if not isinstance(prefix, str):
-            raise ArgumentTypeError(explain("prefix", prefix, "must be a str", "pass 'nps'"))
-        if not _PREFIX.fullmatch(prefix):
-            rule = "must be a C identifier of at most 31 characters that begins with a letter"
-            raise ArgumentError(explain("prefix", prefix, rule, "pass e.g. 'nps'"))
-        if prefix.lower() in _TAKEN:
-            rule = f"would redefine the standard macro {prefix.upper()}_WIDTH"
-            raise ArgumentError(explain("prefix", prefix, rule, "pass another, e.g. 'nps'"))
+        one_of("dtype", dtype, DTYPES)
+        _check_prefix(prefix)
         self.dtype, self.prefix, self.weights_only = dtype, prefix, weights_only
         self._requested = bank
         self.bank, boundary = resolve(bank, L, boundary)
-        for key in self.bank:
-            largest = np.abs(self.bank.real_taps(key)).max()
-            if largest > np.finfo(np.float32).max:
-                rule = f"{key} has taps that a float cannot hold"
-                raise BankError(explain("bank", self.bank.name, rule, "scale its filters down"))
+        _check_taps(self.bank)
         architecture = self.bank.architecture
         self.plan = make_plan(J, shape, architecture, max_order, boundary, rounds=rounds)
         if max(self.plan.padded_shape) >= NO_PIXEL:
@@ -140,6 +129,24 @@ class Configuration:
             f"#define PFX_BANK_SHA256 {string_literal(self.bank.sha256)}",
             f"#define PFX_PROVENANCE {string_literal(self.command)}",
         ]
+
+
+def _check_prefix(prefix: object) -> None:
+    if not isinstance(prefix, str):
+        raise ArgumentTypeError(explain("prefix", prefix, "must be a str", "pass 'nps'"))
+    if not _PREFIX.fullmatch(prefix):
+        rule = "must be a C identifier of at most 31 characters that begins with a letter"
+        raise ArgumentError(explain("prefix", prefix, rule, "pass e.g. 'nps'"))
+    if prefix.lower() in _STANDARD_WIDTHS:
+        rule = f"would redefine the standard macro {prefix.upper()}_WIDTH"
+        raise ArgumentError(explain("prefix", prefix, rule, "pass another, e.g. 'nps'"))
+
+
+def _check_taps(bank: FilterBank) -> None:
+    for key in bank:
+        if np.abs(bank.real_taps(key)).max() > np.finfo(np.float32).max:
+            rule = f"{key} has taps that a float cannot hold"
+            raise BankError(explain("bank", bank.name, rule, "scale its filters down"))
 
 
 def _is_shipped(bank: FilterBank) -> bool:
