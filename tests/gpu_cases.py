@@ -60,8 +60,8 @@ class Case:
         Shared memory of a block: little of it makes many small tiles.
     piece_bytes : int
         What goes to the GPU at a time.
-    ahead : bool
-        Tiles compute moduli a turn before they smooth, whatever that costs.
+    prefetch : bool
+        Moduli are computed an advance before they are smoothed, whatever that costs.
     tolerance : float
         Of the largest coefficient.
     """
@@ -75,7 +75,7 @@ class Case:
     where: str = "host"
     block_bytes: int = Device().block_bytes
     piece_bytes: int = 2**26
-    ahead: bool = False
+    prefetch: bool = False
     tolerance: float = 2e-6
 
     def scattering(self, backend):
@@ -108,20 +108,20 @@ class Case:
 
     @contextmanager
     def forced(self):
-        """Make what is not ahead cost more, if that is wanted."""
+        """Make a sweep without a prefetch cost more, if one is wanted."""
         cost = tiling._cost
 
-        def dearer(work, tile, *others):
-            return cost(work, tile, *others) * (1 if tile.ahead else 1e6)
+        def dearer(spec, one, *others):
+            return cost(spec, one, *others) * (1 if one.prefetch else 1e6)
 
-        if not self.ahead:
+        if not self.prefetch:
             yield
             return
-        for function in (tiling.best_tile, launches._lay_out):
+        for function in (tiling.best_tiling, launches._lay_out):
             function.cache_clear()
         with mock.patch.object(tiling, "_cost", dearer):
             yield
-        for function in (tiling.best_tile, launches._lay_out):
+        for function in (tiling.best_tiling, launches._lay_out):
             function.cache_clear()
 
     def compute(self, cuda):
@@ -153,7 +153,7 @@ CASES = {
     "periodic": Case("symmetric L=4 R=3", 2, (8, 4), PERIODIC),
     "padded before": Case("free L=4 R=2", 2, (9, 6), {"pre_pad": True}),
     "padded before, zeros beyond": Case("paper shape", 2, (9, 6), {"pre_pad": True}),
-    "tiles: strips and turns": Case("symmetric L=4 R=3", 2, (40, 44), leading=(1,), **SMALL),
+    "tiles: strips and advances": Case("symmetric L=4 R=3", 2, (40, 44), leading=(1,), **SMALL),
     "tiles: zeros beyond": Case("symmetric L=4 R=3", 2, (40, 44), ZERO, leading=(1,), **SMALL),
     "tiles: strided wavelets": Case(
         "free, strided wavelets", 2, (41, 43), leading=(1,), block_bytes=8000
@@ -164,12 +164,14 @@ CASES = {
     "tiles: wide smoothing, strided wavelets": Case(
         "wide smoothing, strided wavelets", 2, (60, 9), ZERO, leading=(1,), **SMALL
     ),
-    "tiles: ahead": Case("symmetric L=4 R=3", 2, (40, 12), ZERO, leading=(1,), ahead=True, **SMALL),
-    "tiles: wide wavelets ahead": Case(
-        "wide wavelets", 2, (40, 9), leading=(1,), ahead=True, **SMALL
+    "tiles: prefetch": Case(
+        "symmetric L=4 R=3", 2, (40, 12), ZERO, leading=(1,), prefetch=True, **SMALL
     ),
-    "tiles: wide smoothing ahead": Case(
-        "wide smoothing", 2, (40, 9), leading=(1,), ahead=True, **SMALL
+    "tiles: wide wavelets, prefetch": Case(
+        "wide wavelets", 2, (40, 9), leading=(1,), prefetch=True, **SMALL
+    ),
+    "tiles: wide smoothing, prefetch": Case(
+        "wide smoothing", 2, (40, 9), leading=(1,), prefetch=True, **SMALL
     ),
     # Depth first, so that one tap smooths the image alone, row by row.
     "tiles: no halo": Case("wide wavelets", 2, (60, 20), {"memory": 10_000}, leading=(1,), **SMALL),

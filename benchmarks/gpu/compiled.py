@@ -20,7 +20,7 @@ from npscatter import FilterBank, list_banks
 from npscatter.gpu.kernel import make_kernel
 from npscatter.gpu.launches import lay_out
 from npscatter.gpu.target import to_ptx
-from npscatter.gpu.tiling import Work
+from npscatter.gpu.tiling import KernelSpec
 from npscatter.program.plan import make_plan
 
 CAPABILITIES = [(7, 5), (8, 0), (9, 0)]
@@ -39,19 +39,19 @@ REPORTED = {
 }
 
 
-def works(bank: str, dtype: str, storage: str | None = None) -> list[Work]:
+def specs(bank: str, dtype: str, storage: str | None = None) -> list[KernelSpec]:
     """Return all that a bank's kernels are compiled for; J = 3 has every kind of launch."""
     loaded = FilterBank.load(bank)
     plan = make_plan(3, (64, 64), loaded.architecture, 2, loaded.boundary).octave_by_octave()
-    return [launch.work for launch in lay_out(plan, loaded, dtype, storage).launches]
+    return [launch.spec for launch in lay_out(plan, loaded, dtype, storage).launches]
 
 
-def resources(work: Work, images: str, capability: tuple[int, int]) -> dict[str, int]:
+def resources(spec: KernelSpec, images: str, capability: tuple[int, int]) -> dict[str, int]:
     """Return what a thread takes, for images of a dtype, on GPUs of a compute capability.
 
     That is registers, and bytes of stack, of spills and of shared memory not given at the launch.
     """
-    ptx = to_ptx(make_kernel(work), work, np.dtype(images), capability)
+    ptx = to_ptx(make_kernel(spec), spec, np.dtype(images), capability)
     command = [find_nvidia_binary_utility("ptxas"), "-v", "-o", "/dev/null", "-"]
     command.append(f"-arch=sm_{capability[0]}{capability[1]}")
     ran = subprocess.run(command, input=ptx, capture_output=True, text=True)
@@ -66,19 +66,19 @@ def resources(work: Work, images: str, capability: tuple[int, int]) -> dict[str,
 def kernels() -> Iterator[dict]:
     """Yield what every kernel of the shipped banks takes on every capability."""
     for bank, dtype, storage in KINDS:
-        for (number, work), capability in product(
-            enumerate(works(bank, dtype, storage)), CAPABILITIES
+        for (number, spec), capability in product(
+            enumerate(specs(bank, dtype, storage)), CAPABILITIES
         ):
             print(f"{bank}, {dtype}, {storage}: kernel {number} for {capability}", flush=True)
             yield {
                 "bank": bank,
                 "dtype": dtype,
                 "storage": storage or dtype,
-                "reads": "image" if work.image else f"{work.maps} maps",
-                "moduli": work.wavelets.outputs if work.wavelets else 0,
-                "carries": 0 if work.emits else (work.smoother or work.direct).outputs,
+                "reads": "image" if spec.reads_image else f"{spec.maps} maps",
+                "moduli": spec.wavelets.outputs if spec.wavelets else 0,
+                "carries": 0 if spec.emits else (spec.smoothing or spec.direct).outputs,
                 "capability": ".".join(map(str, capability)),
-                **resources(work, dtype, capability),
+                **resources(spec, dtype, capability),
             }
 
 

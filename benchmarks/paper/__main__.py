@@ -66,10 +66,10 @@ def main(names: tuple[str, ...], redraw: bool, check: bool, **options) -> None:
     """Run experiments one after the other, then write the page if it is named."""
     torch.use_deterministic_algorithms(True)
     settings = Settings(**options)
-    for name in EXPERIMENTS if "all" in names else names:
+    if check and "page" not in names:
+        raise click.UsageError("--check is of the page: name it")
+    for name in EXPERIMENTS if "all" in names else [name for name in names if name != "page"]:
         start = time.monotonic()
-        if name == "page":
-            continue
         if redraw:
             EXPERIMENTS[name].redraw()
         else:

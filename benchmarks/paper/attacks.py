@@ -34,9 +34,9 @@ class Target:
 class Effort:
     """How hard an attack tries: inputs drawn, and inputs improved for some steps of gradients."""
 
-    random: int = 10_000
-    climbers: int = 40
-    steps: int = 100
+    random: int
+    climbers: int
+    steps: int
 
     @property
     def attempts(self) -> int:

@@ -21,7 +21,7 @@ from npscatter.bank import FilterBank
 from npscatter.gpu.interop import PER_THREAD, handle_of, image_stacks
 from npscatter.gpu.kernel import make_kernel
 from npscatter.gpu.launches import GpuLayout, choose, images_at_once
-from npscatter.gpu.run_codegen import run_length
+from npscatter.gpu.register_tile import run_length
 from npscatter.gpu.target import (
     SIMULATED,
     address,
@@ -32,7 +32,7 @@ from npscatter.gpu.target import (
     limits,
     viewed,
 )
-from npscatter.gpu.tiling import ANY_GPU, Device, Work
+from npscatter.gpu.tiling import ANY_GPU, Device, KernelSpec
 from npscatter.program.plan import Plan
 
 # Workspace of one stream, unless the caller says otherwise; never more than a quarter of the GPU's.
@@ -55,7 +55,7 @@ class GpuProgram:
 
     def __init__(self, layout: GpuLayout, images: np.dtype):
         self.layout = layout
-        known = [_kernel(launch.work, images, _device()) for launch in layout.launches]
+        known = [_kernel(launch.spec, images, _device()) for launch in layout.launches]
         self.kernels = [kernel for kernel, _ in known]
         self.fits = all(
             launch.shared_bytes <= allowed
@@ -362,9 +362,9 @@ def _program(layout: GpuLayout, images: np.dtype, device: int) -> GpuProgram:
 
 
 @lru_cache(maxsize=256)
-def _kernel(work: Work, images: np.dtype, device: int):
+def _kernel(spec: KernelSpec, images: np.dtype, device: int):
     """Return a kernel, and the shared memory that its blocks may have."""
-    kernel = compiled(make_kernel(work), work, images)
+    kernel = compiled(make_kernel(spec), spec, images)
     return kernel, allow_shared_memory(kernel, _limits(device).block_bytes)
 
 

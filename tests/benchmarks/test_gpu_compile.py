@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 
-from benchmarks.gpu.compiled import CAPABILITIES, KINDS, resources, works
+from benchmarks.gpu.compiled import CAPABILITIES, KINDS, resources, specs
 from benchmarks.results import RESULTS
 from npscatter import FilterBank, list_banks
 from npscatter.gpu.kernel import make_kernel
@@ -34,36 +34,36 @@ def pool():
 @pytest.mark.parametrize("case", CASES)
 def test_kernels_spill_nothing(pool, case):
     bank, dtype, storage = CASES[case]
-    kernels = works(bank, dtype, storage)
+    kernels = specs(bank, dtype, storage)
     assert len(kernels) == len(set(kernels)) == 4
     # Of the families' other members and of other numbers one will do; the rest stands in the file.
     every = case in ("accurate float32", "paper float32", "paper-tuned float32")
     capabilities = CAPABILITIES if every else CAPABILITIES[:1]
-    jobs = [(work, dtype, capability) for work in kernels for capability in capabilities]
-    for found in pool.map(resources, *zip(*jobs, strict=True)):
-        registers = found.pop("registers")
-        assert set(found.values()) == {0}, found
+    jobs = [(spec, dtype, capability) for spec in kernels for capability in capabilities]
+    for taken in pool.map(resources, *zip(*jobs, strict=True)):
+        registers = taken.pop("registers")
+        assert set(taken.values()) == {0}, taken
         # As many threads fit as layouts count on.
         assert 0 < registers * REGISTERS[dtype] <= MULTIPROCESSOR_REGISTERS
 
 
 def test_the_committed_result_is_of_all_kernels():
     result = json.loads((RESULTS / "gpu_compiled.json").read_text())
-    found = {}
+    count = {}
     for kernel in result["kernels"]:
         storage = kernel["storage"] if kernel["storage"] != kernel["dtype"] else None
         kind = kernel["bank"], kernel["dtype"], storage, kernel["capability"]
-        found[kind] = found.get(kind, 0) + 1
+        count[kind] = count.get(kind, 0) + 1
         wasted = [kernel[name] for name in ("stack", "spill stores", "spill loads")]
         assert wasted == [0, 0, 0]
         assert kernel["registers"] * REGISTERS[kernel["dtype"]] <= MULTIPROCESSOR_REGISTERS
-    assert found == {(*kind, f"{a}.{b}"): 4 for kind in KINDS for a, b in CAPABILITIES}
+    assert count == {(*kind, f"{a}.{b}"): 4 for kind in KINDS for a, b in CAPABILITIES}
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "bool", "float16", "int64"])
 def test_other_images_compile_too(dtype):
-    found = resources(works("accurate", "float32")[0], dtype, (9, 0))
-    assert found["stack"] == found["spill stores"] == 0
+    taken = resources(specs("accurate", "float32")[0], dtype, (9, 0))
+    assert taken["stack"] == taken["spill stores"] == 0
 
 
 @pytest.mark.parametrize("bank", list_banks())
@@ -79,17 +79,17 @@ def test_shared_memory_fits_every_gpu(bank):
 
 def test_images_are_read_in_vectors_and_summed_by_fused_multiply_adds():
     """What the sums are made of: as many multiply-adds as the summation says, and vector loads."""
-    work = works("accurate", "float32")[2]
-    assert work.wavelets and work.direct and work.emits
-    ptx = to_ptx(make_kernel(work), work, np.dtype("float32"), (8, 0))
-    sums = [part.summation for one in work.sums for part in one.parts]
-    products = sum(4 * one.multiply_adds for one in sums)
-    first_products = sum(4 * one.accumulators for one in sums)
+    spec = specs("accurate", "float32")[2]
+    assert spec.wavelets and spec.direct and spec.emits
+    ptx = to_ptx(make_kernel(spec), spec, np.dtype("float32"), (8, 0))
+    summations = [part.summation for tile in spec.register_tiles for part in tile.parts]
+    products = sum(4 * one.multiply_adds for one in summations)
+    first_products = sum(4 * one.accumulators for one in summations)
     fused, multiplied = (
         len(re.findall(r"fma\.rn\.f32", ptx)),
         len(re.findall(r"mul\.rn\.f32|mul\.f32", ptx)),
     )
-    squares = 4 * work.wavelets.outputs
+    squares = 4 * spec.wavelets.outputs
     assert fused == products - first_products + squares
     # Equal weights of one sample are multiplied once.
     assert squares < multiplied <= first_products + squares

@@ -15,13 +15,14 @@ import pytest
 from cases import by_definition
 from gpu_cases import CASES
 
+SCRIPT = Path(__file__).parents[1] / "gpu_cases.py"
+
 
 def simulate(path, what):
     """Start a process that runs cases of `gpu_cases`."""
-    script = Path(__file__).parents[1] / "gpu_cases.py"
     return subprocess.Popen(
-        [sys.executable, "-W", "error::RuntimeWarning", script, path, json.dumps(what)],
-        env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_OPT": "0"},
+        [sys.executable, "-W", "error::RuntimeWarning", SCRIPT, path, json.dumps(what)],
+        env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(SCRIPT.parents[1])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
