@@ -21,8 +21,8 @@ from npscatter.program.plan import Plan, make_plan
 DTYPES = ("float", "q15")
 # Stands for a pixel that is zero; so rows and columns of the padded image are numbered below it.
 NO_PIXEL = 65535
-# The macros of limits.h and stdint.h that PREFIX_WIDTH would be.
-_TAKEN = (
+# For which PREFIX_WIDTH is a macro of limits.h or stdint.h.
+_STANDARD_WIDTHS = (
     "bool char schar uchar short ushort int uint long ulong llong ullong size ptrdiff wchar wint "
     "sig_atomic intptr uintptr intmax uintmax"
 ).split()
@@ -61,10 +61,7 @@ class Configuration:
         one_of("dtype", self.dtype, DTYPES, "pass one")
         _check_prefix(self.prefix)
         bank, edge = resolve(self.requested, L, boundary)
-        for key in bank:
-            if np.abs(bank.real_taps(key)).max() > np.finfo(np.float32).max:
-                rule = f"{key} has taps that a float cannot hold"
-                raise BankError(explain("bank", bank.name, rule, "scale its filters down"))
+        _check_taps(bank)
         plan = make_plan(J, shape, bank.architecture, max_order, edge, rounds=rounds)
         if max(plan.padded_shape) >= NO_PIXEL:
             rule = f"the padded image must have fewer than {NO_PIXEL} rows and columns"
@@ -143,9 +140,16 @@ def _check_prefix(prefix: object) -> None:
     if not _PREFIX.fullmatch(prefix):
         rule = "must be a C identifier of at most 31 characters that begins with a letter"
         raise ArgumentError(explain("prefix", prefix, rule, "pass e.g. 'nps'"))
-    if prefix.lower() in _TAKEN:
+    if prefix.lower() in _STANDARD_WIDTHS:
         rule = f"would redefine the standard macro {prefix.upper()}_WIDTH"
         raise ArgumentError(explain("prefix", prefix, rule, "pass another, e.g. 'nps'"))
+
+
+def _check_taps(bank: FilterBank) -> None:
+    for key in bank:
+        if np.abs(bank.real_taps(key)).max() > np.finfo(np.float32).max:
+            rule = f"{key} has taps that a float cannot hold"
+            raise BankError(explain("bank", bank.name, rule, "scale its filters down"))
 
 
 def _is_shipped(bank: FilterBank) -> bool:
