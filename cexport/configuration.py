@@ -1,4 +1,4 @@
-"""What a header is made for: the arguments of `cexport.generate`, checked."""
+"""What a header is generated for: the arguments of `cexport.generate`, checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import npscatter
 from cexport.text import in_comment, string_literal
 from npscatter import list_banks
-from npscatter.bank import FilterBank, find_bank
+from npscatter.bank import FilterBank, resolve
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
 from npscatter.program.plan import make_plan
 
@@ -58,17 +58,13 @@ class Configuration:
             rule = f"would redefine the standard macro {prefix.upper()}_WIDTH"
             raise ArgumentError(explain("prefix", prefix, rule, "pass another, e.g. 'nps'"))
         self.dtype, self.prefix, self.weights_only = dtype, prefix, weights_only
-        self._asked = bank
-        if L is not None:
-            self.bank = find_bank(bank, L)
-        else:
-            self.bank = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
+        self._requested = bank
+        self.bank, boundary = resolve(bank, L, boundary)
         for key in self.bank:
             largest = np.abs(self.bank.real_taps(key)).max()
             if largest > np.finfo(np.float32).max:
                 rule = f"{key} has taps that a float cannot hold"
                 raise BankError(explain("bank", self.bank.name, rule, "scale its filters down"))
-        boundary = self.bank.boundary if boundary is None else boundary
         architecture = self.bank.architecture
         self.plan = make_plan(J, shape, architecture, max_order, boundary, rounds=rounds)
         if max(self.plan.padded_shape) >= NO_PIXEL:
@@ -82,9 +78,18 @@ class Configuration:
             )
 
     @property
+    def conditions(self) -> dict[str, bool]:
+        """What the templates ask for.
+
+        ``PFX_Q15``: integers are computed with. ``PFX_ZERO_EDGE``: beyond their edge maps are
+        zero, not their own period.
+        """
+        return {"PFX_Q15": self.dtype == "q15", "PFX_ZERO_EDGE": self.plan.edge == "zero"}
+
+    @property
     def command(self) -> str:
         """The command line that generates the same header."""
-        plan, bank = self.plan, self._asked
+        plan, bank = self.plan, self._requested
         if isinstance(bank, FilterBank):
             name = bank.name if _is_shipped(bank) else f"{bank.name} (a FilterBank)"
         else:

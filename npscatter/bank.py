@@ -1,31 +1,22 @@
-"""Filter banks: the frozen weights of a transform, what they satisfy and what they cost."""
+"""Filter banks: the frozen weights of a transform, and what they satisfy."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from npscatter import bank_file
-from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
-from npscatter.program.plan import BOUNDARIES, Architecture, Plan, integer
-from npscatter.program.summation import make_summation
+from npscatter.arguments import integer
+from npscatter.errors import ArgumentError, BankError, explain
+from npscatter.program.padding import BOUNDARIES
+from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
+from npscatter.program.summation import Summation, make_summation
 from npscatter.program.symmetry import is_symmetric
-
-ROLES = {
-    "psi_first": "psi",
-    "carry_first": "carry",
-    "low_first": "low",
-    "psi_next": "psi",
-    "carry_next": "carry",
-    "low_next": "low",
-}
-# What `FilterBank.describe` and the file format write into a card; the rest is the learner's.
-_RESERVED = {"name", "boundary", "architecture", "sha256", *bank_file.SEALS}
 
 
 class FilterBank:
@@ -53,7 +44,7 @@ class FilterBank:
         1, or 2 for wavelets that halve the resolution (the paper's network).
     next_from : str, optional
         "carried" or "octave": when the ``*_next`` arrays take over; see
-        `npscatter.program.plan.Architecture`.
+        `npscatter.program.steps.Architecture`.
     boundary : str, optional
         The boundary the bank was learned for: "kymatio", "zero" or "periodic".
     card : dict, optional
@@ -85,92 +76,21 @@ class FilterBank:
         boundary: str = "kymatio",
         card: dict | None = None,
     ):
-        arrays = {
-            "psi_first": psi_first,
-            "carry_first": carry_first,
-            "low_first": low_first,
-            "psi_next": psi_next,
-            "carry_next": carry_next,
-            "low_next": low_next,
-        }
-        _require(
-            card is None or isinstance(card, dict),
-            *("card", card, "must be a dict or None", "pass a dict"),
-        )
-        try:
-            self._card = json.dumps(card or {}, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise BankError(
-                explain("card", card, f"must be what JSON can hold ({error})", "convert it")
-            ) from None
+        given = (psi_first, carry_first, low_first, psi_next, carry_next, low_next)
+        self._card = bank_file.checked_card(card)
         self._name = name
-        self._arrays = {key: _frozen(key, value) for key, value in arrays.items()}
+        self._arrays = {
+            key: _frozen(key, taps) for key, taps in zip(WEIGHT_ARRAYS, given, strict=True)
+        }
         L, R = self._arrays["psi_first"].shape[0], self._arrays["carry_first"].shape[0]
         self._architecture = Architecture(L, R, psi_stride, next_from)
         self._boundary = boundary
-        self._check()
-        self._sha256 = self._digest()
+        _check(self)
+        self._sha256 = bank_file.digest(self.header(), self._arrays)
         self._symmetric = all(
-            is_symmetric(
-                np.stack([taps.real, taps.imag]) if ROLES[key] == "psi" else taps, ROLES[key]
-            )
+            is_symmetric(_real_and_imaginary(key, taps), WEIGHT_ARRAYS[key].role)
             for key, taps in self._arrays.items()
         )
-
-    def _check(self) -> None:
-        L, R, design = self.L, self.R, self._architecture
-        reserved = sorted(_RESERVED & set(self.card))
-        _require(not reserved, "card", reserved, "save() writes these entries", "leave them out")
-        _require(
-            isinstance(self._name, str) and self._name,
-            *("name", self._name, "must be a non-empty str", "name the bank"),
-        )
-        _require(
-            L >= 2 and L % 2 == 0,
-            *("psi_first", self["psi_first"].shape, "L must be even", "use L = 2, 4, 6, 8"),
-        )
-        _require(
-            R >= 1,
-            *("carry_first", self["carry_first"].shape, "R must be at least 1", "add a carrier"),
-        )
-        _require(
-            type(design.psi_stride) is int and design.psi_stride in (1, 2),
-            *("psi_stride", design.psi_stride, "must be the int 1 or 2", "choose one"),
-        )
-        _require(
-            design.next_from in ("carried", "octave"),
-            *("next_from", design.next_from, "must be 'carried' or 'octave'", "choose one"),
-        )
-        _require(
-            design.next_from == "carried" or R == 1,
-            *("next_from", "octave", f"needs R = 1, this bank has R = {R}", "use 'carried'"),
-        )
-        _require(
-            self.boundary in BOUNDARIES,
-            *("boundary", self.boundary, f"must be one of {BOUNDARIES}", "choose one"),
-        )
-        leading = {
-            "psi_first": (L, 1),
-            "carry_first": (R, 1),
-            "low_first": (1, 1),
-            "psi_next": (L, R),
-            "carry_next": (R, R),
-            "low_next": (1, R),
-        }
-        for key, taps in self._arrays.items():
-            rule = f"must have shape {leading[key]} + (K, K)"
-            _require(
-                taps.shape[:2] == leading[key],
-                *(key, taps.shape, rule, "check L, R and the order of the axes"),
-            )
-            _require(
-                taps.shape[2] == taps.shape[3] and taps.shape[2] % 2 == 1,
-                *(key, taps.shape, "kernels must be square and odd", "pad with zeros"),
-            )
-            _require(
-                np.isfinite(taps).all(),
-                *(key, "an array", "holds NaN or infinity", "learn or copy it again"),
-            )
 
     @property
     def name(self) -> str:
@@ -202,27 +122,6 @@ class FilterBank:
         """A copy of the card: how the bank was learned, and its measured errors."""
         return json.loads(self._card)
 
-    def describe(self) -> dict:
-        """Return the whole card: name, architecture and SHA-256, then `card`."""
-        return {
-            "name": self.name,
-            **self.header(),
-            "sha256": self.sha256,
-            **self.card,
-        }
-
-    def __getitem__(self, key: str) -> np.ndarray:
-        """Return one weight array, read-only; the keys are those of the constructor."""
-        # A view: whoever reshapes it or asks for it to be writeable does not reach the bank's.
-        return self._arrays[key].view()
-
-    def __iter__(self):
-        return iter(self._arrays)
-
-    def keys(self) -> tuple[str, ...]:
-        """Return the names of the weight arrays."""
-        return tuple(self._arrays)
-
     @property
     def sha256(self) -> str:
         """SHA-256 over the architecture, the boundary and every tap: the bank's identity."""
@@ -237,25 +136,17 @@ class FilterBank:
         """
         return self._symmetric
 
-    def multiply_adds(self, key: str, folded: bool, outputs: tuple[int, ...] | None = None) -> int:
-        """Return the multiply-adds one output sample of ``self[key]`` takes.
+    def __getitem__(self, key: str) -> np.ndarray:
+        """Return one weight array, read-only; the keys are those of the constructor."""
+        # A view: whoever reshapes it or asks for it to be writeable does not reach the bank's.
+        return self._arrays[key].view()
 
-        Parameters
-        ----------
-        key : str
-            A weight array.
-        folded : bool
-            Whether windows are folded first by x(a, b) +- x(a, -b), +- (-a): then each parity
-            needs one quadrant of taps, and a mirrored pair of wavelets is computed as one.
-            The additions of the folding are not counted.
-        outputs : tuple of int, optional
-            The outputs (orientations, carriers) that are computed, together; all by default.
-        """
-        if folded and not self.symmetric:
-            raise BankError(
-                explain("folded", True, f"bank {self.name!r} is not symmetric", "use folded=False")
-            )
-        return make_summation(self.real_taps(key, outputs), folded)[0].multiply_adds
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of the weight arrays."""
+        return tuple(self._arrays)
 
     def real_taps(self, key: str, outputs: tuple[int, ...] | None = None) -> np.ndarray:
         """Return ``self[key]`` as real filters: for wavelets all real parts, then imaginary ones.
@@ -272,11 +163,62 @@ class FilterBank:
         ndarray of float64, shape (O or 2 O, R, K, K)
         """
         taps = self._arrays[key] if outputs is None else self._arrays[key][list(outputs)]
-        return np.concatenate([taps.real, taps.imag]) if ROLES[key] == "psi" else taps
+        if not WEIGHT_ARRAYS[key].is_complex:
+            return taps
+        return np.concatenate([taps.real, taps.imag])
+
+    def summation(
+        self, key: str, outputs: tuple[int, ...] | None = None, folded: bool | None = None
+    ) -> tuple[Summation, np.ndarray]:
+        """Return in what order the correlations with ``self[key]`` are summed, and the weights.
+
+        Parameters
+        ----------
+        key, outputs
+            As for `real_taps`.
+        folded : bool, optional
+            Whether windows are folded first by x(a, b) +- x(a, -b), +- (-a): then each parity
+            needs one quadrant of taps, and a mirrored pair of wavelets is computed as one. By
+            default a symmetric bank's are.
+
+        Returns
+        -------
+        Summation
+        ndarray of float64, shape (multiply_adds,)
+
+        Raises
+        ------
+        BankError
+            To fold what is not symmetric.
+        """
+        if folded and not self.symmetric:
+            raise BankError(
+                explain("folded", True, f"bank {self.name!r} is not symmetric", "use folded=False")
+            )
+        folded = self.symmetric if folded is None else folded
+        return make_summation(self.real_taps(key, outputs), folded)
+
+    def header(self) -> dict:
+        """Return the boundary and the architecture, as cards have them."""
+        design = self._architecture
+        return {
+            "boundary": self._boundary,
+            "architecture": {
+                "L": design.orientations,
+                "R": design.carriers,
+                "psi_stride": design.psi_stride,
+                "next_from": design.next_from,
+                "kernel_sizes": {key: taps.shape[-1] for key, taps in self._arrays.items()},
+            },
+        }
+
+    def describe(self) -> dict:
+        """Return the whole card: name, architecture and SHA-256, then `card`."""
+        return {"name": self.name, **self.header(), "sha256": self.sha256, **self.card}
 
     def with_card(self, card: dict) -> FilterBank:
         """Return the same bank with another card."""
-        return FilterBank(self.name, **self._header_arguments(), **self._arrays, card=card)
+        return _rebuild(self.name, self._design_arguments(), self._arrays, card)
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write ``path`` (suffix .npz) and the card beside it (suffix .json).
@@ -305,45 +247,26 @@ class FilterBank:
         BankError
             If there is no such bank, or the files are missing, truncated, of another format
             version, altered, or do not hold a valid bank.
+
+        Examples
+        --------
+        >>> from npscatter import FilterBank
+        >>> bank = FilterBank.load("accurate")
+        >>> bank.L, bank.R, bank["psi_first"].shape
+        (8, 4, (8, 1, 9, 9))
         """
-        if not isinstance(name_or_path, str | os.PathLike):
-            raise ArgumentTypeError(
-                explain("bank", name_or_path, "must be a str, a path or a FilterBank", "pass one")
-            )
-        if _is_path(name_or_path):
-            return _load(Path(name_or_path))
-        return _load_shipped(name_or_path)
+        path = bank_file.locate(name_or_path)
+        return _read(path) if bank_file.is_path(name_or_path) else _read_shipped(path)
 
-    def _digest(self) -> str:
-        digest = hashlib.sha256(bank_file.canonical_json(self.header()))
-        for key, taps in self._arrays.items():
-            digest.update(f"{key}{taps.shape}{taps.dtype.str}".encode())
-            digest.update(taps.astype(taps.dtype.newbyteorder("<"), copy=False).tobytes())
-        return digest.hexdigest()
-
-    def header(self) -> dict:
-        """Return the boundary and the architecture, as cards have them."""
-        design = self._architecture
-        return {
-            "boundary": self._boundary,
-            "architecture": {
-                "L": design.orientations,
-                "R": design.carriers,
-                "psi_stride": design.psi_stride,
-                "next_from": design.next_from,
-                "kernel_sizes": {key: taps.shape[-1] for key, taps in self._arrays.items()},
-            },
-        }
-
-    def _header_arguments(self) -> dict:
+    def _design_arguments(self) -> dict:
         return {
             "psi_stride": self._architecture.psi_stride,
             "next_from": self._architecture.next_from,
             "boundary": self._boundary,
         }
 
-    def __reduce__(self):
-        return _rebuild, (self.name, self._header_arguments(), dict(self._arrays), self.card)
+    def __reduce__(self) -> tuple:
+        return _rebuild, (self.name, self._design_arguments(), dict(self._arrays), self.card)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FilterBank):
@@ -361,16 +284,20 @@ class FilterBank:
         )
 
 
-def find_bank(bank: str | os.PathLike | FilterBank, L: int) -> FilterBank:
-    """Return the bank a caller means by `bank` and `L`.
+def resolve(
+    bank: str | os.PathLike | FilterBank, L: int | None = None, boundary: str | None = None
+) -> tuple[FilterBank, str]:
+    """Return the bank and the boundary a caller means.
 
     Parameters
     ----------
     bank : str, path or FilterBank
         A shipped name, a path, or a bank. The name of a family stands for all its members:
         "accurate" with L = 4 is "accurate-L4".
-    L : int
-        Number of orientations.
+    L : int, optional
+        Number of orientations; the bank's own by default.
+    boundary : str, optional
+        The bank's own by default.
 
     Raises
     ------
@@ -379,91 +306,50 @@ def find_bank(bank: str | os.PathLike | FilterBank, L: int) -> FilterBank:
     BankError
         If nobody learned that bank at that L; the message lists what there is.
     """
-    L = integer("L", L)
-    found = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
-    if found.L == L:
-        return found
-    if isinstance(bank, FilterBank) or _is_path(bank) or _family(found) != found.name:
+    resolved = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
+    wanted = resolved.L if L is None else integer("L", L)
+    if resolved.L != wanted:
+        named = isinstance(bank, str) and not bank_file.is_path(bank)
+        resolved = _relative(resolved, wanted, named)
+    return resolved, resolved.boundary if boundary is None else boundary
+
+
+def _relative(bank: FilterBank, L: int, is_family: bool) -> FilterBank:
+    """Return the member of a bank's family that has L orientations, if it was named by family."""
+    if not is_family or _family(bank) != bank.name:
         raise ArgumentError(
-            explain("L", L, f"bank {found.name!r} has L={found.L}", f"pass L={found.L}")
+            explain("L", L, f"bank {bank.name!r} has L={bank.L}", f"pass L={bank.L}")
         )
     family = [FilterBank.load(name) for name in bank_file.list_banks()]
-    family = [member for member in family if _family(member) == _family(found)]
+    family = sorted((one for one in family if _family(one) == _family(bank)), key=lambda b: b.L)
     for member in family:
         if member.L == L:
             return member
-    learned = ", ".join(f"L={member.L}" for member in sorted(family, key=lambda b: b.L))
+    learned = ", ".join(f"L={member.L}" for member in family)
     raise BankError(
         explain(
             "L",
             L,
-            f"bank {found.name!r} was learned for {learned}",
+            f"bank {bank.name!r} was learned for {learned}",
             "use one of these, or learn a bank with python -m tools.learn",
         )
     )
-
-
-def multiply_adds(plan: Plan, bank: FilterBank, folded: bool) -> int:
-    """Return the multiply-adds one image takes.
-
-    Parameters
-    ----------
-    plan : Plan
-        The program.
-    bank : FilterBank
-        Its weights.
-    folded : bool
-        See `FilterBank.multiply_adds`.
-    """
-
-    @lru_cache
-    def per_sample(key: str, outputs: tuple[int, ...] | None) -> int:
-        return bank.multiply_adds(key, folded, outputs)
-
-    total = 0
-    for step in plan.steps:
-        if step.operation == "pad":
-            continue
-        groups = step.groups
-        if step.wavelets:
-            height, width = step.modulus_shape
-            total += groups * height * width * per_sample(step.wavelets, step.orientations)
-            groups *= len(step.orientations)
-        total += groups * step.size[0] * step.size[1] * per_sample(step.weights, None)
-    return total
 
 
 def _family(bank: FilterBank) -> str:
     return bank.card.get("family", bank.name)
 
 
-def _is_path(name_or_path: str | os.PathLike) -> bool:
-    # Only a bare word can be a shipped bank's name.
-    return (
-        not isinstance(name_or_path, str)
-        or name_or_path.endswith(".npz")
-        or os.path.basename(name_or_path) != name_or_path
-    )
-
-
 @lru_cache(maxsize=32)
-def _load_shipped(name: str) -> FilterBank:
-    if name not in bank_file.list_banks():
-        raise BankError(
-            explain(
-                "bank",
-                name,
-                f"no such bank is shipped; there are {', '.join(bank_file.list_banks())}",
-                "use one of these, or the path of an .npz file",
-            )
-        )
-    return _load(bank_file.SHIPPED / f"{name}.npz")
+def _read_shipped(path: Path) -> FilterBank:
+    return _read(path)
 
 
-def _load(path: Path) -> FilterBank:
+def _read(path: Path) -> FilterBank:
     arrays, card = bank_file.read(path)
-    if set(arrays) != set(ROLES):
-        raise bank_file.refused(path, f"the .npz file holds {sorted(arrays)}, not {sorted(ROLES)}")
+    if set(arrays) != set(WEIGHT_ARRAYS):
+        rule = f"the .npz file holds {sorted(arrays)}, not {sorted(WEIGHT_ARRAYS)}"
+        raise bank_file.refused(path, rule)
     try:
         design = card["architecture"]
         bank = FilterBank(
@@ -472,7 +358,7 @@ def _load(path: Path) -> FilterBank:
             psi_stride=design["psi_stride"],
             next_from=design["next_from"],
             boundary=card["boundary"],
-            card={key: value for key, value in card.items() if key not in _RESERVED},
+            card={key: value for key, value in card.items() if key not in bank_file.RESERVED},
         )
     except (BankError, TypeError, KeyError) as error:
         raise bank_file.refused(path, f"it does not hold a valid bank ({error})") from None
@@ -481,13 +367,43 @@ def _load(path: Path) -> FilterBank:
     return bank
 
 
+def _check(bank: FilterBank) -> None:
+    """Raise a `BankError` unless name, shapes, sizes and values make a bank."""
+    L, R, design = bank.L, bank.R, bank.architecture
+    named = isinstance(bank.name, str) and bank.name
+    _require(named, "name", bank.name, "must be a non-empty str", "name the bank")
+    shape = bank["psi_first"].shape
+    _require(L >= 2 and L % 2 == 0, "psi_first", shape, "L must be even", "use L = 2, 4, 6, 8")
+    shape = bank["carry_first"].shape
+    _require(R >= 1, "carry_first", shape, "R must be at least 1", "add a carrier")
+    stride = design.psi_stride
+    holds = type(stride) is int and stride in (1, 2)
+    _require(holds, "psi_stride", stride, "must be the int 1 or 2", "choose one")
+    holds = design.next_from in ("carried", "octave")
+    rule = "must be 'carried' or 'octave'"
+    _require(holds, "next_from", design.next_from, rule, "choose one")
+    holds = design.next_from == "carried" or R == 1
+    rule = f"needs R = 1, this bank has R = {R}"
+    _require(holds, "next_from", "octave", rule, "use 'carried'")
+    holds = bank.boundary in BOUNDARIES
+    _require(holds, "boundary", bank.boundary, f"must be one of {BOUNDARIES}", "choose one")
+    for key, array in WEIGHT_ARRAYS.items():
+        taps, leading = bank[key], array.shape(L, R, 1)[:2]
+        rule, remedy = f"must have shape {leading} + (K, K)", "check L, R and the order of the axes"
+        _require(taps.shape[:2] == leading, key, taps.shape, rule, remedy)
+        odd = taps.shape[2] == taps.shape[3] and taps.shape[2] % 2 == 1
+        _require(odd, key, taps.shape, "kernels must be square and odd", "pad with zeros")
+        finite = np.isfinite(taps).all()
+        _require(finite, key, "an array", "holds NaN or infinity", "learn or copy it again")
+
+
 def _require(holds: object, argument: str, value: object, rule: str, remedy: str) -> None:
     if not holds:
         raise BankError(explain(argument, value, rule, remedy))
 
 
 def _frozen(key: str, value: np.ndarray) -> np.ndarray:
-    dtype = np.complex128 if ROLES[key] == "psi" else np.float64
+    dtype = np.complex128 if WEIGHT_ARRAYS[key].is_complex else np.float64
     try:
         taps = np.asarray(value)
     except (TypeError, ValueError) as error:
@@ -502,5 +418,9 @@ def _frozen(key: str, value: np.ndarray) -> np.ndarray:
     return taps
 
 
-def _rebuild(name: str, header: dict, arrays: dict, card: dict) -> FilterBank:
-    return FilterBank(name, **header, **arrays, card=card)
+def _real_and_imaginary(key: str, taps: np.ndarray) -> np.ndarray:
+    return np.stack([taps.real, taps.imag]) if WEIGHT_ARRAYS[key].is_complex else taps
+
+
+def _rebuild(name: str, design: dict, arrays: dict, card: dict) -> FilterBank:
+    return FilterBank(name, **design, **arrays, card=card)

@@ -1,4 +1,4 @@
-"""Banks on disk: the file format and the folder of shipped banks.
+"""Banks on disk: the card, the file format and the folder of shipped banks.
 
 A bank is two files: ``NAME.npz`` with the taps (no pickles) and ``NAME.json``, the card, which
 says how the bank was learned and what was measured, and seals both files with SHA-256.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,12 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from npscatter.atomic_write import atomic_write
-from npscatter.errors import BankError, explain
+from npscatter.errors import ArgumentTypeError, BankError, explain
 
 FORMAT_VERSION = 1
 SHIPPED = Path(__file__).parent / "banks"
-# What the format itself writes into a card.
+# What the format itself writes into a card, and what a bank does; the rest is the learner's.
 SEALS = ("format_version", "npz_sha256", "card_sha256")
+RESERVED = {"name", "boundary", "architecture", "sha256", *SEALS}
 
 
 def write(path: Path, arrays: dict[str, np.ndarray], card: dict) -> Path:
@@ -43,7 +45,7 @@ def write(path: Path, arrays: dict[str, np.ndarray], card: dict) -> Path:
     """
     path = _with_suffix(path)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     payload = buffer.getvalue()
     sealed = {
         "format_version": FORMAT_VERSION,
@@ -112,8 +114,68 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         raise refused(path, f"the .npz file cannot be read ({error})") from None
 
 
+def checked_card(card: object) -> str:
+    """Return a learner's card as JSON, or raise a `BankError`."""
+    if not (card is None or isinstance(card, dict)):
+        raise BankError(explain("card", card, "must be a dict or None", "pass a dict"))
+    reserved = sorted(RESERVED & set(card or {}))
+    if reserved:
+        raise BankError(explain("card", reserved, "save() writes these entries", "leave them out"))
+    try:
+        return json.dumps(card or {}, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BankError(
+            explain("card", card, f"must be what JSON can hold ({error})", "convert it")
+        ) from None
+
+
+def digest(header: dict, arrays: dict[str, np.ndarray]) -> str:
+    """Return the SHA-256 of a bank: of its header and of every tap, little-endian."""
+    sha256 = hashlib.sha256(canonical_json(header))
+    for key, taps in arrays.items():
+        sha256.update(f"{key}{taps.shape}{taps.dtype.str}".encode())
+        sha256.update(taps.astype(taps.dtype.newbyteorder("<"), copy=False).tobytes())
+    return sha256.hexdigest()
+
+
+def is_path(name_or_path: str | os.PathLike) -> bool:
+    """Say whether this is a path; only a bare word can be a shipped bank's name."""
+    return (
+        not isinstance(name_or_path, str)
+        or name_or_path.endswith(".npz")
+        or os.path.basename(name_or_path) != name_or_path
+    )
+
+
+def locate(name_or_path: str | os.PathLike) -> Path:
+    """Return the path of a shipped bank's file, or of any other's, or raise."""
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise ArgumentTypeError(
+            explain("bank", name_or_path, "must be a str, a path or a FilterBank", "pass one")
+        )
+    if is_path(name_or_path):
+        return Path(name_or_path)
+    if name_or_path not in list_banks():
+        raise BankError(
+            explain(
+                "bank",
+                name_or_path,
+                f"no such bank is shipped; there are {', '.join(list_banks())}",
+                "use one of these, or the path of an .npz file",
+            )
+        )
+    return SHIPPED / f"{name_or_path}.npz"
+
+
 def list_banks() -> list[str]:
-    """Return the names of the shipped banks."""
+    """Return the names of the shipped banks.
+
+    Examples
+    --------
+    >>> from npscatter import list_banks
+    >>> list_banks()
+    ['accurate', 'accurate-L4', 'accurate-L6', 'paper', 'paper-tuned']
+    """
     return sorted(path.stem for path in SHIPPED.glob("*.npz"))
 
 

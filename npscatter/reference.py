@@ -2,80 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
+
 import numpy as np
 
 from npscatter.bank import FilterBank
-from npscatter.program.plan import Maps, Plan
+from npscatter.program.plan import Plan
+from npscatter.program.steps import Maps
 
-# Images are taken in blocks whose workspace stays within this many bytes (one image at least);
-# the arrays that come and go in `correlate` take about three times as much again.
+# Of the workspace; the arrays that come and go in `correlate` take about three times as much again.
 BLOCK_BYTES = 2**24
+# Arguments of `npscatter.Scattering2D` that have a meaning here: NumPy decides for itself.
+OPTIONS: tuple[str, ...] = ()
 
 
-def execute(
-    plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray, threads: int | None
+def run(
+    plan: Plan,
+    bank: FilterBank,
+    images: np.ndarray,
+    output: np.ndarray,
+    stream: None = None,
+    options: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
-    """Run the plan's program.
-
-    Parameters
-    ----------
-    plan : Plan
-        Made for `bank`'s architecture.
-    bank : FilterBank
-        The weights.
-    images : ndarray, shape (..., H, W)
-        Real, of the plan's `input_shape`; never written to.
-    output : ndarray, shape (..., C, H // 2^J, W // 2^J)
-        float32 or float64, which is also the precision of the computation; filled.
-    threads : int or None
-        Without effect: NumPy decides.
-    """
+    """Run the plan's program; see `npscatter.backends.Backend`."""
     # Infinities and NaN go through as arithmetic has it, in silence.
     with np.errstate(invalid="ignore", over="ignore"):
-        run(plan, _Float(bank, output.dtype), images, output)
+        interpret(plan, FloatArithmetic(bank, output.dtype), images, output)
 
 
-def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> None:
+def warm_up(plan: Plan, bank: FilterBank, images: np.dtype, options: Mapping[str, object]) -> None:
     """Do nothing: NumPy is always ready."""
 
 
-class _Float:
-    """Floating-point arithmetic: the weights as they are, nothing to round."""
+class Arithmetic(Protocol):
+    """What a program is computed with: numbers, weights, and what rounding there is."""
+
+    dtype: np.dtype
+
+    def taps(self, key: str, outputs: tuple[int, ...] | None) -> np.ndarray:
+        """Return some outputs of a weight array, shape (O or 2 O, R, K, K)."""
+
+    def modulus(self, number: int, real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
+        """Return the modulus that step `number` takes."""
+
+    def smoothed(self, number: int, sums: np.ndarray) -> np.ndarray:
+        """Return what step `number` writes, from what its smoothing sums to."""
+
+
+class FloatArithmetic:
+    """Floating-point numbers: the weights as they are, nothing to round."""
 
     def __init__(self, bank: FilterBank, dtype: np.dtype):
         self.bank, self.dtype = bank, dtype
 
     def taps(self, key: str, outputs: tuple[int, ...] | None) -> np.ndarray:
-        """Return some outputs of a weight array, shape (O or 2 O, R, K, K)."""
         return self.bank.real_taps(key, outputs).astype(self.dtype)
 
     def modulus(self, number: int, real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
-        """Return the modulus that step `number` takes."""
         return np.sqrt(real * real + imaginary * imaginary)
 
     def smoothed(self, number: int, sums: np.ndarray) -> np.ndarray:
-        """Return what step `number` writes, from what its smoothing sums to."""
         return sums
 
 
-def run(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) -> None:
+def interpret(
+    plan: Plan,
+    arithmetic: Arithmetic,
+    images: np.ndarray,
+    output: np.ndarray,
+    block_bytes: int = BLOCK_BYTES,
+) -> None:
     """Run the plan's program in a given arithmetic.
 
     Parameters
     ----------
     plan : Plan
         The program.
-    arithmetic
-        An object with the attributes of `_Float`; `dtype` is what is computed in.
+    arithmetic : Arithmetic
+        What it is computed with.
     images : ndarray, shape (..., H, W)
         Never written to.
     output : ndarray, shape (..., C, H // 2^J, W // 2^J)
         Filled.
+    block_bytes : int, optional
+        Images are taken in blocks whose workspace stays within so much (one image at least).
     """
     flat = images.reshape(-1, *images.shape[-2:])
     result = output.reshape(-1, *output.shape[-3:])
-    image_bytes = plan.workspace_size * arithmetic.dtype.itemsize
-    block = max(1, BLOCK_BYTES // image_bytes)
+    image_bytes = plan.workspace.size * arithmetic.dtype.itemsize
+    block = max(1, block_bytes // image_bytes)
     for start in range(0, len(flat), block):
         some = flat[start : start + block].astype(arithmetic.dtype, copy=False)
         _run_block(plan, arithmetic, some, result[start : start + block])
@@ -83,46 +100,52 @@ def run(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) 
         output[...] = result.reshape(output.shape)
 
 
-def _run_block(plan: Plan, arithmetic: _Float, images: np.ndarray, output: np.ndarray) -> None:
+def _run_block(plan: Plan, arithmetic: Arithmetic, images: np.ndarray, output: np.ndarray) -> None:
+    """Run the program on images (N, H, W), all of them side by side in every step."""
     count = len(images)
-    workspace = np.empty((count, plan.workspace_size), arithmetic.dtype)
+    workspace = np.empty((count, plan.workspace.size), arithmetic.dtype)
 
     def view(maps: Maps, groups: int) -> np.ndarray:
-        start = plan.offsets[maps.buffer] + maps.first * maps.height * maps.width
-        stretch = workspace[:, start : start + maps.count * maps.height * maps.width]
+        start = plan.workspace.offset(maps)
+        stretch = workspace[:, start : start + maps.count * plan.workspace.plane(maps)]
         return stretch.reshape(count, groups, maps.count // groups, maps.height, maps.width)
 
+    view(plan.image, 1)[:, 0, 0] = pad(images, plan.rows, plan.columns)
     for number, step in enumerate(plan.steps):
-        if step.operation == "pad":
-            view(step.target, 1)[:, 0, 0] = pad(images, plan.rows, plan.columns)
-            continue
         maps = view(step.source, step.groups)
-        if step.wavelets:
+        if step.wavelets:  # U1 = |x * psi| and, one octave or more later, U2 = ||x * psi| * psi|
             both = arithmetic.taps(step.wavelets, step.orientations)
             origin, grid = (0, 0), step.modulus_shape
             parts = correlate(maps, both, step.wavelet_stride, origin, grid, plan.edge)
             moduli = arithmetic.modulus(number, *np.split(parts, 2, axis=2))
             maps = moduli.reshape(count, -1, 1, *grid)
-        taps = arithmetic.taps(step.weights, None)
+        taps = arithmetic.taps(step.smoothing, None)
         sums = correlate(maps, taps, step.stride, step.first, step.size, plan.edge)
         smooth = arithmetic.smoothed(number, sums)
-        if step.operation == "smooth":
-            view(step.target, maps.shape[1])[...] = smooth
-        else:  # "emit"
+        if step.target is None:  # S0 = x * phi, S1 = U1 * phi, S2 = U2 * phi
             output[:, list(step.channels)] = smooth[:, :, 0]
+        else:  # maps of the next octave, still on their way to a wavelet or to phi
+            view(step.target, maps.shape[1])[...] = smooth
 
 
 def pad(images: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> np.ndarray:
     """Return images whose pixel (y, x) is image pixel (rows[y], columns[x]), or 0 for index -1."""
-    rows, columns = np.array(rows), np.array(columns)
-    padded = images[:, rows[:, None], columns]
-    padded[:, rows < 0] = 0
-    padded[:, :, columns < 0] = 0
+    y, x = np.array(rows), np.array(columns)
+    padded = images[:, y[:, None], x]
+    padded[:, y < 0] = 0
+    padded[:, :, x < 0] = 0
     return padded
 
 
-def correlate(source, taps, stride, first, size, edge) -> np.ndarray:
-    """Return the strided multi-channel correlation that `npscatter.program.plan.Step` defines.
+def correlate(
+    source: np.ndarray,
+    taps: np.ndarray,
+    stride: int,
+    first: tuple[int, int],
+    size: tuple[int, int],
+    edge: str,
+) -> np.ndarray:
+    """Return the strided multi-channel correlation that `npscatter.program.steps.Step` defines.
 
     Every sample is summed tap by tap in one order, whatever its place and the batch, so equal
     windows give equal bits; a matrix product would be faster and promise no such thing.
@@ -146,8 +169,7 @@ def correlate(source, taps, stride, first, size, edge) -> np.ndarray:
     """
     K, (height, width) = taps.shape[-1], size
     margin = ((0, 0),) * 3 + ((K // 2, K // 2),) * 2
-    mode = {"wrap": "wrap", "zero": "constant"}[edge]
-    padded = np.pad(source, margin, mode=mode)
+    padded = np.pad(source, margin, mode="wrap" if edge == "wrap" else "constant")
     top, left = (stride * index for index in first)
     result = np.zeros((*source.shape[:2], len(taps), height, width), source.dtype)
     for a in range(K):

@@ -1,32 +1,45 @@
-"""The public face of the transform: validate once, plan once, hand over to an executor."""
+"""The public face of the transform: validate once, plan once, hand over to a backend."""
 
 from __future__ import annotations
 
 import importlib
 import os
-from types import ModuleType
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import numpy as np
 
-from npscatter.bank import FilterBank, find_bank
-from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, explain
-from npscatter.program.plan import Plan, integer, make_plan, shape_before_padding
+from npscatter import backends
+from npscatter.arguments import (
+    check_device,
+    image_array,
+    image_dtype,
+    on_gpu,
+    one_of,
+    output_array,
+    positive,
+)
+from npscatter.bank import FilterBank, resolve
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain
+from npscatter.program.padding import shape_before_padding
+from npscatter.program.plan import Plan, make_plan
 
-# Modules with `execute` and `warm_up`, imported when they are chosen.
-_EXECUTORS = {
-    "numba": "npscatter.cpu.executor",
-    "numpy": "npscatter.reference",
-    "cuda": "npscatter.gpu.executor",
-}
-# What "auto" looks for, best first.
-_AUTOMATIC = ("numba", "numpy")
-_REMEDIES = {
-    "numba": "install a numba that supports this NumPy, or pass backend='numpy'",
-    "cuda": "install NVIDIA's driver and npscatter[cuda13] (or [cuda12], as the driver allows), or "
-    "pass backend='numba'",
-}
-# DLPack's devices whose memory a GPU's kernels can read: CUDA, and CUDA's managed memory.
-_DLPACK_DEVICES = (2, 13)
+# Arguments that only some backends know.
+_OPTIONS = ("threads", "storage", "memory")
+
+
+def _shows_the_object(method: Callable) -> Callable:
+    """Let errors of a call say of which object."""
+
+    @wraps(method)
+    def call(self: Scattering2D, *arguments: Any, **named: Any) -> Any:
+        try:
+            return method(self, *arguments, **named)
+        except (ArgumentError, ArgumentTypeError) as error:
+            raise type(error)(f"{error} [in a call of {self._brief}]") from None
+
+    return call
 
 
 class Scattering2D:
@@ -47,8 +60,8 @@ class Scattering2D:
         Log2 of the scale: 1 up to log2 of the smaller side.
     shape : tuple of int
         (H, W) of the images, any parity.
-    L : int, optional
-        Number of orientations; a bank must have been learned for it.
+    L : int or None, optional
+        Number of orientations; a bank must have been learned for it. None for the bank's own.
     max_order : int, optional
         1 or 2.
     pre_pad : bool, optional
@@ -62,7 +75,8 @@ class Scattering2D:
     bank : str, path or FilterBank, optional
         A shipped bank's name, the path of an ``.npz`` file, or a bank.
     boundary : str, optional
-        "kymatio", "zero", "periodic", or None for the bank's own; see `npscatter.program.plan.make_plan`.
+        "kymatio", "zero", "periodic", or None for the bank's own; see
+        `npscatter.program.plan.make_plan`.
     threads : int, optional
         How many threads the "numba" backend may use; None for the environment's
         ``NUMBA_NUM_THREADS``, which is all cores unless it is set.
@@ -100,6 +114,8 @@ class Scattering2D:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from npscatter import Scattering2D
     >>> S = Scattering2D(J=2, shape=(32, 32))
     >>> S(np.zeros((5, 32, 32), np.float32)).shape
     (5, 81, 8, 8)
@@ -109,7 +125,7 @@ class Scattering2D:
         self,
         J: int,
         shape: tuple[int, int],
-        L: int = 8,
+        L: int | None = 8,
         max_order: int = 2,
         pre_pad: bool = False,
         backend: str = "auto",
@@ -121,31 +137,24 @@ class Scattering2D:
         storage: str | None = None,
         memory: int | None = None,
     ):
-        self.bank = find_bank(bank, L)
+        self.bank, boundary = resolve(bank, L, boundary)
         self.plan: Plan = make_plan(
-            J,
-            shape,
-            self.bank.architecture,
+            *(J, shape, self.bank.architecture),
             max_order=max_order,
-            boundary=self.bank.boundary if boundary is None else boundary,
+            boundary=boundary,
             pre_pad=pre_pad,
         )
         self.pre_pad = pre_pad
-        self.backend = _backend(backend)
+        self.backend = backends.resolve(backend)
         self.out_type = out_type
-        self.threads = _positive("threads", threads, "pass None for all cores")
-        self.memory = _positive("memory", memory, "pass None for 1 GiB")
+        self.threads = positive("threads", threads, "pass None for all cores")
+        self.memory = positive("memory", memory, "pass None for 1 GiB")
         self.storage = storage
-        if storage not in (None, "float16"):
-            raise ArgumentError(
-                explain("storage", storage, "must be 'float16' or None", "pass one of them")
-            )
-        for name in ("storage", "memory") if self.backend != "cuda" else ("threads",):
+        one_of("storage", storage, ("float16", None))
+        self._options = {name: getattr(self, name) for name in self._backend.OPTIONS}
+        for name in set(_OPTIONS) - set(self._options):
             self._refuse_elsewhere(name, getattr(self, name))
-        if not isinstance(out_type, str) or out_type not in ("array", "list"):
-            raise ArgumentError(
-                explain("out_type", out_type, "must be 'array' or 'list'", "pass one of them")
-            )
+        one_of("out_type", out_type, ("array", "list"))
 
     @property
     def J(self) -> int:
@@ -190,6 +199,13 @@ class Scattering2D:
         dict of ndarray of int
             ``order`` (C,), and ``j``, ``theta``, ``n`` (C, 2): scale, orientation and wavelet
             number ``n = j L + theta`` of the first and the second wavelet, -1 where there is none.
+
+        Examples
+        --------
+        >>> from npscatter import Scattering2D
+        >>> meta = Scattering2D(J=2, shape=(32, 32)).meta()
+        >>> meta["j"][-1].tolist(), meta["theta"][-1].tolist()
+        ([0, 1], [7, 7])
         """
         paths = self.plan.paths
 
@@ -212,22 +228,12 @@ class Scattering2D:
         dtype : dtype, optional
             Of the images to come.
         """
-        found = np.dtype(dtype)
-        _check_dtype("dtype", found)
-        dtype = np.result_type(found, np.float32).name
-        options = self._options | ({"images": found} if self.backend == "cuda" else {})
-        _executor(self.backend).warm_up(self.plan, self.bank, dtype, **options)
+        images = np.dtype(dtype)
+        image_dtype("dtype", images)
+        self._backend.warm_up(self.plan, self.bank, images, self._options)
 
-    @property
-    def _options(self) -> dict[str, object]:
-        """What the executor is told besides plan, bank and arrays."""
-        if self.backend == "cuda":
-            return {"storage": self.storage, "memory": self.memory}
-        return {"threads": self.threads}
-
-    def __call__(
-        self, x: np.ndarray, out: np.ndarray | None = None, stream: object = None
-    ) -> np.ndarray | list[dict]:
+    @_shows_the_object
+    def __call__(self, x: Any, out: Any = None, stream: object = None) -> np.ndarray | list[dict]:
         """Return the scattering coefficients of `x`.
 
         Parameters
@@ -267,16 +273,16 @@ class Scattering2D:
         overflow or vanish beyond magnitudes of about 1e18 and 1e-18 in float32. The "numba" backend
         takes denormal numbers for zero, and the "cuda" backend their square roots.
         """
-        if _on_device(x):
-            output = self._on_device(x, out, stream)
+        check_device(x, self.backend)
+        if on_gpu(x):
+            output = self._call_on_gpu(x, out, stream)
         else:
             self._refuse_elsewhere("stream", stream)
-            images = _numbers(x)
+            images = image_array(x)
             self._check_shape(images)
-            output = self._output(images, out)
+            output = output_array(out, images, *self._output_kind(images))
             if output.size:
-                execute = _executor(self.backend).execute
-                execute(self.plan, self.bank, images, output, **self._options)
+                self._backend.run(self.plan, self.bank, images, output, None, self._options)
         if self.out_type == "array":
             return output
         return [
@@ -286,48 +292,29 @@ class Scattering2D:
 
     scattering = __call__
 
-    def _on_device(self, x: object, out: object, stream: object):
+    def _call_on_gpu(self, x: object, out: object, stream: object) -> Any:
         """Return the coefficients of an array on the GPU."""
-        if self.backend != "cuda":
-            raise ArgumentTypeError(
-                explain(
-                    "x",
-                    type(x),
-                    f"lies on a GPU, and the backend is {self.backend!r}",
-                    "use backend='cuda', or copy the images to the host first",
-                )
-            )
-        memory = importlib.import_module("npscatter.gpu.interop")
-        borrowed = [memory.borrow("x", x, stream)]
+        interop = importlib.import_module("npscatter.gpu.interop")
+        borrowed = [interop.borrow("x", x, stream)]
         images, stream = borrowed[0].array, borrowed[0].stream
-        _check_dtype("x.dtype", images.dtype)
+        image_dtype("x.dtype", images.dtype)
         self._check_shape(images)
         shape, dtype = self._output_kind(images)
         if out is None:
-            output = memory.new_array(shape, dtype, stream)
-        elif _on_device(out):
-            borrowed.append(memory.borrow("out", out, stream))
-            output = borrowed[1].array
-            remedy = "an array of that kind on the GPU"
-            self._check_output(output, shape, dtype, remedy)
-            rules = (
-                (output.is_c_contiguous(), "must be C-contiguous"),
-                (not memory.is_read_only(out), "must be writeable"),
-                (not memory.overlap(images, output), "must not share memory with x"),
-            )
-            for holds, rule in rules:
-                if not holds:
-                    raise ArgumentError(explain("out", type(out), rule, f"pass {remedy}, or None"))
+            output = interop.new_array(shape, dtype, stream)
         else:
-            raise ArgumentTypeError(
-                explain("out", type(out), "must lie on the GPU, as x does", "pass None")
-            )
+            borrowed.append(interop.borrow_output(out, images, shape, dtype, stream))
+            output = borrowed[1].array
         if output.size:
-            execute = _executor("cuda").execute_on_device
-            execute(self.plan, self.bank, images, output, stream, **self._options)
+            self._backend.run(self.plan, self.bank, images, output, stream, self._options)
             for one in borrowed:
                 one.give_back()
         return out if out is not None and self.out_type == "array" else output
+
+    @property
+    def _backend(self) -> backends.Backend:
+        # A module, so not an attribute: objects pickle.
+        return backends.load(self.backend)
 
     def _refuse_elsewhere(self, name: str, value: object) -> None:
         """Raise if an argument was given that has a meaning only elsewhere."""
@@ -337,64 +324,38 @@ class Scattering2D:
                 where = "has no effect on images that are not on the GPU"
             raise ArgumentError(explain(name, value, where, "pass None"))
 
-    def _check_shape(self, images) -> None:
+    def _check_shape(self, images: Any) -> None:
         shape = tuple(images.shape)
         if len(shape) < 2 or shape[-2:] != self.plan.input_shape:
             H, W = self.plan.input_shape
             padded = " (the padded size, as pre_pad=True)" if self.pre_pad else ""
-            raise ArgumentError(
-                explain(
-                    "x.shape",
-                    shape,
-                    f"must be (..., {H}, {W}){padded}",
-                    f"resize or crop the images, or construct for shape={shape[-2:]}",
-                )
-            )
+            rule = f"must be (..., {H}, {W}){padded}"
+            remedy = f"resize or crop the images, or construct for shape={shape[-2:]}"
+            raise ArgumentError(explain("x.shape", shape, rule, remedy))
 
-    def _output_kind(self, images) -> tuple[tuple[int, ...], np.dtype]:
+    def _output_kind(self, images: Any) -> tuple[tuple[int, ...], np.dtype]:
         """Return shape and dtype of the coefficients of `images`."""
         shape = (*images.shape[:-2], *self.output_shape)
         return shape, np.result_type(images.dtype, np.float32)
 
-    def _output(self, images: np.ndarray, out: object) -> np.ndarray:
-        shape, dtype = self._output_kind(images)
-        if out is None:
-            return np.empty(shape, dtype)
-        if not isinstance(out, np.ndarray):
-            raise ArgumentTypeError(
-                explain("out", type(out), "must be a NumPy array", "pass one, or None")
-            )
-        remedy = f"np.empty({shape}, np.{dtype})"
-        self._check_output(out, shape, dtype, remedy)
-        remedy = f"pass {remedy}, or None"
-        if not out.flags.writeable:
-            raise ArgumentError(explain("out", "a read-only array", "must be writeable", remedy))
-        if np.may_share_memory(images, out):
-            raise ArgumentError(explain("out", "an array", "must not share memory with x", remedy))
-        return out
-
-    @staticmethod
-    def _check_output(out, shape: tuple[int, ...], dtype: np.dtype, remedy: str) -> None:
-        remedy = f"pass {remedy}, or None"
-        if tuple(out.shape) != shape:
-            raise ArgumentError(explain("out.shape", out.shape, f"must be {shape}", remedy))
-        if out.dtype != dtype:
-            raise ArgumentError(explain("out.dtype", out.dtype, f"must be {dtype}", remedy))
+    @property
+    def _brief(self) -> str:
+        return f"Scattering2D(J={self.J}, shape={self.shape}, bank={self.bank.name!r})"
 
     def __repr__(self) -> str:
         return (
             f"Scattering2D(J={self.J}, shape={self.shape}, L={self.L}, "
             f"max_order={self.max_order}, pre_pad={self.pre_pad}, backend={self.backend!r}, "
-            f"out_type={self.out_type!r}, bank={self.bank.name!r}, boundary={self.boundary!r}, "
-            f"{', '.join(f'{name}={value!r}' for name, value in self._options.items())})"
+            f"out_type={self.out_type!r}, bank={self.bank.name!r}, boundary={self.boundary!r}"
+            f"{''.join(f', {name}={value!r}' for name, value in self._options.items())})"
         )
 
 
 def scatter(
-    x: np.ndarray,
+    x: Any,
     J: int = 2,
     *,
-    L: int = 8,
+    L: int | None = 8,
     max_order: int = 2,
     bank: str | os.PathLike | FilterBank = "accurate",
     backend: str = "auto",
@@ -428,8 +389,15 @@ def scatter(
     ------
     ArgumentError, ArgumentTypeError, BankError, BackendError
         As for `Scattering2D`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from npscatter import scatter
+    >>> scatter(np.zeros((5, 28, 28), np.float32), J=3).shape
+    (5, 217, 3, 3)
     """
-    images = x if _on_device(x) and hasattr(x, "shape") else _numbers(x)
+    images = x if on_gpu(x) and hasattr(x, "shape") else image_array(x)
     if len(images.shape) < 2:
         raise ArgumentError(
             explain("x.shape", images.shape, "must be (..., H, W)", "pass images of two axes")
@@ -442,13 +410,7 @@ def scatter(
     if pre_pad:
         shape = shape_before_padding(J, shape)
     S = Scattering2D(
-        J,
-        shape,
-        L,
-        max_order,
-        pre_pad,
-        backend,
-        out_type,
+        *(J, shape, L, max_order, pre_pad, backend, out_type),
         bank=bank,
         boundary=boundary,
         threads=threads,
@@ -456,73 +418,3 @@ def scatter(
         memory=memory,
     )
     return S(images, stream=stream)
-
-
-def _on_device(array: object) -> bool:
-    """Say whether an object holds an array in a GPU's memory."""
-    if isinstance(array, np.ndarray):
-        return False
-    if hasattr(array, "__cuda_array_interface__") or hasattr(array, "__cuda_ndarray__"):
-        return True
-    return hasattr(array, "__dlpack_device__") and array.__dlpack_device__()[0] in _DLPACK_DEVICES
-
-
-def _positive(name: str, value: object, remedy: str) -> int | None:
-    """Return an argument as an int of at least 1, or None, or raise."""
-    if value is None:
-        return None
-    number = integer(name, value)
-    if number < 1:
-        raise ArgumentError(explain(name, value, "must be at least 1", remedy))
-    return number
-
-
-def _numbers(x: object) -> np.ndarray:
-    """Return images as an array of numbers, uncopied where they are one, or raise."""
-    try:
-        images = np.asarray(x)
-    except (TypeError, ValueError) as error:
-        raise ArgumentTypeError(
-            explain("x", x, f"is no array of numbers ({error})", "pass an array (..., H, W)")
-        ) from None
-    _check_dtype("x.dtype", images.dtype)
-    return images
-
-
-def _check_dtype(argument: str, dtype: np.dtype) -> None:
-    if dtype.kind not in "biuf" or dtype.itemsize > 8:
-        raise ArgumentTypeError(
-            explain(
-                argument,
-                dtype,
-                "must be float32, float64, an integer type or bool",
-                "convert the images, e.g. x.astype(np.float32)",
-            )
-        )
-
-
-def _backend(backend: object) -> str:
-    names = _AUTOMATIC if backend == "auto" else (backend,)
-    if not all(isinstance(name, str) and name in _EXECUTORS for name in names):
-        raise BackendError(
-            explain(
-                "backend",
-                backend,
-                f"must be 'auto' or one of {tuple(_EXECUTORS)}",
-                "pass backend='auto'",
-            )
-        )
-    for name in names:
-        try:
-            _executor(name)
-        except (ImportError, OSError) as error:  # llvmlite raises the latter without its LLVM
-            failure, remedy = error, _REMEDIES.get(name, "install NumPy again")
-        else:
-            return name
-    raise BackendError(
-        explain("backend", backend, f"cannot be imported ({failure})", remedy)
-    ) from failure
-
-
-def _executor(backend: str) -> ModuleType:
-    return importlib.import_module(_EXECUTORS[backend])

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from npscatter.bank import ROLES, FilterBank
-from npscatter.program.symmetry import tie
+from npscatter.bank import FilterBank
+from npscatter.program.steps import WEIGHT_ARRAYS
+from npscatter.program.symmetry import angle, tie
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,15 @@ class Design:
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Return the shape of a weight array, real and imaginary part stacked in front."""
-        K, inputs = self.kernels[key], 1 if key.endswith("first") else self.R
-        leading = {"psi": (2, self.L), "carry": (self.R,), "low": (1,)}[ROLES[key]]
-        return (*leading, inputs, K, K)
+        return WEIGHT_ARRAYS[key].real_shape(self.L, self.R, self.kernels[key])
 
     def arrays(self) -> list[str]:
         """Return the weight arrays that have free numbers of their own."""
-        return [key for key in ROLES if not (self.shared_low and ROLES[key] == "low")]
+        return [
+            key
+            for key, array in WEIGHT_ARRAYS.items()
+            if not (self.shared_low and array.role == "low")
+        ]
 
     def support(self, key: str) -> np.ndarray:
         """Return 1 where a weight array may have taps, 0 where it is zero, of a shape like it."""
@@ -75,8 +78,8 @@ class Design:
         support = np.hypot(a[:, None], a) <= self.radius.get(key, np.inf)
         support = np.broadcast_to(support, shape).astype(np.int8)
         if key == "psi_next" and self.R == 4:
-            angle = (self.L // 2 - 1 - np.arange(self.L)) * np.pi / self.L
-            support[:, np.abs(np.sin(2 * angle)) < self.cross, 3] = 0
+            angles = angle(self.L, np.arange(self.L))
+            support[:, np.abs(np.sin(2 * angles)) < self.cross, 3] = 0
         return support
 
 
@@ -93,7 +96,7 @@ class Parameters(torch.nn.Module):
         for key in design.arrays():
             shape = design.shape(key)
             if design.symmetric:
-                index, sign = tie(shape, ROLES[key])
+                index, sign = tie(shape, WEIGHT_ARRAYS[key].role)
             else:
                 index, sign = np.arange(np.prod(shape)).reshape(shape), np.ones(shape, np.int8)
             sign = sign * design.support(key)
@@ -114,7 +117,7 @@ class Parameters(torch.nn.Module):
         # Only the first carried map has a mean; what the others pass on needs no constraint.
         wanted = torch.zeros_like(total)
         bound = torch.zeros_like(total)
-        if ROLES[key] == "psi":
+        if WEIGHT_ARRAYS[key].is_complex:
             bound[:, :, 0] = 1
         else:
             bound[0, 0] = wanted[0, 0] = 1
@@ -163,8 +166,8 @@ class Parameters(torch.nn.Module):
         for key, taps in self().items():
             taps = taps.double().cpu().numpy()
             if design.symmetric:
-                taps = _retied(taps, *tie(design.shape(key), ROLES[key]))
-            arrays[key] = taps[0] + 1j * taps[1] if ROLES[key] == "psi" else taps
+                taps = _retied(taps, *tie(design.shape(key), WEIGHT_ARRAYS[key].role))
+            arrays[key] = taps[0] + 1j * taps[1] if WEIGHT_ARRAYS[key].is_complex else taps
         return FilterBank(
             name,
             **arrays,

@@ -1,12 +1,13 @@
-"""The Torch twin: the planner's program as a differentiable function of the weights."""
+"""The planner's program in Torch: a differentiable function of the weights."""
 
 from __future__ import annotations
 
 import torch
 from torch.nn import functional
 
-from npscatter.bank import ROLES, FilterBank
+from npscatter.bank import FilterBank
 from npscatter.program.plan import Plan
+from npscatter.program.steps import WEIGHT_ARRAYS
 
 
 def weights_of(bank: FilterBank, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
@@ -14,7 +15,7 @@ def weights_of(bank: FilterBank, dtype: torch.dtype = torch.float32) -> dict[str
     weights = {}
     for key in bank:
         taps = torch.tensor(bank[key])
-        if ROLES[key] == "psi":
+        if WEIGHT_ARRAYS[key].is_complex:
             taps = torch.stack([taps.real, taps.imag])
         weights[key] = taps.to(dtype)
     return weights
@@ -37,12 +38,9 @@ def run(plan: Plan, weights: dict[str, torch.Tensor], images: torch.Tensor) -> t
     Tensor, shape (N, C, H // 2^J, W // 2^J)
     """
     # Autograd keeps every map anyway, so the plan's reuse of the workspace is not imitated.
-    stored: dict[int, torch.Tensor] = {}
+    stored: dict[int, torch.Tensor] = {plan.image.buffer: _pad(images, plan)[:, None]}
     channels = {}
     for step in plan.steps:
-        if step.operation == "pad":
-            stored[step.target.buffer] = _pad(images, plan)[:, None]
-            continue
         source = step.source
         maps = stored[source.buffer][:, source.first : source.first + source.count]
         if step.wavelets:
@@ -52,10 +50,11 @@ def run(plan: Plan, weights: dict[str, torch.Tensor], images: torch.Tensor) -> t
             parts = parts.unflatten(1, (step.groups, 2, -1))
             # Unlike a square root, this norm has the gradient zero, not NaN, at zero.
             maps = torch.linalg.vector_norm(parts, dim=2).flatten(1, 2)
-        groups = step.groups * max(1, len(step.orientations))
-        taps = weights[step.weights]
-        maps = _correlate(maps, taps, groups, step.stride, step.first, step.size, plan)
-        if step.operation == "smooth":
+        taps = weights[step.smoothing]
+        maps = _correlate(
+            maps, taps, step.smoothed_groups, step.stride, step.first, step.size, plan
+        )
+        if step.target:
             stored[step.target.buffer] = maps
         else:
             channels.update(zip(step.channels, maps.unbind(1), strict=True))
@@ -69,7 +68,7 @@ def _pad(images: torch.Tensor, plan: Plan) -> torch.Tensor:
 
 
 def _correlate(source, taps, groups, stride, first, size, plan: Plan) -> torch.Tensor:
-    """Return the correlation `npscatter.program.plan.Step` defines; groups lie along the channels."""
+    """Return the correlation `npscatter.program.steps.Step` defines; groups lie in the channels."""
     margin = taps.shape[-1] // 2
     if plan.edge == "wrap":
         rows = torch.arange(-margin, source.shape[-2] + margin) % source.shape[-2]

@@ -6,17 +6,16 @@ benchmarks/results/gpu_compiled.json.
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections.abc import Iterator
-from importlib.metadata import version
 from itertools import product
 
+import click
 import numpy as np
 from cuda.pathfinder import find_nvidia_binary_utility
 
-from benchmarks.environment import RESULTS
+from benchmarks import results
 from npscatter import FilterBank, list_banks
 from npscatter.gpu.kernel import make_kernel
 from npscatter.gpu.launches import lay_out
@@ -31,34 +30,26 @@ KINDS = [
     ("accurate", "float32", "float16"),
     ("accurate", "float64", None),
 ]
+# What is read in ptxas's report.
+REPORTED = {
+    "registers": r"Used (\d+) registers",
+    "stack": r"(\d+) bytes stack frame",
+    "spill stores": r"(\d+) bytes spill stores",
+    "spill loads": r"(\d+) bytes spill loads",
+}
 
 
 def specs(bank: str, dtype: str, storage: str | None = None) -> list[KernelSpec]:
-    """Return all that kernels of a shipped bank are compiled for; J = 3 has every kind of launch.
-
-    Parameters
-    ----------
-    bank : str
-        Its name.
-    dtype, storage
-        As for `npscatter.gpu.launches.lay_out`.
-    """
-    found = FilterBank.load(bank)
-    plan = make_plan(3, (64, 64), found.architecture, 2, found.boundary).octave_by_octave()
-    return [launch.spec for launch in lay_out(plan, found, dtype, storage).launches]
+    """Return all that a bank's kernels are compiled for; J = 3 has every kind of launch."""
+    loaded = FilterBank.load(bank)
+    plan = make_plan(3, (64, 64), loaded.architecture, 2, loaded.boundary).octave_by_octave()
+    return [launch.spec for launch in lay_out(plan, loaded, dtype, storage).launches]
 
 
 def resources(spec: KernelSpec, images: str, capability: tuple[int, int]) -> dict[str, int]:
-    """Return what a thread of a kernel takes: registers, and bytes of stack, spills and memory.
+    """Return what a thread takes, for images of a dtype, on GPUs of a compute capability.
 
-    Parameters
-    ----------
-    spec : KernelSpec
-        What the kernel is compiled for.
-    images : str
-        Their dtype.
-    capability : tuple of int
-        Of the GPU that is compiled for.
+    That is registers, and bytes of stack, of spills and of shared memory not given at the launch.
     """
     ptx = to_ptx(make_kernel(spec), spec, np.dtype(images), capability)
     command = [find_nvidia_binary_utility("ptxas"), "-v", "-o", "/dev/null", "-"]
@@ -66,17 +57,10 @@ def resources(spec: KernelSpec, images: str, capability: tuple[int, int]) -> dic
     ran = subprocess.run(command, input=ptx, capture_output=True, text=True)
     if ran.returncode:
         raise RuntimeError(ran.stderr)
-    found = {}
-    for name, pattern in {
-        "registers": r"Used (\d+) registers",
-        "stack": r"(\d+) bytes stack frame",
-        "spill stores": r"(\d+) bytes spill stores",
-        "spill loads": r"(\d+) bytes spill loads",
-    }.items():
-        found[name] = int(re.search(pattern, ran.stderr)[1])
+    usage = {name: int(re.search(pattern, ran.stderr)[1]) for name, pattern in REPORTED.items()}
     # All shared memory is given at the launch; what a kernel has of its own would be named.
     own = re.search(r"(\d+) bytes smem", ran.stderr)
-    return found | {"shared memory of its own": int(own[1]) if own else 0}
+    return usage | {"shared memory of its own": int(own[1]) if own else 0}
 
 
 def kernels() -> Iterator[dict]:
@@ -85,33 +69,29 @@ def kernels() -> Iterator[dict]:
         for (number, spec), capability in product(
             enumerate(specs(bank, dtype, storage)), CAPABILITIES
         ):
-            parts = {
-                "reads": "image" if spec.reads_image else f"{spec.maps} maps",
-                "moduli": spec.wavelets.outputs if spec.wavelets else 0,
-                "carries": 0 if spec.emits else (spec.smoothing or spec.direct).outputs,
-            }
             print(f"{bank}, {dtype}, {storage}: kernel {number} for {capability}", flush=True)
             yield {
                 "bank": bank,
                 "dtype": dtype,
                 "storage": storage or dtype,
-                **parts,
+                "reads": "image" if spec.reads_image else f"{spec.maps} maps",
+                "moduli": spec.wavelets.outputs if spec.wavelets else 0,
+                "carries": 0 if spec.emits else (spec.smoothing or spec.direct).outputs,
                 "capability": ".".join(map(str, capability)),
                 **resources(spec, dtype, capability),
             }
 
 
+@click.command(help=__doc__)
 def main() -> None:
     """Write the results."""
     packages = ("numba-cuda", "numba", "nvidia-cuda-nvcc", "nvidia-nvvm")
     result = {
         "command": "python -m benchmarks.gpu.compiled",
-        "versions": {package: version(package) for package in packages},
+        "versions": results.versions(packages),
         "kernels": list(kernels()),
     }
-    path = RESULTS / "gpu_compiled.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written to {path}")
+    print(f"written to {results.write('gpu_compiled', result)}")
 
 
 if __name__ == "__main__":

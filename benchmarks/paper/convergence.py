@@ -18,7 +18,7 @@ from benchmarks.paper.networks import (
     references,
     train,
 )
-from npscatter.bank import ROLES
+from npscatter.program.steps import WEIGHT_ARRAYS
 from tools.learn import ACCURATE, PAPER, PRESETS
 from tools.learning import Recipe
 from tools.parameters import Design
@@ -94,7 +94,7 @@ def own_recipe(recipe: Recipe, design: Design, polish: int, epochs: int) -> Reci
 
 def one_map(K: int) -> Design:
     """Return the design whose linear fit stands for the paper's: R = 1, wavelets at stride 1."""
-    return Design(L, 1, dict.fromkeys(ROLES, K))
+    return Design(L, 1, dict.fromkeys(WEIGHT_ARRAYS, K))
 
 
 def measure_networks(settings: Settings) -> dict:
@@ -176,7 +176,7 @@ def measure_kernels(settings: Settings) -> dict:
     images = load(settings, recipe, settings.choose(200, 1000))
     rows = {"paper": {}, "accurate": {}}
     for K in SIZES:
-        kernels = dict.fromkeys(ROLES, K)
+        kernels = dict.fromkeys(WEIGHT_ARRAYS, K)
         row = train(replace(recipe, design=replace(PAPER, kernels=kernels)), images)
         fit = linear_fit(own_recipe(recipe, one_map(K), 0, 0), images)
         rows["paper"][str(K)] = {**row, "floor": {"text": FLOOR_PAPER, **fit}}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from tools.data import refusal
+from npscatter.errors import ArgumentError, explain
 
 
 def noise(images: np.ndarray, sigma: float, seed: int | tuple[int, ...]) -> np.ndarray:
@@ -115,7 +115,8 @@ def deform(images: np.ndarray, field: np.ndarray, margin: int = 0) -> np.ndarray
     wanted = (2, *(side - 2 * margin for side in images.shape[-2:]))
     if field.shape != wanted:
         rule = f"must be {wanted} for images {images.shape[-2:]} with a margin of {margin}"
-        raise refusal(f"field of shape {field.shape}", rule, "make a displacement_field of (H, W)")
+        remedy = "make a displacement_field of (H, W)"
+        raise ArgumentError(explain("field.shape", field.shape, rule, remedy))
     places = np.indices(field.shape[1:]) - field + margin
     planes = images.reshape(-1, *images.shape[-2:])
     moved = np.empty((len(planes), *field.shape[1:]), images.dtype)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.environment import RESULTS, environment
+from benchmarks.results import RESULTS, environment
 from npscatter.atomic_write import atomic_write
 from tools import data, published_sets
 

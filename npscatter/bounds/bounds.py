@@ -1,11 +1,11 @@
 """What a frozen bank's transform can do to an image at most: bounds, proven from its filters.
 
-The program is a cascade of linear stages (`npscatter.bounds.cascade`) and moduli, and | |a| - |b| | <=
-|a - b|: so constants of the linear stages, which the alias matrix gives exactly
-(`npscatter.bounds.alias`), carry over to the whole transform V. Norms are Euclidean, over all samples of
-images, maps and coefficients. V of a constant image is that constant in order 0, with 4^-J times as
-many samples: so the constants are of the size of 2^-J. All hold in exact arithmetic, up to the
-rounding of their own computation in float64.
+The program is a cascade of linear stages (`npscatter.bounds.cascade`) and moduli, and
+| |a| - |b| | <= |a - b|: so constants of the linear stages, which the alias matrix gives exactly
+(`npscatter.bounds.alias`), carry over to the whole transform V. Norms are Euclidean, over all
+samples of images, maps and coefficients. V of a constant image is that constant in order 0, with
+4^-J times as many samples: so the constants are of the size of 2^-J. All hold in exact arithmetic,
+up to the rounding of their own computation in float64.
 
 Wrapped maps have some of the frequencies of an infinite grid, so its constants hold for whole
 stages. With zeros beyond the edge every single filter works on an infinite grid and what leaves
@@ -22,13 +22,14 @@ from math import sqrt
 
 import numpy as np
 
-from npscatter.bank import FilterBank
+from npscatter.arguments import integer, pair
+from npscatter.bank import FilterBank, resolve
 from npscatter.bounds.alias import Extreme, Filters, extremes
 from npscatter.bounds.cascade import FilterChain, LinearStage, image_stage, levels, transfer
 from npscatter.bounds.deformation import Deformation, worst_deformation
 from npscatter.bounds.perturbation import Shifted, Teacher
 from npscatter.errors import ArgumentError, explain
-from npscatter.program.plan import integer, integer_pair, make_plan
+from npscatter.program.plan import make_plan
 from npscatter.scattering import Scattering2D
 
 # The alias matrices have 16^J entries.
@@ -71,6 +72,15 @@ class Bounds:
     ------
     ArgumentError, ArgumentTypeError, BankError
         For values there is no such transform for.
+
+    Examples
+    --------
+    An image's coefficients change by no more than this many times the image's own change:
+
+    >>> from npscatter.bounds import Bounds
+    >>> bounds = Bounds("accurate-L4", J=1, shape=(16, 16), boundary="periodic")
+    >>> bounds.lipschitz()
+    0.507...
     """
 
     def __init__(
@@ -81,7 +91,7 @@ class Bounds:
         shape: tuple[int, int] = (32, 32),
         boundary: str | None = None,
     ):
-        self.bank = bank if isinstance(bank, FilterBank) else FilterBank.load(bank)
+        self.bank, self.boundary = resolve(bank, None, boundary)
         if integer("J", J) > LARGEST_J:
             raise ArgumentError(
                 explain(
@@ -91,7 +101,6 @@ class Bounds:
                     f"pass J={LARGEST_J} or less",
                 )
             )
-        self.boundary = self.bank.boundary if boundary is None else boundary
         self.plan = make_plan(J, shape, self.bank.architecture, max_order, self.boundary)
         self.stage = image_stage(self.plan)
 
@@ -133,7 +142,7 @@ class Bounds:
         dict of FrameBounds
             By what the level reads and its filters with their strides.
         """
-        found = {}
+        frames = {}
         for maps, links in levels(self.plan):
             name = f"{maps}: " + ", ".join(f"{weights}/{stride}" for weights, stride in links)
             frame = self._frame(
@@ -141,8 +150,8 @@ class Bounds:
             )
             if self.plan.edge == "zero":
                 frame = replace(frame, A=Extreme(0.0, 0.0, frame.A.frequency))
-            found[name] = frame
-        return found
+            frames[name] = frame
+        return frames
 
     def lipschitz(self, order: int | None = None) -> float:
         """Return C with ||V(x) - V(y)|| <= C ||x - y|| for all images x, y of any real values.
@@ -202,9 +211,9 @@ class Bounds:
         """
         self._check_order(order)
         self._check_boundary("periodic", "an image is shifted whole only if it is periodic")
-        c = np.array(integer_pair("displacement", displacement, "of integers", "pass (1, 0)"))
-        found = self._perturbed(self.stage, Shifted(self.bank, c), order)
-        return min(found, 2 * self.lipschitz(order))
+        c = np.array(pair("displacement", displacement, "of integers", "pass (1, 0)"))
+        constant = self._perturbed(self.stage, Shifted(self.bank, c), order)
+        return min(constant, 2 * self.lipschitz(order))
 
     def teacher_certificate(self, order: int | None = None) -> float:
         """Return eps with ||V(x) - S(x)|| <= eps ||x||, S being Kymatio's transform.
@@ -237,11 +246,11 @@ class Bounds:
                 )
             )
         teacher = Teacher(self.bank, self.plan.J, self.plan.padded_shape)
-        found = self._perturbed(self.stage, teacher, order)
+        constant = self._perturbed(self.stage, teacher, order)
         if order is None:
             each = [self._perturbed(self.stage, teacher, m) for m in self._orders]
-            found = min(found, float(np.linalg.norm(each)))
-        return self.padding * found
+            constant = min(constant, float(np.linalg.norm(each)))
+        return self.padding * constant
 
     def _perturbed(self, stage: LinearStage, other: Shifted | Teacher, order: int | None) -> float:
         """Return q such that from raw maps u = v + eps V makes what differs by C ||eps|| + q ||v||.
@@ -319,7 +328,7 @@ class Bounds:
             Of `deformation`; 0 to leave it out.
         """
         orders = {"all": None} | {f"S{order}": order for order in self._orders}
-        found = {
+        report = {
             "bank": self.bank.name,
             "bank_sha256": self.bank.sha256,
             "J": self.plan.J,
@@ -336,13 +345,13 @@ class Bounds:
             side = 2**self.plan.J
             periodic = Bounds(self.bank, self.plan.J, self.plan.max_order, (side, side), "periodic")
             shifts = {f"{c[0]} {c[1]}": periodic.shift(c) for c in displacements}
-            found["shift, boundary periodic"] = shifts
+            report["shift, boundary periodic"] = shifts
         if self.boundary == "kymatio" and self.bank.L <= LARGEST_TEACHER_L:
             certified = {name: self.teacher_certificate(order) for name, order in orders.items()}
-            found["teacher_certificate"] = certified
+            report["teacher_certificate"] = certified
         if attempts:
-            found["deformation"] = self.deformation(attempts).supremum
-        return found
+            report["deformation"] = self.deformation(attempts).supremum
+        return report
 
     @property
     def _orders(self) -> range:

@@ -2,9 +2,9 @@
 
 The transform alternates linear filters with moduli. From a raw map (the image, or a modulus) the
 program of `npscatter.program.plan` leads through chains of filters to one output channel and to the
-moduli of the next order. `image_stage` reads these chains off the program; all raw maps of one order
-and scales have the same, whatever their orientations. What is known of the filters of a chain in
-the Fourier domain then bounds what the program can do to any image (`npscatter.bounds`).
+moduli of the next order. `image_stage` reads these chains off the program; all raw maps of one
+order and scales have the same, whatever their orientations. What is known of the filters of a
+chain in the Fourier domain then bounds what the program can do to any image (`npscatter.bounds`).
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class LinearStage:
 
     def walk(self) -> list[LinearStage]:
         """Return this stage and all that follow, each once per tuple of scales."""
-        return [self, *(found for _, after in self.moduli for found in after.walk())]
+        return [self, *(stage for _, after in self.moduli for stage in after.walk())]
 
 
 class _Draft:
@@ -123,17 +123,15 @@ def image_stage(plan: Plan) -> LinearStage:
     """
     image = _Draft(1)
     held: dict[int, tuple[_Draft, FilterChain]] = {}
+    held[plan.image.buffer] = image, FilterChain()
     for step in plan.steps:
-        if step.operation == "pad":
-            held[step.target.buffer] = image, FilterChain()
-            continue
         draft, chain = held[step.source.buffer]
         if step.wavelets:
             chain = chain.then(step.wavelets, step.wavelet_stride)
             draft = draft.moduli.setdefault(chain, _Draft(draft.grid * chain.stride))
             chain = FilterChain()
-        chain = chain.then(step.weights, step.stride)
-        if step.operation == "emit":
+        chain = chain.then(step.smoothing, step.stride)
+        if step.emits:
             draft.low, draft.scales = chain, plan.paths[step.channels[0]].j
         else:
             held[step.target.buffer] = draft, chain
@@ -150,14 +148,12 @@ def levels(plan: Plan) -> list[tuple[str, tuple[tuple[str, int], ...]]]:
     """
     readers: dict[tuple[int, str], dict[tuple[str, int], None]] = {}
     for number, step in enumerate(plan.steps):
-        if step.operation == "pad":
-            image = step.target.buffer
-            continue
-        key = step.source.buffer, "image" if step.source.buffer == image else "carried maps"
+        of_image = step.source.buffer == plan.image.buffer
+        key = step.source.buffer, "image" if of_image else "carried maps"
         if step.wavelets:
             readers.setdefault(key, {})[step.wavelets, step.wavelet_stride] = None
             key = -number, "modulus"
-        readers.setdefault(key, {})[step.weights, step.stride] = None
+        readers.setdefault(key, {})[step.smoothing, step.stride] = None
     return list(dict.fromkeys((maps, tuple(links)) for (_, maps), links in readers.items()))
 
 
@@ -180,5 +176,5 @@ def transfer(taps: np.ndarray, w: np.ndarray) -> np.ndarray:
     rows, columns = (np.exp(1j * np.multiply.outer(a, w[:, axis])) for axis in (0, 1))
     waves = (rows[:, None] * columns).reshape(K * K, -1)
     # Real taps: one real matrix product for real and imaginary parts, which lie side by side.
-    found = taps.reshape(-1, K * K) @ waves.view(float)
-    return found.view(complex).reshape(*taps.shape[:-2], -1)
+    responses = taps.reshape(-1, K * K) @ waves.view(float)
+    return responses.view(complex).reshape(*taps.shape[:-2], -1)

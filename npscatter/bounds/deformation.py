@@ -57,9 +57,9 @@ def worst_deformation(transform: Scattering2D, attempts: int, seed: int) -> Defo
             image = best.image + step * image
             field = best.field + step * np.abs(best.field).max() * field
         field = field * min(1.0, 0.5 / max(steepest(field), 1e-12))
-        found = deformation_ratio(transform, image, field)
-        if found > best.supremum:
-            best = Deformation(found, image / np.linalg.norm(image), field, attempts)
+        ratio = deformation_ratio(transform, image, field)
+        if ratio > best.supremum:
+            best = Deformation(ratio, image / np.linalg.norm(image), field, attempts)
         elif varied:
             step = max(1e-3, 0.98 * step)
     return best

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from npscatter.program.symmetry import angle
+
 # Of the Gaussians, whose nearest aliases at scale 0 count to double precision.
 _ALIASES = (-2, -1, 0, 1, 2)
 
@@ -26,7 +28,7 @@ def morlet(w: np.ndarray, L: int, j: int) -> np.ndarray:
     w : ndarray, shape (N, 2)
         Radians per pixel.
     L : int
-        Orientations; that of index t has the angle (L - L // 2 - 1 - t) pi / L.
+        Orientations; their angles are those of `npscatter.program.symmetry.angle`.
     j : int
         Scale, from 0.
 
@@ -37,8 +39,7 @@ def morlet(w: np.ndarray, L: int, j: int) -> np.ndarray:
     sigma, xi, slant = 0.8 * 2**j, 0.75 * np.pi / 2**j, 4 / L
     wavelets = []
     for t in range(L):
-        angle = (L // 2 - 1 - t) * np.pi / L
-        c, s = np.cos(angle), np.sin(angle)
+        c, s = np.cos(angle(L, t)), np.sin(angle(L, t))
 
         def gaussian(w: np.ndarray, shift: float, c=c, s=s) -> np.ndarray:
             total = np.zeros(len(w))
@@ -102,10 +103,10 @@ def coarsened(filters: np.ndarray, res: int) -> np.ndarray:
     ndarray, shape (..., H // 2^res, W // 2^res)
     """
     factor = 2**res
-    kept = filters.copy()
+    passed = filters.copy()
     H, W = filters.shape[-2:]
     if res > 0:
-        kept[..., H // (2 * factor) :, :][..., : int(H * (1 - 1 / factor)), :] = 0
-        kept[..., W // (2 * factor) :][..., : int(W * (1 - 1 / factor))] = 0
-    parts = kept.reshape(*kept.shape[:-2], factor, H // factor, factor, W // factor)
+        passed[..., H // (2 * factor) :, :][..., : int(H * (1 - 1 / factor)), :] = 0
+        passed[..., W // (2 * factor) :][..., : int(W * (1 - 1 / factor))] = 0
+    parts = passed.reshape(*passed.shape[:-2], factor, H // factor, factor, W // factor)
     return parts.sum((-4, -2))

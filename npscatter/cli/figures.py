@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from npscatter.bank import FilterBank
+from npscatter.program.symmetry import angle_steps
 
 SIGNED, POSITIVE = "RdBu_r", "magma"
 _TITLE, _LABEL, _SMALL = 10, 9, 8
@@ -216,8 +217,8 @@ def _row_label(axes: Axes, text: str) -> None:
 
 
 def _orientation(theta: int, L: int) -> str:
-    angle = (L // 2 - 1 - theta) * 180 / L
-    return f"$\\theta$ = {theta}\n{angle:g}°".replace("-", "−")
+    degrees = angle_steps(L, theta) * 180 / L
+    return f"$\\theta$ = {theta}\n{degrees:g}°".replace("-", "−")
 
 
 def _size(maps: np.ndarray) -> str:

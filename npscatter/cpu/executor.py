@@ -1,4 +1,4 @@
-"""The program on the CPU's vector units: lays memory out and shares the work among threads.
+"""The program on the CPU's vector units: chooses a layout and shares the work among threads.
 
 Threads are Python's own: compiled code works without the interpreter's lock, so they run side by
 side. Numba's parallel loops were not used: their OpenMP layer does not survive a fork, their own
@@ -7,428 +7,246 @@ layer aborts when two Python threads call at once, and neither lets Ctrl-C throu
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numba
 import numpy as np
 
-from npscatter.bank import ROLES, FilterBank
-from npscatter.cpu.interpreter import DONE, JOB, KERNEL, STEP, TICKET, WAITING, make_worker
-from npscatter.cpu.row_codegen import RowKernel, compiled_row
+from npscatter.bank import FilterBank
+from npscatter.cpu.interpreter import DONE, WAITING, make_worker
+from npscatter.cpu.layout import CpuLayout, lay_out
+from npscatter.cpu.records import PART
+from npscatter.cpu.row_codegen import compiled_row
 from npscatter.cpu.simd import vector_bytes
 from npscatter.jit_cache import uncollected
-from npscatter.program.plan import Maps, Plan, place
-from npscatter.program.summation import make_summation
+from npscatter.program.plan import Plan
 
-# What one thread may use for its images side by side, or for one image up to 512 x 512.
-MEMORY_BYTES = 8 * 2**20
-# Rounds of orientations that are tried, until the maps fit.
-ROUNDS = (1, 2, 4, 8, 16, 32)
-# Multiply-adds: after so many (some tens of milliseconds) compiled code comes back, to heed
-# Ctrl-C; so many are worth another thread; and so many a part of a step of its own.
-PAUSE = 1e9
-SHARE = 5e6
-PART = 5e5
-# Rows of output that are worth a ticket of their own; the rows around them are computed twice.
-BAND = 24
+# Arguments of `npscatter.Scattering2D` that have a meaning here.
+OPTIONS = ("threads",)
 
 
-@dataclass(frozen=True, eq=False)
-class CpuLayout:
-    """A program laid out in memory.
+@dataclass(frozen=True)
+class Limits:
+    """How finely work is cut, and what memory it may take.
 
     Attributes
     ----------
-    plan : Plan
-        The program.
-    dtype : str
-        Of weights, maps and output.
-    together : int
-        Images that share the vectors of a row; a power of two.
-    kernels : tuple of RowKernel
-        The convolutions, called by their number.
-    steps, kernel_table, channels, edges : ndarray
-        The tables `npscatter.cpu.interpreter` describes.
-    weights : ndarray
-        Of all kernels, one after the other.
-    rows, columns : ndarray
-        The plan's.
-    workspace, scratch : int
-        Elements of memory `together` images and a worker need.
-    job : ndarray
-        What is the same for all steps; its addresses are still to be filled in.
-    work : float
-        Multiply-adds of one image.
-    filled : float
-        How much of the vectors is of use.
+    memory : int
+        Bytes one thread may use for its images side by side, or for one image up to 512 x 512.
+    work_per_turn : float
+        Multiply-adds (some tens of milliseconds) after which compiled code comes back to Python,
+        to heed Ctrl-C.
+    work_per_thread : float
+        Multiply-adds that are worth another thread.
+    work_per_part : float
+        Multiply-adds of a step that are worth a part of their own.
+    rows_per_part : int
+        Rows of output that are worth a part of their own: rows around them are computed twice.
     """
 
-    plan: Plan
-    dtype: str
-    together: int
-    kernels: tuple[RowKernel, ...]
-    steps: np.ndarray
-    kernel_table: np.ndarray
-    channels: np.ndarray
-    edges: np.ndarray
-    weights: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
-    workspace: int
-    scratch: int
-    job: np.ndarray
-    work: float
-    filled: float
+    memory: int = 8 * 2**20
+    work_per_turn: float = 1e9
+    work_per_thread: float = 5e6
+    work_per_part: float = 5e5
+    rows_per_part: int = 24
 
-    @property
-    def memory(self) -> int:
-        """Bytes one thread needs."""
-        return (self.workspace + self.scratch) * np.dtype(self.dtype).itemsize
+
+DEFAULT = Limits()
+
+
+def run(
+    plan: Plan,
+    bank: FilterBank,
+    images: np.ndarray,
+    output: np.ndarray,
+    stream: None,
+    options: Mapping[str, int | None],
+) -> None:
+    """Run the plan's program; see `npscatter.backends.Backend`.
+
+    The option `threads` says how many may work; None stands for ``NUMBA_NUM_THREADS``, by default
+    all cores.
+    """
+    execute(plan, bank, images, output, options["threads"])
 
 
 def execute(
-    plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray, threads: int | None
+    plan: Plan,
+    bank: FilterBank,
+    images: np.ndarray,
+    output: np.ndarray,
+    threads: int | None,
+    limits: Limits = DEFAULT,
 ) -> None:
-    """Run the plan's program.
-
-    Parameters
-    ----------
-    plan : Plan
-        Made for `bank`'s architecture.
-    bank : FilterBank
-        The weights.
-    images : ndarray, shape (..., H, W)
-        Real, of the plan's `input_shape`, any strides; never written to.
-    output : ndarray, shape (..., C, H // 2^J, W // 2^J)
-        float32 or float64, which is also the precision of the computation; any strides; filled.
-    threads : int or None
-        How many threads may work; None for ``NUMBA_NUM_THREADS``, by default all cores.
-    """
+    """Run the plan's program, within limits; other parameters as for `run`."""
     threads = threads or numba.config.NUMBA_NUM_THREADS
+    count, extra = math.prod(output.shape[:-3]), _conversion_bytes(images, output)
+    layout = choose(plan, bank, output.dtype.name, count, threads, extra, limits)
+    run_layout(layout, images, output, threads, limits)
+
+
+def run_layout(
+    layout: CpuLayout,
+    images: np.ndarray,
+    output: np.ndarray,
+    threads: int,
+    limits: Limits = DEFAULT,
+) -> None:
+    """Run a program that is laid out in memory; other parameters as for `execute`."""
     targets = _addresses(output, 3)
-    converts = images.dtype != output.dtype
-    # What an image takes while it is converted: some of the batch, and the same in floats.
-    pixels = images.shape[-2] * images.shape[-1]
-    extra = converts * pixels * (images.itemsize + output.itemsize)
-    layout = choose(plan, bank, output.dtype.name, len(targets), threads, extra)
-    if not converts:
-        _Call(layout, images, _addresses(images, 2), output, targets, threads).run()
+    extra = _conversion_bytes(images, output)
+    if not extra:
+        _Call(layout, images, _addresses(images, 2), output, targets, threads, limits).run()
         return
     # Converted some at a time, in one place, so that no second batch ever exists.
-    leading = images.shape[:-2]
-    room = min(2**20, MEMORY_BYTES - layout.memory) // (extra * layout.together)
-    block = threads * layout.together * max(1, room)
+    leading, together = images.shape[:-2], layout.images_per_vector
+    vectors = min(2**20, limits.memory - layout.memory) // (extra * together)
+    block = threads * together * max(1, vectors)
     converted = np.empty((min(block, len(targets)), *images.shape[-2:]), output.dtype)
     for start in range(0, len(targets), block):
         some = np.arange(start, min(start + block, len(targets)))
         part = converted[: len(some)]
         part[...] = images[np.unravel_index(some, leading)] if leading else images
-        _Call(layout, part, _addresses(part, 2), output, targets[some], threads).run()
+        _Call(layout, part, _addresses(part, 2), output, targets[some], threads, limits).run()
+
+
+def _conversion_bytes(images: np.ndarray, output: np.ndarray) -> int:
+    """Return what an image takes while it is converted: some of the batch, the same in floats."""
+    if images.dtype == output.dtype:
+        return 0
+    return images.shape[-2] * images.shape[-1] * (images.itemsize + output.itemsize)
 
 
 @lru_cache(maxsize=256)
 def choose(
-    plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int, extra: int = 0
+    plan: Plan,
+    bank: FilterBank,
+    dtype: str,
+    images: int,
+    threads: int,
+    extra: int = 0,
+    limits: Limits = DEFAULT,
 ) -> CpuLayout:
     """Return the layout for so many images, each of which takes `extra` bytes besides.
 
-    As many images share a row as fill its vectors best and leave all threads something to do;
+    As many images share a vector as fill it best and leave all threads something to do;
     orientations are taken in rounds if the maps would need too much memory otherwise.
     """
     lanes = vector_bytes() // np.dtype(dtype).itemsize
-    best, found = 0.0, None
+    best, chosen = 0.0, None
     for together in (1 << k for k in range(lanes.bit_length())):
-        turns = -(-images // together)
-        if together > 1 and turns < threads:
+        vectors = -(-images // together)
+        if together > 1 and vectors < threads:
             break
-        busy = images / (together * threads * -(-turns // threads)) if together > 1 else 1.0
-        for rounds in ROUNDS:
-            layout = lay_out(plan.in_rounds(rounds), bank, dtype, together)
-            if layout.memory + together * extra <= MEMORY_BYTES:
+        for candidate in plan.by_memory():
+            layout = lay_out(candidate, bank, dtype, together)
+            if layout.memory + together * extra <= limits.memory:
                 break
         else:
             if together > 1:
                 break
-            if layout.memory > 2 * MEMORY_BYTES:
-                # Beyond caution: four rounds take half the memory of one, and no longer.
+            if layout.memory > 2 * limits.memory:
+                # Over budget either way: four rounds take half the memory of one, and no longer.
                 layout = lay_out(plan.in_rounds(4), bank, dtype, together)
-        # Measured: what a row costs besides its columns, what rounds do, and leaving the caches.
-        columns = float(layout.steps[0]["columns"])
-        score = layout.filled * busy * columns / (columns + 4)
-        score *= 1 - 0.05 * np.log2(layout.plan.rounds)
-        score *= 1 - 0.03 * max(0.0, np.log2(layout.memory / 2**21))
+        busy = images / (together * threads * -(-vectors // threads)) if together > 1 else 1.0
+        score = _score(layout, busy)
         if score > best:
-            best, found = score, layout
-    return found
+            best, chosen = score, layout
+    return chosen
 
 
-def warm_up(plan: Plan, bank: FilterBank, dtype: str, threads: int | None) -> None:
-    """Compile, or load from the cache, what single images and batches of `dtype` need."""
-    threads = threads or numba.config.NUMBA_NUM_THREADS
-    for images in (1, 64 * threads):
-        layout = choose(plan, bank, dtype, images, threads)
-        nothing = np.empty((0, *plan.input_shape), dtype)
-        output = np.empty((0, plan.n_coefficients, *plan.output_shape), dtype)
-        none = np.empty(0, np.int64)
-        _Call(layout, nothing, none, output, none, 1).run()
+def _score(layout: CpuLayout, busy: float) -> float:
+    """Return how fast a layout is that keeps such a share of the threads busy."""
+    # Measured: what a row costs besides its columns, what rounds do, and leaving the caches.
+    columns = float(layout.strip_columns)
+    score = layout.filled * busy * columns / (columns + 4)
+    score *= 1 - 0.05 * np.log2(layout.plan.rounds)
+    return score * (1 - 0.03 * max(0.0, np.log2(layout.memory / 2**21)))
 
 
-@lru_cache(maxsize=64)
-def lay_out(
-    plan: Plan, bank: FilterBank, dtype: str, together: int, folded: bool = True
-) -> CpuLayout:
-    """Return the tables and sizes of a program.
-
-    Parameters
-    ----------
-    plan, bank
-        As for `execute`.
-    dtype : str
-        "float32" or "float64".
-    together : int
-        Images that share the vectors of a row: a power of two, at most the lanes of a vector.
-    folded : bool
-        Fold the windows of a symmetric bank.
-    """
-    itemsize = np.dtype(dtype).itemsize
-    lanes = vector_bytes() // itemsize
-    segments = lanes // together
-    kernels, weights, numbers = _kernels(plan, bank, dtype, folded and bank.symmetric)
-    margin = max(1, *(kernel.radius for kernel in kernels))
-    # Columns of one segment: halved from octave to octave, so fixed at the coarsest.
-    coarsest = _up(_up(plan.padded_shape[1], 2**plan.J) >> plan.J, segments) // segments
-    octaves = {plan.padded_shape[1]: 0}
-
-    def columns(width: int) -> int:
-        return coarsest << (plan.J - octaves[width])
-
-    def pitch(width: int, reach: int) -> int:
-        # An odd number of vectors: rows that start at the same place of a page slow caches down.
-        return (margin + columns(width) + reach | 1) * lanes
-
-    for step in plan.steps:
-        if step.source:
-            octave = octaves[step.source.width]
-            octaves.setdefault(step.modulus_shape[1], octave + step.wavelet_stride // 2)
-            if step.target:
-                octave += step.wavelet_stride * step.stride // 2
-                octaves.setdefault(step.target.width, octave)
-
-    # How far beyond its ends a row is read, by what reads it.
-    reaches = [1] * len(plan.buffers)
-    for step, numbered in zip(plan.steps, numbers, strict=True):
-        if step.source:
-            first = numbered[0] if step.wavelets else numbered[1]
-            reach = max(reaches[step.source.buffer], kernels[first].radius)
-            reaches[step.source.buffer] = reach
-
-    def row_of(maps: Maps) -> int:
-        return pitch(maps.width, reaches[maps.buffer])
-
-    edges: list[int] = []
-
-    def edge(width: int, reach: int) -> int:
-        start, length = len(edges), columns(width)
-        edges.extend((width, length, reach))
-        beyond = [-k for k in range(1, reach + 1)]
-        beyond += [segments * length + k for k in range(reach)]
-        edges.extend(x % width % length * lanes + x % width // length for x in beyond)
-        return start
-
-    offsets, workspace = place(
-        plan.steps, plan.buffers, lambda maps: maps.count * maps.height * row_of(maps)
-    )
-
-    def offset(maps: Maps) -> int:
-        return offsets[maps.buffer] + maps.first * maps.height * row_of(maps)
-
-    steps = np.zeros(len(plan.steps), STEP)
-    channels: list[int] = []
-    staged = row = 0
-    work = 0.0
-    for record, step, (wavelets, smoother) in zip(steps, plan.steps, numbers, strict=True):
-        record["wavelets"], record["smoother"] = wavelets, smoother
-        record["emits"] = step.operation == "emit"
-        record["groups"], record["orientations"] = step.groups, len(step.orientations)
-        record["height"], record["width"] = step.size
-        record["first_row"], record["first_column"] = step.first
-        record["channels"] = len(channels)
-        channels += step.channels
-        if step.source:
-            reach = kernels[smoother].radius
-            across = pitch(step.modulus_shape[1], max(1, reach))
-            record["source"] = offset(step.source)
-            record["maps"] = step.source.count // step.groups
-            record["source_height"] = step.source.height
-            record["source_pitch"] = row_of(step.source)
-            record["modulus_height"] = step.modulus_shape[0]
-            record["modulus_columns"] = columns(step.modulus_shape[1])
-            record["modulus_pitch"] = across
-            record["modulus_edge"] = edge(step.modulus_shape[1], reach)
-            record["columns"] = coarsest
-            kept = 2 * kernels[smoother].summation.size - 1
-            staged = max(staged, len(step.orientations) * kept * across)
-            row = max(row, (coarsest + 2 * margin) * lanes)
-        if step.target:
-            record["columns"] = columns(step.target.width)
-            record["target_edge"] = edge(step.target.width, reaches[step.target.buffer])
-            record["target"] = offset(step.target)
-            record["target_pitch"], record["target_height"] = row_of(step.target), step.size[0]
-        record["work"] = _work(step, kernels, wavelets, smoother)
-        work += float(record["work"])
-
-    table = np.zeros(len(kernels), KERNEL)
-    start = 0
-    for record, kernel, values in zip(table, kernels, weights, strict=True):
-        record["size"], record["stride"] = kernel.summation.size, kernel.stride
-        record["outputs"], record["weights"] = kernel.outputs, start
-        start += len(values)
-
-    widest = plan.padded_shape[1]
-    line = segments * columns(widest) + lanes
-    job = np.zeros(1, JOB)
-    job["together"], job["segments"], job["lanes"] = together, segments, lanes
-    job["itemsize"], job["wrap"], job["margin"] = itemsize, plan.edge == "wrap", margin
-    job["width"] = plan.padded_shape[1]
-    job["largest"] = max(kernel.summation.size for kernel in kernels)
-    job["line"] = line * itemsize
-    slack = (4 * margin + 8) * lanes  # vectors are read beyond the last row's end
-    scratch = 0
-    parts = {
-        "zeros": pitch(widest, margin),
-        "sums": max(kernel.scratch for kernel in kernels) * lanes,
-        "staged": staged,
-        "row": row,
-        "lines": together * line,
-        "square": lanes * lanes,
-    }
-    for name, size in parts.items():
-        job[name] = (scratch + (margin * lanes if name == "zeros" else 0)) * itemsize
-        scratch += _up(size + slack, lanes)
-    return CpuLayout(
-        plan=plan,
-        dtype=dtype,
-        together=together,
-        kernels=kernels,
-        steps=steps,
-        kernel_table=table,
-        channels=np.array([*channels, 0], np.int64),
-        edges=np.array([*edges, 0], np.int64),
-        weights=np.concatenate(weights).astype(dtype),
-        rows=np.array(plan.rows, np.int64),
-        columns=np.array(plan.columns, np.int64),
-        workspace=workspace + slack,
-        scratch=scratch,
-        job=job,
-        work=work,
-        filled=plan.padded_shape[1] / (segments * columns(plan.padded_shape[1])),
-    )
+def warm_up(
+    plan: Plan, bank: FilterBank, images: np.dtype, options: Mapping[str, int | None]
+) -> None:
+    """Compile, or load from the cache, what single images and batches of a dtype need."""
+    dtype = np.result_type(images, np.float32).name
+    threads = options["threads"] or numba.config.NUMBA_NUM_THREADS
+    nothing = np.empty((0, *plan.input_shape), dtype)
+    output = np.empty((0, plan.n_coefficients, *plan.output_shape), dtype)
+    for count in (1, 64 * threads):
+        run_layout(choose(plan, bank, dtype, count, threads), nothing, output, 1)
 
 
-def _kernels(plan, bank, dtype, folded):
-    """Return the kernels a plan uses, their weights, and each step's numbers of its two."""
-    found: dict[tuple, int] = {}
-    kernels: list[RowKernel] = []
-    weights: list[np.ndarray] = []
-
-    def number(name: str, orientations: tuple[int, ...] | None, stride: int) -> int:
-        if not name:
-            return -1
-        key = name, orientations, stride
-        if key not in found:
-            order, values = make_summation(bank.real_taps(name, orientations), folded)
-            found[key] = len(kernels)
-            kernels.append(RowKernel(order, ROLES[name] == "psi", stride, dtype))
-            weights.append(values)
-        return found[key]
-
-    numbers = [
-        (
-            number(step.wavelets, step.orientations, step.wavelet_stride),
-            number(step.weights, None, step.stride),
-        )
-        for step in plan.steps
-    ]
-    return tuple(kernels), weights, numbers
-
-
-def _work(step, kernels, wavelets: int, smoother: int) -> int:
-    """Return the multiply-adds of a step."""
-    pixels = step.size[0] * step.size[1]
-    if smoother < 0:
-        return pixels
-    work = pixels * kernels[smoother].summation.multiply_adds * max(1, len(step.orientations))
-    if wavelets >= 0:
-        height, width = step.modulus_shape
-        work += height * width * kernels[wavelets].summation.multiply_adds
-    return work * step.groups
-
-
-def _tickets(layout: CpuLayout, threads: int) -> np.ndarray:
-    """Cut one image's program into parts that threads can work on side by side."""
-    tickets: list[tuple[int, ...]] = []
-    for number, (record, step) in enumerate(zip(layout.steps, layout.plan.steps, strict=True)):
-        needs, height = len(tickets), step.size[0]
+def cut_steps(layout: CpuLayout, threads: int, limits: Limits = DEFAULT) -> np.ndarray:
+    """Cut one image's program into PARTs that threads can work on side by side."""
+    parts: list[tuple[int, ...]] = []
+    for number, record in enumerate(layout.steps):
+        needs, work = len(parts), int(record["work"])
+        height, groups = int(record["height"]), int(record["groups"])
         # No part so long that Ctrl-C would wait for it.
-        parts = max(1, min(2 * threads, int(record["work"] / PART)), int(record["work"] / PAUSE))
-        if step.groups >= parts:
-            bounds = [step.groups * k // parts for k in range(parts + 1)]
-            cuts = [(bounds[k], bounds[k + 1] - bounds[k], 0, height) for k in range(parts)]
+        count = max(1, min(2 * threads, int(work / limits.work_per_part)))
+        count = max(count, int(work / limits.work_per_turn))
+        if groups >= count:
+            cuts = [(start, stop - start, 0, height) for start, stop in _blocks(groups, count)]
         else:
-            bands = max(1, min(-(-parts // step.groups), height // BAND))
-            bounds = [height * k // bands for k in range(bands + 1)]
-            cuts = [
-                (group, 1, bounds[k], bounds[k + 1])
-                for group in range(step.groups)
-                for k in range(bands)
-            ]
-        tickets += [(number, *cut, needs) for cut in cuts]
-    return np.array(tickets, TICKET)
+            bands = max(1, min(-(-count // groups), height // limits.rows_per_part))
+            cuts = [(group, 1, *band) for group in range(groups) for band in _blocks(height, bands)]
+        parts += [(number, *cut, needs) for cut in cuts]
+    return np.array(parts, PART)
+
+
+def _blocks(length: int, count: int) -> list[tuple[int, int]]:
+    """Return the bounds of the blocks of a range that is cut into so many, about equal."""
+    bounds = [length * k // count for k in range(count + 1)]
+    return list(pairwise(bounds))
 
 
 class _Call:
-    """One call: its memory, and the threads that share it."""
+    """One call: its tasks, and the threads that share them."""
 
-    def __init__(self, layout, images, sources, output, targets, threads: int):
+    def __init__(self, layout, images, sources, output, targets, threads: int, limits: Limits):
         self.layout = layout
-        # Only addresses go further; these keep the memory alive as long as any thread works.
-        self.arrays = images, output
-        self.sources, self.targets = sources, targets
-        count, work = len(targets), layout.work * layout.together
-        split = layout.together == 1 and (
-            work > PAUSE or (threads > 1 and count < 4 * threads and work > 4 * SHARE)
+        count, work = len(targets), layout.work * layout.images_per_vector
+        split = layout.images_per_vector == 1 and (
+            work > limits.work_per_turn
+            or (threads > 1 and count < 4 * threads and work > 4 * limits.work_per_thread)
         )
-        self.tickets = _tickets(layout, threads) if split else np.zeros(1, TICKET)
-        parts = count * len(self.tickets) if split else -(-count // layout.together)
-        self.threads = max(1, min(threads, parts, int(layout.work * count / SHARE)))
-        self.quota = max(1, int(PAUSE * parts / (1 + layout.work * count)))
-        self.memory = _memory(layout.workspace, layout.dtype) if split else None
-        job = layout.job.copy()
-        job["images"], job["split"], job["tickets"] = count, split, parts
-        job["weights"] = layout.weights.ctypes.data
-        job["image_row"], job["image_column"] = images.strides[-2:]
-        job["channel"], job["output_row"], job["output_column"] = output.strides[-3:]
-        self.job = job
+        self.parts = cut_steps(layout, threads, limits) if split else layout.whole_steps
+        tasks = count * len(self.parts) if split else -(-count // layout.images_per_vector)
+        worthwhile = int(layout.work * count / limits.work_per_thread)
+        self.threads = max(1, min(threads, tasks, worthwhile))
+        self.tasks_per_turn = max(1, int(limits.work_per_turn * tasks / (1 + layout.work * count)))
+        self.workspace = layout.new_workspace() if split else None
         self.state = np.zeros(3, np.int64)
+        # Compiled code has their addresses: they must live as long as any thread works.
+        self.arrays = images, sources, output, targets, self.state
+        self.job = job = layout.job.copy()
+        job["images"], job["split"], job["tasks"] = count, split, tasks
+        job["inputs"], job["outputs"] = sources.ctypes.data, targets.ctypes.data
+        next_task = self.state.ctypes.data
+        job["next_task"], job["finished_tasks"], job["stop"] = (next_task + 8 * k for k in range(3))
+        job["image_row_stride"], job["image_column_stride"] = images.strides[-2:]
+        strides = output.strides[-3:]
+        job["channel_stride"], job["output_row_stride"], job["output_column_stride"] = strides
         self.failures: list[BaseException] = []
 
     def run(self) -> None:
-        """Work off all tickets, or raise what any thread raised."""
-        worker, self.kernel_table = _compiled(self.layout)
-        others = [
-            threading.Thread(target=self._help, args=(worker,)) for _ in range(1, self.threads)
-        ]
+        """Work off all tasks, or raise what any thread raised."""
+        work, self.kernel_table = _compiled(self.layout)
+        others = [threading.Thread(target=self._help, args=(work,)) for _ in range(1, self.threads)]
         try:
             for thread in others:
                 thread.start()
-            self._work(worker)
+            self._work(work)
             for thread in others:
                 thread.join()
         except BaseException:
-            self.state[2] = 1
+            self._stop()
             for thread in others:
                 if thread.ident is not None:
                     thread.join()
@@ -436,45 +254,41 @@ class _Call:
         if self.failures:
             raise self.failures[0]
 
-    def _help(self, worker) -> None:
+    def _stop(self) -> None:
+        self.state[2] = 1
+
+    def _help(self, work) -> None:
         try:
-            self._work(worker)
+            self._work(work)
         except BaseException as failure:
             self.failures.append(failure)
-            self.state[2] = 1
+            self._stop()
 
-    def _work(self, worker) -> None:
-        layout = self.layout
-        memory = self.memory if self.memory is not None else _memory(layout.workspace, layout.dtype)
-        scratch = _memory(layout.scratch, layout.dtype)
-        rows = max(kernel.summation.size * kernel.summation.maps for kernel in layout.kernels)
-        job = self.job[0]
-        room = np.zeros(1 + 2 * job["together"] + job["lanes"] + job["largest"] + rows, np.int64)
-        room[0] = -1
-        read = layout.channels, layout.edges, layout.rows, layout.columns
-        arrays = *read, self.sources, self.targets, self.state, memory, scratch, room
+    def _work(self, work) -> None:
+        """Take tasks until there are none left."""
+        workspace = self.layout.new_workspace() if self.workspace is None else self.workspace
+        worker, _memory = self.layout.new_worker(workspace)
         arguments = (
-            *(self.job, layout.steps, self.kernel_table, self.tickets),
-            *(array.ctypes.data for array in arrays),
-            self.quota,
+            *(self.job, worker, self.layout.steps, self.kernel_table, self.parts),
+            self.tasks_per_turn,
         )
-        if not worker.signatures:
+        if not work.signatures:
             with uncollected():
                 try:
-                    worker.compile(tuple(numba.typeof(argument) for argument in arguments))
+                    work.compile(tuple(numba.typeof(argument) for argument in arguments))
                 except OSError:  # compiled, but the cache's disk is full
-                    if not worker.signatures:
+                    if not work.signatures:
                         raise
         answer = WAITING
         while answer != DONE:
-            answer = worker(*arguments)
+            answer = work(*arguments)
             if answer == WAITING:
                 time.sleep(0)
 
 
 @lru_cache(maxsize=256)
 def _compiled(layout: CpuLayout):
-    """Return the worker, and the table of kernels with the addresses of their code."""
+    """Return the function workers run, and the kernel table with the addresses of their code."""
     table = layout.kernel_table.copy()
     table["code"] = [compiled_row(kernel).address for kernel in layout.kernels]
     return _worker(layout.dtype), table
@@ -491,15 +305,3 @@ def _addresses(array: np.ndarray, inner: int) -> np.ndarray:
     for size, stride in zip(array.shape[:-inner], array.strides[:-inner], strict=True):
         addresses = addresses[..., None] + stride * np.arange(size)
     return addresses.ravel()
-
-
-def _memory(elements: int, dtype: str) -> np.ndarray:
-    """Return zeros that start at the boundary of a vector."""
-    size = elements * np.dtype(dtype).itemsize
-    memory = np.zeros(size + vector_bytes(), np.uint8)
-    start = -memory.ctypes.data % vector_bytes()
-    return memory[start : start + size].view(dtype)
-
-
-def _up(value: int, step: int) -> int:
-    return -(-value // step) * step

@@ -3,21 +3,37 @@
 Everything here runs without Python. Memory is addressed by int64 addresses, so that one compiled
 function serves arrays of any layout, writable or not; tables too, for a Numba array that is passed
 on counts its references by atomic instructions, which hold up the vectors' stores. What a step
-means is said in `npscatter.program.plan`; how a row is computed, in `npscatter.cpu.row_codegen`.
+means is said in `npscatter.program.steps`, what stands in a record in `npscatter.cpu.records`; how
+a row is computed, in `npscatter.cpu.row_codegen`.
 
-How a row lies in memory: column x of a row of length W is cut into `segments` of s columns each,
-and the lanes of vector number j hold column j of every segment of `together` images; lane
-``image * segments + segment``. Rows longer than W (``segments * s``) repeat themselves under
-periodic edges and end in zeros otherwise. On both sides a row goes on for `margin` vectors, so
-that a window finds its columns wherever it stands.
+Rows of W columns are cut into strips of s columns, so that all lanes of a vector have work: with
+`images_per_vector` = 2 images a and b, `strips_per_vector` = 2, W = 7 and so s = 4::
+
+                    margin            columns of a strip            margin
+    vector        -2     -1      0      1      2      3       4      5
+    lane 0       (a5    a6)     a0     a1     a2     a3      (a4    a5)    strip 0 of image a
+    lane 1       (a2    a3)     a4     a5     a6     a0*     (a1    a2)    strip 1
+    lane 2       (b5    b6)     b0     b1     b2     b3      (b4    b5)    strip 0 of image b
+    lane 3       (b2    b3)     b4     b5     b6     b0*     (b1    b2)    strip 1
+
+Lane ``image * strips_per_vector + strip`` holds one strip. Columns from W on (``*``) repeat the row
+under periodic edges and are zero otherwise. On both sides a row goes on, so that a window finds its
+columns wherever it stands: the margins of most lanes are columns of the strip beside them.
+
+A step that takes moduli keeps only the rows that its smoothing will read again. With a smoothing
+kernel of radius r on maps of height H (`modulus_slot`)::
+
+    row of the modulus     0 .. r-1        r .. H-r-1               H-r .. H-1
+    slot                   0 .. r-1        2r + row mod (2r+1)      r .. 2r-1
+                           kept for good,  only the last 2r+1       kept for good
+                           they wrap
 """
 
 from __future__ import annotations
 
 import numba
-import numpy as np
 
-from npscatter.cpu.row_codegen import SOURCES
+from npscatter.cpu.row_codegen import code_version
 from npscatter.cpu.simd import (
     FLUSH,
     atomic_add,
@@ -33,134 +49,45 @@ from npscatter.cpu.simd import (
     scatter_lanes,
     set_float_mode,
     store,
-    vector_bytes,
 )
-from npscatter.jit_cache import cached, source_digest
+from npscatter.jit_cache import cached
 
-# One step of the program. Offsets and pitches are in elements.
-STEP = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            "wavelets",  # kernel number, -1 for none
-            "smoother",  # kernel number, -1 for padding
-            "emits",
-            "groups",
-            "orientations",
-            "source",  # offset of the first map
-            "maps",  # maps per group
-            "source_height",
-            "source_pitch",
-            "modulus_height",
-            "modulus_columns",  # of one segment
-            "modulus_pitch",
-            "modulus_edge",  # where the table of edges tells of such rows
-            "target",
-            "height",
-            "width",
-            "columns",  # of one segment
-            "target_pitch",
-            "target_height",  # rows of a whole target map
-            "target_edge",
-            "first_row",
-            "first_column",
-            "channels",  # where its channels start in the table of channels
-            "work",  # multiply-adds
-        )
-    ]
-)
-KERNEL = np.dtype(
-    [
-        (name, np.int64)
-        # The address of the compiled code; weights: where they start.
-        for name in ("code", "size", "stride", "outputs", "weights")
-    ]
-)
-# What is the same for all steps. Addresses and strides of images and output are in bytes.
-JOB = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            "images",  # how many
-            "together",
-            "segments",
-            "lanes",  # of a vector
-            "itemsize",
-            "wrap",
-            "margin",
-            "largest",  # kernel size
-            "width",  # of a padded image
-            "weights",  # address
-            "image_row",
-            "image_column",
-            "channel",
-            "output_row",
-            "output_column",
-            "split",  # 1: tickets are parts of steps; 0: whole images
-            "tickets",  # how many
-            "zeros",  # offsets of the parts of a worker's scratch memory, in bytes
-            "sums",
-            "staged",
-            "row",
-            "lines",
-            "line",  # bytes from one line to the next
-            "square",
-        )
-    ]
-)
-TICKET = np.dtype(
-    [(name, np.int64) for name in ("step", "group", "groups", "start", "stop", "needs")]
-)
-# For functions that only compiled code calls: nothing that Python would need is compiled.
-_inner = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
+# What a worker answers: no task is left; another worker has in hand what this one waits for; it
+# has done as many tasks as it was given.
 DONE, WAITING, PAUSED = 0, 1, 2
 # Turns of the loop that waits for another thread before giving way to the operating system.
 SPINS = 2000
 
+# For functions that only compiled code calls: nothing that Python would need is compiled.
+_inner = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
+
 
 @_inner
-def fill_margins(like, row, edge, job):
-    """Continue a row beyond its ends, periodically or by zeros.
-
-    The int64s at `edge` are W, s, how many columns are needed, and the elements where columns
-    W - 1, W - 2, ... and ``segments * s``, ``segments * s + 1``, ... of the first image are found.
-    """
-    size, columns, reach = job.itemsize, get(edge, 1), get(edge, 2)
+def fill_margins(like, row, ends, job):
+    """Continue a row beyond its ends, periodically or by zeros, as its entry in `ends` says."""
+    size, strips = job.itemsize, job.strips_per_vector
+    ends = job.row_ends + 8 * ends
+    columns, reach = get(ends, 1), get(ends, 2)
     vector = job.lanes * size
     if not job.wrap:
-        for x in range(get(edge, 0), job.segments * columns):
-            segment = x // columns
-            place = row + (x - segment * columns) * vector + segment * size
-            for image in range(job.together):
-                store(like, place + image * job.segments * size, 0)
-    if job.segments == 1 and job.wrap:
+        for x in range(get(ends, 0), strips * columns):
+            strip = x // columns
+            place = row + (x - strip * columns) * vector + strip * size
+            for image in range(job.images_per_vector):
+                store(like, place + image * strips * size, 0)
+    if strips == 1 and job.wrap:
         for k in range(1, reach + 1):
             copy_vectors(like, row + (columns - k) * vector, row - k * vector, 1)
         copy_vectors(like, row, row + columns * vector, reach)
         return
     for k in range(1, reach + 1):
         source, target = row + (columns - k) * vector, row - k * vector
-        outside = row + get(edge, 2 + k) * size
-        continue_row(like, source, target, outside, job.segments, 1, job.wrap)
+        outside = row + get(ends, 2 + k) * size
+        continue_row(like, source, target, outside, strips, 1, job.wrap)
     for k in range(reach):
         source, target = row + k * vector, row + (columns + k) * vector
-        outside = row + (get(edge, 3 + reach + k) - job.segments + 1) * size
-        continue_row(like, source, target, outside, job.segments, 0, job.wrap)
-
-
-@_inner
-def convolve(kernel, rows, scratch, out, first, columns, out_stride, job):
-    """Compute one row of every output map, from column `first` on."""
-    call_row(
-        kernel.code,
-        rows,
-        kernel.stride * first * job.lanes,
-        scratch + job.sums,
-        job.weights + kernel.weights * job.itemsize,
-        out,
-        columns,
-        out_stride,
-    )
+        outside = row + (get(ends, 3 + reach + k) - strips + 1) * size
+        continue_row(like, source, target, outside, strips, 0, job.wrap)
 
 
 @_inner
@@ -174,23 +101,99 @@ def wrapped(row, height):
 
 
 @_inner
-def set_rows(table, base, maps, height, pitch, centre, kernel, zeros, job):
-    """Write the addresses of the source rows that one row of output needs."""
-    radius = kernel.size // 2
-    across = height * pitch * job.itemsize
-    for a in range(kernel.size):
-        row = centre + a - radius
-        if job.wrap:
-            row = wrapped(row, height)
-        inside = 0 <= row < height
-        address = base + (row * pitch + job.margin * job.lanes) * job.itemsize
-        for number in range(maps):
-            put(table, number * kernel.size + a, address if inside else zeros)
-            address += across
+def set_lane_addresses(columns, worker, job):
+    """Let every lane start where its strip, of so many columns, starts in its image's line."""
+    for image in range(job.images_per_vector):
+        line = worker.lines + image * job.line_bytes
+        for strip in range(job.strips_per_vector):
+            lane = image * job.strips_per_vector + strip
+            put(worker.lane_addresses, lane, line + strip * columns * job.itemsize)
 
 
 @_inner
-def slot_of(row, height, radius):
+def pad_line(like, source, line, columns, job):
+    """Lay out a row of an image as a line of so many columns, through the plan's columns."""
+    size, x = job.itemsize, 0
+    while x < job.width:
+        column, last = get(job.image_columns, x), x + job.lanes - 1
+        if (
+            job.image_column_stride == size
+            and column >= 0
+            and last < job.width
+            and get(job.image_columns, last) == column + job.lanes - 1
+        ):
+            # Only a run of neighbours rises that fast.
+            copy_vectors(like, source + column * size, line + x * size, 1)
+            x += job.lanes
+            continue
+        value = load(like, source + column * job.image_column_stride) if column >= 0 else 0
+        store(like, line + x * size, value)
+        x += 1
+    for x in range(job.width, columns):
+        value = load(like, line + (x - job.width) * size) if job.wrap else 0
+        store(like, line + x * size, value)
+
+
+@_inner
+def pad_rows(like, step, part, worker, job):
+    """Copy rows of the images into the workspace: as lines first, which are then interleaved."""
+    size, lanes = job.itemsize, job.lanes
+    columns = step.columns * job.strips_per_vector
+    set_lane_addresses(step.columns, worker, job)
+    for y in range(part.start, part.stop):
+        row = get(job.image_rows, y)
+        for image in range(job.images_per_vector):
+            line = worker.lines + image * job.line_bytes
+            if row < 0:
+                copy_vectors(like, worker.zero_row, line, -(-columns // lanes))
+            else:
+                source = get(worker.images, image) + row * job.image_row_stride
+                pad_line(like, source, line, columns, job)
+        offset = step.target + y * step.target_pitch + job.margin * lanes
+        target = worker.workspace + offset * size
+        for x in range(0, step.columns, lanes):
+            gather_lanes(like, worker.lane_addresses, x * size, worker.square)
+            vectors = min(lanes, step.columns - x)
+            copy_vectors(like, worker.square, target + x * lanes * size, vectors)
+        fill_margins(like, target, step.target_ends, job)
+
+
+@_inner
+def correlate(kernel, out, first, columns, out_stride, worker, job):
+    """Compute one row of a kernel's output maps from the window's rows, from column `first` on."""
+    call_row(
+        kernel.code,
+        worker.window_rows,
+        kernel.stride * first * job.lanes,
+        worker.row_scratch,
+        job.weights + kernel.weights * job.itemsize,
+        out,
+        columns,
+        out_stride,
+    )
+
+
+@_inner
+def set_window(step, kernel, group, centre, worker, job):
+    """Let the window's rows be the source's around row `centre`."""
+    offset = step.source + group * step.maps * step.source_plane + job.margin * job.lanes
+    first = worker.workspace + offset * job.itemsize
+    radius = kernel.size // 2
+    for a in range(kernel.size):
+        row = centre + a - radius
+        if job.wrap:
+            row = wrapped(row, step.source_height)
+        inside = 0 <= row < step.source_height
+        address = first + row * step.source_pitch * job.itemsize
+        for number in range(step.maps):
+            put(
+                worker.window_rows, number * kernel.size + a, address if inside else worker.zero_row
+            )
+            address += step.source_plane * job.itemsize
+
+
+@_inner
+def modulus_slot(row, height, radius):
     """Return where a row of the moduli is kept: the outermost for good, the others in turn."""
     if row < radius:
         return row
@@ -200,235 +203,198 @@ def slot_of(row, height, radius):
 
 
 @_inner
-def pad_rows(
-    like, step, start, stop, rows, columns, length, edges, inputs, places, memory, scratch, job
-):
-    """Copy rows of the images at `inputs` into the workspace, through the plan's rows and columns.
-
-    Every image's row is first laid out as a line, then the lines are interleaved.
-    """
-    size, lanes = job.itemsize, job.lanes
-    zeros, square = scratch + job.zeros, scratch + job.square
-    for y in range(start, stop):
-        for image in range(job.together):
-            line = scratch + job.lines + image * job.line
-            for segment in range(job.segments):
-                put(places, image * job.segments + segment, line + segment * step.columns * size)
-            if get(rows, y) < 0:
-                copy_vectors(like, zeros, line, -(-step.columns * job.segments // lanes))
-                continue
-            source, x = get(inputs, image) + get(rows, y) * job.image_row, 0
-            while x < length:
-                column, last = get(columns, x), x + lanes - 1
-                if (
-                    job.image_column == size
-                    and column >= 0
-                    and last < length
-                    and get(columns, last) == column + lanes - 1
-                ):
-                    # Only a run of neighbours rises that fast.
-                    copy_vectors(like, source + column * size, line + x * size, 1)
-                    x += lanes
-                    continue
-                value = load(like, source + column * job.image_column) if column >= 0 else 0
-                store(like, line + x * size, value)
-                x += 1
-            for x in range(length, step.columns * job.segments):
-                value = load(like, line + (x - length) * size) if job.wrap else 0
-                store(like, line + x * size, value)
-        target = memory + (step.target + y * step.target_pitch + job.margin * lanes) * size
-        for x in range(0, step.columns, lanes):
-            gather_lanes(like, places, x * size, square)
-            copy_vectors(like, square, target + x * lanes * size, min(lanes, step.columns - x))
-        fill_margins(like, target, edges + 8 * step.target_edge, job)
+def modulus_plane(step, smoothing):
+    """Return the elements between the moduli of two orientations."""
+    return (2 * smoothing.size - 1) * step.modulus_pitch
 
 
 @_inner
-def emit_row(like, row, step, outputs, offset, places, scratch, job):
-    """Copy one row of coefficients to the outputs."""
+def compute_moduli(like, step, wavelets, smoothing, group, row, worker, job):
+    """Compute a row of every orientation's modulus, and keep it."""
+    set_window(step, wavelets, group, wavelets.stride * row, worker, job)
+    slot = modulus_slot(row, step.modulus_height, smoothing.size // 2)
+    offset = slot * step.modulus_pitch + job.margin * job.lanes
+    out, plane = worker.moduli + offset * job.itemsize, modulus_plane(step, smoothing)
+    correlate(wavelets, out, 0, step.modulus_columns, plane, worker, job)
+    for theta in range(step.orientations):
+        fill_margins(like, out + theta * plane * job.itemsize, step.modulus_ends, job)
+
+
+@_inner
+def find_moduli(step, smoothing, centre, worker, job):
+    """Find the kept rows of a modulus around row `centre`: the same for every orientation."""
+    radius, height = smoothing.size // 2, step.modulus_height
+    for a in range(smoothing.size):
+        row = centre + a - radius
+        if job.wrap:
+            row = wrapped(row, height)
+        offset = modulus_slot(row, height, radius) * step.modulus_pitch + job.margin * job.lanes
+        put(worker.row_offsets, a, offset * job.itemsize if 0 <= row < height else -1)
+
+
+@_inner
+def set_modulus_window(step, smoothing, theta, worker, job):
+    """Let the window's rows be those of one modulus that `find_moduli` found."""
+    modulus = worker.moduli + theta * modulus_plane(step, smoothing) * job.itemsize
+    for a in range(smoothing.size):
+        offset = get(worker.row_offsets, a)
+        put(worker.window_rows, a, modulus + offset if offset >= 0 else worker.zero_row)
+
+
+@_inner
+def emit_row(like, step, offset, worker, job):
+    """Copy one row of coefficients to the outputs, `offset` bytes into each image's."""
     size, lanes = job.itemsize, job.lanes
     # Columns of whole rows go straight to the output, others by way of a line per image.
-    straight = job.segments == 1 and job.output_column == size
-    table, start, base, width = outputs, step.first_column, offset, step.width
+    straight = job.strips_per_vector == 1 and job.output_column_stride == size
+    table, start, base, width = worker.coefficients, step.first_column, offset, step.width
     if not straight:
-        table, start, base, width = places, 0, 0, step.columns
-        for image in range(job.together):
-            line = scratch + job.lines + image * job.line
-            for segment in range(job.segments):
-                put(places, image * job.segments + segment, line + segment * step.columns * size)
+        table, start, base, width = worker.lane_addresses, 0, 0, step.columns
+        set_lane_addresses(step.columns, worker, job)
     for x in range(0, width, lanes):
-        place = row + (start + x) * lanes * size
+        place = worker.emitted_row + (start + x) * lanes * size
         scatter_lanes(like, place, table, base + x * size, width - x)
     if straight:
         return
-    for image in range(job.together):
-        source = scratch + job.lines + image * job.line + step.first_column * size
-        target = get(outputs, image) + offset
-        if job.output_column == size:
+    for image in range(job.images_per_vector):
+        source = worker.lines + image * job.line_bytes + step.first_column * size
+        target = get(worker.coefficients, image) + offset
+        if job.output_column_stride == size:
             for x in range(0, step.width, lanes):
                 copy_elements(like, source + x * size, target + x * size, step.width - x)
         else:
             for x in range(step.width):
                 value = load(like, source + x * size)
-                store(like, target + x * job.output_column, value)
+                store(like, target + x * job.output_column_stride, value)
 
 
 @_inner
-def run_step(
-    like, step, wavelets, smoother, channels, edges, group, groups, start, stop, outputs, memory,
-    scratch, table, places, kept, job,
-):  # fmt: skip
-    """Compute rows start..stop of some groups of a step that correlates."""
-    size, left = job.itemsize, job.margin * job.lanes
-    zeros = scratch + job.zeros
-    radius, stride = smoother.size // 2, smoother.stride
-    slots = 4 * radius + 1
-    moduli = max(1, step.orientations)
-    for g in range(group, group + groups):
-        base = (
-            memory + (step.source + g * step.maps * step.source_height * step.source_pitch) * size
-        )
-        earliest = stride * (start + step.first_row) - radius
+def smooth_row(like, step, smoothing, group, y, worker, job):
+    """Correlate the window's rows with the smoothing kernel and emit or store row y of the result.
+
+    `group` counts what is smoothed: the stacks of the source, or every one's orientations.
+    """
+    size = job.itemsize
+    if step.emits:
+        # Of one strip only the columns that are kept, of several all.
+        first = step.first_column if job.strips_per_vector == 1 else 0
+        columns = step.width if job.strips_per_vector == 1 else step.columns
+        place = worker.emitted_row + first * job.lanes * size
+        correlate(smoothing, place, first, columns, 0, worker, job)
+        channel = get(job.channels, step.channels + group)
+        emit_row(like, step, channel * job.channel_stride + y * job.output_row_stride, worker, job)
+        return
+    offset = step.target + group * smoothing.outputs * step.target_plane
+    offset += y * step.target_pitch + job.margin * job.lanes
+    out = worker.workspace + offset * size
+    correlate(smoothing, out, 0, step.columns, step.target_plane, worker, job)
+    for o in range(smoothing.outputs):
+        fill_margins(like, out + o * step.target_plane * size, step.target_ends, job)
+
+
+@_inner
+def smooth_moduli(like, step, wavelets, smoothing, part, worker, job):
+    """Compute a part of a step that takes moduli: each of their rows once, before it is read."""
+    radius, height = smoothing.size // 2, step.modulus_height
+    for group in range(part.group, part.group + part.groups):
+        earliest = smoothing.stride * (part.start + step.first_row) - radius
         produced = earliest
-        for y in range(start, stop):
-            centre = stride * (y + step.first_row)
-            if step.wavelets >= 0:
-                height = step.modulus_height
-                while produced <= centre + radius:
-                    row = produced
-                    produced += 1
-                    if job.wrap:
-                        if row - height >= earliest:
-                            continue  # kept since it was computed as row - height
-                        row = wrapped(row, height)
-                    elif row < 0 or row >= height:
-                        continue
-                    set_rows(
-                        table, base, step.maps, step.source_height, step.source_pitch,
-                        wavelets.stride * row, wavelets, zeros, job,
-                    )  # fmt: skip
-                    slot = slot_of(row, height, radius)
-                    out = scratch + job.staged + (slot * step.modulus_pitch + left) * size
-                    across = slots * step.modulus_pitch
-                    convolve(wavelets, table, scratch, out, 0, step.modulus_columns, across, job)
-                    for theta in range(moduli):
-                        place = out + theta * across * size
-                        fill_margins(like, place, edges + 8 * step.modulus_edge, job)
-                for a in range(smoother.size):
-                    row = centre + a - radius
-                    if job.wrap:
-                        row = wrapped(row, height)
-                    place = slot_of(row, height, radius) * step.modulus_pitch + left
-                    put(kept, a, place * size if 0 <= row < height else -1)
-            for theta in range(moduli):
-                if step.wavelets >= 0:
-                    staged = scratch + job.staged + theta * slots * step.modulus_pitch * size
-                    for a in range(smoother.size):
-                        put(table, a, staged + get(kept, a) if get(kept, a) >= 0 else zeros)
-                else:
-                    set_rows(
-                        table, base, step.maps, step.source_height, step.source_pitch,
-                        centre, smoother, zeros, job,
-                    )  # fmt: skip
-                number = g * moduli + theta
-                if step.emits:
-                    out = scratch + job.row
-                    # Of one segment only the columns that are kept, of several all.
-                    first = step.first_column if job.segments == 1 else 0
-                    columns = step.width if job.segments == 1 else step.columns
-                    place = out + first * job.lanes * size
-                    convolve(smoother, table, scratch, place, first, columns, 0, job)
-                    offset = (
-                        get(channels, step.channels + number) * job.channel + y * job.output_row
-                    )
-                    emit_row(like, out, step, outputs, offset, places, scratch, job)
-                else:
-                    across = step.target_height * step.target_pitch
-                    out = (number * smoother.outputs * across + y * step.target_pitch + left) * size
-                    out += memory + step.target * size
-                    convolve(smoother, table, scratch, out, 0, step.columns, across, job)
-                    for o in range(smoother.outputs):
-                        place = out + o * across * size
-                        fill_margins(like, place, edges + 8 * step.target_edge, job)
+        for y in range(part.start, part.stop):
+            centre = smoothing.stride * (y + step.first_row)
+            while produced <= centre + radius:
+                row = produced
+                produced += 1
+                if job.wrap:
+                    if row - height >= earliest:
+                        continue  # kept since it was computed as row - height
+                    row = wrapped(row, height)
+                elif row < 0 or row >= height:
+                    continue
+                compute_moduli(like, step, wavelets, smoothing, group, row, worker, job)
+            find_moduli(step, smoothing, centre, worker, job)
+            for theta in range(step.orientations):
+                set_modulus_window(step, smoothing, theta, worker, job)
+                number = group * step.orientations + theta
+                smooth_row(like, step, smoothing, number, y, worker, job)
+
+
+@_inner
+def smooth_maps(like, step, smoothing, part, worker, job):
+    """Compute a part of a step that takes no moduli."""
+    for group in range(part.group, part.group + part.groups):
+        for y in range(part.start, part.stop):
+            centre = smoothing.stride * (y + step.first_row)
+            set_window(step, smoothing, group, centre, worker, job)
+            smooth_row(like, step, smoothing, group, y, worker, job)
+
+
+@_inner
+def set_images(first, worker, job):
+    """Let the task's images be those from number `first` on; it stands in for missing ones."""
+    for k in range(job.images_per_vector):
+        image = first + k if first + k < job.images else first
+        put(worker.images, k, get(job.inputs, image))
+        put(worker.coefficients, k, get(job.outputs, image))
+
+
+@_inner
+def are_finished(tasks, job):
+    """Wait a little for so many tasks to be finished, and say whether they are."""
+    for _ in range(SPINS):
+        if atomic_add(job.finished_tasks, 0) >= tasks:
+            return True
+    return False
 
 
 def make_worker(dtype: str):
-    """Return the function that works on a call's tickets until there are none left.
+    """Return the function that works on a call's tasks until there are none left.
 
-    Its arguments: `jobs`, `steps`, `kernels`, `tickets` (tables); the addresses of `channels`,
-    `edges`, `rows`, `columns`, of `inputs`, `outputs` (an address per image), of `state` (next
-    ticket, tickets done, a flag to stop), all int64, of the workspace (`memory`) and of memory of
-    the worker's own (`scratch`, and `room`: the ticket it still holds, or -1, then space for tables
-    of addresses); and `quota`, the tickets after which to come back to Python. It returns `DONE`,
-    `WAITING` (for a part another worker has in hand) or `PAUSED` (the quota is used up).
+    Its arguments: `jobs` and `workers`, of one record each, `steps`, `kernels` and `parts`, arrays
+    of the records in `npscatter.cpu.records`; and `tasks_per_turn`, the tasks after which to come
+    back to Python. It returns `DONE`, `WAITING` or `PAUSED`.
 
-    Any number of workers may share a call, come late or be held up: tickets are handed out in the
-    order of the program, so whoever holds one waits only for tickets that others are working on.
+    Any number of workers may share a call, come late or be held up: tasks are handed out in the
+    order of the program, so whoever holds one waits only for tasks that others are working on.
     """
-    # Part of what is compiled, so that a cache knows code for other sources and vectors apart.
-    made_from = f"{source_digest(SOURCES)} {vector_bytes()}"
+    # Part of what is compiled, and so of what a cache on disk looks for.
+    made_from = code_version()
     kind = getattr(numba, dtype)
 
-    def work(
-        jobs, steps, kernels, tickets, channels, edges, rows, columns, inputs, outputs, state,
-        memory, scratch, room, quota,
-    ):  # fmt: skip
+    def work(jobs, workers, steps, kernels, parts, tasks_per_turn):
         made_from  # noqa: B018
-        job, like = jobs[0], kind(0)
-        # Room for addresses; where images are missing, the first one stands in.
-        inputs_now = room + 8
-        outputs_now = inputs_now + 8 * job.together
-        places = outputs_now + 8 * job.together
-        kept = places + 8 * job.lanes
-        table = kept + 8 * job.largest
+        job, worker, like = jobs[0], workers[0], kind(0)
+        answer = PAUSED
         # What is left of flat regions after two wavelets is too small for the CPU's fast paths.
         mode = float_mode()
         set_float_mode(mode | FLUSH)
-        for _ in range(quota):
-            if get(room, 0) < 0:
-                put(room, 0, atomic_add(state, 1))
-            ticket = get(room, 0)
-            if ticket >= job.tickets or atomic_add(state + 16, 0) != 0:
-                set_float_mode(mode)
-                return DONE
+        for _ in range(tasks_per_turn):
+            if worker.task < 0:
+                worker.task = atomic_add(job.next_task, 1)
+            if worker.task >= job.tasks or atomic_add(job.stop, 0) != 0:
+                answer = DONE
+                break
+            image, begin, end = worker.task * job.images_per_vector, 0, len(parts)
             if job.split:
-                image = ticket // len(tickets)
-                part = tickets[ticket % len(tickets)]
-                needed = image * len(tickets) + part.needs
-                spins = 0
-                while atomic_add(state + 8, 0) < needed:
-                    spins += 1
-                    if spins > SPINS:
-                        set_float_mode(mode)
-                        return WAITING
-                first, begin, end = image, part.step, part.step + 1
-            else:
-                first, begin, end = ticket * job.together, 0, len(steps)
-            for k in range(job.together):
-                there = first + k < job.images
-                image = first + k if there else first
-                put(inputs_now, k, get(inputs, image))
-                put(outputs_now, k, get(outputs, image))
+                image = worker.task // len(parts)
+                begin = worker.task - image * len(parts)
+                end = begin + 1
+                if not are_finished(image * len(parts) + parts[begin].needs, job):
+                    answer = WAITING
+                    break
+            set_images(image, worker, job)
             for number in range(begin, end):
-                step = steps[number]
-                group, groups, start, stop = 0, step.groups, 0, step.height
-                if job.split:
-                    part = tickets[ticket % len(tickets)]
-                    group, groups, start, stop = part.group, part.groups, part.start, part.stop
-                if step.smoother < 0:
-                    pad_rows(
-                        like, step, start, stop, rows, columns, job.width, edges, inputs_now,
-                        places, memory, scratch, job,
-                    )  # fmt: skip
+                part = parts[number]
+                step = steps[part.step]
+                if step.smoothing < 0:
+                    pad_rows(like, step, part, worker, job)
+                elif step.wavelets < 0:
+                    smooth_maps(like, step, kernels[step.smoothing], part, worker, job)
                 else:
-                    run_step(
-                        like, step, kernels[max(0, step.wavelets)], kernels[step.smoother],
-                        channels, edges, group, groups, start, stop, outputs_now, memory, scratch,
-                        table, places, kept, job,
-                    )  # fmt: skip
-            put(room, 0, -1)
-            atomic_add(state + 8, 1)
+                    wavelets, smoothing = kernels[step.wavelets], kernels[step.smoothing]
+                    smooth_moduli(like, step, wavelets, smoothing, part, worker, job)
+            worker.task = -1
+            atomic_add(job.finished_tasks, 1)
         set_float_mode(mode)
-        return PAUSED
+        return answer
 
     return cached(lambda cache: numba.njit(nogil=True, cache=cache, error_model="numpy")(work))

@@ -1,11 +1,11 @@
-"""Machine code for one row of a convolution, unrolled from a `npscatter.program.summation.Summation`.
+"""Machine code for one row of a correlation, unrolled from a `Summation`.
 
 Compilers do not vectorise loops over taps that are read from an array, so these loops are written
 out as straight vector code. What is compiled knows the pattern of the taps, never their values:
 weights are an argument.
 
 A row is a sequence of vectors, one per column; what lies in the lanes of a vector (pixels of as
-many images, or of as many segments of one image's row) is not known here. So the next column is
+many images, or of as many strips of one image's row) is not known here. So the next column is
 always the next vector, every load is aligned, and no column is ever masked or shuffled.
 """
 
@@ -22,15 +22,25 @@ from numba.extending import intrinsic
 
 from npscatter.cpu.simd import INDEX, SimdEmitter, registers, vector_bytes
 from npscatter.jit_cache import cached, source_digest
-from npscatter.program.summation import Summation
+from npscatter.program.summation import Sample, Summation
 
-# Files that decide what is compiled.
+# Modules that decide what is compiled, here and in the interpreter.
 SOURCES = (
     "npscatter.program.summation",
+    "npscatter.cpu.records",
     "npscatter.cpu.simd",
     "npscatter.cpu.row_codegen",
     "npscatter.cpu.interpreter",
 )
+
+
+def code_version() -> str:
+    """Return what the wing's compiled code depends on, whatever it is compiled for.
+
+    As part of what is compiled it keeps a cache on disk from giving back code for other sources or
+    other vectors.
+    """
+    return f"{source_digest(SOURCES)} {vector_bytes()} {registers()}"
 
 
 @dataclass(frozen=True)
@@ -66,11 +76,11 @@ class RowKernel:
 
     @property
     def scratch(self) -> int:
-        """Vectors of scratch memory: squares, one to spare, parked sums."""
-        return 1 + self.abreast * (self.outputs + self.summation.accumulators)
+        """Vectors of scratch memory: squares of moduli, one to spare, parked accumulators."""
+        return 1 + self.columns_unrolled * (self.outputs + self.summation.accumulators)
 
     @cached_property
-    def abreast(self) -> int:
+    def columns_unrolled(self) -> int:
         """Columns summed side by side, which share weights and samples."""
         # Measured: many sums hide each other's latency, few need those of the next columns.
         sums = self.summation.accumulators
@@ -85,33 +95,38 @@ class RowKernel:
         If there are too many for the registers, those that share no row are summed apart, for
         then little is loaded twice.
         """
-        plan, most = self.summation, 20 if registers() == 32 else 10
-        apart = [set(range(plan.accumulators))]
-        if plan.accumulators > most:
-            apart = []
-            for row in range(len(plan.rows)):
-                joined = set().union(*(term.sums for term in plan.samples if term.row == row))
-                for other in [group for group in apart if group & joined]:
-                    apart.remove(other)
-                    joined |= other
-                apart.append(joined)
+        most = 20 if registers() == 32 else 10
+        groups = [set(range(self.summation.accumulators))]
+        if self.summation.accumulators > most:
+            groups = self._without_common_rows()
         passes = []
-        for group in apart:
+        for group in groups:
             members, count = sorted(group), -(-len(group) // most)
             size = -(-len(members) // count)
             passes += [set(members[k : k + size]) for k in range(0, len(members), size)]
         return passes
 
+    def _without_common_rows(self) -> list[set[int]]:
+        """Part the accumulators into groups no two of which read the same row."""
+        groups: list[set[int]] = []
+        for row in range(len(self.summation.rows)):
+            readers = (sample.sums for sample in self.summation.samples if sample.row == row)
+            joined = set().union(*readers)
+            for other in [group for group in groups if group & joined]:
+                groups.remove(other)
+                joined |= other
+            groups.append(joined)
+        return groups
+
     @cached_property
-    def chains(self) -> int:
-        """Partial sums of an accumulator, by rows, so that enough products are independent."""
-        return max(1, min(4, 8 // (self.abreast * min(map(len, self.passes)))))
+    def partial_sums(self) -> int:
+        """Sums an accumulator is split into, by rows, so that enough products are independent."""
+        return max(1, min(4, 8 // (self.columns_unrolled * min(map(len, self.passes)))))
 
     @cached_property
     def digest(self) -> str:
         """A name for the machine code: equal only if the code is."""
-        told = f"{source_digest(SOURCES)} {vector_bytes()} {registers()} {self!r}"
-        return hashlib.sha256(told.encode()).hexdigest()[:24]
+        return hashlib.sha256(f"{code_version()} {self!r}".encode()).hexdigest()[:24]
 
 
 # Compiled functions refer to their `RowKernel` by its digest, which a cache on disk can hold.
@@ -125,8 +140,8 @@ def compiled_row(kernel: RowKernel):
     Its arguments are int64: `rows`, the address of a table with the address of column 0 of each
     source row (map by map, from y - radius to y + radius); `skip`, the elements from there to the
     column of the first output; the addresses of `scratch`, `weights` and `out`; `vectors`, how
-    many outputs, of which a multiple of `abreast` is written; `out_stride`, the elements between
-    output maps.
+    many outputs, of which a multiple of `columns_unrolled` is written; `out_stride`, the elements
+    between output maps.
     """
     digest = kernel.digest
     _KERNELS[digest] = kernel
@@ -144,127 +159,172 @@ def _row(typing, digest, rows, skip, scratch, weights, out, vectors, out_stride)
     def generate(context, builder, _, values):
         emit = SimdEmitter(builder, kernel.dtype)
         _, table, skip, *addresses, vectors, out_stride = values
-        table = builder.inttoptr(table, INDEX.as_pointer())
-        rows = {}
-        for row in kernel.summation.rows:
-            for offset in {row.offset, -row.offset if row.fold else row.offset}:
-                place = row.map * kernel.summation.size + kernel.radius + offset
-                address = builder.load(emit.at(table, place))
-                rows[row.map, offset] = emit.at(emit.pointer(address), skip)
+        rows = _row_pointers(emit, kernel, table, skip)
         scratch, weights, out = (emit.pointer(address) for address in addresses)
-        abreast = emit.index(kernel.abreast)
-        turns = builder.add(vectors, emit.index(kernel.abreast - 1))
-        turns = builder.sdiv(turns, abreast)
-        _emit_sums(emit, kernel, rows, scratch, weights, out, turns, out_stride)
+        unrolled = emit.index(kernel.columns_unrolled)
+        turns = builder.add(vectors, emit.index(kernel.columns_unrolled - 1))
+        turns = builder.sdiv(turns, unrolled)
+        _RowLoop(emit, kernel, rows, weights, scratch, out, out_stride).emit_loop(turns)
         return context.get_dummy_value()
 
     return types.void(digest, *[types.int64] * 7), generate
 
 
-def _sample(
-    emit: SimdEmitter, kernel: RowKernel, rows: dict, x, part: int, number: int, offset: int
-):
-    """Load the sample of row `number`, folded, that lies `offset` from output ``x + part``."""
-    row = kernel.summation.rows[number]
-    column = (part * kernel.stride + offset) * emit.width
-    place = emit.builder.add(emit.builder.mul(x, emit.index(kernel.stride)), emit.index(column))
-    value = emit.load(emit.at(rows[row.map, row.offset], place))
-    if row.fold:
-        opposite = emit.load(emit.at(rows[row.map, -row.offset], place))
-        value = emit.folded(value, opposite, row.fold)
-    return value
+def _row_pointers(emit: SimdEmitter, kernel: RowKernel, table, skip) -> dict:
+    """Return where each source row is read for the first output, by (map, offset)."""
+    table = emit.builder.inttoptr(table, INDEX.as_pointer())
+    rows = {}
+    for row in kernel.summation.rows:
+        for offset in {row.offset, -row.offset if row.fold else row.offset}:
+            number = row.map * kernel.summation.size + kernel.radius + offset
+            address = emit.builder.load(emit.at(table, number))
+            rows[row.map, offset] = emit.at(emit.pointer(address), skip)
+    return rows
 
 
-def _emit_sums(emit: SimdEmitter, kernel: RowKernel, rows, memory, weights, out, turns, out_stride):
-    """Emit the sums, and the modulus.
+class _RowLoop:
+    """Emits the loop over a row's columns, `columns_unrolled` of them in each turn.
 
-    Square roots take long, so a turn of the loop leaves the squares of its moduli in `memory`, and
+    Square roots take long, so a turn of the loop leaves the squares of its moduli in memory, and
     the next turn draws the roots between its own sums.
     """
-    builder, plan, width = emit.builder, kernel.summation, emit.width
-    passes, chains, parts = kernel.passes, kernel.chains, range(kernel.abreast)
-    products = [(number, term) for number, group in enumerate(passes)
-                for term in plan.samples if group & term.sums]  # fmt: skip
-    roots = kernel.outputs * kernel.abreast if kernel.modulus and products else 0
-    pauses = [len(products) * k // roots for k in range(roots)]
-    spare = emit.at(memory, roots * width)
-    parked = emit.at(spare, width)
 
-    def output(k: int, x):
-        o, part = divmod(k, kernel.abreast)
-        place = builder.add(builder.mul(out_stride, emit.index(o)), emit.index(part * width))
-        return emit.at(out, builder.add(x, place))
+    def __init__(self, emit: SimdEmitter, kernel: RowKernel, rows, weights, scratch, out, stride):
+        self.emit, self.kernel, self.rows = emit, kernel, rows
+        self.weights, self.squares, self.out, self.out_stride = weights, scratch, out, stride
+        self.unrolled = range(kernel.columns_unrolled)
+        self.products = [
+            (number, sample)
+            for number, group in enumerate(kernel.passes)
+            for sample in kernel.summation.samples
+            if group & sample.sums
+        ]
+        moduli = kernel.outputs * kernel.columns_unrolled
+        self.roots = moduli if kernel.modulus and self.products else 0
+        # Of the products, those before which a root is drawn.
+        self.root_places = [len(self.products) * k // self.roots for k in range(self.roots)]
+        self.spare = emit.at(scratch, self.roots * emit.width)
+        self.parked = emit.at(self.spare, emit.width)
 
-    def root(k: int):
-        return emit.instruction("sqrt", emit.load(emit.at(memory, k * width)))
+    def emit_loop(self, turns) -> None:
+        """Emit so many turns, and the roots that the last one leaves."""
+        emit, builder = self.emit, self.emit.builder
+        step = self.kernel.columns_unrolled * emit.width
+        with cgutils.for_range(builder, turns, intp=INDEX) as loop:
+            x = builder.mul(loop.index, emit.index(step))
+            before = builder.sub(x, emit.index(step))
+            first_turn = builder.icmp_signed("==", loop.index, emit.index(0))
+            totals = self.sum_products(x, before, first_turn)
+            for column in self.unrolled:
+                self.combine(x, column, totals)
+        if self.roots:
+            last = builder.mul(builder.sub(turns, emit.index(1)), emit.index(step))
+            for k in range(self.roots):
+                emit.store(self.root(k), self.output(k, last))
 
-    def parking(accumulator: int, part: int):
-        return emit.at(parked, (accumulator * kernel.abreast + part) * width)
-
-    with cgutils.for_range(builder, turns, intp=INDEX) as loop:
-        x = builder.mul(loop.index, emit.index(kernel.abreast * width))
-        before = builder.sub(x, emit.index(kernel.abreast * width))
-        first_turn = builder.icmp_signed("==", loop.index, emit.index(0))
-        pending, sums = [], {}
-
-        def finish():
-            for k, result in pending:
-                emit.store(result, builder.select(first_turn, spare, output(k, before)))
-
-        for count, (number, term) in enumerate(products):
-            if count and number != products[count - 1][0]:
-                # Registers are for the next pass.
-                for (accumulator, part), value in _totals(emit, sums).items():
-                    emit.store(value, parking(accumulator, part))
-                emit.barrier()
+    def sum_products(self, x, before, first_turn) -> dict:
+        """Emit all passes, the roots of the turn before between them; return the last's totals."""
+        drawn, sums = [], {}
+        for count, (number, sample) in enumerate(self.products):
+            if count and number != self.products[count - 1][0]:
+                self.park(sums)
                 sums = {}
-            if count in pauses:
-                emit.barrier()
-                finish()
-                pending = [(k, root(k)) for k in range(roots) if pauses[k] == count]
-            values = [_sample(emit, kernel, rows, x, part, term.row, term.offset) for part in parts]
-            if term.fold:
-                others = [
-                    _sample(emit, kernel, rows, x, part, term.row, -term.offset) for part in parts
-                ]
-                values = [
-                    emit.folded(*pair, term.fold) for pair in zip(values, others, strict=True)
-                ]
-            for accumulator, index in term.terms:
-                if accumulator in passes[number]:
-                    weight = emit.splat(emit.at(weights, index))
-                    for part, value in enumerate(values):
-                        key = accumulator, part, term.row % chains
-                        if key in sums:
-                            sums[key] = emit.multiply_add(value, weight, sums[key])
-                        else:
-                            sums[key] = builder.fmul(value, weight)
-        finish()
-        totals = _totals(emit, sums)
-        for part in parts:
-            found = {a: totals[a, part] for a in range(plan.accumulators) if (a, part) in totals}
-            for group in passes[:-1]:
-                found |= {a: emit.load(parking(a, part)) for a in group}
-            results = []
-            for first, second, sign in plan.outputs:
-                result = found.get(first, ir.Constant(emit.vector, None))
-                results.append(emit.folded(result, found[second], sign) if sign else result)
-            if kernel.modulus:
-                pairs = zip(results[: kernel.outputs], results[kernel.outputs :], strict=True)
-                results = [emit.multiply_add(re, re, builder.fmul(im, im)) for re, im in pairs]
-            for o, result in enumerate(results):
-                k = o * kernel.abreast + part
-                emit.store(result, emit.at(memory, k * width) if roots else output(k, x))
-    if roots:
-        last = builder.mul(builder.sub(turns, emit.index(1)), emit.index(kernel.abreast * width))
-        for k in range(roots):
-            emit.store(root(k), output(k, last))
+            if count in self.root_places:
+                self.emit.barrier()
+                self.store_roots(drawn, before, first_turn)
+                places = enumerate(self.root_places)
+                drawn = [(k, self.root(k)) for k, place in places if place == count]
+            self.add_products(sums, sample, self.kernel.passes[number], x)
+        self.store_roots(drawn, before, first_turn)
+        return self.totals(sums)
 
+    def add_products(self, sums: dict, sample: Sample, accumulators: set[int], x) -> None:
+        """Add a sample's products, of every unrolled column, to the sums of one pass."""
+        emit = self.emit
+        values = [self.load(x, column, sample.row, sample.offset) for column in self.unrolled]
+        if sample.fold:
+            others = [self.load(x, column, sample.row, -sample.offset) for column in self.unrolled]
+            pairs = zip(values, others, strict=True)
+            values = [emit.folded(*pair, sample.fold) for pair in pairs]
+        for accumulator, index in sample.terms:
+            if accumulator in accumulators:
+                weight = emit.splat(emit.at(self.weights, index))
+                for column, value in enumerate(values):
+                    key = accumulator, column, sample.row % self.kernel.partial_sums
+                    if key in sums:
+                        sums[key] = emit.multiply_add(value, weight, sums[key])
+                    else:
+                        sums[key] = emit.builder.fmul(value, weight)
 
-def _totals(emit: SimdEmitter, sums: dict) -> dict:
-    """Join the partial sums of every accumulator."""
-    totals = {}
-    for (accumulator, part, _), value in sums.items():
-        known = totals.get((accumulator, part))
-        totals[accumulator, part] = emit.builder.fadd(known, value) if known else value
-    return totals
+    def load(self, x, column: int, number: int, offset: int):
+        """Load the sample of row `number`, folded, that lies `offset` from output x + column."""
+        emit, builder, stride = self.emit, self.emit.builder, self.kernel.stride
+        row = self.kernel.summation.rows[number]
+        shift = emit.index((column * stride + offset) * emit.width)
+        place = builder.add(builder.mul(x, emit.index(stride)), shift)
+        value = emit.load(emit.at(self.rows[row.map, row.offset], place))
+        if row.fold:
+            opposite = emit.load(emit.at(self.rows[row.map, -row.offset], place))
+            value = emit.folded(value, opposite, row.fold)
+        return value
+
+    def totals(self, sums: dict) -> dict:
+        """Join the partial sums of every accumulator and column."""
+        totals = {}
+        for (accumulator, column, _), value in sums.items():
+            total = totals.get((accumulator, column))
+            total = self.emit.builder.fadd(total, value) if total else value
+            totals[accumulator, column] = total
+        return totals
+
+    def park(self, sums: dict) -> None:
+        """Store the accumulators of a pass: the registers are for the next one."""
+        for (accumulator, column), value in self.totals(sums).items():
+            self.emit.store(value, self.parking(accumulator, column))
+        self.emit.barrier()
+
+    def parking(self, accumulator: int, column: int):
+        """Return where an accumulator is parked."""
+        place = accumulator * self.kernel.columns_unrolled + column
+        return self.emit.at(self.parked, place * self.emit.width)
+
+    def root(self, k: int):
+        """Draw the root of the square number `k`: output by output, column by column."""
+        square = self.emit.load(self.emit.at(self.squares, k * self.emit.width))
+        return self.emit.instruction("sqrt", square)
+
+    def store_roots(self, drawn: list, before, first_turn) -> None:
+        """Store moduli of the turn before; the first turn has none before it."""
+        for k, root in drawn:
+            place = self.emit.builder.select(first_turn, self.spare, self.output(k, before))
+            self.emit.store(root, place)
+
+    def combine(self, x, column: int, totals: dict) -> None:
+        """Store one column's outputs, or the squares of its moduli, from all accumulators."""
+        emit, kernel = self.emit, self.kernel
+        accumulators = range(kernel.summation.accumulators)
+        sums = {a: totals[a, column] for a in accumulators if (a, column) in totals}
+        for group in kernel.passes[:-1]:
+            sums |= {a: emit.load(self.parking(a, column)) for a in group}
+        results = []
+        for first, second, sign in kernel.summation.outputs:
+            result = sums.get(first, ir.Constant(emit.vector, None))
+            results.append(emit.folded(result, sums[second], sign) if sign else result)
+        if kernel.modulus:
+            pairs = zip(results[: kernel.outputs], results[kernel.outputs :], strict=True)
+            results = [
+                emit.multiply_add(real, real, emit.builder.fmul(imaginary, imaginary))
+                for real, imaginary in pairs
+            ]
+        for o, result in enumerate(results):
+            k = o * kernel.columns_unrolled + column
+            place = emit.at(self.squares, k * emit.width) if self.roots else self.output(k, x)
+            emit.store(result, place)
+
+    def output(self, k: int, x):
+        """Return where output number `k` lies, output by output, column by column."""
+        emit, builder = self.emit, self.emit.builder
+        o, column = divmod(k, self.kernel.columns_unrolled)
+        place = builder.mul(self.out_stride, emit.index(o))
+        place = builder.add(place, emit.index(column * emit.width))
+        return emit.at(self.out, builder.add(x, place))

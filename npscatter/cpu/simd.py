@@ -88,19 +88,18 @@ class SimdEmitter:
 
     def transposed(self, rows: list) -> list:
         """Return the columns of a square of vectors."""
-        half = self.width // 2
-        while half:
-            # Swap the off-diagonal quarters of every square of 2 * half rows.
-            for start in range(self.width):
-                if start // half % 2 == 0:
-                    one, other = rows[start], rows[start + half]
-                    keep = [k if k // half % 2 == 0 else k - half + self.width
-                            for k in range(self.width)]  # fmt: skip
-                    move = [k + half if k // half % 2 == 0 else k + self.width
-                            for k in range(self.width)]  # fmt: skip
-                    rows[start] = self.shuffle(one, other, keep)
-                    rows[start + half] = self.shuffle(one, other, move)
-            half //= 2
+        size, lanes = self.width // 2, range(self.width)
+        while size:
+            # Swap the off-diagonal quarters, of size x size, of every square on the diagonal.
+            left = [k // size % 2 == 0 for k in lanes]
+            upper = [k if left[k] else k - size + self.width for k in lanes]
+            lower = [k + size if left[k] else k + self.width for k in lanes]
+            for row in lanes:
+                if left[row]:
+                    one, other = rows[row], rows[row + size]
+                    rows[row] = self.shuffle(one, other, upper)
+                    rows[row + size] = self.shuffle(one, other, lower)
+            size //= 2
         return rows
 
     def spread(self, value):
@@ -113,9 +112,9 @@ class SimdEmitter:
         """Load one element into every place of a vector."""
         return self.spread(self.builder.load(pointer))
 
-    def shuffle(self, one, other, places: list[int]):
-        kind = ir.VectorType(ir.IntType(32), len(places))
-        return self.builder.shuffle_vector(one, other, ir.Constant(kind, places))
+    def shuffle(self, one, other, lanes: list[int]):
+        kind = ir.VectorType(ir.IntType(32), len(lanes))
+        return self.builder.shuffle_vector(one, other, ir.Constant(kind, lanes))
 
     def folded(self, one, other, fold: int):
         return self.builder.fadd(one, other) if fold > 0 else self.builder.fsub(one, other)
@@ -178,17 +177,17 @@ def copy_elements(typing, like, source, target, count):
 
 
 @intrinsic
-def gather_lanes(typing, like, places, offset, target):
-    """Lay the next samples of as many images as a vector has lanes side by side.
+def gather_lanes(typing, like, lane_addresses, offset, target):
+    """Lay the next samples of every lane side by side.
 
-    `places` is the address of a table with one address per lane, `offset` the bytes from there to
-    the first sample; one vector of samples of every lane is read.
+    `lane_addresses` is the address of a table with one address per lane, `offset` the bytes from
+    there to the first sample; one vector of samples of every lane is read.
     """
 
     def generate(context, builder, _, values):
         emit = SimdEmitter(builder, like.name)
-        _, places, offset, target = values
-        table = builder.inttoptr(places, INDEX.as_pointer())
+        _, lane_addresses, offset, target = values
+        table = builder.inttoptr(lane_addresses, INDEX.as_pointer())
         rows = []
         for lane in range(emit.width):
             address = builder.add(builder.load(emit.at(table, lane)), offset)
@@ -201,13 +200,13 @@ def gather_lanes(typing, like, places, offset, target):
 
 
 @intrinsic
-def scatter_lanes(typing, like, source, places, offset, count):
+def scatter_lanes(typing, like, source, lane_addresses, offset, count):
     """Write `count` samples, at most a vector of them, of every lane to its own place."""
 
     def generate(context, builder, _, values):
         emit = SimdEmitter(builder, like.name)
-        _, source, places, offset, count = values
-        table = builder.inttoptr(places, INDEX.as_pointer())
+        _, source, lane_addresses, offset, count = values
+        table = builder.inttoptr(lane_addresses, INDEX.as_pointer())
         source = emit.pointer(source)
         rows = [emit.load(emit.at(source, x * emit.width)) for x in range(emit.width)]
         for lane, row in enumerate(emit.transposed(rows)):
@@ -219,17 +218,17 @@ def scatter_lanes(typing, like, source, places, offset, count):
 
 
 @intrinsic
-def continue_row(typing, like, source, target, outside, segments, forward, wrap):
+def continue_row(typing, like, source, target, outside, strips, forward, wrap):
     """Write the vector before a row's first column, or after its last.
 
     Its lanes are those of `source`, one lane further (``forward``) or back, for the columns before
-    a segment are the last ones of the segment before. Only every first (or last) of `segments`
-    lanes has no segment beside it: it takes its lane of the vector at `outside`, or zero.
+    a strip are the last ones of the strip before. Only every first (or last) of `strips` lanes has
+    no strip beside it: it takes its lane of the vector at `outside`, or zero.
     """
 
     def generate(context, builder, _, values):
         emit = SimdEmitter(builder, like.name)
-        _, source, target, outside, segments, forward, wrap = values
+        _, source, target, outside, strips, forward, wrap = values
         row, count = emit.load(emit.pointer(source)), emit.width
         up = emit.shuffle(row, row, [(lane - 1) % count for lane in range(count)])
         down = emit.shuffle(row, row, [(lane + 1) % count for lane in range(count)])
@@ -237,14 +236,14 @@ def continue_row(typing, like, source, target, outside, segments, forward, wrap)
         forward = builder.icmp_signed("!=", forward, zero)
         wrap = builder.icmp_signed("!=", wrap, zero)
         beside = builder.select(forward, up, down)
-        found = emit.load(emit.pointer(outside))
-        found = builder.select(wrap, found, ir.Constant(emit.vector, None))
-        last = builder.sub(segments, emit.index(1))
+        beyond = emit.load(emit.pointer(outside))
+        beyond = builder.select(wrap, beyond, ir.Constant(emit.vector, None))
+        last = builder.sub(strips, emit.index(1))
         lanes = ir.Constant(ir.VectorType(INDEX, count), list(range(count)))
-        lanes = builder.and_(lanes, emit.spread(last))
-        special = emit.spread(builder.select(forward, zero, last))
-        alone = builder.icmp_signed("==", lanes, special)
-        emit.store(builder.select(alone, found, beside), emit.pointer(target))
+        strip = builder.and_(lanes, emit.spread(last))
+        outermost = emit.spread(builder.select(forward, zero, last))
+        alone = builder.icmp_signed("==", strip, outermost)
+        emit.store(builder.select(alone, beyond, beside), emit.pointer(target))
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * 6), generate

@@ -12,7 +12,7 @@ import contextlib
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -43,6 +43,8 @@ PIECE_BYTES = 2**26
 SLOTS = 2
 # Streams whose workspaces are kept.
 STREAMS = 8
+# Arguments of `npscatter.Scattering2D` that have a meaning here.
+OPTIONS = ("storage", "memory")
 
 if not SIMULATED and not cuda.is_available():
     raise ImportError(" ".join((cuda.cuda_error() or "no GPU or no libNVVM was found").split()))
@@ -187,6 +189,20 @@ def free_memory() -> None:
     _SLOTS.free()
 
 
+def run(
+    plan: Plan, bank: FilterBank, images, output, stream, options: Mapping[str, object]
+) -> None:
+    """Run the plan's program; see `npscatter.backends.Backend`.
+
+    The option `storage` may be "float16", to store carried maps as such; `memory` is the bytes of
+    workspace on the GPU at most, for each stream.
+    """
+    if isinstance(images, np.ndarray):
+        execute(plan, bank, images, output, **options)
+    else:
+        execute_on_device(plan, bank, images, output, stream, **options)
+
+
 def execute(
     plan: Plan,
     bank: FilterBank,
@@ -274,18 +290,11 @@ def execute_on_device(
         start += count
 
 
-def warm_up(
-    plan: Plan,
-    bank: FilterBank,
-    dtype: str,
-    storage: str | None = None,
-    memory: int | None = None,
-    images: np.dtype | None = None,
-) -> None:
-    """Compile, or load from the cache, what images of `dtype` need."""
-    memory, images = workspace_limit(memory), np.dtype(images or dtype)
+def warm_up(plan: Plan, bank: FilterBank, images: np.dtype, options: Mapping[str, object]) -> None:
+    """Compile, or load from the cache, what images of a dtype need."""
+    memory, dtype = workspace_limit(options["memory"]), np.result_type(images, np.float32).name
     for count in (1, 2**20):
-        _prepared(plan, bank, dtype, storage, count, memory, images)
+        _prepared(plan, bank, dtype, options["storage"], count, memory, images)
 
 
 def _flat(array: np.ndarray, trailing: int) -> np.ndarray | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from npscatter.arguments import on_gpu, output_kind
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.gpu.target import Stream, address, cuda, device_of, viewed
 
@@ -120,6 +121,40 @@ def borrow(name: str, array: object, stream: object) -> Borrowed:
             )
         )
     return Borrowed(found, stream, own)
+
+
+def borrow_output(
+    out: object, images: object, shape: tuple[int, ...], dtype: np.dtype, stream: object
+) -> Borrowed:
+    """Return the array of others that the coefficients of `images` go to, or raise.
+
+    Parameters
+    ----------
+    out : object
+        What the caller passed.
+    images : device array
+        They share no memory.
+    shape, dtype
+        Of the coefficients.
+    stream : stream of Numba's
+        Where the work goes.
+    """
+    if not on_gpu(out):
+        raise ArgumentTypeError(
+            explain("out", type(out), "must lie on the GPU, as x does", "pass None")
+        )
+    borrowed = borrow("out", out, stream)
+    remedy = "pass an array of that kind on the GPU, or None"
+    output_kind(borrowed.array, shape, dtype, remedy)
+    rules = (
+        (borrowed.array.is_c_contiguous(), "must be C-contiguous"),
+        (not is_read_only(out), "must be writeable"),
+        (not overlap(images, borrowed.array), "must not share memory with x"),
+    )
+    for holds, rule in rules:
+        if not holds:
+            raise ArgumentError(explain("out", type(out), rule, remedy))
+    return borrowed
 
 
 def wait_for(stream: object, other: object) -> None:

@@ -19,12 +19,12 @@ from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.gpu.register_tile import make_register_tile
 from npscatter.gpu.tiling import ANY_GPU, BLOCKS, Device, KernelSpec, Tile, best_tiling, up
-from npscatter.program.plan import Maps, Plan, Step, place
+from npscatter.program.plan import Plan
+from npscatter.program.steps import Maps, Step
+from npscatter.program.workspace import Workspace, lay_out_workspace
 
 # Blocks of one launch at most.
 GRID = 2**31 - 1
-# Rounds of orientations that are tried, until one image fits into memory.
-ROUNDS = (1, 2, 4, 8, 16, 32)
 
 
 class Source(NamedTuple):
@@ -172,8 +172,7 @@ def choose(
     ArgumentError
         If not even the most rounds fit.
     """
-    rounds = (plan.in_rounds(rounds) for rounds in ROUNDS)
-    for candidate in itertools.chain([plan.octave_by_octave()], rounds):
+    for candidate in itertools.chain([plan.octave_by_octave()], plan.by_memory()):
         layout = lay_out(candidate, bank, dtype, storage, images, device)
         if layout.workspace_bytes <= memory:
             return layout
@@ -195,36 +194,18 @@ def images_at_once(layout: GpuLayout, images: int, memory: int) -> int:
 
 @lru_cache(maxsize=64)
 def _lay_out(plan, bank, dtype, storage, images, device) -> GpuLayout:
-    def pitch(maps: Maps) -> int:
-        return up(maps.width, 4)
-
     # The padded image is never stored: whatever reads it reads the image.
-    image = plan.steps[0].target.buffer
-    steps = plan.steps[1:]
-    offsets, workspace = place(steps, plan.buffers, lambda m: m.count * m.height * pitch(m))
-
-    def in_workspace(maps: Maps) -> tuple[int, int, int]:
-        """Return the offset, the pitch and the plane of maps."""
-        plane = maps.height * pitch(maps)
-        return offsets[maps.buffer] + maps.first * plane, pitch(maps), plane
-
+    workspace = lay_out_workspace(plan.steps, plan.buffers, None, lambda maps: up(maps.width, 4))
     launches, channels = [], []
-
-    def target(step: Step | None) -> Target:
-        if step is None:
-            return Target(0, 0, 0, 0)
-        if step.target:
-            return Target(*in_workspace(step.target), 0)
-        channels.extend(step.channels)
-        height, width = plan.output_shape
-        return Target(0, width, height * width, len(channels) - len(step.channels))
-
-    for wavelet_step, direct_step in _pairs(steps):
-        step = wavelet_step or direct_step
-        spec = _kernel_spec(plan, bank, wavelet_step, direct_step, image, dtype, storage)
-        stored = (0, 0, 0) if spec.reads_image else in_workspace(step.source)
-        source = Source(*stored, *step.source.shape)
-        targets = target(wavelet_step), target(direct_step)
+    for pair in _pairs(plan.steps):
+        step = pair[0] or pair[1]
+        spec = _kernel_spec(plan, bank, *pair, dtype, storage)
+        lies = (0, 0, 0) if spec.reads_image else _place(workspace, step.source)
+        source = Source(*lies, *step.source.shape)
+        targets = []
+        for one in pair:
+            targets.append(_target(plan, workspace, one, len(channels)))
+            channels += one.channels if one else ()
         launches.append(_launch(spec, step, source, targets, plan.n_coefficients, images, device))
     return GpuLayout(
         plan=plan,
@@ -232,10 +213,25 @@ def _lay_out(plan, bank, dtype, storage, images, device) -> GpuLayout:
         channels=np.array(channels, np.int32),
         rows=np.array(plan.rows, np.int32),
         columns=np.array(plan.columns, np.int32),
-        workspace=up(max(workspace, 4), 4),
+        workspace=up(max(workspace.size, 4), 4),
         dtype=dtype,
         storage=storage,
     )
+
+
+def _place(workspace: Workspace, maps: Maps) -> tuple[int, int, int]:
+    """Return the offset, the pitch and the plane of maps."""
+    return workspace.offset(maps), workspace.pitch(maps), workspace.plane(maps)
+
+
+def _target(plan: Plan, workspace: Workspace, step: Step | None, channels: int) -> Target:
+    """Return where a step writes; `channels` are in the table already."""
+    if step is None:
+        return Target(0, 0, 0, 0)
+    if step.target:
+        return Target(*_place(workspace, step.target), 0)
+    height, width = plan.output_shape
+    return Target(0, width, height * width, channels)
 
 
 def _pairs(steps: tuple[Step, ...]) -> Iterator[tuple[Step | None, Step | None]]:
@@ -248,7 +244,7 @@ def _pairs(steps: tuple[Step, ...]) -> Iterator[tuple[Step | None, Step | None]]
             continue
         other = steps[0] if steps else None
         same = other and not other.wavelets and _total_stride(step) == _total_stride(other)
-        for name in ("source", "groups", "first", "size", "operation"):
+        for name in ("source", "groups", "first", "size", "emits"):
             same = same and getattr(step, name) == getattr(other, name)
         yield step, steps.pop(0) if same else None
 
@@ -258,16 +254,16 @@ def _total_stride(step: Step) -> int:
     return step.wavelet_stride * step.stride
 
 
-def _kernel_spec(plan, bank, wavelet_step, direct_step, image, dtype, storage) -> KernelSpec:
+def _kernel_spec(plan, bank, wavelet_step, direct_step, dtype, storage) -> KernelSpec:
     """Return what the kernel of a step with wavelets, one without, or both is compiled for."""
     step = wavelet_step or direct_step
     # Source rows and columns that a target sample needs on every side, of either step.
     wavelet_halo = direct_halo = 0
     if wavelet_step:
-        first, second = (bank[key].shape[-1] // 2 for key in (step.wavelets, step.weights))
+        first, second = (bank[key].shape[-1] // 2 for key in (step.wavelets, step.smoothing))
         wavelet_halo = step.wavelet_stride * second + first
     if direct_step:
-        direct_halo = bank[direct_step.weights].shape[-1] // 2
+        direct_halo = bank[direct_step.smoothing].shape[-1] // 2
     halo = max(wavelet_halo, direct_halo)
     wavelets = smoothing = direct = None
     if wavelet_step:
@@ -275,20 +271,20 @@ def _kernel_spec(plan, bank, wavelet_step, direct_step, image, dtype, storage) -
             *(bank, step.wavelets, step.orientations, step.wavelet_stride),
             *(halo - wavelet_halo, dtype),
         )
-        smoothing = make_register_tile(bank, step.weights, None, step.stride, 0, dtype)
+        smoothing = make_register_tile(bank, step.smoothing, None, step.stride, 0, dtype)
     if direct_step:
         direct = make_register_tile(
-            bank, direct_step.weights, None, direct_step.stride, halo - direct_halo, dtype
+            bank, direct_step.smoothing, None, direct_step.stride, halo - direct_halo, dtype
         )
     return KernelSpec(
-        reads_image=step.source.buffer == image,
-        maps=step.source.count // step.groups,
+        reads_image=step.source.buffer == plan.image.buffer,
+        maps=step.maps_per_group,
         stride=_total_stride(step),
         halo=halo,
         wavelets=wavelets,
         smoothing=smoothing,
         direct=direct,
-        emits=step.operation == "emit",
+        emits=step.emits,
         wrap=plan.edge == "wrap",
         dtype=dtype,
         storage=storage,

@@ -13,8 +13,9 @@ from functools import cached_property
 
 import numpy as np
 
-from npscatter.bank import ROLES, FilterBank
-from npscatter.program.summation import Summation, make_summation
+from npscatter.bank import FilterBank
+from npscatter.program.steps import WEIGHT_ARRAYS
+from npscatter.program.summation import Summation
 from npscatter.program.symmetry import mirrored_orientations
 
 # Registers (of four bytes) that a thread's sums may take; the folded samples need as many again.
@@ -136,7 +137,7 @@ def make_register_tile(
     stride, shift, dtype
         See `RegisterTile`.
     """
-    modulus = ROLES[name] == "psi"
+    modulus = WEIGHT_ARRAYS[name].is_complex
     if outputs is None:
         outputs = tuple(range(len(bank[name])))
     registers = run_length(dtype) * np.dtype(dtype).itemsize // 4 * (2 if modulus else 1)
@@ -150,9 +151,9 @@ def make_register_tile(
     for group in together:
         chosen = tuple(o for o in group if o in outputs)
         if chosen:
-            order, weights = make_summation(bank.real_taps(name, chosen), bank.symmetric)
+            summation, weights = bank.summation(name, chosen)
             numbers = tuple(outputs.index(o) for o in chosen)
-            parts.append(SubTile(numbers, order, tuple(weights.tolist())))
+            parts.append(SubTile(numbers, summation, tuple(weights.tolist())))
     return RegisterTile(tuple(parts), modulus, stride, shift, dtype)
 
 

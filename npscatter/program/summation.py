@@ -122,7 +122,8 @@ def make_summation(taps: np.ndarray, folded: bool) -> tuple[Summation, np.ndarra
     # Sums and differences of the same samples side by side.
     keys = sorted({key for part in sums for key in part}, key=lambda key: (key[:2], key[3], key))
     rows = sorted({key[:3] for key in keys})
-    samples, weights = [], []
+    samples: list[Sample] = []
+    weights: list[float] = []
     for key in keys:
         terms = []
         for accumulator, part in enumerate(sums):

@@ -14,13 +14,35 @@ In every array the taps are the last two axes, and roles say what the axes befor
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
+
+IntOrArray = TypeVar("IntOrArray", int, np.ndarray)
 
 GENERATORS = ("flip", "transpose")
 # Sign of {1, d/d0, d/d1, d2/d0d1} when axis 0 is flipped, and their order when transposed.
 _FLIPPED_SIGNS = np.array([1, -1, 1, -1])
 _TRANSPOSED_ORDER = np.array([0, 2, 1, 3])
 SYMMETRIC_CARRIERS = (1, 3, 4)
+
+
+def angle_steps(L: int, theta: IntOrArray) -> IntOrArray:
+    """Return the angle of orientation index `theta` of L in units of pi / L."""
+    return L // 2 - 1 - theta
+
+
+def angle(L: int, theta: IntOrArray) -> Any:
+    """Return the angle of the wave vector from the vertical axis, in radians.
+
+    Parameters
+    ----------
+    L : int
+        Number of orientations.
+    theta : int or ndarray of int
+        Orientation index, 0 to L - 1, as in ``Scattering2D.meta()``.
+    """
+    return angle_steps(L, theta) * np.pi / L
 
 
 def orientation_action(generator: str, L: int) -> tuple[np.ndarray, np.ndarray]:
@@ -31,7 +53,7 @@ def orientation_action(generator: str, L: int) -> tuple[np.ndarray, np.ndarray]:
     generator : str
         "flip" (of axis 0) or "transpose".
     L : int
-        Number of orientations, even. Orientation t has the angle (L/2 - 1 - t) pi / L.
+        Number of orientations, even; their angles are those of `angle`.
 
     Returns
     -------
@@ -40,10 +62,10 @@ def orientation_action(generator: str, L: int) -> tuple[np.ndarray, np.ndarray]:
     conjugate : ndarray of bool, shape (L,)
         Whether it becomes that wavelet's complex conjugate.
     """
-    angle = L // 2 - 1 - np.arange(L)  # in units of pi / L
-    turned = L - angle if generator == "flip" else L // 2 - angle
+    steps = angle_steps(L, np.arange(L))
+    turned = L - steps if generator == "flip" else L // 2 - steps
     half_turns = np.floor_divide(turned + L // 2, L)
-    return L // 2 - 1 - (turned - L * half_turns), half_turns % 2 == 1
+    return angle_steps(L, turned - L * half_turns), half_turns % 2 == 1
 
 
 def mirrored_orientations(L: int, rounds: int) -> list[tuple[int, ...]]:

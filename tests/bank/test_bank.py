@@ -16,8 +16,10 @@ import pytest
 import npscatter
 from npscatter import ArgumentError, ArgumentTypeError, BankError, FilterBank, list_banks
 from npscatter import bank_file as bank_module
-from npscatter.bank import ROLES, find_bank, multiply_adds
-from npscatter.program.plan import Architecture, make_plan
+from npscatter.bank import resolve
+from npscatter.cost import plan_cost
+from npscatter.program.plan import make_plan
+from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
 
 SHIPPED = ["accurate", "accurate-L4", "accurate-L6", "paper", "paper-tuned"]
 
@@ -39,9 +41,7 @@ def shipped(tmp_path, monkeypatch):
     folder = tmp_path / "shipped"
     folder.mkdir()
     monkeypatch.setattr(bank_module, "SHIPPED", folder)
-    npscatter.bank._load_shipped.cache_clear()
     yield folder
-    npscatter.bank._load_shipped.cache_clear()
 
 
 def parts(bank):
@@ -62,8 +62,8 @@ def same_bits(one, other):
         and one.card == other.card
         and one.architecture == other.architecture
         and one.boundary == other.boundary
-        and all(one[key].tobytes() == other[key].tobytes() for key in ROLES)
-        and all(one[key].dtype == other[key].dtype for key in ROLES)
+        and all(one[key].tobytes() == other[key].tobytes() for key in WEIGHT_ARRAYS)
+        and all(one[key].dtype == other[key].dtype for key in WEIGHT_ARRAYS)
     )
 
 
@@ -73,7 +73,7 @@ def same_bits(one, other):
 def test_attributes(toy_bank, bank):
     assert (bank.name, bank.L, bank.R, bank.boundary) == ("toy-symmetric-L4-R3", 4, 3, "kymatio")
     assert bank.architecture == Architecture(4, 3, 1, "carried")
-    assert bank.keys() == tuple(ROLES)
+    assert bank.keys() == tuple(WEIGHT_ARRAYS)
     shapes = {key: bank[key].shape for key in bank.keys()}
     assert shapes == {
         "psi_first": (4, 1, 5, 5),
@@ -83,8 +83,8 @@ def test_attributes(toy_bank, bank):
         "carry_next": (3, 3, 5, 5),
         "low_next": (1, 3, 3, 3),
     }
-    for key, role in ROLES.items():
-        assert bank[key].dtype == (np.complex128 if role == "psi" else np.float64)
+    for key, array in WEIGHT_ARRAYS.items():
+        assert bank[key].dtype == (np.complex128 if array.is_complex else np.float64)
     for part in ("toy-symmetric-L4-R3", "L=4", "R=3", "psi_first 5", "kymatio", "symmetric=True"):
         assert part in repr(bank)
     paper = toy_bank("paper", 8)
@@ -94,11 +94,11 @@ def test_attributes(toy_bank, bank):
 def test_taps_keep_their_values_in_the_stored_precision(bank):
     given = parts(bank)
     half = {"psi": np.complex64, "carry": np.float32, "low": np.float32}
-    single = {key: bank[key].astype(half[role]) for key, role in ROLES.items()}
+    single = {key: bank[key].astype(half[array.role]) for key, array in WEIGHT_ARRAYS.items()}
     stored = FilterBank("single", **{**given, **single})
-    big_endian = {key: bank[key].astype(bank[key].dtype.newbyteorder(">")) for key in ROLES}
-    fortran = {key: np.asfortranarray(bank[key]) for key in ROLES}
-    for key in ROLES:
+    big_endian = {key: bank[key].astype(bank[key].dtype.newbyteorder(">")) for key in WEIGHT_ARRAYS}
+    fortran = {key: np.asfortranarray(bank[key]) for key in WEIGHT_ARRAYS}
+    for key in WEIGHT_ARRAYS:
         assert np.array_equal(stored[key], single[key]) and stored[key].dtype == bank[key].dtype
     for arrays in (big_endian, fortran):
         assert same_bits(FilterBank(bank.name, **{**given, **arrays}), bank)
@@ -152,7 +152,7 @@ def test_refused_arrays(bank, key, change):
         FilterBank("changed", **{**parts(bank), key: change(bank[key])})
     assert isinstance(raised.value, ValueError)
     argument, rest = str(raised.value).split("=", 1)
-    assert argument in ROLES
+    assert argument in WEIGHT_ARRAYS
     assert ": " in rest and "; " in rest
 
 
@@ -200,18 +200,18 @@ def test_refused_names(bank, name):
 
 
 def test_its_arrays_are_its_own(bank):
-    given = {key: bank[key].copy() for key in ROLES}
+    given = {key: bank[key].copy() for key in WEIGHT_ARRAYS}
     own = FilterBank("own", **{**parts(bank), **given})
     identity = own.sha256
     for taps in given.values():
         taps += 1
     again = FilterBank("own", **parts(own))
     assert again.sha256 == identity
-    for key in ROLES:
+    for key in WEIGHT_ARRAYS:
         assert np.array_equal(own[key], bank[key])
 
 
-@pytest.mark.parametrize("key", ROLES)
+@pytest.mark.parametrize("key", WEIGHT_ARRAYS)
 def test_its_arrays_are_read_only(bank, key):
     with pytest.raises(ValueError):
         bank[key][...] = 0
@@ -223,14 +223,14 @@ def test_its_arrays_are_read_only(bank, key):
         bank[key].sort()
 
 
-@pytest.mark.parametrize("key", ROLES)
+@pytest.mark.parametrize("key", WEIGHT_ARRAYS)
 def test_its_arrays_cannot_be_made_writable(toy_bank, key):
     bank = FilterBank("another", **parts(toy_bank("free", 4, 2)))
     with pytest.raises(ValueError):
         bank[key].setflags(write=True)
 
 
-@pytest.mark.parametrize("key", ROLES)
+@pytest.mark.parametrize("key", WEIGHT_ARRAYS)
 def test_attributes_of_its_arrays_are_not_the_banks(toy_bank, key):
     bank = FilterBank("another", **parts(toy_bank("free", 4, 2)))
     shape, taps = bank[key].shape, bank[key]
@@ -273,7 +273,7 @@ def test_equality_is_of_name_architecture_boundary_and_taps(bank):
     assert FilterBank(bank.name, **{**given, "boundary": "zero"}) != bank
     assert FilterBank(bank.name, **{**given, "psi_stride": 2}) != bank
     assert FilterBank(bank.name, **{**given, "card": {}}) == bank
-    for key in ROLES:
+    for key in WEIGHT_ARRAYS:
         taps = bank[key].copy()
         taps.real[0, 0, 0, 0] = np.nextafter(taps.real[0, 0, 0, 0], 9)
         assert FilterBank(bank.name, **{**given, key: taps}) != bank
@@ -291,7 +291,7 @@ def test_copies_are_equal_and_immutable(toy_bank, roundtrip, kind):
     bank = toy_bank(kind, 4, 1)
     twin = roundtrip(bank)
     assert same_bits(twin, bank) and repr(twin) == repr(bank)
-    for key in ROLES:
+    for key in WEIGHT_ARRAYS:
         with pytest.raises(ValueError):
             twin[key][...] = 0
 
@@ -309,40 +309,45 @@ def test_banks_of_two_or_five_carriers_are_not_symmetric(toy_bank):
 
 
 @pytest.mark.parametrize("imaginary", [False, True])
-@pytest.mark.parametrize("key", ROLES)
+@pytest.mark.parametrize("key", WEIGHT_ARRAYS)
 def test_one_ulp_makes_it_asymmetric(bank, key, imaginary):
     taps = bank[key].copy()
-    if imaginary and ROLES[key] != "psi":
+    if imaginary and not WEIGHT_ARRAYS[key].is_complex:
         taps = taps[..., ::-1].copy()  # a real array has no imaginary part: mirror it, and below
-    part = taps.imag if imaginary and ROLES[key] == "psi" else taps.real
+    part = taps.imag if imaginary and WEIGHT_ARRAYS[key].is_complex else taps.real
     part[0, 0, 0, 1] = np.nextafter(part[0, 0, 0, 1], 2)
     assert not FilterBank("changed", **{**parts(bank), key: taps}).symmetric
+
+
+def products(bank, key, folded, outputs=None):
+    """Return the multiply-adds of one output sample of a weight array."""
+    return bank.summation(key, outputs, folded)[0].multiply_adds
 
 
 def test_multiply_adds_of_known_kernels(toy_bank):
     # Per mirrored pair 25 + 24 taps, on the axes 16 + 12: 3 * 49 + 2 * 28 = 203 for eight.
     for R in (1, 3, 4):
         bank = toy_bank("symmetric", 8, R, K=7)
-        assert bank.multiply_adds("psi_first", folded=True) == 203
+        assert products(bank, "psi_first", True) == 203
         # Of 2 * 8 * 49 = 784 real taps, symmetry makes the centre of four imaginary parts zero,
         # and a line of seven in the four that lie along an axis or a diagonal.
-        assert bank.multiply_adds("psi_first", folded=False) == 784 - 4 - 4 * 7
+        assert products(bank, "psi_first", False) == 784 - 4 - 4 * 7
     # A pair takes 49 of every carried map. On the axes {1, d0, d1, d0 d1} have the parities of
     # 16 + 12, 12 + 16, 12 + 9 and 9 + 12 taps (d0 along the wave vector, d1 across).
     for R, along_an_axis in [(1, 28), (3, 28 + 28 + 21), (4, 28 + 28 + 21 + 21)]:
-        folded = toy_bank("symmetric", 8, R, K=7).multiply_adds("psi_next", folded=True)
+        folded = products(toy_bank("symmetric", 8, R, K=7), "psi_next", True)
         assert folded == 3 * 49 * R + 2 * along_an_axis
         assert folded <= 203 * R
-    assert toy_bank("symmetric", 8, 1, K=7).multiply_adds("low_first", folded=True) == 16
-    assert toy_bank("symmetric", 8, 1, K=7).multiply_adds("low_first", folded=False) == 49
+    assert products(toy_bank("symmetric", 8, 1, K=7), "low_first", True) == 16
+    assert products(toy_bank("symmetric", 8, 1, K=7), "low_first", False) == 49
     # Carried maps {1, d0, d1, d0 d1} have one parity each: 16, 12, 12 and 9 taps.
-    assert toy_bank("symmetric", 8, 4, K=7).multiply_adds("carry_first", folded=True) == 49
+    assert products(toy_bank("symmetric", 8, 4, K=7), "carry_first", True) == 49
     free = toy_bank("free", 8, 2, K=7)
-    assert free.multiply_adds("psi_first", folded=False) == 784
-    assert free.multiply_adds("psi_next", folded=False) == 2 * 784
-    assert free.multiply_adds("carry_next", folded=False) == 4 * 49
+    assert products(free, "psi_first", False) == 784
+    assert products(free, "psi_next", False) == 2 * 784
+    assert products(free, "carry_next", False) == 4 * 49
     with pytest.raises(BankError, match=r"^folded=True: .*not symmetric"):
-        free.multiply_adds("psi_first", folded=True)
+        free.summation("psi_first", folded=True)
 
 
 def test_multiply_adds_of_some_outputs(toy_bank):
@@ -360,15 +365,15 @@ def test_multiply_adds_of_some_outputs(toy_bank):
         ((1, 2, 4, 5), 2 * 91 + 2 * 97, 2 * 49),
         (tuple(range(8)), 752, 203),
     ]:
-        assert bank.multiply_adds("psi_first", False, outputs) == unfolded
-        assert bank.multiply_adds("psi_first", True, outputs) == folded
-        assert bank.multiply_adds("psi_first", True, outputs[::-1]) == folded
+        assert products(bank, "psi_first", False, outputs) == unfolded
+        assert products(bank, "psi_first", True, outputs) == folded
+        assert products(bank, "psi_first", True, outputs[::-1]) == folded
     for carrier, taps in enumerate((16, 12, 12, 9)):
-        assert bank.multiply_adds("carry_first", folded=True, outputs=(carrier,)) == taps
-    for key in ROLES:
+        assert products(bank, "carry_first", True, (carrier,)) == taps
+    for key in WEIGHT_ARRAYS:
         every = tuple(range(len(bank[key])))
         for folded in (False, True):
-            assert bank.multiply_adds(key, folded, every) == bank.multiply_adds(key, folded)
+            assert products(bank, key, folded, every) == products(bank, key, folded)
 
 
 @pytest.mark.parametrize("L", [4, 6, 8, 10])
@@ -377,7 +382,7 @@ def test_rounds_take_no_more_multiply_adds(toy_bank, L):
     bank = toy_bank("symmetric", L, 4)
     for J, folded in product((1, 2, 3), (False, True)):
         plans = [make_plan(J, (16, 17), bank.architecture, rounds=rounds) for rounds in (1, 2, 4)]
-        assert len({multiply_adds(plan, bank, folded) for plan in plans}) == 1
+        assert len({plan_cost(plan, bank, folded).multiply_adds for plan in plans}) == 1
 
 
 def test_multiply_adds_of_a_transform(toy_bank):
@@ -385,14 +390,14 @@ def test_multiply_adds_of_a_transform(toy_bank):
     bank = toy_bank("symmetric", 8, 3, K=7)
     plan = make_plan(1, (8, 10), bank.architecture)
     assert plan.padded_shape == (12, 14)
-    assert multiply_adds(plan, bank, folded=False) == 12 * 14 * 752 + 9 * 4 * 5 * 49
-    assert multiply_adds(plan, bank, folded=True) == 12 * 14 * 203 + 9 * 4 * 5 * 16
+    assert plan_cost(plan, bank, False).multiply_adds == 12 * 14 * 752 + 9 * 4 * 5 * 49
+    assert plan_cost(plan, bank, True).multiply_adds == 12 * 14 * 203 + 9 * 4 * 5 * 16
     # One octave more, at order 1: three carriers from 9 maps, eight wavelets at half resolution,
     # of the second generation; low-passes from the carriers of 9 maps, and from 8 raw maps.
     plan = make_plan(2, (8, 8), bank.architecture, max_order=1)
-    per_sample = {key: bank.multiply_adds(key, folded=False) for key in ROLES}
+    per_sample = {key: products(bank, key, False) for key in WEIGHT_ARRAYS}
     assert plan.padded_shape == (16, 16)
-    assert multiply_adds(plan, bank, folded=False) == (
+    assert plan_cost(plan, bank, False).multiply_adds == (
         16 * 16 * per_sample["psi_first"]
         + 8 * 8 * (9 * per_sample["carry_first"] + per_sample["psi_next"])
         + 2 * 2 * (9 * per_sample["low_next"] + 8 * per_sample["low_first"])
@@ -597,7 +602,7 @@ def test_nan_taps_with_valid_seals_are_refused(files, bank):
         FilterBank.load(files)
 
 
-@pytest.mark.parametrize("key", ROLES)
+@pytest.mark.parametrize("key", WEIGHT_ARRAYS)
 def test_other_taps_under_the_old_seal_are_refused(files, bank, key):
     arrays = {name: bank[name].copy() for name in bank.keys()}
     arrays[key][0, 0, 0, 0] += 1e-9
@@ -760,36 +765,44 @@ def family(toy_bank, folder):
 
 def test_a_shipped_name_stands_for_its_family(shipped, toy_bank):
     family(toy_bank, shipped)
-    assert [find_bank("good", L).name for L in (4, 6, 8)] == ["good-L4", "good-L6", "good"]
-    assert find_bank("good-L4", 4).name == "good-L4"
+    assert [resolve("good", L)[0].name for L in (4, 6, 8)] == ["good-L4", "good-L6", "good"]
+    assert resolve("good-L4", 4)[0].name == "good-L4"
     # A member's own name means that member, not its family.
     with pytest.raises(ArgumentError, match=r"^L=8: bank 'good-L4' has L=4; pass L=4"):
-        find_bank("good-L4", 8)
-    assert find_bank("good", np.int64(6)).name == "good-L6"
-    assert find_bank("lone", 8).name == "lone"
+        resolve("good-L4", 8)
+    assert resolve("good", np.int64(6))[0].name == "good-L6"
+    assert resolve("lone", 8)[0].name == "lone"
     assert npscatter.Scattering2D(1, (8, 8), L=6, bank="good").bank.name == "good-L6"
 
 
 def test_a_bank_nobody_learned_is_refused_with_what_there_is(shipped, toy_bank):
     family(toy_bank, shipped)
     with pytest.raises(BankError, match=r"^L=12: .*L=4, L=6, L=8"):
-        find_bank("good", 12)
+        resolve("good", 12)
     with pytest.raises(BankError, match=r"^L=4: bank 'lone' was learned for L=8"):
-        find_bank("lone", 4)
-    for L in ("8", 8.0, None):
+        resolve("lone", 4)
+    for L in ("8", 8.0):
         with pytest.raises(ArgumentTypeError, match=r"^L="):
-            find_bank("good", L)
+            resolve("good", L)
+
+
+def test_without_an_L_or_a_boundary_the_banks_own_are_meant(shipped, toy_bank):
+    family(toy_bank, shipped)
+    assert resolve("good-L4")[0].L == 4 and resolve("good")[0].L == 8
+    assert resolve("good")[1] == "kymatio" and resolve("good", boundary="zero")[1] == "zero"
+    paper = toy_bank("paper", 4)
+    assert resolve(paper) == (paper, "zero") and resolve(paper, 4, "periodic")[1] == "periodic"
 
 
 def test_a_path_and_a_bank_stand_for_themselves(shipped, toy_bank, tmp_path):
     family(toy_bank, shipped)
     path = shipped / "good.npz"
     bank = FilterBank.load(path)
-    assert find_bank(path, 8) == find_bank(str(path), 8) == find_bank(bank, 8) == bank
-    assert find_bank(bank, 8) is bank
+    assert resolve(path, 8)[0] == resolve(str(path), 8)[0] == resolve(bank, 8)[0] == bank
+    assert resolve(bank, 8)[0] is bank
     for given in (path, str(path), bank):
         with pytest.raises(ArgumentError, match=r"^L=4: bank 'good' has L=8; pass L=8"):
-            find_bank(given, 4)
+            resolve(given, 4)
 
 
 def test_a_renamed_file_keeps_its_banks_name(files, bank, tmp_path):
@@ -832,7 +845,7 @@ def test_a_shipped_bank_is_sound(name, tmp_path):
 
 @pytest.mark.parametrize("L", [4, 6, 8])
 def test_the_accurate_family(L):
-    bank = find_bank("accurate", L)
+    bank = resolve("accurate", L)[0]
     assert bank.L == L
     assert bank.name == ("accurate" if L == 8 else f"accurate-L{L}")
 
@@ -840,4 +853,4 @@ def test_the_accurate_family(L):
 def test_the_papers_bank_has_the_papers_shape():
     bank = FilterBank.load("paper")
     assert bank.architecture == Architecture(8, 1, 2, "octave")
-    assert {bank[key].shape[-1] for key in ROLES} == {7}
+    assert {bank[key].shape[-1] for key in WEIGHT_ARRAYS} == {7}

@@ -11,8 +11,8 @@ from benchmarks.paper import convergence, networks
 from benchmarks.paper.convergence import EXPERIMENTS, own_recipe, paper_recipe
 from benchmarks.paper.experiment import Settings
 from benchmarks.paper.networks import Images, RegularCNN, load, references, score, train
-from npscatter.bank import ROLES
 from npscatter.program.plan import make_plan
+from npscatter.program.steps import WEIGHT_ARRAYS
 from tools import torch_program
 from tools.learn import PAPER, PRESETS
 from tools.learning import Learner, architecture, lesson
@@ -20,7 +20,7 @@ from tools.parameters import Parameters
 
 torch.set_num_threads(1)
 
-SMALL = replace(PAPER, kernels=dict.fromkeys(ROLES, 3))
+SMALL = replace(PAPER, kernels=dict.fromkeys(WEIGHT_ARRAYS, 3))
 PLAN = make_plan(2, (32, 32), architecture(SMALL), boundary="zero")
 
 

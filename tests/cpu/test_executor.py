@@ -6,24 +6,27 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import numpy as np
-import oracle
 import pytest
+from banks import bank_of
+from cases import by_definition
+from tolerances import assert_equal_by_order
 
-from npscatter import FilterBank, Scattering2D, list_banks
-from npscatter.cpu import executor
+from npscatter import Scattering2D, list_banks
+from npscatter.cpu.executor import DEFAULT, Limits, choose, cut_steps, execute, run_layout
+from npscatter.cpu.layout import CpuLayout, lay_out
 from npscatter.cpu.simd import vector_bytes
 
-TOYS = {
-    "symmetric R=1": {"kind": "symmetric", "L": 2, "R": 1},
-    "symmetric R=3": {"kind": "symmetric", "L": 4, "R": 3},
-    "symmetric R=4": {"kind": "symmetric", "L": 6, "R": 4, "K": 9},
-    "free R=2": {"kind": "free", "L": 4, "R": 2},
-    "free, one tap": {"kind": "free", "L": 2, "R": 3, "K": 1},
-    "free, strided wavelets": {"kind": "free", "L": 4, "R": 2, "psi_stride": 2},
-    "free, weights per octave": {"kind": "free", "L": 4, "R": 1, "next_from": "octave"},
-    "paper": {"kind": "paper", "L": 4},
-    "empty": {"kind": "empty", "L": 4, "R": 2},
-}
+ARCHITECTURES = [
+    "symmetric L=2 R=1",
+    "symmetric L=4 R=3",
+    "symmetric L=6 R=4 K=9",
+    "free L=4 R=2",
+    "free, one tap",
+    "free, strided wavelets",
+    "free, weights per octave",
+    "paper shape",
+    "empty",
+]
 # Sides odd, not multiples of 2^J, the smallest possible, far from square.
 CASES = [
     (1, (2, 3), {}),
@@ -44,11 +47,10 @@ CASES = [
 DTYPES = [np.float32, np.float64]
 
 
-@pytest.fixture(params=[*TOYS, *list_banks()])
-def bank(request, toy_bank):
+@pytest.fixture(params=[*ARCHITECTURES, *list_banks()])
+def bank(request):
     """Every shipped bank, and toys of every architecture."""
-    name = request.param
-    return toy_bank(**TOYS[name]) if name in TOYS else FilterBank.load(name)
+    return bank_of(request.param)
 
 
 def lanes(dtype):
@@ -60,39 +62,24 @@ def images_of(S, *batch, dtype=np.float64, seed=0):
     return generator.normal(size=(*batch, *S.plan.input_shape)).astype(dtype)
 
 
-def assert_close(actual, expected, S, dtype):
-    """Compare order by order: by a few hundred roundings of the order's largest coefficient."""
-    assert actual.dtype == dtype and actual.shape == expected.shape
-    order = S.meta()["order"]
-    for o in set(order):
-        error = np.abs(actual[..., order == o, :, :] - expected[..., order == o, :, :])
-        scale = np.abs(expected[..., order == o, :, :]).max()
-        assert error.max() <= 200 * np.finfo(dtype).eps * scale
+def assert_close(actual, expected, S, image):
+    assert actual.dtype == image.dtype
+    assert_equal_by_order(actual, expected, S, image)
 
 
-@pytest.fixture
-def force(monkeypatch):
-    """Change constants of the executor, without what it remembers of layouts."""
-
-    def change(**values):
-        for name, value in values.items():
-            monkeypatch.setattr(executor, name, value)
-        executor.choose.cache_clear()
-
-    yield change
-    monkeypatch.undo()
-    executor.choose.cache_clear()
+def execute_with(S, images, limits, threads=1):
+    """Return coefficients that are computed within other limits."""
+    output = np.empty((*images.shape[:-2], *S.output_shape), np.result_type(images, np.float32))
+    execute(S.plan, S.bank, images, output, threads, limits)
+    return output
 
 
-def force_together(force, together):
-    """Let images share rows in such numbers, whatever the executor would choose."""
-    lay_out = executor.lay_out
-
-    def choose(plan, bank, dtype, images, threads, extra=0):
-        return lay_out(plan, bank, dtype, together)
-
-    choose.cache_clear = lambda: None
-    force(choose=choose)
+def run_side_by_side(S, images, images_per_vector, limits=DEFAULT, threads=2):
+    """Return coefficients for which so many images shared vectors, whatever would be chosen."""
+    output = np.empty((*images.shape[:-2], *S.output_shape), images.dtype)
+    layout = lay_out(S.plan, S.bank, images.dtype.name, images_per_vector)
+    run_layout(layout, images, output, threads, limits)
+    return output
 
 
 # The same numbers as NumPy's
@@ -107,20 +94,20 @@ def test_equals_numpy_and_each_image_its_own(bank, dtype):
         assert S.backend == "numba"
         images = images_of(S, lanes(dtype) + 3, dtype=dtype)
         alone = [S(image) for image in images]
-        assert_close(alone[0], N(images[0].astype(np.float64)), S, dtype)
+        assert_close(alone[0], N(images[0].astype(np.float64)), S, images[0])
         assert np.array_equal(S(images), np.stack(alone))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("boundary", ["kymatio", "zero"])
-@pytest.mark.parametrize("name", ["symmetric R=3", "free, strided wavelets", "paper"])
-def test_wide_and_tall_images_equal_numpys(toy_bank, name, boundary, dtype):
-    bank = toy_bank(**TOYS[name])
+@pytest.mark.parametrize("name", ["symmetric L=4 R=3", "free, strided wavelets", "paper shape"])
+def test_wide_and_tall_images_equal_numpys(name, boundary, dtype):
+    bank = bank_of(name)
     for shape in ((20, 1500), (700, 9)):
         S = Scattering2D(2, shape, L=4, bank=bank, boundary=boundary)
         N = Scattering2D(2, shape, L=4, bank=bank, boundary=boundary, backend="numpy")
         image = images_of(S, dtype=dtype)
-        assert_close(S(image), N(image.astype(np.float64)), S, dtype)
+        assert_close(S(image), N(image.astype(np.float64)), S, image)
 
 
 @pytest.mark.parametrize("J", [2, 4, 5])
@@ -136,20 +123,15 @@ def test_rounding_errors_are_no_larger_than_numpys(J):
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
-@pytest.mark.parametrize("name", ["symmetric R=3", "free R=2", "free, weights per octave"])
-def test_batches_equal_the_definition(toy_bank, name, boundary):
-    bank = toy_bank(**TOYS[name])
+@pytest.mark.parametrize("name", ["symmetric L=4 R=3", "free L=4 R=2", "free, weights per octave"])
+def test_batches_equal_the_definition(name, boundary):
+    bank = bank_of(name)
     S = Scattering2D(2, (8, 12), L=4, bank=bank, boundary=boundary)
     images = images_of(S, lanes(float) + 1)
     actual = S(images)
     for index in (0, len(images) - 2, len(images) - 1):
-        expected = oracle.scattering(
-            images[index],
-            {key: bank[key] for key in bank.keys()},
-            **{"J": 2, "L": 4, "R": bank.R, "boundary": boundary},
-            next_from=bank.architecture.next_from,
-        )
-        assert_close(actual[index], expected, S, np.float64)
+        expected = by_definition(images[index], bank, 2, boundary=boundary)
+        assert_close(actual[index], expected, S, images[index])
 
 
 # The same bits, however the work is shared
@@ -157,17 +139,16 @@ def test_batches_equal_the_definition(toy_bank, name, boundary):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("J", "shape"), [(1, (2, 3)), (2, (9, 14)), (3, (8, 37))])
-@pytest.mark.parametrize("name", ["symmetric R=3", "free, strided wavelets"])
-def test_images_side_by_side_have_the_bits_of_each_alone(toy_bank, force, name, J, shape, dtype):
-    S = Scattering2D(J, shape, L=4, bank=toy_bank(**TOYS[name]), threads=2)
+@pytest.mark.parametrize("name", ["symmetric L=4 R=3", "free, strided wavelets"])
+def test_images_side_by_side_have_the_bits_of_each_alone(toy_bank, name, J, shape, dtype):
+    S = Scattering2D(J, shape, L=4, bank=bank_of(name), threads=2)
     width = lanes(dtype)
     images = images_of(S, 2 * width + 1, dtype=dtype)
     alone = np.stack([S(image) for image in images])
     for together in (1 << k for k in range(width.bit_length())):
-        force_together(force, together)
         for count in {1, 2, together - 1, together, together + 1, 2 * width + 1} - {0}:
-            assert np.array_equal(S(images[:count]), alone[:count])
-            assert np.array_equal(S(images[-count:]), alone[-count:])
+            for some in (slice(count), slice(-count, None)):
+                assert np.array_equal(run_side_by_side(S, images[some], together), alone[some])
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (2, 3), (3, 1, 7), (0,), (4, 0)])
@@ -190,42 +171,41 @@ def test_large_batches_are_converted_some_at_a_time(toy_bank, dtype):
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
-@pytest.mark.parametrize("name", ["symmetric R=4", "free, strided wavelets"])
-def test_bits_depend_neither_on_threads_nor_on_bands(toy_bank, force, name, boundary):
-    bank = toy_bank(**TOYS[name])
-    arguments = {"J": 3, "shape": (48, 24), "L": bank.L, "bank": bank, "boundary": boundary}
-    S = Scattering2D(**arguments, threads=1)
+@pytest.mark.parametrize("name", ["symmetric L=6 R=4 K=9", "free, strided wavelets"])
+def test_bits_depend_neither_on_threads_nor_on_parts(toy_bank, name, boundary):
+    bank = bank_of(name)
+    S = Scattering2D(3, (48, 24), L=bank.L, bank=bank, boundary=boundary, threads=1)
     images = images_of(S, 7, dtype=np.float32)
     expected = np.stack([S(image) for image in images])
-    finest = {name: 1 for name in ("SHARE", "PART", "BAND") if hasattr(executor, name)}
-    # Images whole or in bands, and coming back to Python after every part or never.
-    for constants in ({}, finest, {**finest, "BAND": 5, "PAUSE": 1}, {"PAUSE": 1}):
-        force(**constants)
+    finest = {"work_per_thread": 1, "work_per_part": 1, "rows_per_part": 1}
+    # Images whole or in parts, and coming back to Python after every part or never.
+    for settings in (
+        {},
+        finest,
+        {**finest, "rows_per_part": 5, "work_per_turn": 1},
+        {"work_per_turn": 1},
+    ):
         for threads, together in product((1, 2, 3, 5), (1, 4)):
-            force_together(force, together)
-            T = Scattering2D(**arguments, threads=threads)
-            assert np.array_equal(T(images), expected)
-            assert np.array_equal(T(images[:2]), expected[:2])
-            assert np.array_equal(T(images[4]), expected[4])
-    layout = executor.lay_out(S.plan, bank, "float32", 1)
-    force(**finest)
-    assert len(executor._tickets(layout, 5)) > 5 * len(S.plan.steps)
+            for some in (slice(None), slice(2), 4):
+                actual = run_side_by_side(S, images[some], together, Limits(**settings), threads)
+                assert np.array_equal(actual, expected[some])
+    layout = lay_out(S.plan, bank, "float32", 1)
+    assert len(cut_steps(layout, 5, Limits(**finest))) > 5 * len(layout.steps)
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero"])
-def test_rounds_of_orientations_change_nothing_but_rounding(force, boundary):
+def test_rounds_of_orientations_change_nothing_but_rounding(boundary):
     S = Scattering2D(3, (33, 40), boundary=boundary)
     image = images_of(S, dtype=np.float32)
-    expected, found = S(image), set()
-    for memory in (2**k for k in range(14, 24)):
-        force(MEMORY_BYTES=memory)
-        found.add(executor.choose(S.plan, S.bank, "float32", 1, 1).plan.rounds)
-        assert_close(S(image), expected, S, np.float32)
-    assert len(found) > 1
+    expected, rounds = S(image), set()
+    for limits in (Limits(memory=2**k) for k in range(14, 24)):
+        rounds.add(choose(S.plan, S.bank, "float32", 1, 1, limits=limits).plan.rounds)
+        assert_close(execute_with(S, image, limits), expected, S, image)
+    assert len(rounds) > 1
 
 
-def test_runs_repeat(toy_bank):
-    S = Scattering2D(2, (64, 65), L=6, bank=toy_bank(**TOYS["symmetric R=4"]), threads=3)
+def test_runs_repeat():
+    S = Scattering2D(2, (64, 65), L=6, bank=bank_of("symmetric L=6 R=4 K=9"), threads=3)
     images = images_of(S, 40)
     expected = S(images)
     for _ in range(20):
@@ -236,9 +216,9 @@ def test_runs_repeat(toy_bank):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["free R=2", "accurate"])
-def test_nan_and_infinity_reach_as_far_as_numpys_and_no_other_image(toy_bank, force, name, dtype):
-    bank = toy_bank(**TOYS[name]) if name in TOYS else FilterBank.load(name)
+@pytest.mark.parametrize("name", ["free L=4 R=2", "accurate"])
+def test_nan_and_infinity_reach_as_far_as_numpys_and_no_other_image(name, dtype):
+    bank = bank_of(name)
     for J, boundary, poison in product((1, 2), ("kymatio", "zero", "periodic"), (np.nan, np.inf)):
         arguments = {"J": J, "shape": (52, 56), "L": bank.L, "bank": bank, "boundary": boundary}
         S, N = Scattering2D(**arguments), Scattering2D(**arguments, backend="numpy")
@@ -248,8 +228,7 @@ def test_nan_and_infinity_reach_as_far_as_numpys_and_no_other_image(toy_bank, fo
         reached, numpys = S(changed) != expected[1], ~np.isfinite(N(poisoned[1]))
         assert reached.any() and not numpys.all()
         for together in (1, lanes(dtype)):
-            force_together(force, together)
-            actual = S(poisoned)
+            actual = run_side_by_side(S, poisoned, together)
             spoilt = ~np.isfinite(actual[1])
             assert not (reached & ~spoilt).any() and not (spoilt & ~numpys).any()
             # NumPy multiplies by taps that are zero, too; toy banks have none.
@@ -275,10 +254,9 @@ MEBIBYTES = {
 def test_memory_of_a_thread(J, dtype):
     for side, threads, images in product((32, 64, 150, 224, 256, 400, 512), (1, 2), (1, 16, 999)):
         S = Scattering2D(J, (side, side))
-        layout = executor.choose(S.plan, S.bank, dtype, images, threads)
-        itemsize = np.dtype(dtype).itemsize
+        layout = choose(S.plan, S.bank, dtype, images, threads)
         most = MEBIBYTES.get((dtype, J), 8) if side > 256 else 8
-        assert (layout.workspace + layout.scratch) * itemsize <= most * 2**20, (side, images)
+        assert layout.memory <= most * 2**20, (side, images)
 
 
 @pytest.mark.parametrize("given", ["float32", "uint8", ">f4", "int64"])
@@ -303,7 +281,7 @@ def test_measured_memory(threads, given):
 
 def test_many_threads_may_call_at_once(toy_bank):
     """Also while the code is compiled: the first bank is no other test's."""
-    banks = [toy_bank("free", 2, 2, K=5), *(toy_bank(**TOYS[name]) for name in list(TOYS)[:4])]
+    banks = [toy_bank("free", 2, 2, K=5), *map(bank_of, ARCHITECTURES[:4])]
     transforms = [
         Scattering2D(2, shape, L=bank.L, bank=bank, threads=threads)
         for bank, shape, threads in product(banks, [(16, 24), (130, 131)], [1, 2])
@@ -324,48 +302,46 @@ def test_many_threads_may_call_at_once(toy_bank):
             assert np.array_equal(result[k], expected)
 
 
-def test_no_thread_outlives_a_call(toy_bank, force):
-    force(SHARE=1)
-    S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2), threads=5)
+def test_no_thread_outlives_a_call(toy_bank):
+    S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2))
     before = threading.active_count()
     for count in (1, 40):
-        S(images_of(S, count))
+        execute_with(S, images_of(S, count), Limits(work_per_thread=1), threads=5)
         assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("cores", [1, 3])
-def test_threads_are_as_many_as_numbas_unless_given(toy_bank, force, monkeypatch, cores):
-    force(SHARE=1)
+def test_threads_are_as_many_as_numbas_unless_given(toy_bank, monkeypatch, cores):
     monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", cores)
     started, thread = [], threading.Thread
     monkeypatch.setattr(threading, "Thread", lambda **given: started.append(1) or thread(**given))
+    S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2))
+    images = images_of(S, 50)
     for threads in (None, 1, 2):
-        S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2), threads=threads)
-        images = images_of(S, 50)
         for x in (images, images[0], images.astype(int)[:7]):
             started.clear()
-            S(x)
+            execute_with(S, x, Limits(work_per_thread=1), threads)
             assert len(started) % ((threads or cores) - 1 or 1) == 0
             assert bool(started) == ((threads or cores) > 1)
 
 
-def test_a_failure_in_any_thread_ends_the_call_and_is_raised(toy_bank, force, monkeypatch):
-    force(SHARE=1, PAUSE=1)
-    S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2), threads=3)
+def test_a_failure_in_any_thread_ends_the_call_and_is_raised(toy_bank, monkeypatch):
+    limits = Limits(work_per_thread=1, work_per_turn=1)
+    S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2))
     images = images_of(S, 50)
-    expected, memory, main = S(images), executor._memory, threading.current_thread()
+    expected, new_worker, main = S(images), CpuLayout.new_worker, threading.current_thread()
     for fails in (lambda: threading.current_thread() is main, lambda: True):
 
         def failing(*arguments, fails=fails):
             if fails():
                 raise MemoryError("none left")
-            return memory(*arguments)
+            return new_worker(*arguments)
 
-        monkeypatch.setattr(executor, "_memory", failing)
+        monkeypatch.setattr(CpuLayout, "new_worker", failing)
         with pytest.raises(MemoryError, match="none left"):
-            S(images)
-        monkeypatch.setattr(executor, "_memory", memory)
-        assert np.array_equal(S(images), expected)
+            execute_with(S, images, limits, threads=3)
+        monkeypatch.setattr(CpuLayout, "new_worker", new_worker)
+        assert np.array_equal(execute_with(S, images, limits, threads=3), expected)
 
 
 # Coming back for Ctrl-C
@@ -374,11 +350,11 @@ def test_a_failure_in_any_thread_ends_the_call_and_is_raised(toy_bank, force, mo
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("side", [512, 3000, 16384])
 def test_no_part_of_a_large_image_takes_long(side, threads):
-    """Parts are what Ctrl-C waits for; several of them, if small, up to PAUSE multiply-adds."""
+    """Parts are what Ctrl-C waits for; several of them, if small, up to `work_per_turn`."""
     S = Scattering2D(2, (side, side))
-    layout = executor.lay_out(S.plan, S.bank, "float32", 1)
-    for ticket in executor._tickets(layout, threads):
-        step, record = S.plan.steps[ticket["step"]], layout.steps[ticket["step"]]
-        share = ticket["groups"] / step.groups
-        share *= (ticket["stop"] - ticket["start"]) / step.size[0]
-        assert record["work"] * share <= 2 * executor.PAUSE
+    layout = lay_out(S.plan, S.bank, "float32", 1)
+    for part in cut_steps(layout, threads):
+        step = layout.steps[part["step"]]
+        share = part["groups"] / step["groups"]
+        share *= (part["stop"] - part["start"]) / step["height"]
+        assert step["work"] * share <= 2 * DEFAULT.work_per_turn

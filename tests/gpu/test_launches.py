@@ -5,10 +5,10 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from gpu_cases import TOYS
+from banks import bank_of, make_toy_bank
 
 from npscatter import ArgumentError, FilterBank
-from npscatter.gpu.launches import GRID, ROUNDS, choose, images_at_once, lay_out
+from npscatter.gpu.launches import GRID, choose, images_at_once, lay_out
 from npscatter.gpu.tiling import (
     BLOCKS,
     THREADS,
@@ -24,7 +24,7 @@ from npscatter.gpu.tiling import (
     window_end,
     window_start,
 )
-from npscatter.program.plan import make_plan
+from npscatter.program.plan import ROUNDS, make_plan
 
 HOPPER = Device(227 * 1024, 228 * 1024)
 SHAPES = [
@@ -36,16 +36,13 @@ SHAPES = [
     (3, (250, 61), "kymatio"),
     (4, (16, 70), "zero"),
 ]
-BANKS = ["symmetric R=3", "free, one tap", "free, strided wavelets", "sixteen orientations"]
-BANKS += ["wide wavelets", "wide smoothing", "paper", "accurate"]
+BANKS = ["symmetric L=4 R=3", "free, one tap", "free, strided wavelets", "sixteen orientations"]
+BANKS += ["wide wavelets", "wide smoothing", "paper shape", "accurate"]
 
 
 @pytest.fixture(params=BANKS, scope="module")
 def bank(request):
-    from conftest import make_toy_bank
-
-    name = request.param
-    return make_toy_bank(**TOYS[name]) if name in TOYS else FilterBank.load(name)
+    return bank_of(request.param)
 
 
 def layouts(bank, device):
@@ -78,7 +75,7 @@ def test_strips_and_bands_cover_every_target_once(bank, device):
 
 def test_every_step_is_launched_once_and_every_channel_written_once(bank):
     for layout in layouts(bank, Device()):
-        steps = [step for step in layout.plan.steps if step.operation != "pad"]
+        steps = list(layout.plan.steps)
         done = sum(
             bool(launch.spec.wavelets) + bool(launch.spec.direct) for launch in layout.launches
         )
@@ -297,8 +294,6 @@ def test_few_images_are_cut_into_bands_and_many_are_not():
 
 
 def test_kernels_too_large_for_shared_memory_are_refused():
-    from conftest import make_toy_bank
-
     bank = make_toy_bank("symmetric", L=16, R=4, K=9)
     plan = make_plan(2, (40, 40), bank.architecture)
     with pytest.raises(ArgumentError, match=r"bank='kernels of \[9, 9\]'.*backend='numba'"):

@@ -22,7 +22,7 @@ FREE = [name for name in CASES if name.startswith(("architecture", "tiles", "sca
 FREE += ["dtype: float64", "memory: orientations in rounds"]
 KERNEL = Path(tiling.__file__).with_name("kernel.py").read_text().splitlines()
 BARRIERS = [n for n, line in enumerate(KERNEL, 1) if "cuda.syncthreads()" in line]
-SHORT = ["architecture: symmetric R=3", "architecture: free, strided wavelets"]
+SHORT = ["architecture: symmetric L=4 R=3", "architecture: free, strided wavelets"]
 TILES = ["source_tile", "moduli_tile"]
 
 JOBS = {

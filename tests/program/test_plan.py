@@ -10,15 +10,11 @@ from kymatio.scattering2d.utils import compute_padding
 
 from npscatter.errors import ArgumentError, ArgumentTypeError
 from npscatter.program import plan as planner
-from npscatter.program.plan import (
-    BOUNDARIES,
-    Architecture,
-    Maps,
-    make_plan,
-    place,
-    shape_before_padding,
-)
+from npscatter.program.padding import BOUNDARIES, shape_before_padding
+from npscatter.program.plan import make_plan
+from npscatter.program.steps import Architecture, Maps
 from npscatter.program.symmetry import mirrored_orientations
+from npscatter.program.workspace import lay_out_workspace
 
 ARCHITECTURES = [
     Architecture(2, 1, 1, "carried"),
@@ -81,7 +77,7 @@ def by_definition(plan, name):
         maps = carried(u, order, level, J - 1)
         return filtered("emit", "low", 1, maps, order, level, J - 1)[0]
 
-    x = name("pad")
+    x = name("image")
     channels = [average(x, 0, 0)]
     second = []
     for j1 in range(J):
@@ -140,15 +136,25 @@ def strided(shape, stride):
     return tuple(len(range(0, side, stride)) for side in shape)
 
 
+def grid_of(plan, octave):
+    """Return the shape of maps whose grid is halved so often."""
+    shape = plan.padded_shape
+    for _ in range(octave):
+        shape = strided(shape, 2)
+    return shape
+
+
 def run_symbolically(plan, name):
     """Run the program over a symbolic workspace; return what the output channels received."""
-    workspace, channels = Workspace(plan.workspace_size, plan.offsets), {}
+    workspace, channels = Workspace(plan.workspace.size, plan.workspace.offsets), {}
     carriers = plan.architecture.carriers
     inputs = {"first": 1, "next": carriers}
     outputs = {"carry": carriers, "low": 1}
-    assert [buffer.buffer for buffer in plan.buffers] == list(range(len(plan.offsets)))
+    assert [buffer.buffer for buffer in plan.buffers] == list(range(len(plan.workspace.offsets)))
+    assert plan.image.shape == plan.padded_shape and plan.image.count == 1
+    workspace.write(plan.image, [name("image")])
     # Every map of every buffer is written once.
-    written = [
+    written = [(plan.image.buffer, plan.image.first)] + [
         (step.target.buffer, step.target.first + k)
         for step in plan.steps
         if step.target
@@ -156,11 +162,6 @@ def run_symbolically(plan, name):
     ]
     assert sorted(written) == [(maps.buffer, k) for maps in plan.buffers for k in range(maps.count)]
     for step in plan.steps:
-        if step.operation == "pad":
-            assert step.size == step.target.shape == plan.padded_shape
-            assert step.source is None and step.target.count == 1
-            workspace.write(step.target, [name("pad")])
-            continue
         groups = np.reshape(workspace.read(step.source), (step.groups, -1)).tolist()
         shape = step.source.shape
         if step.wavelets:
@@ -175,16 +176,17 @@ def run_symbolically(plan, name):
         else:
             assert (step.orientations, step.wavelet_stride) == ((), 1)
         assert step.modulus_shape == shape
-        kind, _, generation = step.weights.partition("_")
-        assert {"smooth": "carry", "emit": "low"}[step.operation] == kind
+        assert grid_of(plan, step.modulus_octave) == shape
+        kind, _, generation = step.smoothing.partition("_")
+        assert ("low" if step.emits else "carry") == kind
         assert len(groups[0]) == inputs[generation]
         results = [
-            name(step.operation, step.weights, step.stride, o, tuple(group))
+            name("emit" if step.emits else "smooth", step.smoothing, step.stride, o, tuple(group))
             for group in groups
             for o in range(outputs[kind])
         ]
         grid = strided(shape, step.stride)
-        if step.operation == "emit":
+        if step.emits:
             assert step.target is None
             for channel, result in zip(step.channels, results, strict=True):
                 assert channel not in channels, "emitted twice"
@@ -194,10 +196,10 @@ def run_symbolically(plan, name):
             assert min(step.first) >= 0 and (kept <= grid).all(), "beyond the grid"
         else:
             assert not workspace.overlap(step.source, step.target), "reads what it overwrites"
-            assert step.size == step.target.shape == grid
+            assert step.size == step.target.shape == grid == grid_of(plan, step.target.octave)
             assert step.first == (0, 0) and step.channels == ()
             workspace.write(step.target, results)
-    assert workspace.end == plan.workspace_size
+    assert workspace.end == plan.workspace.size
     assert sorted(channels) == list(range(plan.n_coefficients))
     return [channels[channel] for channel in range(plan.n_coefficients)]
 
@@ -211,7 +213,7 @@ def test_the_program_run_symbolically_is_the_definition():
 def test_the_symbolic_workspace_notices_hazards():
     # Two maps of four samples, and other buffers placed across them.
     workspace = Workspace(10, (0, 6, 4, 3))
-    pair, half, same = Maps(0, 0, 2, 2, 2), Maps(1, 0, 1, 1, 2), Maps(2, 0, 1, 2, 2)
+    pair, half, same = Maps(0, 0, 2, 2, 2, 0), Maps(1, 0, 1, 1, 2, 0), Maps(2, 0, 1, 2, 2, 0)
     with pytest.raises(AssertionError, match="before it was written"):
         workspace.read(pair)
     workspace.write(pair, [7, 8])
@@ -225,11 +227,11 @@ def test_the_symbolic_workspace_notices_hazards():
     workspace.write(same, [10])
     assert workspace.read(pair) == [7, 10]
     with pytest.raises(AssertionError):
-        workspace.read(Maps(2, 0, 1, 4, 1))  # another shape than was written
-    workspace.write(Maps(3, 0, 1, 1, 6), [11])
+        workspace.read(Maps(2, 0, 1, 4, 1, 0))  # another shape than was written
+    workspace.write(Maps(3, 0, 1, 1, 6, 0), [11])
     with pytest.raises(AssertionError, match="half overwritten"):
         workspace.read(pair[1:])
-    for beyond in (Maps(1, 0, 1, 1, 5), Maps(1, 2, 1, 1, 2)):
+    for beyond in (Maps(1, 0, 1, 1, 5, 0), Maps(1, 2, 1, 1, 2, 0)):
         with pytest.raises(AssertionError):
             workspace.write(beyond, [12])
 
@@ -238,10 +240,10 @@ def test_buffers_are_reused():
     for J in (2, 3, 4):
         plan = make_plan(J, (64, 64), Architecture(8, 4, 1, "carried"))
         image, *carried = (maps.count * maps.height * maps.width for maps in plan.buffers)
-        assert image + sum(carried) > (J - 1) * plan.workspace_size
+        assert image + sum(carried) > (J - 1) * plan.workspace.size
         # The padded image, the carried maps of its eight moduli (four each, at a quarter of the
         # samples), and not half as much for all below them.
-        assert 9 * image <= plan.workspace_size < 12 * image
+        assert 9 * image <= plan.workspace.size < 12 * image
         # No modulus is stored: of full resolution there is the image alone.
         assert max(carried) == 8 * image
         assert [maps.shape for maps in plan.buffers].count(plan.padded_shape) == 1
@@ -249,37 +251,56 @@ def test_buffers_are_reused():
 
 def uses(plan):
     """Return, per buffer, the numbers of the first step that writes and the last that reads it."""
-    read = {step.source.buffer: n for n, step in enumerate(plan.steps) if step.source}
-    written = {}
+    read = {step.source.buffer: n for n, step in enumerate(plan.steps)}
+    written = {plan.image.buffer: -1}
     for number, step in enumerate(plan.steps):
         if step.target:
             written.setdefault(step.target.buffer, number)
     return [(written[maps.buffer], read[maps.buffer]) for maps in plan.buffers]
 
 
-RULES = {
-    "rows of sixteen": lambda maps: maps.count * maps.height * (-(-maps.width // 16) * 16),
-    "one margin": lambda maps: maps.count * maps.height * maps.width + 5,
-    "maps with margins": lambda maps: maps.count * (maps.height + 2) * (maps.width + 6),
+PITCHES = {
+    "no margin": lambda maps: maps.width,
+    "rows of sixteen": lambda maps: -(-maps.width // 16) * 16,
+    "margins": lambda maps: maps.width + 6,
     "anything": lambda maps: 1 + maps.buffer * 7919 % 31,
 }
 
 
-@pytest.mark.parametrize("samples", RULES.values(), ids=RULES)
-def test_buffers_in_use_never_overlap_whatever_they_take(samples):
+@pytest.mark.parametrize("pitch", PITCHES.values(), ids=PITCHES)
+@pytest.mark.parametrize("stored", [True, False], ids=["image stored", "image not stored"])
+def test_buffers_in_use_never_overlap_whatever_they_take(pitch, stored):
     for plan in all_plans():
-        offsets, size = place(plan.steps, plan.buffers, samples)
-        ends = [start + samples(maps) for start, maps in zip(offsets, plan.buffers, strict=True)]
+        image = plan.image if stored else None
+        space = lay_out_workspace(plan.steps, plan.buffers, image, pitch)
+        buffers = [maps for maps in plan.buffers if stored or maps != plan.image]
+        assert space.pitches == tuple(map(pitch, plan.buffers))
+        spans = {
+            maps.buffer: (space.offset(maps), space.offset(maps) + maps.count * space.plane(maps))
+            for maps in buffers
+        }
         in_use = uses(plan)
-        for buffer, (start, end) in enumerate(zip(offsets, ends, strict=True)):
-            others = [b for b in range(buffer) if in_use[b][1] >= in_use[buffer][0]]
+        for buffer, (start, end) in spans.items():
+            others = [b for b in spans if b < buffer and in_use[b][1] >= in_use[buffer][0]]
             assert start >= 0
-            assert all(end <= offsets[b] or ends[b] <= start for b in others)
+            assert all(end <= spans[b][0] or spans[b][1] <= start for b in others)
             # No hole before it would have held it.
-            for lower in {0, *(ends[b] for b in others)}:
+            for lower in {0, *(spans[b][1] for b in others)}:
                 upper = lower + end - start
-                assert lower >= start or any(lower < ends[b] and offsets[b] < upper for b in others)
-        assert size == max(ends)
+                assert lower >= start or any(
+                    lower < spans[b][1] and spans[b][0] < upper for b in others
+                )
+        assert space.size == max((end for _, end in spans.values()), default=0)
+
+
+def test_maps_of_a_buffer_lie_one_after_the_other():
+    plan = make_plan(3, (16, 24), Architecture(4, 3, 1, "carried"))
+    space = lay_out_workspace(plan.steps, plan.buffers, plan.image, lambda maps: maps.width + 5)
+    for maps in plan.buffers:
+        assert space.pitch(maps) == maps.width + 5
+        assert space.plane(maps) == maps.height * space.pitch(maps)
+        for k in range(maps.count):
+            assert space.offset(maps[k : k + 1]) == space.offset(maps) + k * space.plane(maps)
 
 
 def test_the_peak_is_what_is_in_use_at_once():
@@ -287,13 +308,13 @@ def test_the_peak_is_what_is_in_use_at_once():
         return maps.count * maps.height * maps.width
 
     for plan in all_plans():
-        assert place(plan.steps, plan.buffers, samples) == (plan.offsets, plan.workspace_size)
-        in_use = [0] * len(plan.steps)
+        assert lay_out_workspace(plan.steps, plan.buffers, plan.image) == plan.workspace
+        in_use = [0] * (1 + len(plan.steps))
         for maps, (written, read) in zip(plan.buffers, uses(plan), strict=True):
             for number in range(written, read + 1):
-                in_use[number] += samples(maps)
+                in_use[1 + number] += samples(maps)
         # Not one sample is lost between buffers; breadth first the image's may be.
-        lost = plan.workspace_size - max(in_use)
+        lost = plan.workspace.size - max(in_use)
         assert lost in ((0, samples(plan.buffers[0])) if plan.breadth_first else (0,))
 
 
@@ -307,13 +328,13 @@ def test_rounds_compute_the_same_channels_in_less_workspace(J, psi_stride):
         expected = by_definition(plans[0], name)
         for plan in plans:
             assert run_symbolically(plan, name) == expected
-        one, two, four, sixteen = (plan.workspace_size for plan in plans)
+        one, two, four, sixteen = (plan.workspace.size for plan in plans)
         assert one > two > four
         assert 2 * four < one
         # At J = 2 no modulus of a modulus is stored, at order 1 there is none.
         assert sixteen < four if J > 2 and max_order == 2 else sixteen == four
         # Nothing else of the plan knows of them.
-        same = {"rounds": 0, "steps": (), "buffers": (), "offsets": (), "workspace_size": 0}
+        same = {"rounds": 0, "steps": (), "buffers": (), "workspace": None}
         assert len({dataclasses.replace(plan, **same) for plan in plans}) == 1
 
 
@@ -323,7 +344,7 @@ def test_breadth_first_takes_two_or_three_steps_an_octave():
             broad = make_plan(J, (64, 64), design, max_order, breadth_first=True)
             assert broad == make_plan(J, (64, 64), design, max_order).octave_by_octave()
             assert broad.breadth_first and broad.in_rounds(1).breadth_first is False
-            kinds = [bool(step.wavelets) for step in broad.steps[1:]]
+            kinds = [bool(step.wavelets) for step in broad.steps]
             # The wavelets, what carries their stacks on, and what carries on the others.
             others = [(max_order == 1 and octave >= 1) or octave >= 2 for octave in range(J)]
             expected = [
@@ -360,7 +381,7 @@ def test_without_a_next_octave_there_are_no_rounds():
 @pytest.mark.parametrize("max_order", [1, 2])
 def test_a_step_emits_its_groups_in_order(max_order, rounds):
     plan = make_plan(3, (16, 16), Architecture(8, 4, 1, "carried"), max_order, rounds=rounds)
-    emits = [step for step in plan.steps if step.operation == "emit"]
+    emits = [step for step in plan.steps if step.emits]
     for step in emits:
         paths = [plan.paths[channel] for channel in step.channels]
         assert list(step.channels) == sorted(step.channels)
@@ -385,18 +406,18 @@ def test_the_moduli_have_the_shape_their_stride_leaves():
         plan = make_plan(3, (35, 16), Architecture(2, 1, stride, "carried"), 1, "zero")
         moduli = [step for step in plan.steps if step.wavelets]
         assert [step.modulus_shape for step in moduli] == shapes
-        for step in plan.steps[1:]:
+        for step in plan.steps:
             assert step.wavelets or step.modulus_shape == step.source.shape
 
 
 def test_maps_are_sliced_like_a_list():
-    maps = Maps(3, 10, 8, 4, 5)
+    maps = Maps(3, 10, 8, 4, 5, 1)
     for start, stop in product((None, 0, 2, 5, -3), (None, 5, 7, 8, 9, -1)):
         places = list(range(10, 18))[start:stop]
         part = maps[start:stop]
         assert list(range(part.first, part.first + part.count)) == places
-        assert (part.buffer, part.shape) == (3, (4, 5))
-    assert maps[2:7][1:3] == maps[3:5] == Maps(3, 13, 2, 4, 5)
+        assert (part.buffer, part.shape, part.octave) == (3, (4, 5), 1)
+    assert maps[2:7][1:3] == maps[3:5] == Maps(3, 13, 2, 4, 5, 1)
 
 
 def leaves(value):

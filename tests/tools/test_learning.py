@@ -1,4 +1,4 @@
-"""The offline side: the Torch twin, the teacher, the parameters, learning and freezing."""
+"""The offline side: the program in Torch, the teacher, the parameters, learning and freezing."""
 
 import json
 from dataclasses import replace
@@ -9,8 +9,8 @@ import torch
 from click.testing import CliRunner
 
 from npscatter import FilterBank, Scattering2D, list_banks
-from npscatter.bank import ROLES
 from npscatter.metrics import relative_errors
+from npscatter.program.steps import WEIGHT_ARRAYS
 from tools import learn, torch_program
 from tools.closed_form import Grid, closed_form, filter_errors, low_pass, morlet, polish
 from tools.learning import Learner, Recipe, architecture, freeze, training_images
@@ -20,8 +20,8 @@ from tools.teacher import teach, teacher
 # Tiny convolutions gain nothing from threads, and threads that wait spin.
 torch.set_num_threads(1)
 
-SMALL = Design(4, 3, dict.fromkeys(ROLES, 3) | {"psi_first": 5})
-PAPER = replace(learn.PAPER, L=4, kernels=dict.fromkeys(ROLES, 5))
+SMALL = Design(4, 3, dict.fromkeys(WEIGHT_ARRAYS, 3) | {"psi_first": 5})
+PAPER = replace(learn.PAPER, L=4, kernels=dict.fromkeys(WEIGHT_ARRAYS, 5))
 
 
 def random_parameters(design, seed=0):
@@ -49,7 +49,7 @@ def recipe(**changes):
 @pytest.mark.parametrize("design", [SMALL, replace(SMALL, R=4, L=6), PAPER], ids=["R3", "R4", "p"])
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
 @pytest.mark.parametrize("max_order", [1, 2])
-def test_twin_equals_numpy_executor(design, boundary, max_order):
+def test_the_program_in_torch_equals_the_reference(design, boundary, max_order):
     bank = random_parameters(design).bank("random")
     shape = (24, 16) if boundary == "periodic" else (21, 17)
     S = Scattering2D(3, shape, bank.L, max_order, bank=bank, boundary=boundary, backend="numpy")
@@ -62,7 +62,7 @@ def test_twin_equals_numpy_executor(design, boundary, max_order):
 
 
 @pytest.mark.parametrize("name", list_banks())
-def test_twin_equals_numpy_executor_for_shipped_banks(name):
+def test_the_program_in_torch_equals_the_reference_for_shipped_banks(name):
     bank = FilterBank.load(name)
     S = Scattering2D(2, (32, 32), bank.L, bank=bank, backend="numpy")
     images = np.random.default_rng(1).random((2, 32, 32))
@@ -72,7 +72,7 @@ def test_twin_equals_numpy_executor_for_shipped_banks(name):
     np.testing.assert_allclose(computed.numpy(), S(images), rtol=1e-10, atol=1e-12)
 
 
-def test_twin_has_gradients_where_the_modulus_is_zero():
+def test_the_program_in_torch_has_gradients_where_the_modulus_is_zero():
     parameters = random_parameters(SMALL)
     S = Scattering2D(3, (16, 16), 4, bank=parameters.bank("random"))
     images = torch.zeros(1, 16, 16, dtype=torch.float64)
@@ -81,7 +81,7 @@ def test_twin_has_gradients_where_the_modulus_is_zero():
 
 
 def test_constraints_hold_for_any_free_numbers():
-    design = Design(8, 4, dict.fromkeys(ROLES, 7), radius={"psi_next": 3.2}, cross=0.8)
+    design = Design(8, 4, dict.fromkeys(WEIGHT_ARRAYS, 7), radius={"psi_next": 3.2}, cross=0.8)
     bank = random_parameters(design).bank("random")
     assert bank.symmetric
     for key in ("psi_first", "psi_next"):
@@ -99,7 +99,7 @@ def test_constraints_hold_for_any_free_numbers():
 
 
 def test_normalising_carriers_changes_no_coefficient():
-    parameters = random_parameters(Design(4, 4, dict.fromkeys(ROLES, 5)))
+    parameters = random_parameters(Design(4, 4, dict.fromkeys(WEIGHT_ARRAYS, 5)))
     images = np.random.default_rng(0).normal(size=(1, 16, 16))
 
     def coefficients():
@@ -128,7 +128,7 @@ def test_fourier_targets_are_kymatios_filters(L):
 
 
 def test_closed_form_and_polish_fit_kymatios_filters():
-    parameters = closed_form(Design(4, 3, dict.fromkeys(ROLES, 5)))
+    parameters = closed_form(Design(4, 3, dict.fromkeys(WEIGHT_ARRAYS, 5)))
     unseen = Grid(4096, seed=9)
     start = [error.detach() for error in filter_errors(parameters(), 4, unseen)]
     polish(parameters, 3)
@@ -221,9 +221,9 @@ def test_command_line_learns_resumes_and_freezes(tmp_path, monkeypatch):
     runner, run = CliRunner(), str(tmp_path / "run")
     result = runner.invoke(learn.main, ["train", "accurate", "--run", run])
     assert result.exit_code == 0, result.output
-    again = runner.invoke(learn.main, ["train", "accurate", "--run", run])
-    assert again.exit_code == 2
-    assert "--resume" in again.output
+    repeated = runner.invoke(learn.main, ["train", "accurate", "--run", run])
+    assert repeated.exit_code == 2
+    assert "--resume" in repeated.output
     other = runner.invoke(learn.main, ["train", "accurate", "--run", run, "--resume", "--seed=5"])
     assert other.exit_code == 1
     assert "another recipe" in other.output

@@ -8,7 +8,7 @@ from kymatio import Scattering2D as KymatioScattering2D
 from kymatio.scattering2d.frontend.numpy_frontend import ScatteringNumPy2D
 
 from npscatter import FilterBank, Scattering2D
-from npscatter.bank import ROLES
+from npscatter.program.steps import WEIGHT_ARRAYS
 
 # Every J up to 5, odd and even sides, multiples of 2^J and not, 2^J equal to the smaller side.
 SIZES = [
@@ -113,7 +113,7 @@ def test_samples_sit_on_kymatios_pixels(toy_bank, J, boundary):
     Under "periodic" nothing is padded, so only multiples of 2^J compare, whose first sample is
     pixel 0 in both.
     """
-    arrays = {key: toy_bank("symmetric", 2, 1)[key] for key in ROLES}
+    arrays = {key: toy_bank("symmetric", 2, 1)[key] for key in WEIGHT_ARRAYS}
     one_tap = np.ones((1, 1, 1, 1))
     arrays |= {key: one_tap for key in ("low_first", "carry_first", "carry_next", "low_next")}
     bank = FilterBank("samples", **arrays)

@@ -12,8 +12,8 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 
-from benchmarks.environment import RESULTS
 from benchmarks.gpu.compiled import CAPABILITIES, KINDS, resources, specs
+from benchmarks.results import RESULTS
 from npscatter import FilterBank, list_banks
 from npscatter.gpu.kernel import make_kernel
 from npscatter.gpu.launches import lay_out

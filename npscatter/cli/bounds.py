@@ -1,0 +1,118 @@
+"""``npscatter bounds``: what a bank's transform can do to any image at most."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from npscatter.bounds import Bounds
+from npscatter.cli.options import boundary_option, scale_option, times, told_in_one_line
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  npscatter bounds accurate
+  npscatter bounds paper --J 3 --shift 1 0 --shift 4 4
+  npscatter bounds my/bank.npz --json"""
+)
+@click.argument("name")
+@scale_option
+@click.option(
+    "--size",
+    nargs=2,
+    type=click.IntRange(min=1),
+    default=(32, 32),
+    show_default=True,
+    metavar="H W",
+    help="Of the images, which padding and the distance from Kymatio depend on.",
+)
+@boundary_option("the bank's")
+@click.option(
+    "--shift",
+    "displacements",
+    nargs=2,
+    type=int,
+    multiple=True,
+    default=((1, 0), (2, 2)),
+    show_default=True,
+    metavar="DY DX",
+    help="Displacement in pixels; may be given several times.",
+)
+@click.option(
+    "--attempts",
+    type=click.IntRange(min=0),
+    default=500,
+    show_default=True,
+    help="Deformations to try; 0 for none.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON instead.")
+def bounds(
+    name: str,
+    J: int,
+    size: tuple[int, int],
+    boundary: str | None,
+    displacements: tuple[tuple[int, int], ...],
+    attempts: int,
+    as_json: bool,
+) -> None:
+    """Bound what the transform V with bank NAME can do to any image.
+
+    Proven from the filters, except for the deformation, which is the worst that a search found.
+    Takes seconds for J up to 2, minutes above.
+    """
+    with told_in_one_line():
+        report = Bounds(name, J, shape=size, boundary=boundary).report(
+            list(displacements), attempts
+        )
+    if as_json:
+        click.echo(json.dumps(report, indent=1))
+    else:
+        _print_bounds(report)
+
+
+def _print_bounds(report: dict) -> None:
+    scale = 2 ** report["J"]
+
+    def listed(values: dict[str, float], factor: float = scale) -> str:
+        return "  ".join(f"{name} {factor * value:.4g}" for name, value in values.items())
+
+    def between(frame: dict) -> str:
+        A, B = (f"{frame[bound]['certified']:.4g}" for bound in "AB")
+        found_A, found_B = (f"{frame[bound]['found']:.4g}" for bound in "AB")
+        return f"{A} to {B}  (found: {found_A} to {found_B})"
+
+    click.echo(f"bank         {report['bank']} (sha256 {report['bank_sha256'][:16]})")
+    click.echo(
+        f"transform    V: J={report['J']}, order {report['max_order']}, boundary "
+        f"{report['boundary']}, images of {times(report['shape'])}"
+    )
+    padding = f"; C includes a factor {report['padding']:.4g} for the padding"
+    click.echo(f"norms        Euclidean{padding if report['padding'] > 1 else ''}")
+    click.echo("\nLittlewood-Paley sum of the filters that the image sees")
+    click.echo(f"             {between(report['littlewood_paley'])}")
+    click.echo("\nframe bounds of every level, filters with their strides")
+    for name, frame in report["frames"].items():
+        click.echo(f"  {name}\n             {between(frame)}")
+    click.echo(
+        f"\n2^J C of     ||V(x) - V(y)|| <= C ||x - y||\n             {listed(report['lipschitz'])}"
+    )
+    click.echo(
+        f"\nlargest      4^J ||V(x)||^2 / ||x||^2\n             {listed(report['energies'], 1)}"
+    )
+    if shifts := report.get("shift, boundary periodic"):
+        click.echo(
+            "\n2^J C of     ||V(x shifted) - V(x)|| <= C ||x||, V of boundary periodic\n"
+            f"             {listed(shifts)}"
+        )
+    if "teacher_certificate" in report:
+        click.echo(
+            "\n2^J C of     ||V(x) - S(x)|| <= C ||x||, S: Kymatio\n"
+            f"             {listed(report['teacher_certificate'])}"
+        )
+    if "deformation" in report:
+        click.echo(
+            "\nlargest      2^J ||V(x deformed) - V(x)|| / ((2^-J max |tau| + max |grad tau|) "
+            f"||x||) report\n             {report['deformation']:.4g}"
+        )

@@ -1,0 +1,426 @@
+"""How a plan's program lies in memory on this CPU: kernels, rows, maps and tables.
+
+How rows lie in vectors is drawn in `npscatter.cpu.interpreter`; the records that are filled in here
+stand in `npscatter.cpu.records`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from npscatter.bank import FilterBank
+from npscatter.cost import step_cost
+from npscatter.cpu.records import JOB, KERNEL, PART, STEP, WORKER
+from npscatter.cpu.row_codegen import RowKernel
+from npscatter.cpu.simd import vector_bytes
+from npscatter.program.plan import Plan
+from npscatter.program.steps import WEIGHT_ARRAYS, Maps, Step
+from npscatter.program.workspace import Workspace, lay_out_workspace
+
+
+@dataclass(frozen=True, eq=False)
+class CpuLayout:
+    """A program laid out in memory.
+
+    Attributes
+    ----------
+    plan : Plan
+        The program.
+    dtype : str
+        Of weights, maps and output.
+    images_per_vector : int
+        Images that share the vectors of a row; a power of two.
+    kernels : tuple of RowKernel
+        One for every weight array, choice of orientations and stride, called by their number.
+    kernel_table, steps : ndarray of KERNEL and of STEP
+        The addresses of the kernels' code are still to be filled in.
+    tables : dict of ndarray
+        What `JOB` has the addresses of: "weights", "channels", "row_ends", "image_rows",
+        "image_columns".
+    job : ndarray of JOB, of one
+        What is the same for all calls.
+    workspace_size : int
+        Elements that the maps of `images_per_vector` images need.
+    scratch_size : int
+        Elements that a worker needs besides.
+    scratch_offsets : dict of int
+        Where in them the parts lie, in bytes, that `WORKER` has the addresses of.
+    table_size, table_offsets
+        The same, both in bytes, for a worker's tables of addresses.
+    """
+
+    plan: Plan
+    dtype: str
+    images_per_vector: int
+    kernels: tuple[RowKernel, ...]
+    kernel_table: np.ndarray
+    steps: np.ndarray
+    tables: dict[str, np.ndarray]
+    job: np.ndarray
+    workspace_size: int
+    scratch_size: int
+    scratch_offsets: dict[str, int]
+    table_size: int
+    table_offsets: dict[str, int]
+
+    @property
+    def memory(self) -> int:
+        """Bytes one thread needs."""
+        return (self.workspace_size + self.scratch_size) * np.dtype(self.dtype).itemsize
+
+    @cached_property
+    def work(self) -> float:
+        """Multiply-adds of one image."""
+        return float(self.steps["work"].sum())
+
+    @cached_property
+    def whole_steps(self) -> np.ndarray:
+        """Each step of the program as one PART."""
+        parts = np.zeros(len(self.steps), PART)
+        parts["step"] = np.arange(len(parts))
+        parts["groups"], parts["stop"] = self.steps["groups"], self.steps["height"]
+        return parts
+
+    @property
+    def strip_columns(self) -> int:
+        """Columns of a strip of the padded image."""
+        return int(self.steps[0]["columns"])
+
+    @property
+    def filled(self) -> float:
+        """How much of the vectors is of use."""
+        columns = self.strip_columns * int(self.job[0]["strips_per_vector"])
+        return self.plan.padded_shape[1] / columns
+
+    def new_workspace(self) -> np.ndarray:
+        """Return memory for the maps of `images_per_vector` images."""
+        return aligned_zeros(self.workspace_size, self.dtype)
+
+    def new_worker(self, workspace: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        """Return a WORKER with no task, and the memory it has the addresses of."""
+        scratch = aligned_zeros(self.scratch_size, self.dtype)
+        tables = np.zeros(self.table_size, np.uint8)
+        worker = np.zeros(1, WORKER)
+        worker["task"] = -1
+        worker["workspace"] = workspace.ctypes.data
+        for memory, offsets in ((scratch, self.scratch_offsets), (tables, self.table_offsets)):
+            start = memory.ctypes.data
+            for name, offset in offsets.items():
+                worker[name] = start + offset
+        return worker, (workspace, scratch, tables)
+
+
+@lru_cache(maxsize=64)
+def lay_out(
+    plan: Plan, bank: FilterBank, dtype: str, images_per_vector: int, folded: bool | None = None
+) -> CpuLayout:
+    """Lay a program out in memory.
+
+    Parameters
+    ----------
+    plan : Plan
+        Made for `bank`'s architecture.
+    bank : FilterBank
+        The weights.
+    dtype : str
+        "float32" or "float64".
+    images_per_vector : int
+        A power of two, at most the lanes of a vector.
+    folded : bool, optional
+        See `npscatter.FilterBank.summation`.
+
+    Returns
+    -------
+    CpuLayout
+    """
+    kernels = KernelSet(plan, bank, dtype, folded)
+    lanes = vector_bytes() // np.dtype(dtype).itemsize
+    rows = RowGeometry(plan, kernels, lanes, lanes // images_per_vector)
+    workspace = lay_out_workspace(plan.steps, plan.buffers, plan.image, rows.map_pitch)
+    steps = _step_table(plan, kernels, rows, workspace)
+    channels = [channel for step in plan.steps for channel in step.channels]
+    tables = {
+        "weights": kernels.weights,
+        "channels": np.array([*channels, 0], np.int64),
+        "row_ends": np.array([*rows.ends, 0], np.int64),
+        "image_rows": np.array(plan.rows, np.int64),
+        "image_columns": np.array(plan.columns, np.int64),
+    }
+    scratch_size, scratch_offsets = _place_scratch(plan, dtype, kernels, rows)
+    table_size, table_offsets = _place_tables(kernels, rows)
+    return CpuLayout(
+        plan=plan,
+        dtype=dtype,
+        images_per_vector=images_per_vector,
+        kernels=kernels.kernels,
+        kernel_table=kernels.table,
+        steps=steps,
+        tables=tables,
+        job=_job(plan, dtype, rows, tables),
+        workspace_size=workspace.size + rows.slack,
+        scratch_size=scratch_size,
+        scratch_offsets=scratch_offsets,
+        table_size=table_size,
+        table_offsets=table_offsets,
+    )
+
+
+class KernelSet:
+    """The kernels that a plan uses, numbered, and their weights.
+
+    Attributes
+    ----------
+    kernels : tuple of RowKernel
+        By their number.
+    table : ndarray of KERNEL
+        The same as records; the addresses of their code are still to be filled in.
+    weights : ndarray
+        Of all kernels, one after the other.
+    """
+
+    def __init__(self, plan: Plan, bank: FilterBank, dtype: str, folded: bool | None):
+        self._numbers: dict[tuple, int] = {}
+        for step in plan.steps:
+            for key in self._keys(step):
+                if key[0]:
+                    self._numbers.setdefault(key, len(self._numbers))
+        kernels, weights = [], []
+        self.table = np.zeros(len(self._numbers), KERNEL)
+        start = 0
+        for (name, orientations, stride), record in zip(self._numbers, self.table, strict=True):
+            summation, values = bank.summation(name, orientations, folded)
+            kernel = RowKernel(summation, WEIGHT_ARRAYS[name].is_complex, stride, dtype)
+            record["size"], record["stride"] = summation.size, stride
+            record["outputs"], record["weights"] = kernel.outputs, start
+            start += len(values)
+            kernels.append(kernel)
+            weights.append(values)
+        self.kernels = tuple(kernels)
+        self.weights = np.concatenate(weights).astype(dtype)
+
+    @staticmethod
+    def _keys(step: Step) -> tuple[tuple, tuple]:
+        return (
+            (step.wavelets, step.orientations, step.wavelet_stride),
+            (step.smoothing, None, step.stride),
+        )
+
+    def numbers(self, step: Step) -> tuple[int, int]:
+        """Return the numbers of a step's wavelets, -1 if it takes no modulus, and smoothing."""
+        wavelets, smoothing = self._keys(step)
+        return self._numbers.get(wavelets, -1), self._numbers[smoothing]
+
+    def smoothing(self, step: Step) -> RowKernel:
+        """Return what a step smooths with."""
+        return self.kernels[self.numbers(step)[1]]
+
+    def reader(self, step: Step) -> RowKernel:
+        """Return the kernel that reads a step's source."""
+        wavelets, smoothing = self.numbers(step)
+        return self.kernels[wavelets if step.wavelets else smoothing]
+
+    def multiply_adds(self, step: Step) -> int:
+        """Return the multiply-adds of a step."""
+        wavelets = self.reader(step).summation if step.wavelets else None
+        return step_cost(step, wavelets, self.smoothing(step).summation).multiply_adds
+
+
+class RowGeometry:
+    """How rows lie in vectors, by the octave of their grid and how far they are read.
+
+    The reach of a row is how many columns beyond its ends are read.
+
+    Attributes
+    ----------
+    lanes, strips : int
+        Of a vector, and strips of each image in it.
+    margin : int
+        Vectors in front of every row.
+    slack : int
+        Elements behind the last row of any memory, which vectors are read from in vain.
+    ends : list of int
+        How rows continue beyond their ends: per kind of row its width W, the columns s of a strip
+        and its reach, then the elements of the row where columns W - 1, W - 2, ... and
+        ``strips * s``, ``strips * s + 1``, ... (modulo W) of the first image are found.
+    """
+
+    def __init__(self, plan: Plan, kernels: KernelSet, lanes: int, strips: int):
+        self.lanes, self.strips = lanes, strips
+        self.margin = max(1, *(kernel.radius for kernel in kernels.kernels))
+        self.slack = (4 * self.margin + 8) * lanes
+        self.ends: list[int] = []
+        self._J = plan.J
+        # Halved from octave to octave, so fixed at the coarsest.
+        self._coarsest = _up(_up(plan.padded_shape[1], 2**plan.J) >> plan.J, strips) // strips
+        self._reaches = [1] * len(plan.buffers)
+        for step in plan.steps:
+            buffer, radius = step.source.buffer, kernels.reader(step).radius
+            self._reaches[buffer] = max(self._reaches[buffer], radius)
+
+    def columns(self, octave: int) -> int:
+        """Return the columns of a strip."""
+        return self._coarsest << (self._J - octave)
+
+    @property
+    def line(self) -> int:
+        """Elements of a padded row, pixel by pixel, with a vector to spare."""
+        return self.strips * self.columns(0) + self.lanes
+
+    def pitch(self, octave: int, reach: int) -> int:
+        """Return the elements from one row to the next."""
+        # An odd number of vectors: rows that start at the same place of a page slow caches down.
+        return (self.margin + self.columns(octave) + reach | 1) * self.lanes
+
+    def map_pitch(self, maps: Maps) -> int:
+        """Return the pitch of maps in the workspace."""
+        return self.pitch(maps.octave, self._reaches[maps.buffer])
+
+    def add_ends(self, width: int, octave: int, reach: int) -> int:
+        """Append how rows of a kind continue to `ends`, and return where that stands."""
+        start, columns = len(self.ends), self.columns(octave)
+        beyond = [width - k for k in range(1, reach + 1)]
+        beyond += [(self.strips * columns + k) for k in range(reach)]
+        self.ends += width, columns, reach
+        for x in beyond:
+            strip, column = divmod(x % width, columns)
+            self.ends.append(column * self.lanes + strip)
+        return start
+
+    def add_map_ends(self, maps: Maps) -> int:
+        """Append how rows of maps in the workspace continue."""
+        return self.add_ends(maps.width, maps.octave, self._reaches[maps.buffer])
+
+
+def _step_table(
+    plan: Plan, kernels: KernelSet, rows: RowGeometry, workspace: Workspace
+) -> np.ndarray:
+    """Return the padding and the plan's steps as records."""
+    records = [_padding_record(plan.image, rows, workspace)]
+    channels = 0
+    for step in plan.steps:
+        record = _step_record(step, kernels, rows, workspace)
+        record["channels"] = channels
+        channels += len(step.channels)
+        records.append(record)
+    return np.concatenate(records)
+
+
+def _padding_record(image: Maps, rows: RowGeometry, workspace: Workspace) -> np.ndarray:
+    """Return the STEP that fills the padded image."""
+    record = np.zeros(1, STEP)
+    record["wavelets"] = record["smoothing"] = -1
+    record["groups"] = 1
+    record["height"], record["width"] = image.shape
+    record["columns"] = rows.columns(0)
+    record["work"] = image.height * image.width
+    _set_target(record, image, rows, workspace)
+    return record
+
+
+def _step_record(
+    step: Step, kernels: KernelSet, rows: RowGeometry, workspace: Workspace
+) -> np.ndarray:
+    """Return the STEP of a step of the plan; where its channels start is to be filled in."""
+    record = np.zeros(1, STEP)
+    record["wavelets"], record["smoothing"] = kernels.numbers(step)
+    record["emits"] = step.emits
+    record["groups"], record["orientations"] = step.groups, len(step.orientations)
+    record["height"], record["width"] = step.size
+    record["first_row"], record["first_column"] = step.first
+    record["work"] = kernels.multiply_adds(step)
+    record["source"] = workspace.offset(step.source)
+    record["maps"] = step.maps_per_group
+    record["source_height"] = step.source.height
+    record["source_pitch"] = workspace.pitch(step.source)
+    record["source_plane"] = workspace.plane(step.source)
+    if step.wavelets:
+        octave, radius = step.modulus_octave, kernels.smoothing(step).radius
+        record["modulus_height"], width = step.modulus_shape
+        record["modulus_columns"] = rows.columns(octave)
+        record["modulus_pitch"] = rows.pitch(octave, max(1, radius))
+        record["modulus_ends"] = rows.add_ends(width, octave, radius)
+    record["columns"] = rows.columns(step.modulus_octave + step.stride // 2)
+    if step.target:
+        _set_target(record, step.target, rows, workspace)
+    return record
+
+
+def _set_target(record: np.ndarray, target: Maps, rows: RowGeometry, workspace: Workspace) -> None:
+    record["target"] = workspace.offset(target)
+    record["target_pitch"] = workspace.pitch(target)
+    record["target_plane"] = workspace.plane(target)
+    record["target_ends"] = rows.add_map_ends(target)
+
+
+def _place_scratch(
+    plan: Plan, dtype: str, kernels: KernelSet, rows: RowGeometry
+) -> tuple[int, dict[str, int]]:
+    """Return the elements of scratch memory a worker needs, and at which byte each part starts."""
+    itemsize = np.dtype(dtype).itemsize
+    parts = {
+        "zero_row": rows.pitch(0, rows.margin),
+        "row_scratch": max(kernel.scratch for kernel in kernels.kernels) * rows.lanes,
+        "moduli": max(_modulus_rows(step, kernels, rows) for step in plan.steps),
+        "emitted_row": (rows.columns(plan.J) + 2 * rows.margin) * rows.lanes,
+        "lines": rows.lanes // rows.strips * rows.line,
+        "square": rows.lanes * rows.lanes,
+    }
+    size, offsets = 0, {}
+    for name, elements in parts.items():
+        offsets[name] = size * itemsize
+        size += _up(elements + rows.slack, rows.lanes)
+    offsets["zero_row"] += rows.margin * rows.lanes * itemsize
+    return size, offsets
+
+
+def _place_tables(kernels: KernelSet, rows: RowGeometry) -> tuple[int, dict[str, int]]:
+    """Return the bytes of a worker's tables of addresses, and at which each of them starts."""
+    summations = [kernel.summation for kernel in kernels.kernels]
+    tables = {
+        "images": rows.lanes // rows.strips,
+        "coefficients": rows.lanes // rows.strips,
+        "lane_addresses": rows.lanes,
+        "row_offsets": max(summation.size for summation in summations),
+        "window_rows": max(summation.size * summation.maps for summation in summations),
+    }
+    size, offsets = 0, {}
+    for name, addresses in tables.items():
+        offsets[name] = size
+        size += addresses * np.dtype(np.int64).itemsize
+    return size, offsets
+
+
+def _modulus_rows(step: Step, kernels: KernelSet, rows: RowGeometry) -> int:
+    """Return the elements that the rows of a step's moduli need while they are kept."""
+    kernel = kernels.smoothing(step)
+    pitch = rows.pitch(step.modulus_octave, max(1, kernel.radius))
+    return len(step.orientations) * (2 * kernel.summation.size - 1) * pitch
+
+
+def _job(plan: Plan, dtype: str, rows: RowGeometry, tables: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the JOB, without what only a call knows."""
+    job = np.zeros(1, JOB)
+    job["images_per_vector"] = rows.lanes // rows.strips
+    job["strips_per_vector"], job["lanes"] = rows.strips, rows.lanes
+    job["itemsize"] = np.dtype(dtype).itemsize
+    job["wrap"], job["margin"] = plan.edge == "wrap", rows.margin
+    job["width"] = plan.padded_shape[1]
+    job["line_bytes"] = rows.line * np.dtype(dtype).itemsize
+    for name, table in tables.items():
+        job[name] = table.ctypes.data
+    return job
+
+
+def aligned_zeros(elements: int, dtype: str) -> np.ndarray:
+    """Return zeros that start at the boundary of a vector."""
+    size = elements * np.dtype(dtype).itemsize
+    memory = np.zeros(size + vector_bytes(), np.uint8)
+    start = -memory.ctypes.data % vector_bytes()
+    return memory[start : start + size].view(dtype)
+
+
+def _up(value: int, step: int) -> int:
+    return -(-value // step) * step

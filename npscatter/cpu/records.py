@@ -1,0 +1,111 @@
+"""The tables that Python fills in and compiled code reads: records of int64s.
+
+A worker (a thread) takes one task of a call after the other. A task is one part of one image's
+program where `split`, else the whole program of as many images as share a vector.
+
+Offsets, pitches and planes are in elements, addresses and strides in bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def _int64s(*names: str) -> np.dtype:
+    return np.dtype([(name, np.int64) for name in names])
+
+
+# One step of the program; the first one fills the padded image.
+STEP = _int64s(
+    "wavelets",  # number of their kernel; -1: no modulus is taken
+    "smoothing",  # number of its kernel; -1: this is the padding
+    "emits",  # 1: writes to the output
+    "groups",
+    "orientations",
+    "source",  # offset of the first map
+    "maps",  # of one group of the source
+    "source_height",
+    "source_pitch",  # from row to row
+    "source_plane",  # from map to map
+    "modulus_height",
+    "modulus_columns",  # of one strip
+    "modulus_pitch",
+    "modulus_ends",  # where the table of row ends tells of such rows
+    "target",  # offset of the first map
+    "target_pitch",
+    "target_plane",
+    "target_ends",
+    "height",  # rows to compute
+    "width",  # columns to compute
+    "columns",  # the same, of one strip
+    "first_row",  # on the target's full grid
+    "first_column",
+    "channels",  # where its channels start in the table of channels
+    "work",  # multiply-adds
+)
+
+# One weight array, as steps use it.
+KERNEL = _int64s(
+    "code",  # address of the function that computes a row
+    "size",
+    "stride",
+    "outputs",  # maps it writes
+    "weights",  # offset of the first one in the table of weights
+)
+
+# A part of one image's program: some rows of some groups of one step.
+PART = _int64s(
+    "step",  # number
+    "group",  # the first one
+    "groups",  # how many
+    "start",  # the first row
+    "stop",  # the row after the last
+    "needs",  # how many parts of the same image must be finished before
+)
+
+# One call: what is the same for all its steps and workers.
+JOB = _int64s(
+    "images",  # how many
+    "images_per_vector",
+    "strips_per_vector",  # of each image
+    "lanes",  # images_per_vector * strips_per_vector
+    "itemsize",
+    "wrap",  # 1: maps are their own period; 0: zeros lie beyond them
+    "margin",  # vectors in front of every row
+    "width",  # of a padded image
+    "line_bytes",  # from one line of `WORKER.lines` to the next
+    "weights",  # address of the table of weights
+    "channels",  # address of the steps' channels
+    "row_ends",  # address of the table `npscatter.cpu.layout.RowGeometry.ends` describes
+    "image_rows",  # address of the plan's rows: where padded rows come from
+    "image_columns",  # the same for columns
+    "inputs",  # address of a table of the images' addresses
+    "outputs",  # address of a table of their coefficients' addresses
+    "image_row_stride",
+    "image_column_stride",
+    "channel_stride",  # of the output, as the two after it
+    "output_row_stride",
+    "output_column_stride",
+    "split",  # 1: tasks are parts of an image's program
+    "tasks",  # how many
+    "next_task",  # address of the number of the next task, as the two after it
+    "finished_tasks",  # how many
+    "stop",  # other than 0: every worker shall stop
+)
+
+# One worker of a call: memory of its own. All but `task` are addresses.
+WORKER = _int64s(
+    "task",  # the one in hand, -1 for none
+    "workspace",  # of the maps, which workers share where tasks are parts of an image's program
+    "zero_row",  # column 0 of a row of zeros
+    "row_scratch",  # what the functions that compute rows keep for themselves
+    "moduli",  # the last rows of every modulus
+    "emitted_row",
+    "lines",  # a padded row of every image, pixel by pixel
+    "square",  # as many vectors as a vector has lanes
+    "images",  # table: where each image of the task is read
+    "coefficients",  # table: where each image's coefficients are written
+    "lane_addresses",  # table: where in `lines` each lane's strip starts
+    "row_offsets",  # table: where in `moduli` each row of a window is; -1: outside
+    "window_rows",  # table: the address of every row of a window, map by map
+)

@@ -1,0 +1,105 @@
+"""Boundaries: what lies beyond the edge, and where the pixels of the padded image come from."""
+
+from __future__ import annotations
+
+from npscatter.arguments import image_shape, integer
+from npscatter.errors import ArgumentError, explain
+
+BOUNDARIES = ("kymatio", "zero", "periodic")
+
+
+def edge_of(boundary: str) -> str:
+    """Return what every correlation does beyond the edge of its maps: "wrap" or "zero"."""
+    return "zero" if boundary == "zero" else "wrap"
+
+
+def padding(side: int, period: int, boundary: str, pre_pad: bool) -> tuple[tuple[int, ...], int]:
+    """Return the image index of every padded sample of one axis, and the first output kept.
+
+    Kymatio pads to ``((M + 2^J) // 2^J + 1) 2^J``, the odd pixel to the right, and crops one
+    output sample per side (kymatio/scattering2d/utils.py).
+
+    Parameters
+    ----------
+    side : int
+        Pixels of the unpadded image along the axis.
+    period : int
+        2^J.
+    boundary : str
+        One of `BOUNDARIES`.
+    pre_pad : bool
+        The image comes padded.
+
+    Returns
+    -------
+    indices : tuple of int
+        -1 stands for a zero.
+    first : int
+        Output samples that are cropped in front.
+    """
+    padded = ((side + period) // period + 1) * period
+    before = (padded - side) // 2
+    if pre_pad:
+        return tuple(range(padded)), 1
+    if boundary == "periodic":
+        return tuple(range(side)), 0
+    if boundary == "zero":
+        # Only as many zeros in front as put output samples on the pixels where Kymatio has them.
+        lead = before % period
+        return (-1,) * lead + tuple(range(side)), 1 if lead else 0
+    # Reflection about the edge pixels has period 2 side - 2, however far it goes.
+    reflected = 2 * side - 2
+    positions = (i % reflected for i in range(-before, padded - before))
+    return tuple(min(i, reflected - i) for i in positions), 1
+
+
+def shape_before_padding(J: int, padded_shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the (H, W) that images of `padded_shape`, padded by 2^J on every side, had.
+
+    Raises
+    ------
+    ArgumentError
+        Unless both padded sides are multiples of 2^J, at least 3 2^J.
+    """
+    J, padded_shape = integer("J", J), image_shape(padded_shape)
+    check_scale(J, padded_shape)
+    period = 2**J
+    if any(side % period or side < 3 * period for side in padded_shape):
+        raise ArgumentError(
+            explain(
+                "x.shape[-2:]",
+                padded_shape,
+                f"with pre_pad=True both must be multiples of 2^J = {period}, "
+                f"at least {3 * period}",
+                "pad the images by 2^J on every side, or use pre_pad=False",
+            )
+        )
+    return padded_shape[0] - 2 * period, padded_shape[1] - 2 * period
+
+
+def check_scale(J: int, shape: tuple[int, int]) -> None:
+    """Raise an `ArgumentError` unless images of a shape have a scale 2^J."""
+    largest = min(shape).bit_length() - 1
+    if not 1 <= J <= largest:
+        raise ArgumentError(
+            explain(
+                "J",
+                J,
+                f"must be at least 1 and 2^J at most the smaller side of shape={shape}",
+                f"pass J between 1 and {largest}" if largest else "pass larger images",
+            )
+        )
+
+
+def check_period(J: int, shape: tuple[int, int]) -> None:
+    """Raise an `ArgumentError` unless images of a shape can be their own period."""
+    period = 2**J
+    if any(side % period for side in shape):
+        raise ArgumentError(
+            explain(
+                "shape",
+                shape,
+                f"under boundary='periodic' both sides must be multiples of 2^J = {period}",
+                "crop or pad the images, lower J, or use boundary='kymatio'",
+            )
+        )
