@@ -21,7 +21,7 @@ from npscatter.gpu.register_tile import make_register_tile
 from npscatter.gpu.tiling import ANY_GPU, BLOCKS, Device, KernelSpec, Tile, best_tiling, up
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Maps, Step
-from npscatter.program.workspace import lay_out_workspace
+from npscatter.program.workspace import Workspace, lay_out_workspace
 
 # Blocks of one launch at most.
 GRID = 2**31 - 1
@@ -197,29 +197,17 @@ def images_at_once(layout: GpuLayout, images: int, memory: int) -> int:
 @lru_cache(maxsize=64)
 def _lay_out(plan, bank, dtype, storage, images, device) -> GpuLayout:
     # The padded image is never stored: whatever reads it reads the image.
-    space = lay_out_workspace(plan.steps, plan.buffers, None, lambda maps: up(maps.width, 4))
-
-    def in_workspace(maps: Maps) -> tuple[int, int, int]:
-        """Return the offset, the pitch and the plane of maps."""
-        return space.offset(maps), space.pitch(maps), space.plane(maps)
-
+    workspace = lay_out_workspace(plan.steps, plan.buffers, None, lambda maps: up(maps.width, 4))
     launches, channels = [], []
-
-    def target(step: Step | None) -> Target:
-        if step is None:
-            return Target(0, 0, 0, 0)
-        if step.target:
-            return Target(*in_workspace(step.target), 0)
-        channels.extend(step.channels)
-        height, width = plan.output_shape
-        return Target(0, width, height * width, len(channels) - len(step.channels))
-
-    for wavelet_step, direct_step in _pairs(plan.steps):
-        step = wavelet_step or direct_step
-        spec = _kernel_spec(plan, bank, wavelet_step, direct_step, dtype, storage)
-        stored = (0, 0, 0) if spec.reads_image else in_workspace(step.source)
-        source = Source(*stored, *step.source.shape)
-        targets = target(wavelet_step), target(direct_step)
+    for pair in _pairs(plan.steps):
+        step = pair[0] or pair[1]
+        spec = _kernel_spec(plan, bank, *pair, dtype, storage)
+        lies = (0, 0, 0) if spec.reads_image else _place(workspace, step.source)
+        source = Source(*lies, *step.source.shape)
+        targets = []
+        for one in pair:
+            targets.append(_target(plan, workspace, one, len(channels)))
+            channels += one.channels if one else ()
         launches.append(_launch(spec, step, source, targets, plan.n_coefficients, images, device))
     return GpuLayout(
         plan=plan,
@@ -227,10 +215,25 @@ def _lay_out(plan, bank, dtype, storage, images, device) -> GpuLayout:
         channels=np.array(channels, np.int32),
         rows=np.array(plan.rows, np.int32),
         columns=np.array(plan.columns, np.int32),
-        workspace=up(max(space.size, 4), 4),
+        workspace=up(max(workspace.size, 4), 4),
         dtype=dtype,
         storage=storage,
     )
+
+
+def _place(workspace: Workspace, maps: Maps) -> tuple[int, int, int]:
+    """Return the offset, the pitch and the plane of maps."""
+    return workspace.offset(maps), workspace.pitch(maps), workspace.plane(maps)
+
+
+def _target(plan: Plan, workspace: Workspace, step: Step | None, channels: int) -> Target:
+    """Return where a step writes; `channels` are in the table already."""
+    if step is None:
+        return Target(0, 0, 0, 0)
+    if step.target:
+        return Target(*_place(workspace, step.target), 0)
+    height, width = plan.output_shape
+    return Target(0, width, height * width, channels)
 
 
 def _pairs(steps: tuple[Step, ...]) -> Iterator[tuple[Step | None, Step | None]]:

@@ -151,9 +151,9 @@ def make_register_tile(
     for group in together:
         chosen = tuple(o for o in group if o in outputs)
         if chosen:
-            order, weights = bank.summation(name, chosen)
+            summation, weights = bank.summation(name, chosen)
             numbers = tuple(outputs.index(o) for o in chosen)
-            parts.append(SubTile(numbers, order, tuple(weights.tolist())))
+            parts.append(SubTile(numbers, summation, tuple(weights.tolist())))
     return RegisterTile(tuple(parts), modulus, stride, shift, dtype)
 
 

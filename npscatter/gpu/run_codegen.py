@@ -68,13 +68,13 @@ def emit_moduli(builder, tile: RegisterTile, root: Callable, window: Window, out
     place, plane, phase_stride = out
     first = builder.add(place, emitter.scaled(window.run, tile.run // 2))
 
-    def keep(output, values):
+    def store_run(output, values):
         index = builder.add(first, emitter.scaled(plane, output))
         emitter.store(values[0::2], emitter.at(window.start, index))
         index = builder.add(index, phase_stride)
         emitter.store(values[1::2], emitter.at(window.start, index))
 
-    emitter.emit(window, keep)
+    emitter.emit(window, store_run)
 
 
 def emit_smoothing(builder, tile: RegisterTile, window: Window, target, out: tuple) -> None:
@@ -96,7 +96,7 @@ def emit_smoothing(builder, tile: RegisterTile, window: Window, target, out: tup
     whole = builder.and_(whole, builder.icmp_signed("!=", aligned, emitter.integer(0)))
     as_halves = isinstance(target.type.pointee, ir.IntType)
 
-    def keep(output, values):
+    def store_run(output, values):
         index = builder.add(place, builder.mul(plane, ir.Constant(_LONG, output)))
         pointer = emitter.at(target, index)
         if as_halves:
@@ -111,7 +111,7 @@ def emit_smoothing(builder, tile: RegisterTile, window: Window, target, out: tup
                     with builder.if_then(there):
                         emitter.store([value], emitter.at(pointer, emitter.integer(p)))
 
-    emitter.emit(window, keep)
+    emitter.emit(window, store_run)
 
 
 def emit_copy(builder, maps: int, source, index, source_plane, shared, place, plane) -> None:
@@ -244,15 +244,15 @@ class ScalarEmitter:
     def folded(self, one, other, fold: int):
         return self.builder.fadd(one, other) if fold > 0 else self.builder.fsub(one, other)
 
-    def emit(self, window: Window, keep: Callable) -> None:
+    def emit(self, window: Window, store_run: Callable) -> None:
         """Emit the sums of a run.
 
         Parameters
         ----------
         window : Window
             What they read.
-        keep : callable
-            ``keep(output, values)`` emits what is done with the run of one output.
+        store_run : callable
+            ``store_run(output, values)`` emits what becomes of the run of one output.
         """
         tile, builder = self.register_tile, self.builder
         # The first sample of the run, in either phase.
@@ -268,12 +268,12 @@ class ScalarEmitter:
             outputs = len(part.summation.outputs)
             if not tile.modulus:
                 for o in range(outputs):
-                    keep(part.outputs[o], values[o])
+                    store_run(part.outputs[o], values[o])
                 continue
             for o in range(outputs // 2):
                 pairs = zip(values[o], values[o + outputs // 2], strict=True)
                 squares = [self.fma(re, re, builder.fmul(im, im)) for re, im in pairs]
-                keep(part.outputs[o], [self.root(builder, square) for square in squares])
+                store_run(part.outputs[o], [self.root(builder, square) for square in squares])
 
     def _part(self, part: SubTile, window: Window, rows: list) -> list[list]:
         """Emit the sums of a part; return the values of every output.
