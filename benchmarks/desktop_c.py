@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -18,7 +17,8 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.environment import RESULTS, environment, version_of
+from benchmarks import results
+from benchmarks.timing import interleaved
 from cexport import generate, simulate_q15
 from npscatter import Scattering2D
 from tools.measure import test_images
@@ -60,65 +60,54 @@ def built(header: str, compiler: str, folder: Path) -> ctypes.CDLL:
     return library
 
 
-def c_caller(library: ctypes.CDLL, image: np.ndarray, output: np.ndarray) -> Callable[[], None]:
-    """Return a call that transforms `image` into `output`."""
+def c_caller(library: ctypes.CDLL, image: np.ndarray, output: np.ndarray) -> Callable:
+    """Return a call that transforms `image` into `output`, and returns that."""
     scratch = np.empty(library.scratch_bytes() // 4, np.int32)
-    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (image, output, scratch)]
+    arrays = image, output, scratch
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in arrays]
 
-    def call() -> None:
+    def call() -> np.ndarray:
         assert library.transform(*pointers) == 0
-        assert scratch.size  # as long as the call is used, so is its memory
+        return arrays[1]  # all three live as long as the call
 
     return call
 
 
-def callers(bank: str, side: int, J: int, folder: Path) -> dict[str, tuple[Callable, int]]:
-    """Return every contestant's call and how many images it transforms, all verified equal."""
+def measure(bank: str, side: int, J: int) -> dict:
+    """Return the milliseconds per image of every contestant: medians of interleaved calls."""
     pixels = np.rint(255 * test_images("photographs", side)[0].clip(0, 1)).astype(np.uint8)
     S = Scattering2D(J, (side, side), bank=bank, threads=1)
     image = pixels.astype(np.float32)
     batch = np.repeat(image[None], 64 if side <= 64 else 4, 0)
     expected = Scattering2D(J, (side, side), bank=bank, backend="numpy")(image.astype(np.float64))
-    calls = {
-        "Numba, one image": (lambda: S(image), 1),
-        "Numba, batch": (lambda: S(batch), len(batch)),
-    }
-    _same(S(image), expected)
-    for dtype in ("float", "q15"):
-        header = generate(bank, J, (side, side), dtype=dtype)
-        for compiler in COMPILERS:
-            library = built(header, compiler, folder / f"{dtype}-{compiler}")
-            kinds = (np.float32, np.float32) if dtype == "float" else (np.uint8, np.int16)
-            output = np.empty(expected.shape, kinds[1])
-            call = c_caller(library, pixels.astype(kinds[0]), output)
-            call()
-            if dtype == "float":
-                _same(output, expected)
-            elif not np.array_equal(output, simulate_q15(pixels, bank, J)[0]):
-                raise click.ClickException(f"{bank} {side} {compiler}: Q15 bits differ")
-            calls[f"C {dtype}, {compiler}"] = (call, 1)
-    return calls
+    expected_q15 = simulate_q15(pixels, bank, J)[0]
 
+    def check(contestant: str, output: np.ndarray) -> None:
+        if output.dtype == np.int16:
+            if not np.array_equal(output, expected_q15):
+                raise click.ClickException(f"{bank} {side} {contestant}: Q15 bits differ")
+            return
+        error = np.linalg.norm(output - expected) / np.linalg.norm(
+            np.broadcast_to(expected, output.shape)
+        )
+        if not error < 2e-6:
+            raise click.ClickException(f"{contestant}: coefficients differ by {error:.1e}")
 
-def _same(output: np.ndarray, expected: np.ndarray) -> None:
-    error = np.linalg.norm(output - expected) / np.linalg.norm(expected)
-    if not error < 2e-6:
-        raise click.ClickException(f"coefficients differ by {error:.1e}")
-
-
-def measure(bank: str, side: int, J: int) -> dict:
-    """Return the milliseconds per image of every contestant: medians of interleaved calls."""
-    with tempfile.TemporaryDirectory() as name:
-        calls = callers(bank, side, J, Path(name))
-        seconds: dict[str, list[float]] = {contestant: [] for contestant in calls}
-        for _ in range(ROUNDS):
-            for contestant, (call, images) in calls.items():
-                count, start = 0, time.perf_counter()
-                while time.perf_counter() - start < FEWEST_SECONDS:
-                    call()
-                    count += 1
-                seconds[contestant].append((time.perf_counter() - start) / count / images)
-    times = {contestant: round(1e3 * median(each), 5) for contestant, each in seconds.items()}
+    calls = {"Numba, one image": partial(S, image), "Numba, batch": partial(S, batch)}
+    with tempfile.TemporaryDirectory() as folder:
+        for dtype, pixel, coefficient in (
+            ("float", np.float32, np.float32),
+            ("q15", np.uint8, np.int16),
+        ):
+            header = generate(bank, J, (side, side), dtype=dtype)
+            for compiler in COMPILERS:
+                library = built(header, compiler, Path(folder) / f"{dtype}-{compiler}")
+                output = np.empty(expected.shape, coefficient)
+                caller = c_caller(library, pixels.astype(pixel), output)
+                calls[f"C {dtype}, {compiler}"] = caller
+        taken = interleaved(calls, ROUNDS, check=check, at_least=FEWEST_SECONDS)
+    images = {name: len(batch) if name == "Numba, batch" else 1 for name in calls}
+    times = {name: round(1e3 * median(each) / images[name], 5) for name, each in taken.items()}
     return {"bank": bank, "side": side, "J": J, "ms_per_image": times}
 
 
@@ -126,15 +115,13 @@ def measure(bank: str, side: int, J: int) -> dict:
 def main() -> None:
     """Measure every case."""
     result = {
-        "environment": environment("python -m benchmarks.desktop_c"),
-        "compilers": [version_of(compiler) for compiler in COMPILERS],
+        "environment": results.environment("python -m benchmarks.desktop_c"),
+        "compilers": [results.version_of(compiler) for compiler in COMPILERS],
         "flags": {name: " ".join((*FLAGS, *more)) for name, more in COMPILERS.items()},
         "rounds": ROUNDS,
         "rows": [measure(*case) for case in tqdm(CASES, disable=None)],
     }
-    path = RESULTS / "desktop_c.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"wrote {path.name}: {len(result['rows'])} rows")
+    print(f"wrote {results.write('desktop_c', result).name}: {len(CASES)} rows")
 
 
 if __name__ == "__main__":

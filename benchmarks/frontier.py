@@ -8,15 +8,13 @@ the accurate bank's own. It writes benchmarks/results/frontier.json and frontier
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 
 import click
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks import cost
-from benchmarks.environment import RESULTS, environment
+from benchmarks import cost, results
 from npscatter.program.steps import WEIGHT_ARRAYS
 from tools.closed_form import closed_form, polish
 from tools.learn import PRESETS
@@ -114,27 +112,23 @@ def sizes(row: dict) -> str:
 
 def plot(rows: list[dict]) -> Figure:
     """Return the figure: error against multiply-adds, for both orders."""
-    figure = Figure(figsize=(12, 5.5), layout="constrained")
+    figure = Figure(figsize=(12, 5.5))
     rows = sorted(rows, key=folded_cost)
+    tuned = {"color": "C3", "marker": "*", "s": 90, "zorder": 3}
     for axis, order in zip(figure.subplots(1, 2, sharex=True), ("S1", "S2"), strict=True):
         for R, marker in ((1, "^"), (3, "s"), (4, "o")):
             chosen = [row for row in rows if row["R"] == R]
             errors = [100 * row["errors"][SHOWN][order] for row in chosen]
             axis.scatter(list(map(folded_cost, chosen)), errors, marker=marker, label=f"R = {R}")
         for number, row in enumerate(rows, 1):
-            error = 100 * row["errors"][SHOWN][order]
-            place = {"textcoords": "offset points", "fontsize": 8}
-            axis.annotate(str(number), (folded_cost(row), error), xytext=(4, 3), **place)
+            before = folded_cost(row), 100 * row["errors"][SHOWN][order]
+            axis.annotate(str(number), before, (4, 3), textcoords="offset points", fontsize=8)
             if "tuned" in row:
-                tuned = 100 * row["tuned"][SHOWN][order]
-                arrow = {"arrowstyle": "->", "color": "C3"}
-                axis.annotate(
-                    "", (folded_cost(row), tuned), (folded_cost(row), error), arrowprops=arrow
-                )
-                axis.scatter([folded_cost(row)], [tuned], marker="*", s=90, color="C3")
-        axis.scatter([], [], marker="*", s=90, color="C3", label="tuned")
+                after = folded_cost(row), 100 * row["tuned"][SHOWN][order]
+                axis.annotate("", after, before, arrowprops={"arrowstyle": "->", "color": "C3"})
+                axis.scatter(*after, **tuned)
+        axis.scatter([], [], **tuned, label="tuned")
         axis.axhline(100 * AIMS[order], color="0.6", lw=1, ls="--", label="aim")
-        axis.tick_params(axis="y", which="minor", labelsize=7)
         axis.set(
             yscale="log",
             title=f"{order}, {SHOWN}",
@@ -143,7 +137,7 @@ def plot(rows: list[dict]) -> Figure:
         )
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter("{x:g}")
-        axis.legend(fontsize=8)
+        axis.legend()
     key = "\n".join(f"{number:2d}  {label(row)}" for number, row in enumerate(rows, 1))
     figure.text(1.0, 0.5, key, fontsize=7, family="monospace", va="center")
     return figure
@@ -159,20 +153,20 @@ def folded_cost(row: dict) -> float:
 @click.option("--missing", is_flag=True, help="Keep what frontier.json has already.")
 def main(steps: int, missing: bool) -> None:
     """Measure every design, choose one and write the results."""
-    path = RESULTS / "frontier.json"
-    rows = json.loads(path.read_text())["designs"] if missing and path.exists() else []
+    have = missing and results.path_of("frontier").exists()
+    rows = results.read("frontier")["designs"] if have else []
     torch.set_num_threads(1)
 
     def write(cheapest: str | None = None) -> None:
         result = {
-            "environment": environment("python -m benchmarks.frontier"),
+            "environment": results.environment("python -m benchmarks.frontier"),
             "aims": AIMS,
             "cheapest": cheapest,
             "chosen": label(asdict(PRESETS["accurate"].design)),
             "designs": rows,
         }
-        path.write_text(json.dumps(result, indent=1) + "\n")
-        plot(rows).savefig(RESULTS / "frontier.png", dpi=100, bbox_inches="tight")
+        results.write("frontier", result)
+        results.write_figure("frontier", lambda: plot(rows))
 
     known = [label(row) for row in rows]
     for chosen in DESIGNS:

@@ -14,8 +14,9 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks.environment import usable_threads
-from benchmarks.peers import Contestant, UnavailableError, contestants
+from benchmarks.peers import Contestant, contestants
+from benchmarks.results import usable_threads
+from benchmarks.timing import UnavailableError
 from benchmarks.workloads import WORKLOADS, Workload
 
 _PROCESS = Path("/proc/self")
@@ -29,39 +30,30 @@ def resident(entry: str) -> float:
     return int(re.search(rf"^{entry}:\s+(\d+) kB", text, re.MULTILINE)[1]) / 1024
 
 
-def settle() -> None:
-    """Return what has been freed to the system, and let the peak begin anew."""
+def settle() -> float:
+    """Return what has been freed to the system, let the peak begin anew, and return VmRSS."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     (_PROCESS / "clear_refs").write_text("5")
-
-
-def keep_nothing() -> None:
-    """Have the C library give freed arrays back at once, so that none is used again unseen."""
-    for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-        ctypes.CDLL(None).mallopt(option, 2**16)
+    return resident("VmRSS")
 
 
 def measure(contestant: Contestant, workload: Workload, block: int) -> dict:
     """Return the memory of one call on the whole batch with all threads, in MiB.
 
-    Returns
-    -------
-    dict
-        "filters_mib": what stays after construction; "working_mib": the peak during the call,
-        beyond images, filters, code and output.
+    "filters_mib" is what stays after construction; "working_mib" the peak during the call, beyond
+    images, filters, code and output.
     """
-    keep_nothing()
+    # The C library gives freed arrays back at once, so that none is used again unseen.
+    for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+        ctypes.CDLL(None).mallopt(option, 2**16)
     images = workload.images()
     torch.set_num_threads(usable_threads())
-    settle()
-    before = resident("VmRSS")
+    before = settle()
     prepared = contestant.prepare(workload, None)
-    settle()
-    filters = resident("VmRSS") - before
+    filters = settle() - before
     prepared(images, block)  # compiles, and lets libraries set up what they keep
-    settle()
-    start = resident("VmRSS")
+    start = settle()
     coefficients = prepared(images, block)
     peak = resident("VmHWM")
     working = peak - start - sum(part.nbytes for part in coefficients) / 2**20
@@ -78,12 +70,12 @@ def main(workload: str, contestant: str, block: int | None, backend: str) -> Non
     chosen = WORKLOADS[workload]
     (one,) = (one for one in contestants(backend) if one.name == contestant)
     try:
-        found = measure(one, chosen, block or chosen.batch)
+        usage = measure(one, chosen, block or chosen.batch)
     except UnavailableError as error:
-        found = {"working_mib": None, "reason": str(error)}
+        usage = {"working_mib": None, "reason": str(error)}
     except (OSError, AttributeError) as error:  # not Linux, not glibc, or not allowed
-        found = {"working_mib": None, "reason": f"{type(error).__name__}: {error}"}
-    print(json.dumps(found))
+        usage = {"working_mib": None, "reason": f"{type(error).__name__}: {error}"}
+    print(json.dumps(usage))
 
 
 if __name__ == "__main__":

@@ -10,17 +10,15 @@ only 16 KiB of memory.
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import tempfile
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
-from benchmarks.environment import RESULTS, environment, version_of
+from benchmarks import results
 from cexport import generate
 
 EXAMPLE = Path(__file__).parents[1] / "cexport" / "examples" / "baremetal"
@@ -31,41 +29,18 @@ CPUS = {
     "cortex-m7": ("mps2-an500", "-O2"),
     "cortex-m55": ("mps3-an547", "-O3"),
 }
-
-
-@dataclass(frozen=True)
-class Case:
-    """One header: the arguments of `cexport.generate`."""
-
-    bank: str
-    side: int
-    J: int
-    max_order: int
-    dtype: str
-    rounds: int
-
-    def header(self) -> str:
-        """Return the header."""
-        return generate(
-            self.bank,
-            self.J,
-            (self.side, self.side),
-            self.max_order,
-            dtype=self.dtype,
-            rounds=self.rounds,
-        )
-
-
+# Of the headers, as the results name them and `cexport.generate` takes them.
+ARGUMENTS = ("bank", "side", "J", "max_order", "dtype", "rounds")
 CASES = (
-    Case("accurate", 32, 2, 2, "q15", 1),
-    Case("accurate", 32, 2, 2, "q15", 4),
-    Case("accurate", 32, 2, 1, "q15", 4),
-    Case("accurate-L4", 32, 2, 2, "q15", 2),
-    Case("paper-tuned", 32, 2, 2, "q15", 4),
-    Case("accurate", 64, 3, 2, "q15", 4),
-    Case("accurate", 32, 2, 2, "float", 1),
-    Case("accurate", 32, 2, 2, "float", 4),
-    Case("paper-tuned", 32, 2, 2, "float", 4),
+    ("accurate", 32, 2, 2, "q15", 1),
+    ("accurate", 32, 2, 2, "q15", 4),
+    ("accurate", 32, 2, 1, "q15", 4),
+    ("accurate-L4", 32, 2, 2, "q15", 2),
+    ("paper-tuned", 32, 2, 2, "q15", 4),
+    ("accurate", 64, 3, 2, "q15", 4),
+    ("accurate", 32, 2, 2, "float", 1),
+    ("accurate", 32, 2, 2, "float", 4),
+    ("paper-tuned", 32, 2, 2, "float", 4),
 )
 
 
@@ -77,36 +52,24 @@ def make(*words: str) -> str:
     return ran.stdout
 
 
-def run_on(board: str, cpu: str, optimisation: str, folder: Path) -> dict:
-    """Run the header in `folder` on a board; return what it reports, as numbers."""
-    where = (f"HEADER_DIR={folder}", f"BUILD={folder / cpu}")
-    text = make("run", f"BOARD={board}", f"CPU={cpu}", f"OPT={optimisation}", *where)
-    return {key: int(value, 0) for key, value in re.findall(r"^(\w+)=(\w*\d\w*)$", text, re.M)}
-
-
-def flash_of(cpu: str, optimisation: str, folder: Path) -> int:
-    """Return the bytes of code and constants of the header alone."""
-    text = make(
-        *("size", f"CPU={cpu}", f"OPT={optimisation}"),
-        *(f"HEADER_DIR={folder}", f"BUILD={folder / cpu}"),
-    )
-    code, data = re.search(r"^\s*(\d+)\s+(\d+)\s", text, re.M).groups()
-    return int(code) + int(data)
-
-
-def measure(case: Case) -> dict:
+def measure(bank: str, side: int, J: int, max_order: int, dtype: str, rounds: int) -> dict:
     """Return the costs of one header on every processor."""
-    text = case.header()
-    row = {**asdict(case), "scratch_bytes": int(re.search(r"SCRATCH_BYTES (\d+)", text)[1])}
+    header = generate(bank, J, (side, side), max_order, dtype=dtype, rounds=rounds)
+    case = dict(zip(ARGUMENTS, (bank, side, J, max_order, dtype, rounds), strict=True))
+    row = {**case, "scratch_bytes": int(re.search(r"SCRATCH_BYTES (\d+)", header)[1])}
     hashes = set()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "nps.h").write_text(text)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "nps.h").write_text(header)
         for cpu, (board, optimisation) in CPUS.items():
-            report = run_on(board, cpu, optimisation, folder)
+            words = [f"CPU={cpu}", f"OPT={optimisation}", f"HEADER_DIR={folder}"]
+            words.append(f"BUILD={folder}/{cpu}")
+            lines = re.findall(r"^(\w+)=(\w*\d\w*)$", make("run", f"BOARD={board}", *words), re.M)
+            report = {key: int(value, 0) for key, value in lines}
             hashes.add(report["hash"])
+            # Code and constants of the header alone.
+            sizes = re.search(r"^\s*(\d+)\s+(\d+)\s", make("size", *words), re.M)
             row[cpu] = {
-                "flash_bytes": flash_of(cpu, optimisation, folder),
+                "flash_bytes": sum(map(int, sizes.groups())),
                 "stack_bytes": report["stack_bytes"],
                 "instructions": report["instructions"],
             }
@@ -118,15 +81,13 @@ def measure(case: Case) -> dict:
 def main() -> None:
     """Measure every case on every processor."""
     result = {
-        "environment": environment("python -m benchmarks.microcontroller"),
-        "compiler": version_of("arm-none-eabi-gcc"),
-        "emulator": version_of("qemu-system-arm"),
+        "environment": results.environment("python -m benchmarks.microcontroller"),
+        "compiler": results.version_of("arm-none-eabi-gcc"),
+        "emulator": results.version_of("qemu-system-arm"),
         "optimisation": {cpu: optimisation for cpu, (_, optimisation) in CPUS.items()},
-        "rows": [measure(case) for case in tqdm(CASES, disable=None)],
+        "rows": [measure(*case) for case in tqdm(CASES, disable=None)],
     }
-    path = RESULTS / "microcontroller.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"wrote {path.name}: {len(result['rows'])} rows")
+    print(f"wrote {results.write('microcontroller', result).name}: {len(CASES)} rows")
 
 
 if __name__ == "__main__":

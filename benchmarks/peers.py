@@ -1,14 +1,15 @@
-"""What the speed benchmark compares: npscatter's banks and its peers, all called alike."""
+"""What the speed benchmarks compare: npscatter's banks and its peers, all called alike."""
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import scipy.fft
@@ -17,41 +18,30 @@ from kymatio import Scattering2D as KymatioScattering2D
 from kymatio.scattering2d import filter_bank as kymatio_filters
 from torch.nn import functional
 
-from benchmarks.environment import usable_threads
+from benchmarks.results import usable_threads
+from benchmarks.timing import UnavailableError
 from benchmarks.workloads import Workload
 from npscatter import FilterBank, Scattering2D
 
+KYMATIO = ("Kymatio NumPy", "Kymatio Torch")
+NETWORK = "Torch conv2d"
 # Takes a block of images, returns their coefficients.
 Transform = Callable[[np.ndarray], np.ndarray | torch.Tensor]
 
 
-class UnavailableError(Exception):
-    """A peer that cannot be run here."""
-
-
 @dataclass(frozen=True)
 class Contestant:
-    """Something that turns images into coefficients.
-
-    Attributes
-    ----------
-    name : str
-        What it is called in the results.
-    engine : str
-        "npscatter", "numpy" or "torch".
-    make : callable
-        Takes the workload and the number of threads (None for all), returns a `Transform`.
-    bank : str
-        The bank that npscatter uses.
-    boundary : str or None
-        Its boundary, None for the bank's own.
-    """
+    """Something that turns images into coefficients; `name` is what it is called in the results."""
 
     name: str
-    engine: str
+    engine: str  # "npscatter", "numpy", "torch" or "gpu" (a peer there)
+    # Takes the workload and the threads, None for all; what it returns waits until it is done.
     make: Callable[[Workload, int | None], Transform]
-    bank: str = ""
-    boundary: str | None = None
+    bank: str = ""  # that npscatter uses
+    boundary: str | None = None  # None for the bank's own
+    place: Callable = np.asarray  # brings images to where the transform takes them
+    to_host: Callable = np.asarray  # brings coefficients from where it leaves them
+    release: Callable = gc.collect  # gives back memory that is kept for later calls
 
     def prepare(self, workload: Workload, threads: int | None) -> Prepared:
         """Construct the transform, ready to be timed."""
@@ -70,16 +60,18 @@ class Prepared:
         """Return the block sizes worth trying, largest first.
 
         npscatter cuts a batch up itself; the peers take it whole, and their temporaries may
-        outgrow the caches.
+        outgrow the caches, or a GPU's memory.
         """
         if self.contestant.engine == "npscatter":
             return [images]
-        whole = -(-images // self.threads) if self.contestant.engine == "numpy" else images
-        return [whole, *(block for block in (100, 50, 25, 12, 6, 3, 1) if block < whole)]
+        sizes = [-(-images // self.threads) if self.contestant.engine == "numpy" else images]
+        while sizes[-1] > 1:
+            sizes.append(-(-sizes[-1] // 2))
+        return sizes
 
     def __call__(self, images: np.ndarray, block: int) -> list:
         """Return the coefficients, block by block."""
-        blocks = [images[start : start + block] for start in range(0, len(images), block)]
+        blocks = [images[start : start + block] for start in range(0, images.shape[0], block)]
         if self.contestant.engine == "numpy" and self.threads > 1 and len(blocks) > 1:
             # Kymatio's NumPy backend has no threads of its own, but NumPy and SciPy let others run.
             with ThreadPoolExecutor(self.threads) as pool:
@@ -95,9 +87,9 @@ def contestants(backend: str = "auto") -> list[Contestant]:
         ours("paper", "paper", backend=backend),
         ours("paper-tuned", "paper-tuned", backend=backend),
         ours("paper-tuned zero", "paper-tuned", "zero", backend=backend),
-        Contestant("Kymatio NumPy", "numpy", lambda workload, _: kymatio(workload, "numpy")),
-        Contestant("Kymatio Torch", "torch", _kymatio_torch),
-        Contestant("Torch conv2d", "torch", _paper_in_torch),
+        Contestant(KYMATIO[0], "numpy", lambda workload, _: kymatio(workload, "numpy")),
+        Contestant(KYMATIO[1], "torch", lambda work, _: of_arrays(kymatio(work, "torch"))),
+        Contestant(NETWORK, "torch", lambda workload, _: of_arrays(network_on(workload, "cpu"))),
         Contestant("pytorch-wavelets", "torch", _pytorch_wavelets),
     ]
 
@@ -108,43 +100,18 @@ def ours(
     """Return npscatter with a bank, with `reuse` into one output that is written again."""
 
     def make(workload: Workload, threads: int | None) -> Transform:
-        S = scattering(workload, bank, boundary, threads, backend)
-        return into_one_output(S) if reuse else S
+        S = scattering(workload, bank, boundary=boundary, backend=backend, threads=threads)
+        output = lru_cache(lambda count: np.empty((count, *S.output_shape), np.float32))
+        return (lambda images: S(images, out=output(len(images)))) if reuse else S
 
     return Contestant(name, "npscatter", make, bank, boundary)
 
 
-def scattering(
-    workload: Workload,
-    bank: str,
-    boundary: str | None = None,
-    threads: int | None = None,
-    backend: str = "auto",
-) -> Scattering2D:
+def scattering(workload: Workload, bank: str | FilterBank, **options) -> Scattering2D:
     """Return npscatter's transform for a workload."""
-    return Scattering2D(
-        workload.J,
-        workload.shape,
-        FilterBank.load(bank).L,
-        workload.max_order,
-        bank=bank,
-        boundary=boundary,
-        backend=backend,
-        threads=threads,
-    )
-
-
-def into_one_output(S: Scattering2D) -> Transform:
-    """Return `S` with an output that is allocated by the first call and written again by others."""
-    held: dict[int, np.ndarray] = {}
-
-    def transform(images: np.ndarray) -> np.ndarray:
-        count = len(images)
-        if count not in held:
-            held[count] = np.empty((count, *S.output_shape), images.dtype)
-        return S(images, out=held[count])
-
-    return transform
+    bank = FilterBank.load(bank) if isinstance(bank, str) else bank
+    J, L, order = workload.J, bank.L, workload.max_order
+    return Scattering2D(J, workload.shape, L, order, bank=bank, **options)
 
 
 @lru_cache(maxsize=2)
@@ -157,47 +124,15 @@ def kymatio(workload: Workload, frontend: str) -> Callable:
 
 
 def kymatio_on(workload: Workload, device: torch.device) -> Callable:
-    """Return Kymatio's Torch transform on a device.
-
-    Raises
-    ------
-    UnavailableError
-        If its filters need more memory than the host has.
-    """
-    needed, free = _filter_bytes(workload), _available_bytes()
-    # As many again come and go while they are made.
-    if 2 * needed > free:
-        raise UnavailableError(
-            f"its filters take {needed / 2**30:.1f} GiB of the host's memory and as much again "
-            f"while they are made, of which {free / 2**30:.1f} GiB are available"
-        )
+    """Return Kymatio's Torch transform on a device."""
     # One of its own: what the cache holds stays on the CPU.
     return kymatio.__wrapped__(workload, "torch").to(device)
 
 
-def network_on(workload: Workload, device: torch.device) -> Callable:
+def network_on(workload: Workload, device: torch.device | str) -> Callable:
     """Return the paper's network on a device."""
-    with device:
+    with torch.device(device):
         return conv2d_network(FilterBank.load("paper"), workload.J, workload.max_order)
-
-
-def _filter_bytes(workload: Workload) -> int:
-    """Return what Kymatio's filters take: float32, one resolution beneath another."""
-    J, L = workload.J, 8
-    period = 2**J
-    pixels = np.prod([((side + period) // period + 1) * period for side in workload.shape])
-    levels = [min(j + 1, max(J - 1, 1)) for j in range(J) for _ in range(L)] + [J]
-    return int(4 * pixels * sum(4.0**-level for count in levels for level in range(count)))
-
-
-def _available_bytes() -> float:
-    """Return the host's memory that is free for use, infinity where it is not known."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return float("inf")
-    sizes = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    return 1024.0 * sizes[0] if sizes else float("inf")
 
 
 @contextmanager
@@ -229,25 +164,9 @@ def _quick_filters() -> Iterator[None]:
             kept[:, int(N / factor / 2) :][:, : int(N * (1 - 1 / factor))] = 0
         return kept.reshape(factor, M // factor, factor, N // factor).sum((0, 2))
 
-    slow = {name: getattr(kymatio_filters, name) for name in ("gabor_2d", "periodize_filter_fft")}
-    kymatio_filters.gabor_2d = gabor_2d
-    kymatio_filters.periodize_filter_fft = periodize_filter_fft
-    try:
-        with scipy.fft.set_workers(usable_threads()):
-            yield
-    finally:
-        for name, function in slow.items():
-            setattr(kymatio_filters, name, function)
-
-
-def _kymatio_torch(workload: Workload, threads: int | None) -> Transform:
-    return _of_arrays(kymatio(workload, "torch"))
-
-
-def _paper_in_torch(workload: Workload, threads: int | None) -> Transform:
-    bank = FilterBank.load("paper")
-    network = conv2d_network(bank, workload.J, workload.max_order)
-    return _of_arrays(lambda images: network(images))
+    quick = {"gabor_2d": gabor_2d, "periodize_filter_fft": periodize_filter_fft}
+    with mock.patch.multiple(kymatio_filters, **quick), scipy.fft.set_workers(usable_threads()):
+        yield
 
 
 def _pytorch_wavelets(workload: Workload, threads: int | None) -> Transform:
@@ -261,15 +180,12 @@ def _pytorch_wavelets(workload: Workload, threads: int | None) -> Transform:
     except ImportError as error:
         raise UnavailableError(f"{type(error).__name__}: {error}") from error
     layers = torch.nn.Sequential(*(ScatLayer() for _ in range(workload.J)))
-    return _of_arrays(lambda images: layers(images[:, None]))
+    return of_arrays(lambda images: layers(images[:, None]))
 
 
-def _of_arrays(transform: Callable[[torch.Tensor], torch.Tensor]) -> Transform:
-    def of_arrays(images: np.ndarray) -> torch.Tensor:
-        with torch.inference_mode():
-            return transform(torch.from_numpy(images))
-
-    return of_arrays
+def of_arrays(transform: Callable[[torch.Tensor], torch.Tensor]) -> Transform:
+    """Return a Torch transform that takes NumPy arrays."""
+    return torch.inference_mode()(lambda images: transform(torch.from_numpy(images)))
 
 
 def conv2d_network(bank: FilterBank, J: int, max_order: int) -> Callable:
@@ -278,50 +194,36 @@ def conv2d_network(bank: FilterBank, J: int, max_order: int) -> Callable:
     All maps of one order go through an octave together. The wavelets and the low-pass beside them
     read the same map, so they are the outputs of one convolution, of stride 2; the moduli are
     smoothed map by map (a depthwise convolution, about four times faster than the maps as a batch)
-    and join the maps of the next order.
-
-    Parameters
-    ----------
-    bank : FilterBank
-        One carried map, strided wavelets, a set of weights per level: the paper's architecture.
-    J, max_order : int
-        Of the transform.
-
-    Returns
-    -------
-    callable
-        Takes a float32 Tensor (N, H, W) whose sides are multiples of 2^J, returns the
-        coefficients in Kymatio's order.
+    and join the maps of the next order. The network takes a float32 Tensor (N, H, W) whose sides
+    are multiples of 2^J, and returns the coefficients in Kymatio's order; ValueError if the bank
+    does not have the paper's architecture.
     """
-    L, design = bank.L, bank.architecture
+    design = bank.architecture
     if (design.carriers, design.psi_stride, design.next_from) != (1, 2, "octave"):
         raise ValueError(f"bank {bank.name!r} does not have the paper's architecture")
-
-    def weights(octave: int) -> tuple[torch.Tensor, torch.Tensor]:
+    octaves = []
+    for octave in range(J):
         level = "first" if octave == 0 else "next"
         psi = bank[f"psi_{level}"]
         smoother = bank[f"low_{level}" if octave == J - 1 else f"carry_{level}"]
         both = np.concatenate([psi.real, psi.imag, smoother])
-        return torch.tensor(both, dtype=torch.float32), torch.tensor(smoother, dtype=torch.float32)
-
-    octaves = [weights(octave) for octave in range(J)]
-    order = _kymatio_order(L, J, max_order)
+        octaves.append([torch.tensor(taps, dtype=torch.float32) for taps in (both, smoother)])
+    order = _kymatio_order(bank.L, J, max_order)
 
     def run(images: torch.Tensor) -> torch.Tensor:
         orders = [images[:, None]]
         for both, smoother in octaves:
             following = []
-            joining = None  # smoothed moduli, which are maps of the next order
-            for number, maps in enumerate(orders):
-                if number < max_order:
-                    moduli, smoothed = _wavelets(maps, both)
-                else:
-                    smoothed = _each(maps, smoother, 2)
-                following.append(smoothed if joining is None else torch.cat([smoothed, joining], 1))
-                joining = _each(moduli, smoother, 1) if number < max_order else None
-            orders = following if joining is None else [*following, joining]
-        found = torch.cat(orders, 1)
-        return found if order is None else found[:, order]
+            joining = []  # smoothed moduli, which are maps of the next order
+            for maps in orders[:max_order]:
+                moduli, smoothed = _wavelets(maps, both)
+                following.append(torch.cat([smoothed, *joining], 1))
+                joining = [_each(moduli, smoother, 1)]
+            if len(orders) > max_order:
+                joining = [torch.cat([_each(orders[max_order], smoother, 2), *joining], 1)]
+            orders = [*following, *joining]
+        coefficients = torch.cat(orders, 1)
+        return coefficients if order is None else coefficients[:, order]
 
     return run
 
@@ -338,11 +240,9 @@ def _wavelets(maps: torch.Tensor, both: torch.Tensor) -> tuple[torch.Tensor, tor
 
 def _each(maps: torch.Tensor, kernel: torch.Tensor, stride: int) -> torch.Tensor:
     """Return every map (N, M, H, W) smoothed by the same kernel."""
-    count = maps.shape[1]
+    count, padding = maps.shape[1], kernel.shape[-1] // 2
     kernels = kernel.expand(count, 1, -1, -1)
-    return functional.conv2d(
-        maps, kernels, stride=stride, padding=kernel.shape[-1] // 2, groups=count
-    )
+    return functional.conv2d(maps, kernels, stride=stride, padding=padding, groups=count)
 
 
 def _kymatio_order(L: int, J: int, max_order: int) -> torch.Tensor | None:

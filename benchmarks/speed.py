@@ -1,8 +1,8 @@
 """How fast and how large: npscatter's banks, Kymatio, the paper's network in Torch, and others.
 
-``python -m benchmarks.speed`` writes benchmarks/results/speed.json; the README's table is made
-from it by ``python -m benchmarks.readme``. Parts (``--workload``, ``--passes``) are merged into
-what the file holds, if it comes from the same machine and versions.
+``python -m benchmarks.speed`` writes benchmarks/results/speed.json; the tables are made from it by
+``python -m benchmarks.pages``. Parts (``--workload``, ``--passes``) are merged into what the file
+holds, if it comes from the same machine and versions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -20,98 +22,102 @@ import click
 import numpy as np
 import torch
 
-from benchmarks import peak
-from benchmarks.environment import RESULTS, commit, environment, usable_threads
-from benchmarks.peers import Contestant, Prepared, UnavailableError, contestants, scattering
+from benchmarks import cost, kernels, results
+from benchmarks.peers import KYMATIO, NETWORK, Contestant, Prepared, contestants, scattering
+from benchmarks.timing import (
+    UnavailableError,
+    fastest_block,
+    interleaved,
+    out_of_memory,
+    seconds,
+)
 from benchmarks.verify import verify
 from benchmarks.workloads import WORKLOADS, Workload
-from npscatter.cost import plan_cost
+from npscatter.errors import ArgumentError
 
 PASSES = ("one thread", "all cores", "memory")
 # A call takes about this many seconds: slower contestants get fewer images of the batch, but not
 # fewer than these, for Torch's threads share a batch.
 CALL_SECONDS, LEAST_IMAGES = 0.3, 8
-# Smaller blocks are tried until one is so much slower than the best.
-FUTILE = 1.15
-# A contestant that has taken so many seconds and FEWEST rounds has had its share.
-MOST_SECONDS, FEWEST = 10.0, 3
+# A contestant that has taken so many seconds has had its share.
+MOST_SECONDS = 10.0
 # Torch's threads go on spinning after their work; nobody else is timed meanwhile.
 PAUSE = 0.25
-KYMATIO = ("Kymatio NumPy", "Kymatio Torch")
-NETWORK = "Torch conv2d"
 # Timed only for one comparison each; the same memory as without.
 NO_MEMORY = ("accurate out=", "paper-tuned zero")
 
 
-@dataclass
-class Entry:
-    """One contestant in a pass, and the seconds its calls took."""
-
-    prepared: Prepared
-    images: np.ndarray
-    block: int
-    seconds: list[float] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, prepared: Prepared, images: np.ndarray) -> Entry:
-        """Warm up, and choose how many images a call has and in what blocks they are passed."""
-        probe = min(len(images), 25)
-        each = np.inf
-        for _ in range(2):
-            each = min(each, _seconds(prepared, images[:probe], probe) / probe)
-            if len(images) == 1 and each > CALL_SECONDS:
-                break  # nothing to choose, and warm enough for a call that long
-        count = _round_number(max(CALL_SECONDS / each, LEAST_IMAGES), len(images))
-        if prepared.contestant.engine == "numpy":  # an equal share for every thread
-            count = min(len(images), -(-count // prepared.threads) * prepared.threads)
-        images = images[:count]
-        best, least = count, np.inf
-        if count > 1:
-            for block in prepared.blocks(count):
-                prepared(images, block)
-                seconds = _seconds(prepared, images, block)
-                if seconds > FUTILE * least:
-                    break
-                if seconds < least:
-                    best, least = block, seconds
-        return cls(prepared, images, best)
-
-    def time(self) -> None:
-        """Call once, unless it has had its share of the time."""
-        if len(self.seconds) >= FEWEST and sum(self.seconds) > MOST_SECONDS:
-            return
-        self.seconds.append(_seconds(self.prepared, self.images, self.block))
-        if self.prepared.contestant.engine == "torch":
-            time.sleep(PAUSE)
-
-    @property
-    def milliseconds(self) -> float:
-        """The median, per image."""
-        return 1e3 * median(self.seconds) / len(self.images)
-
-    def result(self) -> dict:
-        """Return what the results file says of it."""
-        each = [round(1e3 * seconds / len(self.images), 6) for seconds in self.seconds]
-        return {
-            "ms_per_image": round(self.milliseconds, 6),
-            "images": len(self.images),
-            "block": self.block,
-            "ms_per_image_each_round": each,
-        }
+def chosen_images(prepared: Prepared, images: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return how much of a batch a call gets, and in what blocks it is passed."""
+    most = images.shape[0]
+    probe, each = min(most, 25), np.inf
+    for _ in range(2):
+        each = min(each, seconds(lambda: prepared(images[:probe], probe)) / probe)
+        if most == 1 and each > CALL_SECONDS:
+            break  # nothing to choose, and warm enough for a call that long
+    count = round_number(max(CALL_SECONDS / each, LEAST_IMAGES), most)
+    if prepared.contestant.engine == "numpy":  # an equal share for every thread
+        count = min(most, -(-count // prepared.threads) * prepared.threads)
+    images = images[:count]
+    if count == 1:
+        return images, 1
+    release = prepared.contestant.release
+    call = partial(prepared, images)
+    return images, fastest_block(prepared.blocks(count), call, release)
 
 
-def _seconds(prepared: Prepared, images: np.ndarray, block: int) -> float:
-    start = time.perf_counter()
-    prepared(images, block)
-    return time.perf_counter() - start
-
-
-def _round_number(wanted: float, most: int) -> int:
+def round_number(wanted: float, most: int) -> int:
     """Return `most`, or the largest of 8, 10, 20, 50, 100, ... that is not above `wanted`."""
     if wanted >= most:
         return most
     series = [LEAST_IMAGES, *(base * 10**power for power in range(1, 7) for base in (1, 2, 5))]
     return max(number for number in series if number <= wanted)
+
+
+def contest(
+    workload: Workload,
+    chosen: Iterable[Contestant],
+    threads: int | None,
+    rounds: int,
+    check: Callable[[str, list], None] | None = None,
+) -> tuple[dict[str, dict], str]:
+    """Time contestants on all threads (None) or some, a call of each in turn.
+
+    `check` takes a name and the coefficients, block by block, and raises if they are wrong. What is
+    returned: by name, milliseconds per image or the "reason" why there are none; and the faster of
+    Kymatio's backends, which the ratios are to, "" if none can run.
+    """
+    images = workload.images()
+    calls: dict[str, Callable] = {}
+    pauses: dict[str, float] = {}
+    measured: dict[str, dict] = {}
+    for one in chosen:
+        prepared = None  # what does not fit is given back
+        one.release()
+        try:
+            prepared = one.prepare(workload, threads)
+            some, block = chosen_images(prepared, one.place(images))
+        except Exception as error:
+            expected = isinstance(error, (UnavailableError, ArgumentError)) or out_of_memory(error)
+            if one.bank and not expected:
+                raise
+            words = str(error) if expected else f"failed: {type(error).__name__}: {error}"
+            measured[one.name] = {"ms_per_image": None, "reason": words.partition("\n")[0]}
+        else:
+            calls[one.name] = partial(prepared, some, block)
+            measured[one.name] = {"images": some.shape[0], "block": block}
+        pauses[one.name] = PAUSE if one.engine == "torch" else 0
+        time.sleep(pauses[one.name])
+    shared = {"check": check, "share": MOST_SECONDS, "pauses": pauses}
+    taken = interleaved(calls, rounds, warm=0 if check is None else 1, **shared)
+    for name, each in taken.items():
+        each = [round(1e3 * one / measured[name]["images"], 6) for one in each]
+        measured[name] |= {"ms_per_image": median(each), "ms_per_image_each_round": each}
+    own = {name: measured[name]["ms_per_image"] for name in taken}
+    kymatio = min((name for name in own if name in KYMATIO), key=own.get, default="")
+    for name in own if kymatio else ():
+        measured[name]["times_as_fast_as_kymatio"] = round(own[kymatio] / own[name], 3)
+    return measured, kymatio
 
 
 def time_pass(
@@ -121,80 +127,33 @@ def time_pass(
     backend: str,
     others: tuple[Contestant, ...] = (),
 ) -> dict:
-    """Time every contestant, a call of each in turn, and compare them.
-
-    Parameters
-    ----------
-    workload : Workload
-        Images and transform.
-    threads : int or None
-        None for all.
-    rounds : int
-        How often each is called.
-    backend : str
-        npscatter's.
-    others : tuple of Contestant
-        Timed beside the usual ones.
-    """
-    count = threads or usable_threads()
+    """Time every contestant and `others`, and compare them with each other and with the peak."""
+    count = threads or results.usable_threads()
     torch.set_num_threads(count)
-    images = workload.images()
-    roof = peak.measure(count)
-    entries, results = [], {}
-    for contestant in (*contestants(backend), *others):
-        try:
-            entries.append(Entry.of(contestant.prepare(workload, threads), images))
-        except UnavailableError as error:
-            results[contestant.name] = {"ms_per_image": None, "reason": str(error)}
-        time.sleep(PAUSE)
-    for number in range(rounds):
-        turn = number % len(entries)  # nobody always follows the same one
-        for entry in entries[turn:] + entries[:turn]:
-            entry.time()
-    roof = max(roof, peak.measure(count), key=lambda found: found["gfma_per_second"])
-    taken = {entry.prepared.contestant.name: entry.milliseconds for entry in entries}
-    better = min(KYMATIO, key=taken.get)
-    for entry in entries:
-        contestant = entry.prepared.contestant
-        results[contestant.name] = result = entry.result()
-        result["times_as_fast_as_kymatio"] = _ratio(taken[better], entry.milliseconds)
-        if contestant.engine == "npscatter":
-            if "zero" in (contestant.boundary, scattering(workload, contestant.bank).boundary):
-                result["times_as_fast_as_conv2d"] = _ratio(taken[NETWORK], entry.milliseconds)
-            result["work"] = work(workload, contestant, entry.milliseconds, roof)
+    chosen = (*contestants(backend), *others)
+    peak = kernels.peak(count)
+    measured, kymatio = contest(workload, chosen, threads, rounds)
+    peak = max(peak, kernels.peak(count), key=lambda one: one["gfma_per_second"])
+    for one in chosen:
+        if one.engine == "npscatter":
+            S, own = scattering(workload, one.bank, boundary=one.boundary), measured[one.name]
+            if S.boundary == "zero":
+                ratio = measured[NETWORK]["ms_per_image"] / own["ms_per_image"]
+                own["times_as_fast_as_conv2d"] = round(ratio, 3)
+            own["work"] = cost.work(S, own["ms_per_image"], peak)
     return {
-        "commit": commit(),
+        "commit": results.commit(),
         "threads": count,
         "rounds": rounds,
-        "peak": roof,
-        "kymatio": better,
-        "contestants": results,
-    }
-
-
-def _ratio(theirs: float, ours: float) -> float:
-    return round(theirs / ours, 3)
-
-
-def work(workload: Workload, contestant: Contestant, milliseconds: float, roof: dict) -> dict:
-    """Return what a transform of ours does per image, and how near the machine's peak it comes."""
-    S = scattering(workload, contestant.bank, contestant.boundary)
-    count = plan_cost(S.plan, S.bank, S.bank.symmetric).multiply_adds
-    # At least: every image is read once and every coefficient written once.
-    moved = 4 * (np.prod(S.shape) + np.prod(S.output_shape))
-    rate = count / milliseconds / 1e6
-    return {
-        "multiply_adds": count,
-        "bytes_at_least": int(moved),
-        "gfma_per_second": round(rate, 3),
-        "of_peak": round(rate / roof["gfma_per_second"], 4),
-        "gb_per_second_at_least": round(moved / milliseconds / 1e6, 3),
+        "peak": peak,
+        "kymatio": kymatio,
+        "contestants": measured,
     }
 
 
 def measure_memory(workload: Workload, timed: dict, backend: str) -> dict:
     """Return the memory of every contestant, each measured in a process of its own."""
-    results = {}
+    memory = {}
     for contestant in contestants(backend):
         if contestant.name in NO_MEMORY:
             continue
@@ -209,23 +168,20 @@ def measure_memory(workload: Workload, timed: dict, backend: str) -> dict:
         )
         if ran.returncode:
             raise click.ClickException(f"benchmarks.memory {contestant.name}: {ran.stderr}")
-        results[contestant.name] = json.loads(ran.stdout.splitlines()[-1])
-    return {"commit": commit(), "contestants": results}
+        memory[contestant.name] = json.loads(ran.stdout.splitlines()[-1])
+    return {"commit": results.commit(), "contestants": memory}
 
 
-def started(path: Path, told: dict) -> dict:
+def started(path: Path, environment: dict) -> dict:
     """Return the results to add to: those in the file, or none."""
     if not path.exists():
         return {"workloads": {}}
-    held = json.loads(path.read_text())
-
-    def machine(environment: dict) -> dict:
-        return {key: environment[key] for key in ("cpu", "threads", "python", "versions")}
-
-    if machine(held["environment"]) != machine(told):
-        raise click.ClickException(
-            f"{path} was measured elsewhere, or with other versions; delete it first"
-        )
+    held = results.read(path)
+    for key in ("cpu", "threads", "python", "versions"):
+        if held["environment"][key] != environment[key]:
+            raise click.ClickException(
+                f"{path} was measured elsewhere, or with other versions; delete it first"
+            )
     return held
 
 
@@ -237,17 +193,24 @@ def started(path: Path, told: dict) -> dict:
 @click.option("--rounds", default=5, show_default=True, help="Calls of every contestant.")
 @click.option("--backend", default="auto", show_default=True, help="npscatter's backend.")
 @click.option(
-    "--output", type=click.Path(path_type=Path), default=RESULTS / "speed.json", show_default=False
+    "--output",
+    type=click.Path(path_type=Path),
+    default=results.path_of("speed"),
+    show_default=False,
 )
 def main(
     names: tuple[str, ...], passes: tuple[str, ...], rounds: int, backend: str, output: Path
 ) -> None:
     """Verify, time and measure, workload by workload."""
-    told = environment("python -m benchmarks.speed")
-    results = started(output, told)
+    environment = results.environment("python -m benchmarks.speed")
+    result = started(output, environment) | {
+        "environment": environment,
+        "openmp": {name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS")},
+        "pause_after_torch_seconds": PAUSE,
+    }
     for name in names or WORKLOADS:
         workload = WORKLOADS[name]
-        record = results["workloads"].setdefault(name, {})
+        record = result["workloads"].setdefault(name, {})
         record |= {**asdict(workload), "verified": verify(workload, backend)}
         for chosen in passes or PASSES:
             begin = time.perf_counter()
@@ -257,14 +220,9 @@ def main(
             else:
                 threads = 1 if chosen == "one thread" else None
                 record[chosen] = time_pass(workload, threads, rounds, backend)
-            results["environment"] = told
-            results["openmp"] = {
-                name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS")
-            }
-            results["pause_after_torch_seconds"] = PAUSE
-            ordered = {known: results["workloads"].get(known) for known in WORKLOADS}
-            results["workloads"] = {known: held for known, held in ordered.items() if held}
-            output.write_text(json.dumps(results, indent=1) + "\n")
+            held = result["workloads"]
+            result["workloads"] = {known: held[known] for known in WORKLOADS if known in held}
+            results.write(output, result)
             print(f"{name}, {chosen}: {time.perf_counter() - begin:.0f} s", flush=True)
 
 

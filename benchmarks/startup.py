@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from statistics import median
 
 import click
 
-from benchmarks.environment import RESULTS, environment
+from benchmarks import results
 
 RUNS = 5
 PROGRAM = """
@@ -36,14 +35,9 @@ PARTS = ("import", "construction", "first call", "second call")
 
 def measure(cache: str) -> list[float]:
     """Return the seconds of each part, in a new process that keeps its code in `cache`."""
-    ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env={**os.environ, "NUMBA_CACHE_DIR": cache},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [float(seconds) for seconds in ran.stdout.split()]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
+    printed = subprocess.check_output([sys.executable, "-c", PROGRAM], env=environment, text=True)
+    return [float(seconds) for seconds in printed.split()]
 
 
 @click.command(help=__doc__)
@@ -54,12 +48,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as cache:
             for runs in taken.values():
                 runs.append(measure(cache))
-    result = {"environment": environment("python -m benchmarks.startup"), "runs": RUNS}
+    result = {"environment": results.environment("python -m benchmarks.startup"), "runs": RUNS}
     for name, runs in taken.items():
         medians = (round(median(part), 4) for part in zip(*runs, strict=True))
         result[name] = dict(zip(PARTS, medians, strict=True))
-    (RESULTS / "startup.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1))
+    print(f"wrote {results.write('startup', result).name}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What must agree before the speed benchmark times it."""
+"""What must agree before the speed benchmarks time it."""
 
 from __future__ import annotations
 
@@ -24,69 +24,59 @@ class MismatchError(Exception):
     """Two transforms that should agree do not."""
 
 
+def compared(
+    what: str, computed: np.ndarray, wanted: np.ndarray, order: np.ndarray, tolerance: float
+) -> dict[str, float]:
+    """Return the relative L2 error per order; raise a MismatchError if one is above `tolerance`."""
+    errors = relative_errors(computed, wanted, order)
+    if not all(error <= tolerance for error in errors.values()):  # NaN too
+        raise MismatchError(f"{what}: {errors}, above {tolerance}")
+    return errors
+
+
+def sample_of(count: int) -> list[int]:
+    """Return which images of a batch are compared: the first, the middle and the last."""
+    return sorted({0, count // 2, count - 1})
+
+
 def verify(workload: Workload, backend: str) -> dict[str, dict[str, float]]:
-    """Compare the transforms that are timed, on the first, the middle and the last image.
+    """Return what was compared of the transforms that are timed -> order -> relative L2 error.
 
-    Parameters
-    ----------
-    workload : Workload
-        Ours run on the whole batch, with all threads, as when they are timed.
-    backend : str
-        npscatter's.
-
-    Returns
-    -------
-    dict
-        What was compared -> order -> relative L2 error.
-
-    Raises
-    ------
-    MismatchError
-        If any error is too large.
+    Ours run on the whole batch with npscatter's `backend` and all threads, as when they are timed.
+    Raises a MismatchError if any error is too large.
     """
     images = workload.images()
-    chosen = sorted({0, len(images) // 2, len(images) - 1})
+    chosen = sample_of(len(images))
     sample = images[chosen]
-    computed = {
-        (bank, boundary): scattering(workload, bank, boundary, backend=backend)(images)[chosen]
-        for bank, boundary in OURS
-    }
-    order = scattering(workload, "accurate", backend=backend).meta()["order"]
-    found = {}
+    computed = {}
+    for bank, boundary in OURS:
+        S = scattering(workload, bank, boundary=boundary, backend=backend)
+        computed[bank, boundary] = S(images)[chosen]
+    order = S.meta()["order"]
+    errors = {}
 
     def check(what: str, one: np.ndarray, other: np.ndarray, tolerance: float) -> None:
-        found[what] = errors = relative_errors(one, other, order)
-        if not all(error <= tolerance for error in errors.values()):  # NaN too
-            raise MismatchError(f"{workload.name}, {what}: {errors}, above {tolerance}")
+        errors[what] = compared(f"{workload.name}, {what}", one, other, order, tolerance)
 
     taught = kymatio(workload, "numpy")(sample)
     with torch.inference_mode():
         tensor = torch.from_numpy(sample)
-        check(
-            "Kymatio Torch, Kymatio NumPy",
-            kymatio(workload, "torch")(tensor).numpy(),
-            taught,
-            SAME_NETWORK,
-        )
-        for bank in ("paper", "paper-tuned"):
+        in_torch = kymatio(workload, "torch")(tensor).numpy()
+        check("Kymatio Torch, Kymatio NumPy", in_torch, taught, SAME_NETWORK)
+        for bank, boundary in (("paper", None), ("paper-tuned", "zero")):
             network = conv2d_network(FilterBank.load(bank), workload.J, workload.max_order)
-            zero = None if bank == "paper" else "zero"
-            check(
-                f"{bank}, Torch conv2d",
-                computed[bank, zero],
-                network(tensor).numpy(),
-                SAME_NETWORK,
-            )
+            wanted = network(tensor).numpy()
+            check(f"{bank}, Torch conv2d", computed[bank, boundary], wanted, SAME_NETWORK)
     check("accurate, Kymatio NumPy", computed["accurate", None], taught, KYMATIO)
 
     height, width = (min(side, NUMPY_SIDE) for side in workload.shape)
     cut = dataclasses.replace(workload, height=height, width=width)
     small = np.ascontiguousarray(sample[:, :height, :width])
     for bank, boundary in OURS:
-        ours = computed[bank, boundary]
+        one = computed[bank, boundary]
         if cut != workload:
-            ours = scattering(cut, bank, boundary, backend=backend)(small)
-        reference = scattering(cut, bank, boundary, backend="numpy")(small)
+            one = scattering(cut, bank, boundary=boundary, backend=backend)(small)
+        wanted = scattering(cut, bank, boundary=boundary, backend="numpy")(small)
         edges = "" if boundary is None else f" {boundary}"
-        check(f"{bank}{edges}, NumPy backend", ours, reference, SAME_BACKEND)
-    return found
+        check(f"{bank}{edges}, NumPy backend", one, wanted, SAME_BACKEND)
+    return errors

@@ -1,4 +1,4 @@
-"""The images the speed benchmark transforms."""
+"""The images the speed benchmarks transform."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Workload:
 
     @property
     def name(self) -> str:
-        """What it is called on the command line, in the results and in the README."""
+        """What it is called on the command line, in the results and on the pages."""
         return f"{self.height}x{self.width} J={self.J}"
 
     @property
@@ -58,6 +58,14 @@ WORKLOADS = {
         Workload(2048, 2048, 1, 4),
     )
 }
+# Batches large enough for a GPU.
+GPU_WORKLOADS = (
+    Workload(32, 32, 10_000, 2),
+    Workload(256, 256, 128 * 3, 2),
+    Workload(256, 256, 128 * 3, 3),
+    Workload(224, 224, 1024, 3),
+    Workload(8192, 8192, 1, 3),
+)
 
 
 @lru_cache(maxsize=1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cexport.configuration import DTYPES
 from cexport.generator import generate
-from npscatter.atomic_write import atomic_write
-from npscatter.errors import ArgumentError, ArgumentTypeError
+from npscatter.cli.options import output_file, told_in_one_line
 from npscatter.program.padding import BOUNDARIES
 
 
@@ -73,24 +73,15 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="The header to write.  [default: standard output]",
 )
-def export_c(output: Path | None, **arguments) -> None:
+def export_c(output: Path | None, **arguments: Any) -> None:
     """Generate a C99 header that computes the scattering transform."""
-    try:
-        with warnings.catch_warnings(record=True, action="always") as told:
-            text = generate(**arguments)
-    except (ArgumentError, ArgumentTypeError) as error:
-        failure = click.ClickException(str(error))
-        failure.exit_code = 2
-        raise failure from None
-    for warning in told:
+    with told_in_one_line(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        text = generate(**arguments)
+    for warning in caught:
         click.echo(f"Warning: {warning.message}", err=True)
     if output is None:
         click.echo(text, nl=False)
         return
-    try:
-        with atomic_write(output) as file:
-            file.write(text.encode("ascii"))
-    except OSError as error:
-        failure = click.ClickException(f"cannot write {output}: {error.strerror or error}")
-        failure.exit_code = 2
-        raise failure from None
+    with output_file(output) as file:
+        file.write(text.encode("ascii"))

@@ -1,7 +1,7 @@
 """From a frozen bank and a plan to one C99 header.
 
 The C text proper stands in the folder ``c``, where ``pfx`` is the prefix; `cexport.tables` writes
-its tables. Here the two are put together.
+its tables. A header is both, one after the other.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import os
 import warnings
 
 from cexport.configuration import NO_PIXEL, Configuration
+from cexport.integer_bank import integer_bank
 from cexport.layout import lay_out
 from cexport.proof import filter_proof, step_proof
-from cexport.quantization import PIXEL_EXPONENT, IntegerBank, Quantization
+from cexport.quantization import PIXEL_EXPONENT, Quantization
 from cexport.sample import sample_picture
 from cexport.selftest import selftest_tables
 from cexport.simulation import signal_to_noise
@@ -23,10 +24,12 @@ from cexport.tables import (
     path_table,
     program_tables,
 )
-from cexport.text import array, comment, finished, section, template, times
+from cexport.templates import template
+from cexport.text import array, comment, section, times, with_prefix
 from cexport.weights import weights_header
 from npscatter.bank import FilterBank
 from npscatter.errors import explain
+from npscatter.program.plan import Plan
 
 # Signal to noise ratio in dB below which a Q15 header is warned of.
 LEAST_RATIO = 20
@@ -89,8 +92,15 @@ def generate(
     -----
     UserWarning
         If dtype "q15" leaves little of some order on that picture.
+
+    Examples
+    --------
+    >>> from cexport import generate
+    >>> header = generate("accurate-L4", J=2, shape=(16, 16), prefix="cam")
+    >>> [line for line in header.splitlines() if line.startswith("#define CAM_OUT_")]
+    ['#define CAM_OUT_HEIGHT 4', '#define CAM_OUT_WIDTH 4']
     """
-    made_for = Configuration(
+    configuration = Configuration(
         bank,
         J,
         shape,
@@ -103,17 +113,29 @@ def generate(
         weights_only=weights_only,
     )
     if weights_only:
-        return weights_header(made_for)
-    return _Header(made_for).text()
+        return weights_header(configuration)
+    header = _Header(configuration)
+    for order, ratio in header.signal_to_noise.items():
+        if ratio < LEAST_RATIO:
+            rule = f"leaves {order} at {ratio:.0f} dB, and less than {LEAST_RATIO} is noise"
+            remedy = "use dtype='float', a smaller J, or the bank's own boundary"
+            warnings.warn(explain("dtype", "q15", rule, remedy), stacklevel=2)
+    return header.text()
 
 
 class _Header:
-    def __init__(self, made_for: Configuration):
-        self.made_for = made_for
-        self.bank, self.plan = made_for.bank, made_for.plan
-        integers = IntegerBank(self.bank) if made_for.dtype == "q15" else None
+    """A header's parts, and the signal to noise ratios in it by order, of dtype "q15" only."""
+
+    def __init__(self, configuration: Configuration):
+        self.configuration = configuration
+        self.bank, self.plan = configuration.bank, configuration.plan
+        integers = integer_bank(self.bank) if configuration.dtype == "q15" else None
         self.quantization = Quantization(self.plan, integers) if integers else None
         self.layout = lay_out(self.plan, self.bank, integers)
+        self.signal_to_noise: dict[str, float] = {}
+        if self.quantization:
+            picture = sample_picture(self.plan.shape)
+            self.signal_to_noise = signal_to_noise(self.quantization, picture)
 
     def text(self) -> str:
         """Return the header."""
@@ -122,13 +144,14 @@ class _Header:
             self._head(),
             self._sizes(),
             section("Interface"),
-            template("assert.h"),
-            template("interface.h"),
-            *([self._proof()] if q15 else []),
+            self._template("assert.h"),
+            self._template("interface.h"),
+            *([_proof(self.plan, self.quantization)] if self.quantization else []),
             section("Arithmetic"),
-            template("q15.h" if q15 else "float.h"),
+            self._template("q15.h" if q15 else "float.h"),
             section("The program's types"),
-            template("types.h"),
+            self._template("kernel.h"),
+            self._template("step.h"),
             section("The innermost loops"),
             *inner_loops(self.layout),
             "",
@@ -136,23 +159,26 @@ class _Header:
             *self._tables(),
             "",
             section("The routine"),
-            template("routine.h"),
+            self._template("routine.h"),
             section("Self-test"),
-            template("selftest.h").replace(
-                "/*@selftest-tables@*/",
+            self._template("selftest.h").replace(
+                '#include "selftest_tables.h"',
                 "\n".join(selftest_tables(self.plan, self.bank, self.quantization)),
             ),
-            template("end.h"),
+            self._template("end.h"),
+            "#endif\n",
         ]
-        conditions = {self.made_for.dtype, self.plan.edge}
-        return finished("\n".join(parts), self.made_for.prefix, conditions)
+        return with_prefix("\n".join(parts), self.configuration.prefix)
+
+    def _template(self, name: str) -> str:
+        return template(name, self.configuration.conditions)
 
     def _head(self) -> str:
         plan = self.plan
         lines = [
             "Scattering coefficients of an image. Generated; do not edit.",
             "",
-            *self.made_for.provenance,
+            *self.configuration.provenance,
             "",
             "    S0 = x * phi_J",
             "    S1 = |x * psi(j1, t1)| * phi_J",
@@ -162,14 +188,10 @@ class _Header:
             f"{plan.max_order}, boundary {plan.boundary}: {plan.n_coefficients} channels of "
             f"{times(plan.output_shape)}.",
         ]
-        if self.quantization:
-            noise = signal_to_noise(self.quantization, sample_picture(plan.shape))
-            for order, ratio in noise.items():
-                if ratio < LEAST_RATIO:
-                    rule = f"leaves {order} at {ratio:.0f} dB, and less than {LEAST_RATIO} is noise"
-                    remedy = "use dtype='float', a smaller J, or the bank's own boundary"
-                    warnings.warn(explain("dtype", "q15", rule, remedy), stacklevel=4)
-            ratios = ", ".join(f"{order} {ratio:.1f} dB" for order, ratio in noise.items())
+        if self.signal_to_noise:
+            ratios = ", ".join(
+                f"{order} {ratio:.1f} dB" for order, ratio in self.signal_to_noise.items()
+            )
             lines += [
                 "",
                 "Signal to noise ratio against the same filters in double precision, on the sample "
@@ -179,7 +201,7 @@ class _Header:
 
     def _sizes(self) -> str:
         plan, q15 = self.plan, self.quantization is not None
-        values = {
+        values: dict[str, int | str] = {
             "PFX_Q15": int(q15),
             "PFX_J": plan.J,
             "PFX_L": self.bank.L,
@@ -197,33 +219,22 @@ class _Header:
             values["PFX_PIXEL_EXPONENT"] = PIXEL_EXPONENT
         return "\n".join(
             [
-                *self.made_for.opening,
+                *self.configuration.opening,
                 section("Sizes"),
                 *(f"#define {name} {value}" for name, value in values.items()),
-                *self.made_for.macros,
-                "",
-            ]
-        )
-
-    def _proof(self) -> str:
-        used = {key for step in self.plan.steps for key in (step.wavelets, step.smoothing) if key}
-        return "\n".join(
-            [
-                section("Why nothing overflows"),
-                *filter_proof(self.quantization.integers, used),
-                *step_proof(self.quantization),
+                *self.configuration.macros,
                 "",
             ]
         )
 
     def _tables(self) -> list[str]:
         plan, layout, quantization = self.plan, self.layout, self.quantization
-        sizes = {
+        sizes: dict[str, int | str] = {
             "PFX_LONGEST_ROW": layout.longest_row,
-            "PFX_ROW_SUMS": layout.row,
+            "PFX_ROW_SUMS": layout.row_sums,
             "PFX_SCRATCH_SUMS": layout.scratch_sums,
             "PFX_WORKSPACE_SAMPLES": plan.workspace.size,
-            "PFX_MODULI_SAMPLES": layout.moduli,
+            "PFX_MODULI_SAMPLES": layout.moduli_samples,
             "PFX_PADDED": plan.workspace.offset(plan.image),
             "PFX_PADDED_HEIGHT": plan.padded_shape[0],
             "PFX_PADDED_WIDTH": plan.padded_shape[1],
@@ -240,3 +251,15 @@ class _Header:
             text += ["", *comment("Coefficient q of channel c stands for q / 2^exponents[c].")]
             text += array("int8_t", "pfx_exponents", quantization.exponents, "[PFX_CHANNELS]")
         return text
+
+
+def _proof(plan: Plan, quantization: Quantization) -> str:
+    used = {key for step in plan.steps for key in (step.wavelets, step.smoothing) if key}
+    return "\n".join(
+        [
+            section("Why nothing overflows"),
+            *filter_proof(quantization.integers, used),
+            *step_proof(quantization),
+            "",
+        ]
+    )

@@ -6,20 +6,20 @@ from the plan, the order of summation from `npscatter.program.summation`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from cexport.quantization import IntegerBank
+from cexport.integer_bank import IntegerBank
 from cexport.rounding import folded
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Step
-from npscatter.program.summation import Summation
+from npscatter.program.summation import Sample, Summation
 
-# Products of at most so many samples are summed together.
+# Samples of a row whose products are added to a sum at once, at most.
 LONGEST_RUN = 4
 
 
@@ -38,7 +38,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Run:
-    """A line of one row and the sums it enters; see ``pfx_run`` in c/types.h."""
+    """A line of one row and the sums it enters; see ``pfx_run`` in c/kernel.h."""
 
     map: int
     row: int
@@ -62,7 +62,7 @@ class CKernel:
     summation : Summation
         The order of its sums.
     runs : tuple of Run
-        The same, samples side by side taken together.
+        The same, neighbouring samples in one.
     weights : ndarray
         In the order of the runs.
     """
@@ -82,32 +82,18 @@ class CKernel:
 
 @dataclass(frozen=True)
 class CLayout:
-    """Kernels and scratch of one program.
+    """Kernels and scratch memory of one program.
 
     Attributes
     ----------
     plan : Plan
+        The program.
     kernels : dict
         By (key, orientations).
-    moduli : int
-        Samples of the rows that are kept of the moduli.
-    emitted : int
-        Coefficients of the channels that are emitted together.
-    row : int
-        Sums of a folded row with its margins.
-    longest_row : int
-        The most outputs of one row.
-    sums : int
-        Sums of one row of all of a kernel's.
     """
 
     plan: Plan
     kernels: dict[tuple[str, tuple[int, ...] | None], CKernel] = field(repr=False)
-    moduli: int
-    emitted: int
-    row: int
-    longest_row: int
-    sums: int
 
     def kernels_of(self, step: Step) -> tuple[CKernel | None, CKernel]:
         """Return the wavelets of a step, None without any, and its smoothing."""
@@ -115,14 +101,60 @@ class CLayout:
         return wavelets, self.kernels[step.smoothing, None]
 
     @property
+    def moduli_samples(self) -> int:
+        """Samples of the moduli's rows that are in memory at a time."""
+        return max(
+            (
+                len(step.orientations)
+                * self.kernels_of(step)[1].summation.size
+                * step.modulus_shape[1]
+                for step in self.plan.steps
+            ),
+            default=0,
+        )
+
+    @property
+    def emitted_coefficients(self) -> int:
+        """Coefficients of the channels that one group of a step emits."""
+        return max(
+            max(1, len(step.orientations)) * step.size[0] * step.size[1]
+            for step in self.plan.steps
+            if step.emits
+        )
+
+    @property
+    def row_sums(self) -> int:
+        """Numbers of a folded row with its margins."""
+        # Margins and width are rounded up to pairs: even and odd columns are kept apart.
+        return max(
+            2 * (-(-width // 2) + 2 * -(-kernel.half // 2))
+            for kernel, width, _ in self._correlations()
+        )
+
+    @property
+    def longest_row(self) -> int:
+        """The most outputs of one row."""
+        return max(columns for _, _, columns in self._correlations())
+
+    @property
     def scratch_sums(self) -> int:
         """Numbers of 4 bytes in the scratch memory."""
-        return 2 * self.row + 2 * self.longest_row + self.sums
+        sums = max(kernel.summation.accumulators * n for kernel, _, n in self._correlations())
+        return 2 * self.row_sums + 2 * self.longest_row + sums
 
     def scratch_bytes(self, sample_bytes: int) -> int:
         """Return the size of the whole scratch memory."""
-        samples = self.plan.workspace.size + self.moduli + self.emitted
+        samples = self.plan.workspace.size + self.moduli_samples + self.emitted_coefficients
         return -(-(4 * self.scratch_sums + sample_bytes * samples) // 4) * 4
+
+    def _correlations(self) -> Iterator[tuple[CKernel, int, int]]:
+        """Yield every kernel that a step applies, the width of its source, its outputs in a row."""
+        for step in self.plan.steps:
+            wavelets, smoothing = self.kernels_of(step)
+            width = step.modulus_shape[1]
+            if wavelets:
+                yield wavelets, step.source.width, width
+            yield smoothing, width, step.size[1]
 
 
 def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> CLayout:
@@ -142,36 +174,19 @@ def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> CLayo
         for key, outputs in ((step.wavelets, step.orientations), (step.smoothing, None)):
             if key and (key, outputs) not in kernels:
                 kernels[key, outputs] = make_kernel(bank, integers, key, outputs)
-    check_kernels(kernels.values())
-    layout = CLayout(plan, kernels, 0, 0, 0, 0, 0)
-    moduli = emitted = row = longest = sums = 0
-    for step in plan.steps:
-        wavelets, smoothing = layout.kernels_of(step)
-        width = step.modulus_shape[1]
-        count = len(step.orientations) if wavelets else 1
-        computed = [(smoothing, width, step.size[1])]
-        if wavelets:
-            moduli = max(moduli, count * smoothing.summation.size * width)
-            computed.append((wavelets, step.source.width, width))
-        if step.emits:
-            emitted = max(emitted, count * step.size[0] * step.size[1])
-        for kernel, source_width, columns in computed:
-            # Margins and width are rounded up to pairs: even and odd columns are kept apart.
-            row = max(row, 2 * (-(-source_width // 2) + 2 * -(-kernel.half // 2)))
-            longest = max(longest, columns)
-            sums = max(sums, kernel.summation.accumulators * columns)
-    layout = CLayout(plan, kernels, moduli, emitted, row, longest, sums)
+    check_kernels(bank, kernels.values())
+    layout = CLayout(plan, kernels)
     _check_program(layout)
     return layout
 
 
-def check_kernels(kernels: Iterable[CKernel]) -> None:
-    """Refuse filters that the fields of c/types.h cannot hold."""
+def check_kernels(bank: FilterBank, kernels: Iterable[CKernel]) -> None:
+    """Refuse a bank whose filters the fields of c/kernel.h cannot hold."""
     kernels = list(kernels)
     lists = [sum(len(sums) for sums in {run.sums for run in kernel.runs}) for kernel in kernels]
     _refuse(
         "bank",
-        "this one",
+        bank.name,
         ("filters in one array", max(len(k.summation.outputs) for k in kernels), 255),
         ("sums in one array", max(k.summation.accumulators for k in kernels), 255),
         ("carried maps", max(k.summation.maps for k in kernels), 255),
@@ -183,7 +198,7 @@ def check_kernels(kernels: Iterable[CKernel]) -> None:
 
 
 def _check_program(layout: CLayout) -> None:
-    """Refuse programs that the fields of c/types.h, and 32-bit indices, cannot hold."""
+    """Refuse programs that the fields of c/step.h, and 32-bit indices, cannot hold."""
     plan = layout.plan
     shifts = sum(
         step.groups * (count + max(1, count) * len(layout.kernels_of(step)[1].summation.outputs))
@@ -217,13 +232,13 @@ def make_kernel(
     name = key
     if orientations not in (None, tuple(range(bank.L))):
         name = f"{key}_{'_'.join(map(str, orientations))}"
-    order_of_sums, weights = bank.summation(key, orientations)
+    summation, weights = bank.summation(key, orientations)
     if integers:
         # In the same order, though some weights have become zero.
-        weights = folded(order_of_sums, integers.taps(key, orientations))
+        weights = folded(summation, integers.taps(key, orientations))
     runs, order = [], []
-    for number, row in enumerate(order_of_sums.rows):
-        samples = [sample for sample in order_of_sums.samples if sample.row == number]
+    for number, row in enumerate(summation.rows):
+        samples = [sample for sample in summation.samples if sample.row == number]
         # Sums and differences apart, in each those that enter the same sums side by side.
         for difference in (False, True):
             some = [s for s in samples if (s.fold == -1) == difference]
@@ -236,12 +251,12 @@ def make_kernel(
                 order += [terms[a] for a in accumulators for terms in index]
     if not runs:  # Filters of nothing but zeros; C has no empty tables.
         runs, order, weights = [Run(0, 0, 0, Line(0, 0, 1), (0,))], [0], np.zeros(1)
-    return CKernel(key, orientations, name, order_of_sums, tuple(runs), weights[order])
+    return CKernel(key, orientations, name, summation, tuple(runs), weights[order])
 
 
-def _stretches(samples):
+def _stretches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
     """Cut samples, by offset, at gaps, where other sums begin, and into short parts."""
-    stretches = []
+    stretches: list[list[Sample]] = []
     for sample in samples:
         last = stretches[-1][-1] if stretches else None
         if last and sample.offset == last.offset + 1 and sample.sums == last.sums:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cexport.quantization import LARGEST_SAMPLE, IntegerBank, Quantization
+from cexport.integer_bank import LARGEST_SAMPLE, IntegerBank
+from cexport.quantization import Quantization
 from cexport.text import comment
 
 
@@ -40,22 +41,24 @@ def _carriers(integers: IntegerBank) -> str:
 
 def step_proof(quantization: Quantization) -> list[str]:
     """Return what the steps can store."""
-    largest: dict[str, list[int]] = {}
+    largest: dict[str, tuple[int, int]] = {}
     rounded = 0
     for step, shifts in zip(quantization.plan.steps, quantization.shifts, strict=True):
         what = f"|{step.wavelets}| " if step.wavelets else ""
         what += f"{step.smoothing}, from {step.source.height} x {step.source.width}"
-        known = largest.setdefault(what, [0, 0])
-        known[0] = max(known[0], shifts.largest_modulus)
-        known[1] = max(known[1], shifts.largest_smoothed)
+        modulus, smoothed = largest.get(what, (0, 0))
+        largest[what] = (
+            max(modulus, shifts.largest_modulus),
+            max(smoothed, shifts.largest_smoothed),
+        )
         rounded = max(rounded, shifts.largest_rounded)
-    modulus, smoothed = (max(known[i] for known in largest.values()) for i in (0, 1))
+    modulus, smoothed = (max(column) for column in zip(*largest.values(), strict=True))
     text = comment(
         "The largest number that each kind of step can store, over all images of bytes: of the "
         "moduli, and of what is smoothed. A modulus is computed with one bit more, and its square "
         "must fit into 32.",
         "",
-        *(f"    {known[0]:6d} {known[1]:6d}  {what}" for what, known in largest.items()),
+        *(f"    {first:6d} {second:6d}  {what}" for what, (first, second) in largest.items()),
     )
     return [
         "",

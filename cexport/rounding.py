@@ -8,7 +8,7 @@ octave to octave hold follows from the filters that make them. So, from the near
 single weights and pairs of them are moved by one as long as that lowers ``e' C e``. This costs
 nothing at run time.
 
-The sum of each filter is kept (to the nearest whole number), so what has no mean still has none:
+The sum of each filter is kept (to the nearest whole number), so what has no mean keeps none:
 whatever a weight changes in it, the tap in the centre takes back.
 """
 
@@ -43,13 +43,13 @@ def autocovariances(bank: FilterBank) -> dict[str, np.ndarray]:
     spectrum = 1 / power
     farthest = max(bank[key].shape[-1] for key in bank) - 1
     carried = np.stack([_response(taps, 1) for (taps,) in bank["carry_first"]])
-    total = 0
+    lags = []
     for octave in range(1, OCTAVES + 1):
         if octave > 1:
             filters = [[_response(t, 2 ** (octave - 1)) for t in row] for row in bank["carry_next"]]
             carried = np.einsum("oiyx,iyx->oyx", np.array(filters), carried)
-        total = total + _lags(carried[:, None].conj() * carried * spectrum, 2**octave, farthest)
-    return {"first": _lags(spectrum[None, None], 1, farthest), "next": total}
+        lags.append(_lags(carried[:, None].conj() * carried * spectrum, 2**octave, farthest))
+    return {"first": _lags(spectrum[None, None], 1, farthest), "next": np.sum(lags, axis=0)}
 
 
 def _response(taps: np.ndarray, spacing: int) -> np.ndarray:
@@ -76,7 +76,7 @@ def _window_covariance(lags: np.ndarray, K: int) -> np.ndarray:
     return matrix.transpose(0, 2, 4, 1, 3, 5).reshape(len(lags) * K * K, -1)
 
 
-def patterns(plan: Summation, output: int) -> tuple[np.ndarray, np.ndarray]:
+def patterns(summation: Summation, output: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the weights that enter an output, and the taps that each stands for.
 
     Returns
@@ -86,51 +86,53 @@ def patterns(plan: Summation, output: int) -> tuple[np.ndarray, np.ndarray]:
     taps : ndarray, shape (n, I, K, K)
         1 and -1 where the weight, or its negative, is the filter's tap: 1, 2 or 4 of them.
     """
-    first, second, sign = plan.outputs[output]
-    half, index, taps = plan.size // 2, [], []
-    for sample in plan.samples:
-        row = plan.rows[sample.row]
+    first, second, sign = summation.outputs[output]
+    half, index, taps = summation.size // 2, [], []
+    for sample in summation.samples:
+        row = summation.rows[sample.row]
         for accumulator, weight in sample.terms:
             factor = (accumulator == first) + sign * (accumulator == second and sign != 0)
             if factor:
-                pattern = np.zeros((plan.maps, plan.size, plan.size))
+                pattern = np.zeros((summation.maps, summation.size, summation.size))
                 for a, row_sign in {(row.offset, 1), (-row.offset, row.fold)}:
                     for b, sample_sign in {(sample.offset, 1), (-sample.offset, sample.fold)}:
                         if row_sign and sample_sign:
                             pattern[row.map, half + a, half + b] = factor * row_sign * sample_sign
                 index.append(weight)
                 taps.append(pattern)
-    return np.array(index, int), np.array(taps).reshape(-1, plan.maps, plan.size, plan.size)
+    return np.array(index, int), np.array(taps).reshape(
+        -1, summation.maps, summation.size, summation.size
+    )
 
 
-def unfolded(plan: Summation, weights: np.ndarray) -> np.ndarray:
+def unfolded(summation: Summation, weights: np.ndarray) -> np.ndarray:
     """Return the filters, shape (O, I, K, K), that the summation's weights stand for."""
     taps = []
-    for output in range(len(plan.outputs)):
-        index, shapes = patterns(plan, output)
+    for output in range(len(summation.outputs)):
+        index, shapes = patterns(summation, output)
         taps.append(np.tensordot(weights[index], shapes, 1))
     return np.array(taps)
 
 
-def folded(plan: Summation, taps: np.ndarray) -> np.ndarray:
+def folded(summation: Summation, taps: np.ndarray) -> np.ndarray:
     """Return the weights for which `unfolded` gives `taps`, if there are such weights."""
-    weights = np.zeros(plan.multiply_adds)
+    weights = np.zeros(summation.multiply_adds)
     for output, filters in enumerate(taps):
-        index, shapes = patterns(plan, output)
+        index, shapes = patterns(summation, output)
         weights[index] = np.tensordot(shapes, filters, 3) / np.abs(shapes).sum((1, 2, 3))
     return weights
 
 
 def rounded(
-    plan: Summation, weights: np.ndarray, scale: np.ndarray, lags: np.ndarray
+    summation: Summation, weights: np.ndarray, scale: np.ndarray, lags: np.ndarray
 ) -> np.ndarray:
     """Return filters of whole numbers; see the module's text.
 
     Parameters
     ----------
-    plan : Summation
+    summation : Summation
         The order in which the weights are used.
-    weights : ndarray, shape (plan.multiply_adds,)
+    weights : ndarray, shape (summation.multiply_adds,)
         The filters' weights.
     scale : ndarray, shape (O,)
         What each output is multiplied by before it is rounded; the same for mirror images.
@@ -143,12 +145,12 @@ def rounded(
         Sums of whole weights, in the same order as the weights given.
     """
     whole = np.zeros_like(weights)
-    covariance = _window_covariance(lags, plan.size)
-    for output, (_, _, sign) in enumerate(plan.outputs):
+    covariance = _window_covariance(lags, summation.size)
+    for output, (_, _, sign) in enumerate(summation.outputs):
         if sign >= 0:  # The mirror image of a filter has the same weights.
-            index, shapes = patterns(plan, output)
+            index, shapes = patterns(summation, output)
             whole[index] = _search(weights[index] * scale[output], shapes, covariance)
-    return unfolded(plan, whole)
+    return unfolded(summation, whole)
 
 
 def _search(weights: np.ndarray, shapes: np.ndarray, covariance: np.ndarray) -> np.ndarray:
@@ -174,8 +176,8 @@ def _search(weights: np.ndarray, shapes: np.ndarray, covariance: np.ndarray) -> 
     smallest = SMALLEST_GAIN * (error @ covariance @ error)
     own = np.diag(quadratic)
     while len(own):
-        # Growing n by s = 1 or -1 changes the error by own + 2 s slope, n and m together by the
-        # sum of both and twice s_n s_m times what they share.
+        # Growing n by s = 1 or -1 changes the error by own + 2 s slope, n and m both by the
+        # sum of the two and twice s_n s_m times what they share.
         single = own - 2 * np.abs(slope)
         alike = quadratic - np.abs(slope[:, None] + slope)
         opposite = -quadratic - np.abs(slope[:, None] - slope)

@@ -34,7 +34,7 @@ def sample_picture(shape: tuple[int, int]) -> np.ndarray:
                 "pip install 'npscatter[cli]'",
             )
         ) from None
-    with files("npscatter").joinpath("cli", "demo_data", "camera.png").open("rb") as file:
+    with (files("npscatter") / "cli" / "demo_data" / "camera.png").open("rb") as file:
         picture = np.rint(255 * read_image(file)).astype(np.uint8)
     for axis, side in enumerate(shape):
         missing = max(0, side - picture.shape[axis])

@@ -6,7 +6,7 @@ import numpy as np
 
 from cexport.quantization import Quantization
 from cexport.simulation import float_coefficients, simulate
-from cexport.text import array, braces, float_literal
+from cexport.text import array, braces, float_literal, integer_literal
 from npscatter.bank import FilterBank
 from npscatter.program.plan import Plan
 
@@ -28,7 +28,7 @@ def selftest_tables(plan: Plan, bank: FilterBank, quantization: Quantization | N
         coefficients = simulate(quantization, image).reshape(-1, size)
         emitted = [channel for step in plan.steps for channel in step.channels]
         hashed = fnv1a(coefficients[emitted].astype("<i2").tobytes())
-        text, number = [f"#define PFX_EXPECTED_HASH {hashed}U"], str
+        text, number = [f"#define PFX_EXPECTED_HASH {hashed}U"], integer_literal
     else:
         coefficients = float_coefficients(plan, bank, image).reshape(-1, size)
         order = np.array([path.order for path in plan.paths])

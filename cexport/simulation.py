@@ -7,7 +7,8 @@ import os
 import numpy as np
 
 from cexport.configuration import Configuration
-from cexport.quantization import PIXEL_EXPONENT, IntegerBank, Quantization
+from cexport.integer_bank import integer_bank
+from cexport.quantization import PIXEL_EXPONENT, Quantization
 from npscatter import reference
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
@@ -43,6 +44,17 @@ def simulate_q15(
     ------
     ArgumentError, ArgumentTypeError, BankError
         For images and values the transform is not defined for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cexport import simulate_q15
+    >>> image = np.full((16, 16), 100, np.uint8)
+    >>> coefficients, exponents = simulate_q15(image, "accurate-L4", J=2)
+    >>> coefficients.dtype, coefficients.shape
+    (dtype('int16'), (25, 4, 4))
+    >>> float(coefficients[0, 0, 0] * 2.0 ** -exponents[0])
+    100.0
     """
     images = np.asarray(images)
     if images.dtype != np.uint8:
@@ -53,8 +65,8 @@ def simulate_q15(
         raise ArgumentError(
             explain("images.shape", images.shape, "must have two axes or more", "pass (..., H, W)")
         )
-    made_for = Configuration(bank, J, images.shape[-2:], max_order, L=L, boundary=boundary)
-    quantization = Quantization(made_for.plan, IntegerBank(made_for.bank))
+    configuration = Configuration(bank, J, images.shape[-2:], max_order, L=L, boundary=boundary)
+    quantization = Quantization(configuration.plan, integer_bank(configuration.bank))
     return simulate(quantization, images), np.array(quantization.exponents)
 
 
@@ -62,7 +74,7 @@ def simulate(quantization: Quantization, images: np.ndarray) -> np.ndarray:
     """Return the Q15 coefficients of `images`, shape (..., H, W), as int16."""
     plan = quantization.plan
     output = np.empty((*images.shape[:-2], plan.n_coefficients, *plan.output_shape))
-    reference.interpret(plan, _Q15(quantization), images * 2.0**PIXEL_EXPONENT, output)
+    reference.interpret(plan, Q15Arithmetic(quantization), images * 2.0**PIXEL_EXPONENT, output)
     return output.astype(np.int16)
 
 
@@ -102,7 +114,7 @@ def signal_to_noise(quantization: Quantization, images: np.ndarray) -> dict[str,
     return ratios
 
 
-class _Q15:
+class Q15Arithmetic:
     """Integer arithmetic for `npscatter.reference.run`: whole numbers held in float64.
 
     None of them reaches 2^53, so nothing is rounded but on purpose.
@@ -113,16 +125,16 @@ class _Q15:
     def __init__(self, quantization: Quantization):
         self.quantization = quantization
 
-    def taps(self, key, outputs):
+    def taps(self, key: str, outputs: tuple[int, ...] | None) -> np.ndarray:
         return self.quantization.integers.taps(key, outputs).astype(self.dtype)
 
-    def modulus(self, number, real, imaginary):
+    def modulus(self, number: int, real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
         shift = _shifts(self.quantization.shifts[number].modulus, real)
         # One bit more is kept up to the root.
         real, imaginary = (_rounded_shift(part, shift - 1) for part in (real, imaginary))
         return (_square_root(real * real + imaginary * imaginary) + 1) // 2
 
-    def smoothed(self, number, sums):
+    def smoothed(self, number: int, sums: np.ndarray) -> np.ndarray:
         return _rounded_shift(sums, _shifts(self.quantization.shifts[number].smoothing, sums))
 
 

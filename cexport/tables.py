@@ -5,7 +5,7 @@ from __future__ import annotations
 from cexport.configuration import NO_PIXEL
 from cexport.layout import CKernel, CLayout, Line
 from cexport.quantization import Quantization
-from cexport.text import array, braces, comment, float_literal
+from cexport.text import angle_of_theta, array, braces, comment, float_literal, integer_literal
 from npscatter.program.plan import Plan
 
 
@@ -42,7 +42,8 @@ def kernel_tables(kernel: CKernel, integers: bool) -> list[str]:
         for run in kernel.runs
     ]
     text += array("pfx_run", f"{name}_runs", rows)
-    numbers = [str(round(w)) if integers else float_literal(w) for w in kernel.weights]
+    number = integer_literal if integers else float_literal
+    numbers = [number(weight) for weight in kernel.weights]
     text += array("pfx_weight", f"{name}_weights", numbers)
     text += array("pfx_output", f"{name}_outputs", [braces(output) for output in S.outputs])
     return [
@@ -87,6 +88,7 @@ def inner_loops(layout: CLayout) -> list[str]:
 
 def _add_line(stride: int, lines: list[Line]) -> list[str]:
     """Return the function that adds the products of any of some lines."""
+    rows: tuple[str, ...]
     if stride == 1:
         name, rows = "pfx_add_line", ("row",)
         where = "row[x + c] is the sample at column c"
@@ -158,8 +160,9 @@ def padding_tables(plan: Plan) -> list[str]:
 def program_tables(layout: CLayout, quantization: Quantization | None) -> list[str]:
     """Return the steps, and what they refer to by number."""
     plan = layout.plan
-    rows, channels, shifts = [], [], []
-
+    rows: list[str] = []
+    channels: list[int] = []
+    shifts: list[int] = []
     address = plan.workspace.offset
     for number, step in enumerate(plan.steps):
         wavelets, smoothing = layout.kernels_of(step)
@@ -192,8 +195,8 @@ def program_tables(layout: CLayout, quantization: Quantization | None) -> list[s
 def path_table(plan: Plan, L: int) -> list[str]:
     """Return what the channels are."""
     text = comment(
-        "What the channels are: j1, theta1, j2, theta2, with -1 for no such wavelet. Wavelet theta "
-        f"has the angle ({L // 2 - 1} - theta) pi / {L}."
+        "What the channels are: j1, theta1, j2, theta2, with -1 for no such wavelet. "
+        + angle_of_theta(L)
     )
     rows = []
     for path in plan.paths:

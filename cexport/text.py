@@ -1,40 +1,27 @@
-"""Pieces of C text: constants, arrays, comments, and the templates of the folder ``c``."""
+"""Pieces of C text: constants, arrays, comments, and the prefix of every name."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 from collections.abc import Iterable
-from importlib.resources import files
 
 import numpy as np
+
+from npscatter.program.symmetry import angle_steps
 
 WIDTH = 100
 
 
-def template(name: str) -> str:
-    """Return the text of a file of the folder ``c``."""
-    return files("cexport").joinpath("c", name).read_text("ascii")
-
-
-def finished(text: str, prefix: str, conditions: set[str]) -> str:
-    """Return the text with its prefix in place of ``pfx``, and only what the conditions keep.
-
-    What stands between ``/*@condition@*/`` and ``/*@end*/`` is kept if the condition holds.
-    """
-
-    def kept(match: re.Match) -> str:
-        return match[2] if match[1] in conditions else ""
-
-    text = re.sub(r"^/\*@(\w+)\*/\n(.*?)^/\*@end\*/\n", kept, text, flags=re.S | re.M)
-    text = re.sub(r"/\*@(\w+)\*/(.*?)/\*@end\*/", kept, text, flags=re.S)
+def with_prefix(text: str, prefix: str) -> str:
+    """Return finished C text, with its prefix in place of ``pfx``."""
     names = {"pfx": prefix, "PFX": prefix.upper()}
     text = re.sub(r"\b(pfx|PFX)_", lambda match: f"{names[match[1]]}_", text)
     return text.translate({hidden: plain for plain, hidden in _HIDDEN.items()})
 
 
-# What the user's own words, such as a bank's name, might have in common with the templates.
-_HIDDEN = {ord("_"): 1, ord("@"): 2}
+# What the user's own words, such as a bank's name, might have in common with names to be prefixed.
+_HIDDEN = {ord("_"): 1}
 
 
 def printable(text: str) -> str:
@@ -104,10 +91,20 @@ def braces(values: Iterable) -> str:
     return "{" + ", ".join(str(value) for value in values) + "}"
 
 
+def integer_literal(value: float) -> str:
+    """Return the constant of a whole number."""
+    return str(round(value))
+
+
 def float_literal(value: float) -> str:
     """Return a float constant that reads back to the same bits."""
     text = f"{np.float32(value):.9g}"
     return text + ("f" if "." in text or "e" in text else ".0f")
+
+
+def angle_of_theta(L: int) -> str:
+    """Return the sentence that says what `npscatter.program.symmetry.angle` computes."""
+    return f"Wavelet theta has the angle ({angle_steps(L, 0)} - theta) pi / {L}."
 
 
 def times(shape: tuple[int, ...]) -> str:

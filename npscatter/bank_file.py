@@ -168,7 +168,14 @@ def locate(name_or_path: str | os.PathLike) -> Path:
 
 
 def list_banks() -> list[str]:
-    """Return the names of the shipped banks."""
+    """Return the names of the shipped banks.
+
+    Examples
+    --------
+    >>> from npscatter import list_banks
+    >>> list_banks()
+    ['accurate', 'accurate-L4', 'accurate-L6', 'paper', 'paper-tuned']
+    """
     return sorted(path.stem for path in SHIPPED.glob("*.npz"))
 
 

@@ -21,6 +21,14 @@ def relative_errors(
     -------
     dict
         "S0", "S1", and "S2" if there are such channels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from npscatter.metrics import relative_errors
+    >>> wanted = np.full((3, 2, 2), 4.0)
+    >>> relative_errors(wanted + [[[0]], [[1]], [[2]]], wanted, np.array([0, 1, 1]))
+    {'S0': 0.0, 'S1': 0.395...}
     """
     errors = {}
     for k in np.unique(order):

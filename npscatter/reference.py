@@ -12,8 +12,7 @@ from npscatter.bank import FilterBank
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Maps
 
-# Images are taken in blocks whose workspace stays within this many bytes (one image at least);
-# the arrays that come and go in `correlate` take about three times as much again.
+# Of the workspace; the arrays that come and go in `correlate` take about three times as much again.
 BLOCK_BYTES = 2**24
 # Arguments of `npscatter.Scattering2D` that have a meaning here: NumPy decides for itself.
 OPTIONS: tuple[str, ...] = ()
@@ -68,7 +67,13 @@ class FloatArithmetic:
         return sums
 
 
-def interpret(plan: Plan, arithmetic: Arithmetic, images: np.ndarray, output: np.ndarray) -> None:
+def interpret(
+    plan: Plan,
+    arithmetic: Arithmetic,
+    images: np.ndarray,
+    output: np.ndarray,
+    block_bytes: int = BLOCK_BYTES,
+) -> None:
     """Run the plan's program in a given arithmetic.
 
     Parameters
@@ -81,11 +86,13 @@ def interpret(plan: Plan, arithmetic: Arithmetic, images: np.ndarray, output: np
         Never written to.
     output : ndarray, shape (..., C, H // 2^J, W // 2^J)
         Filled.
+    block_bytes : int, optional
+        Images are taken in blocks whose workspace stays within so much (one image at least).
     """
     flat = images.reshape(-1, *images.shape[-2:])
     result = output.reshape(-1, *output.shape[-3:])
     image_bytes = plan.workspace.size * arithmetic.dtype.itemsize
-    block = max(1, BLOCK_BYTES // image_bytes)
+    block = max(1, block_bytes // image_bytes)
     for start in range(0, len(flat), block):
         some = flat[start : start + block].astype(arithmetic.dtype, copy=False)
         _run_block(plan, arithmetic, some, result[start : start + block])

@@ -114,6 +114,8 @@ class Scattering2D:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from npscatter import Scattering2D
     >>> S = Scattering2D(J=2, shape=(32, 32))
     >>> S(np.zeros((5, 32, 32), np.float32)).shape
     (5, 81, 8, 8)
@@ -197,6 +199,13 @@ class Scattering2D:
         dict of ndarray of int
             ``order`` (C,), and ``j``, ``theta``, ``n`` (C, 2): scale, orientation and wavelet
             number ``n = j L + theta`` of the first and the second wavelet, -1 where there is none.
+
+        Examples
+        --------
+        >>> from npscatter import Scattering2D
+        >>> meta = Scattering2D(J=2, shape=(32, 32)).meta()
+        >>> meta["j"][-1].tolist(), meta["theta"][-1].tolist()
+        ([0, 1], [7, 7])
         """
         paths = self.plan.paths
 
@@ -380,6 +389,13 @@ def scatter(
     ------
     ArgumentError, ArgumentTypeError, BankError, BackendError
         As for `Scattering2D`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from npscatter import scatter
+    >>> scatter(np.zeros((5, 28, 28), np.float32), J=3).shape
+    (5, 217, 3, 3)
     """
     images = x if on_gpu(x) and hasattr(x, "shape") else image_array(x)
     if len(images.shape) < 2:

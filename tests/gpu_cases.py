@@ -13,31 +13,28 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+from banks import bank_of
 
-from npscatter import ArgumentError, ArgumentTypeError, FilterBank, Scattering2D
+from npscatter import ArgumentError, ArgumentTypeError, Scattering2D
 from npscatter.gpu import launches, tiling
 from npscatter.gpu.tiling import Device
 
-TOYS = {
-    "symmetric R=1": {"kind": "symmetric", "L": 2, "R": 1},
-    "symmetric R=3": {"kind": "symmetric", "L": 4, "R": 3},
-    "symmetric R=4": {"kind": "symmetric", "L": 6, "R": 4, "K": 7},
-    "free R=2": {"kind": "free", "L": 4, "R": 2},
-    "free, one tap": {"kind": "free", "L": 2, "R": 3, "K": 1},
-    "free, strided wavelets": {"kind": "free", "L": 4, "R": 2, "psi_stride": 2},
-    "free, weights per octave": {"kind": "free", "L": 4, "R": 1, "next_from": "octave"},
-    # More sums than a thread has registers for, of wavelets and of carriers.
-    "sixteen orientations": {"kind": "symmetric", "L": 16, "R": 1},
-    "seventeen carriers": {"kind": "free", "L": 2, "R": 17, "K": 3},
-    # Windows of the source that begin where another's do not.
-    "wide wavelets": {"kind": "free", "L": 2, "R": 2, "K": (9, 1, 1, 7, 1, 1)},
-    "wide smoothing": {"kind": "free", "L": 2, "R": 2, "K": (1, 7, 9, 1, 9, 7)},
-    "wide smoothing, strided wavelets": {
-        **{"kind": "free", "L": 2, "R": 2, "psi_stride": 2, "K": (1, 7, 1, 1, 1, 7)}
-    },
-    "paper": {"kind": "paper", "L": 4},
-    "empty": {"kind": "empty", "L": 4, "R": 2},
-}
+ARCHITECTURES = [
+    "symmetric L=2 R=1",
+    "symmetric L=4 R=3",
+    "symmetric L=6 R=4 K=7",
+    "free L=4 R=2",
+    "free, one tap",
+    "free, strided wavelets",
+    "free, weights per octave",
+    "sixteen orientations",
+    "seventeen carriers",
+    "wide wavelets",
+    "wide smoothing",
+    "wide smoothing, strided wavelets",
+    "paper shape",
+    "empty",
+]
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Case:
     Attributes
     ----------
     bank : str
-        Of `TOYS`, or shipped.
+        As `banks.bank_of` takes it.
     J, shape
         The transform's.
     options : dict
@@ -63,8 +60,8 @@ class Case:
         Shared memory of a block: little of it makes many small tiles.
     piece_bytes : int
         What goes to the GPU at a time.
-    ahead : bool
-        Tiles compute moduli a turn before they smooth, whatever that costs.
+    prefetch : bool
+        Moduli are computed an advance before they are smoothed, whatever that costs.
     tolerance : float
         Of the largest coefficient.
     """
@@ -78,15 +75,12 @@ class Case:
     where: str = "host"
     block_bytes: int = Device().block_bytes
     piece_bytes: int = 2**26
-    ahead: bool = False
+    prefetch: bool = False
     tolerance: float = 2e-6
 
     def scattering(self, backend):
         """Return the transform."""
-        from conftest import make_toy_bank
-
-        toy = self.bank in TOYS
-        bank = make_toy_bank(**TOYS[self.bank]) if toy else FilterBank.load(self.bank)
+        bank = bank_of(self.bank)
         options = dict(self.options)
         if backend != "cuda":
             options = {name: options[name] for name in options if name not in ("storage", "memory")}
@@ -114,20 +108,20 @@ class Case:
 
     @contextmanager
     def forced(self):
-        """Make what is not ahead cost more, if that is wanted."""
+        """Make a sweep without a prefetch cost more, if one is wanted."""
         cost = tiling._cost
 
-        def dearer(work, tile, *others):
-            return cost(work, tile, *others) * (1 if tile.ahead else 1e6)
+        def dearer(spec, one, *others):
+            return cost(spec, one, *others) * (1 if one.prefetch else 1e6)
 
-        if not self.ahead:
+        if not self.prefetch:
             yield
             return
-        for function in (tiling.best_tile, launches._lay_out):
+        for function in (tiling.best_tiling, launches._lay_out):
             function.cache_clear()
         with mock.patch.object(tiling, "_cost", dearer):
             yield
-        for function in (tiling.best_tile, launches._lay_out):
+        for function in (tiling.best_tiling, launches._lay_out):
             function.cache_clear()
 
     def compute(self, cuda):
@@ -148,62 +142,66 @@ class Case:
 ZERO, PERIODIC = {"boundary": "zero"}, {"boundary": "periodic"}
 SMALL = {"block_bytes": 5000}
 CASES = {
-    **{f"architecture: {name}": Case(name, 2, (9, 12), leading=(1,)) for name in TOYS},
-    "scale: J=1, smallest": Case("free R=2", 1, (2, 3)),
-    "scale: J=1, zeros beyond": Case("symmetric R=3", 1, (5, 9), ZERO),
-    "scale: J=3, kernels larger than maps": Case("symmetric R=4", 3, (8, 11)),
-    "scale: J=3, zeros beyond": Case("free R=2", 3, (13, 8), ZERO),
-    "scale: J=4": Case("symmetric R=1", 4, (16, 21), leading=(1,)),
+    **{f"architecture: {name}": Case(name, 2, (9, 12), leading=(1,)) for name in ARCHITECTURES},
+    "scale: J=1, smallest": Case("free L=4 R=2", 1, (2, 3)),
+    "scale: J=1, zeros beyond": Case("symmetric L=4 R=3", 1, (5, 9), ZERO),
+    "scale: J=3, kernels larger than maps": Case("symmetric L=6 R=4 K=7", 3, (8, 11)),
+    "scale: J=3, zeros beyond": Case("free L=4 R=2", 3, (13, 8), ZERO),
+    "scale: J=4": Case("symmetric L=2 R=1", 4, (16, 21), leading=(1,)),
     "scale: J=4, periodic": Case("free, strided wavelets", 4, (16, 32), PERIODIC, leading=(1,)),
-    "order 1": Case("symmetric R=3", 3, (16, 9), {"max_order": 1}),
-    "periodic": Case("symmetric R=3", 2, (8, 4), PERIODIC),
-    "padded before": Case("free R=2", 2, (9, 6), {"pre_pad": True}),
-    "padded before, zeros beyond": Case("paper", 2, (9, 6), {"pre_pad": True}),
-    "tiles: strips and turns": Case("symmetric R=3", 2, (40, 44), leading=(1,), **SMALL),
-    "tiles: zeros beyond": Case("symmetric R=3", 2, (40, 44), ZERO, leading=(1,), **SMALL),
+    "order 1": Case("symmetric L=4 R=3", 3, (16, 9), {"max_order": 1}),
+    "periodic": Case("symmetric L=4 R=3", 2, (8, 4), PERIODIC),
+    "padded before": Case("free L=4 R=2", 2, (9, 6), {"pre_pad": True}),
+    "padded before, zeros beyond": Case("paper shape", 2, (9, 6), {"pre_pad": True}),
+    "tiles: strips and advances": Case("symmetric L=4 R=3", 2, (40, 44), leading=(1,), **SMALL),
+    "tiles: zeros beyond": Case("symmetric L=4 R=3", 2, (40, 44), ZERO, leading=(1,), **SMALL),
     "tiles: strided wavelets": Case(
         "free, strided wavelets", 2, (41, 43), leading=(1,), block_bytes=8000
     ),
-    "tiles: the paper's shape": Case("paper", 1, (40, 76), leading=(1,), block_bytes=9000),
+    "tiles: the paper's shape": Case("paper shape", 1, (40, 76), leading=(1,), block_bytes=9000),
     "tiles: wide wavelets": Case("wide wavelets", 2, (60, 9), leading=(1,), **SMALL),
     "tiles: wide smoothing": Case("wide smoothing", 2, (60, 9), leading=(1,), **SMALL),
     "tiles: wide smoothing, strided wavelets": Case(
         "wide smoothing, strided wavelets", 2, (60, 9), ZERO, leading=(1,), **SMALL
     ),
-    "tiles: ahead": Case("symmetric R=3", 2, (40, 12), ZERO, leading=(1,), ahead=True, **SMALL),
-    "tiles: wide wavelets ahead": Case(
-        "wide wavelets", 2, (40, 9), leading=(1,), ahead=True, **SMALL
+    "tiles: prefetch": Case(
+        "symmetric L=4 R=3", 2, (40, 12), ZERO, leading=(1,), prefetch=True, **SMALL
     ),
-    "tiles: wide smoothing ahead": Case(
-        "wide smoothing", 2, (40, 9), leading=(1,), ahead=True, **SMALL
+    "tiles: wide wavelets, prefetch": Case(
+        "wide wavelets", 2, (40, 9), leading=(1,), prefetch=True, **SMALL
+    ),
+    "tiles: wide smoothing, prefetch": Case(
+        "wide smoothing", 2, (40, 9), leading=(1,), prefetch=True, **SMALL
     ),
     # Depth first, so that one tap smooths the image alone, row by row.
     "tiles: no halo": Case("wide wavelets", 2, (60, 20), {"memory": 10_000}, leading=(1,), **SMALL),
-    "tiles: bands": Case("symmetric R=3", 1, (72, 9), leading=(1,)),
-    "tiles: bands, zeros beyond": Case("free R=2", 1, (140, 5), ZERO, leading=(1,), **SMALL),
-    "dtype: float64": Case("symmetric R=3", 2, (9, 12), dtype="float64", tolerance=1e-14),
+    "tiles: bands": Case("symmetric L=4 R=3", 1, (72, 9), leading=(1,)),
+    "tiles: bands, zeros beyond": Case("free L=4 R=2", 1, (140, 5), ZERO, leading=(1,), **SMALL),
+    "dtype: float64": Case("symmetric L=4 R=3", 2, (9, 12), dtype="float64", tolerance=1e-14),
     "dtype: float64, many sums": Case(
         "sixteen orientations", 2, (8, 8), dtype="float64", tolerance=1e-14
     ),
-    "dtype: uint8": Case("symmetric R=3", 2, (9, 12), dtype="uint8"),
-    "dtype: int32": Case("symmetric R=3", 2, (9, 12), dtype="int32", tolerance=1e-14),
-    "dtype: bool": Case("symmetric R=3", 2, (9, 12), dtype="bool"),
-    "dtype: float16": Case("symmetric R=3", 2, (9, 12), dtype="float16"),
-    "dtype: big-endian": Case("symmetric R=3", 2, (9, 12), dtype=">f4"),
-    "storage: float16": Case("symmetric R=3", 3, (16, 16), {"storage": "float16"}, tolerance=2e-3),
+    "dtype: uint8": Case("symmetric L=4 R=3", 2, (9, 12), dtype="uint8"),
+    "dtype: int32": Case("symmetric L=4 R=3", 2, (9, 12), dtype="int32", tolerance=1e-14),
+    "dtype: bool": Case("symmetric L=4 R=3", 2, (9, 12), dtype="bool"),
+    "dtype: float16": Case("symmetric L=4 R=3", 2, (9, 12), dtype="float16"),
+    "dtype: big-endian": Case("symmetric L=4 R=3", 2, (9, 12), dtype=">f4"),
+    "storage: float16": Case(
+        "symmetric L=4 R=3", 3, (16, 16), {"storage": "float16"}, tolerance=2e-3
+    ),
     "memory: a few images at a time": Case(
-        "symmetric R=3", 2, (9, 12), {"memory": 40_000}, leading=(7,), where="device"
+        "symmetric L=4 R=3", 2, (9, 12), {"memory": 40_000}, leading=(7,), where="device"
     ),
     "memory: orientations in rounds": Case(
-        "symmetric R=3", 3, (16, 16), {"memory": 10_000}, leading=(2,), where="device"
+        "symmetric L=4 R=3", 3, (16, 16), {"memory": 10_000}, leading=(2,), where="device"
     ),
-    "batch: one image": Case("symmetric R=3", 2, (9, 12), leading=()),
-    "batch: two axes": Case("symmetric R=3", 2, (9, 12), leading=(2, 3)),
-    "batch: in pieces": Case("symmetric R=3", 2, (9, 12), leading=(3, 3), piece_bytes=8000),
-    "device": Case("symmetric R=3", 2, (9, 12), leading=(3,), where="device"),
-    "device: one image": Case("symmetric R=3", 2, (9, 12), leading=(), where="device"),
-    "device: into an array": Case("symmetric R=3", 2, (9, 12), leading=(3,), where="out"),
-    "device: two axes": Case("symmetric R=3", 2, (8, 16), leading=(2, 2), where="strided"),
+    "batch: one image": Case("symmetric L=4 R=3", 2, (9, 12), leading=()),
+    "batch: two axes": Case("symmetric L=4 R=3", 2, (9, 12), leading=(2, 3)),
+    "batch: in pieces": Case("symmetric L=4 R=3", 2, (9, 12), leading=(3, 3), piece_bytes=8000),
+    "device": Case("symmetric L=4 R=3", 2, (9, 12), leading=(3,), where="device"),
+    "device: one image": Case("symmetric L=4 R=3", 2, (9, 12), leading=(), where="device"),
+    "device: into an array": Case("symmetric L=4 R=3", 2, (9, 12), leading=(3,), where="out"),
+    "device: two axes": Case("symmetric L=4 R=3", 2, (8, 16), leading=(2, 2), where="strided"),
     "bank: accurate": Case("accurate", 2, (16, 16), leading=(1,)),
     "bank: paper-tuned": Case("paper-tuned", 2, (17, 12), leading=(1,)),
 }

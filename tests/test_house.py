@@ -1,17 +1,70 @@
-"""Imports run one way, and importing npscatter loads NumPy and nothing else that is heavy."""
+"""The order of the house: who may import whom, and how large its parts may grow."""
 
 import ast
 import subprocess
 import sys
+import tokenize
+from functools import cache
 from pathlib import Path
 
 import pytest
+import tiers
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("torch", "scipy", "numba", "llvmlite", "kymatio", "matplotlib", "click", "PIL", "cupy")
 HEAVY += ("numba_cuda", "cuda")
-OTHERS = {"tools", "cexport", "benchmarks", "tests", "conftest", "oracle"}
+HELPERS = {path.stem for path in (ROOT / "tests").glob("*.py")}
+OTHERS = {"tools", "cexport", "benchmarks", "tests"} | HELPERS
 MAY_USE_TORCH = {"tools", "tests", "benchmarks"}
+
+# What each unit of npscatter, a file or a folder, may import of the others. Not counted: what a
+# type checker alone imports, and modules that are found by a name when they are needed.
+MAY_IMPORT = {
+    "errors": set(),
+    "atomic_write": set(),
+    "metrics": set(),
+    "jit_cache": set(),
+    "arguments": {"errors"},
+    "program": {"errors", "arguments"},
+    "bank_file": {"errors", "arguments", "atomic_write", "program"},
+    "bank": {"errors", "arguments", "program", "bank_file"},
+    "cost": {"program", "bank"},
+    "backends": {"errors"},
+    "reference": {"errors", "program", "bank"},
+    "cpu": {"errors", "arguments", "program", "bank", "cost", "jit_cache"},
+    "gpu": {"errors", "arguments", "program", "bank", "cost", "jit_cache"},
+    "scattering": {"errors", "arguments", "backends", "program", "bank"},
+    "__init__": {"errors", "bank_file", "bank", "scattering"},
+    "bounds": {"errors", "arguments", "program", "bank", "scattering"},
+    "cli": {
+        *{"__init__", "errors", "arguments", "atomic_write", "metrics", "program", "bank_file"},
+        *{"bank", "scattering", "bounds"},
+    },
+    "__main__": set(),
+}
+LARGEST = {
+    "entries of npscatter": 18,
+    "levels of units": 8,
+    "levels of files": 11,
+    "lines of a function": 80,
+    "parameters of a function": 10,
+    "lines of the README": 130,
+    "rows of the README's tables": 10,
+    "lines of the benchmarks": 5500,
+    "lines of the benchmarks' code": 4500,
+}
+# Public signatures, commands and intrinsics have as many parameters as they need.
+WIDE = {
+    "npscatter/scattering.py:__init__",
+    "npscatter/scattering.py:scatter",
+    "npscatter/bank.py:__init__",
+    "npscatter/cli/transform.py:transform",
+    "npscatter/gpu/intrinsics.py:moduli",
+    "npscatter/gpu/intrinsics.py:smooth",
+}
+
+
+# Reading the sources
 
 
 def sources(folder):
@@ -22,19 +75,39 @@ def sources(folder):
             yield path
 
 
-def imported(path):
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def walk(node, skip_types, skip_functions):
+    """Yield the nodes below one, without what a type checker or a call alone runs, if wanted."""
+    for child in ast.iter_child_nodes(node):
+        if skip_types and isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        if skip_functions and isinstance(child, ast.FunctionDef | ast.Lambda):
+            continue
+        yield child
+        yield from walk(child, skip_types, skip_functions)
+
+
+def imported(path, skip_types=False, skip_functions=False, by_name=True):
     """Return the full names a file imports, at its top, lazily, or by import_module."""
     names = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     package = list(path.relative_to(ROOT).with_suffix("").parts)
-    for node in ast.walk(tree):
+    for node in walk(tree_of(path), skip_types, skip_functions):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             names |= {f"{module}.{alias.name}" for alias in node.names} | {module}
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+        elif (
+            by_name
+            and isinstance(node, ast.Call)
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
             function = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if function in ("import_module", "__import__", "find_spec"):
                 names.add(str(node.args[0].value))
@@ -45,12 +118,70 @@ def tops(path):
     return {name.split(".")[0] for name in imported(path)}
 
 
+def modules(package):
+    """Return the files of a package by their modules' names."""
+    found = {}
+    for path in sources(ROOT / package):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def static_imports(package):
+    """Return which of a package's modules each of them imports as it is imported itself."""
+    found = modules(package)
+    edges = {}
+    for name, path in found.items():
+        names = imported(path, skip_types=True, skip_functions=True, by_name=False) & set(found)
+        # `from package import module` imports the module, and is no use of the package.
+        used = {other for other in names if not any(x.startswith(f"{other}.") for x in names)}
+        edges[name] = used - {name}
+    return edges
+
+
+def levels(edges):
+    """Return how many levels imports have; fail where some go round in a circle."""
+    edges, count = dict(edges), 0
+    while edges:
+        free = [name for name, needs in edges.items() if not set(needs) & set(edges)]
+        assert free, f"these import each other: {sorted(edges)}"
+        for name in free:
+            del edges[name]
+        count += 1
+    return count
+
+
+def functions(package):
+    """Yield the place and the definition of every function of a package."""
+    for path in sources(ROOT / package):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{path.relative_to(ROOT).as_posix()}:{node.name}", node
+
+
+def length(function):
+    """Return a function's lines, without those of its docstring."""
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function) is not None:
+        lines -= function.body[0].end_lineno - function.body[0].lineno + 1
+    return lines
+
+
+def parameters(function):
+    given = function.args
+    listed = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+    return len(listed) + (given.vararg is not None) + (given.kwarg is not None)
+
+
 def run_python(code):
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
+
+
+# Who imports whom
 
 
 @pytest.mark.parametrize("package", ["npscatter", "cexport"])
@@ -86,23 +217,201 @@ def test_torch_is_for_learning_only():
 @pytest.mark.parametrize("folder", ["tools", "cexport", "benchmarks"])
 def test_no_code_imports_the_tests(folder):
     for path in sources(ROOT / folder):
-        assert not tops(path) & {"tests", "conftest", "oracle"}, path
+        assert not tops(path) & ({"tests"} | HELPERS), path
 
 
 def test_the_oracle_imports_nothing_of_the_package():
     assert tops(ROOT / "tests" / "oracle.py") == {"math", "numpy"}
 
 
+def test_only_tests_of_the_benchmarks_import_them():
+    for path in sources(ROOT / "tests"):
+        folder = path.relative_to(ROOT / "tests").parts[0]
+        assert folder == "benchmarks" or "benchmarks" not in tops(path), path
+
+
+def test_nothing_imports_the_experiments_of_the_paper():
+    own = [ROOT / "benchmarks" / "paper", ROOT / "tests" / "benchmarks"]
+    for path in sources(ROOT):
+        if not any(path.is_relative_to(folder) for folder in own):
+            assert not {name for name in imported(path) if name.startswith("benchmarks.paper")}, (
+                path
+            )
+
+
+def unit_of(module):
+    """Return the file or the folder of npscatter that a module belongs to."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+@pytest.mark.parametrize("unit", MAY_IMPORT)
+def test_units_import_what_the_table_allows(unit):
+    found = modules("npscatter")
+    used = set()
+    for module in found:
+        if unit_of(module) == unit:
+            names = imported(found[module], skip_types=True, by_name=False)
+            submodules = {name for name in names if name in found and name != "npscatter"}
+            used |= {unit_of(name) for name in submodules}
+            # The package itself: for a name that is no module, or by ``import npscatter``.
+            own = {name for name in names if name.count(".") == 1 and name.startswith("npscatter.")}
+            plain = {node.name for node in plain_imports(found[module])}
+            if "npscatter" in plain or own - set(found):
+                used.add("__init__")
+    assert used - {unit} <= MAY_IMPORT[unit]
+
+
+def plain_imports(path):
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from node.names
+
+
+def test_every_unit_has_a_row_in_the_table():
+    assert {unit_of(module) for module in modules("npscatter")} == set(MAY_IMPORT)
+
+
+def test_the_table_has_few_levels():
+    assert levels(MAY_IMPORT) <= LARGEST["levels of units"]
+
+
 @pytest.mark.parametrize("package", ["npscatter", "cexport"])
-def test_imports_within_a_package_form_no_cycle(package):
-    modules = {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
-        for path in sources(ROOT / package)
-        if path.name != "__init__.py"
+def test_imports_within_a_package_form_no_cycle_and_few_levels(package):
+    assert levels(static_imports(package)) <= LARGEST["levels of files"]
+
+
+# What decides whether compiled code on disk is still right
+
+
+@pytest.mark.parametrize("wing", ["cpu", "gpu"])
+def test_caches_of_compiled_code_are_guarded_by_every_file_that_decides_it(wing):
+    """All modules that are imported where it is compiled, but those that `decides` excepts."""
+    declared = declared_sources(wing)
+    edges = static_imports("npscatter")
+    assert set(declared) <= set(edges)
+    needed, todo = set(), [name for name in declared if name.startswith(f"npscatter.{wing}.")]
+    while todo:
+        name = todo.pop()
+        if name not in needed:
+            needed.add(name)
+            todo += edges[name]
+    assert {name for name in needed if decides(name)} == set(declared)
+
+
+def decides(module):
+    """Return whether a module's code is compiled, or makes code that is.
+
+    Plans and banks are data: what is compiled holds what it takes of them, or gets it as an
+    argument. The summation alone is code: an order in which to add. What the simulator compiles is
+    never cached on disk.
+    """
+    if module == "npscatter.gpu.simulator":
+        return False
+    wings = ("npscatter.cpu.", "npscatter.gpu.")
+    return module.startswith(wings) or module == "npscatter.program.summation"
+
+
+def declared_sources(wing):
+    """Return the names of the modules in a wing's `SOURCES`."""
+    for path in sources(ROOT / "npscatter" / wing):
+        for node in tree_of(path).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SOURCES":
+                return ast.literal_eval(node.value)
+    raise AssertionError(f"no SOURCES in {wing}")
+
+
+# How large
+
+
+def test_the_package_has_few_entries():
+    entries = {
+        path.name
+        for path in (ROOT / "npscatter").iterdir()
+        if path.suffix == ".py" or (path.is_dir() and any(path.glob("*.py")))
     }
-    edges = {name: imported(path) & (set(modules) - {name}) for name, path in modules.items()}
-    while edges:
-        free = [name for name, needs in edges.items() if not needs & set(edges)]
-        assert free, f"these import each other: {sorted(edges)}"
-        for name in free:
-            del edges[name]
+    assert len(entries) <= LARGEST["entries of npscatter"], sorted(entries)
+
+
+def test_no_two_classes_share_a_name():
+    places = {}
+    for package in ("npscatter", "cexport"):
+        for path in sources(ROOT / package):
+            for node in ast.walk(tree_of(path)):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+@pytest.mark.parametrize("package", ["npscatter", "cexport"])
+def test_functions_are_short(package):
+    most = LARGEST["lines of a function"]
+    assert {place: n for place, node in functions(package) if (n := length(node)) > most} == {}
+
+
+def test_functions_have_few_parameters_but_those_listed():
+    most = LARGEST["parameters of a function"]
+    wide = {
+        place
+        for package in ("npscatter", "cexport")
+        for place, node in functions(package)
+        if parameters(node) > most
+    }
+    assert wide - WIDE == set()
+    assert WIDE - wide == set(), "these need no exception any more"
+
+
+def test_the_readme_is_short():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= LARGEST["lines of the README"]
+    rows = [line for line in lines if line.startswith("|")]
+    assert len(rows) <= LARGEST["rows of the README's tables"]
+
+
+def test_the_benchmarks_are_short():
+    lines = sum(
+        len(path.read_text(encoding="utf-8").splitlines()) for path in sources(ROOT / "benchmarks")
+    )
+    assert lines <= LARGEST["lines of the benchmarks"]
+    code = sum(len(code_lines(path)) for path in sources(ROOT / "benchmarks"))
+    assert code <= LARGEST["lines of the benchmarks' code"]
+
+
+def code_lines(path):
+    """Return the numbers of the lines that are neither blank nor comments nor docstrings."""
+    documented = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                text = node.body[0]
+                documented |= set(range(text.lineno, text.end_lineno + 1))
+    passed_over = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT}
+    passed_over |= {tokenize.DEDENT, tokenize.ENDMARKER}
+    lines = set()
+    with open(path, encoding="utf-8") as file:
+        for token in tokenize.generate_tokens(file.readline):
+            if token.type not in passed_over:
+                lines |= set(range(token.start[0], token.end[0] + 1))
+    return lines - documented
+
+
+# Which tests are slow
+
+
+@pytest.mark.parametrize("name", [*tiers.SLOW, *tiers.FAST])
+def test_names_of_slow_and_fast_tests_are_names_of_tests(name):
+    place, _, test = name.partition("::")
+    path = ROOT / "tests" / place
+    assert path.exists()
+    if test:
+        defined = [node.name for node in ast.walk(tree_of(path)) if hasattr(node, "name")]
+        case = "[" in test
+        prefix = test.partition("[")[0]
+        assert any(name == prefix if case else name.startswith(prefix) for name in defined if name)
+
+
+def test_the_longest_name_decides_which_tests_are_slow():
+    assert tiers.is_slow("benchmarks/test_paper.py::test_any")
+    assert tiers.is_slow("cpu/test_processes.py::test_ctrl_c_is_heeded[1]")
+    assert not tiers.is_slow("cpu/test_processes.py::test_a_forked_child_computes")
+    assert not tiers.is_slow("program/test_plan.py::test_any")

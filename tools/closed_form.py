@@ -16,7 +16,9 @@ import numpy as np
 import torch
 
 import npscatter.bounds.morlet
-from npscatter.program.steps import WEIGHT_ARRAYS
+from npscatter.errors import ArgumentError, explain
+from npscatter.program.steps import WEIGHT_ARRAYS, WeightArray
+from npscatter.program.symmetry import angle_steps
 from tools.parameters import Design, Parameters
 
 OCTAVES = 4
@@ -103,12 +105,13 @@ def filters(weights: dict, orientations: list[int], grid: Grid, octaves: int):
     """
     h = torch.ones(1, len(grid.w), dtype=torch.complex128)
     for octave in range(octaves):
-        stage = "next" if octave else "first"
-        psi = weights[f"psi_{stage}"]
+        generation = "next" if octave else "first"
+        psi, carry, low = (
+            weights[WeightArray(role, generation).name] for role in ("psi", "carry", "low")
+        )
         psi = grid.response(torch.complex(psi[0], psi[1])[orientations], octave)
-        low = grid.response(weights[f"low_{stage}"], octave)
-        yield (psi * h).sum(1), (low * h).sum(1)[0]
-        h = (grid.response(weights[f"carry_{stage}"], octave) * h).sum(1)
+        yield (psi * h).sum(1), (grid.response(low, octave) * h).sum(1)[0]
+        h = (grid.response(carry, octave) * h).sum(1)
 
 
 def filter_errors(weights: dict, L: int, grid: Grid, octaves: int = OCTAVES):
@@ -132,8 +135,11 @@ def filter_errors(weights: dict, L: int, grid: Grid, octaves: int = OCTAVES):
 
 
 def representatives(L: int) -> list[int]:
-    """Return one orientation of every orbit under the square's symmetries."""
-    return [L // 2 - 1 - angle for angle in range(L // 4 + 1)]
+    """Return one orientation of every orbit under the square's symmetries.
+
+    Their angles are those from 0 to pi / 4, in this order.
+    """
+    return [theta for theta in reversed(range(L)) if 0 <= angle_steps(L, theta) <= L // 4]
 
 
 def closed_form(design: Design) -> Parameters:
@@ -150,14 +156,12 @@ def closed_form(design: Design) -> Parameters:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         For another design.
     """
     if not (design.symmetric and design.constrained) or design.shared_low:
-        raise ValueError(
-            "start='closed-form': fits symmetric, constrained designs with a low-pass of their "
-            "own; use start='random'"
-        )
+        rule = "fits symmetric, constrained designs with a low-pass of their own"
+        raise ArgumentError(explain("start", "closed-form", rule, "use start='random'"))
     parameters = Parameters(design)
     grid, L = Grid(), design.L
     image = torch.ones(1, len(grid.w), dtype=torch.complex128)
@@ -167,20 +171,22 @@ def closed_form(design: Design) -> Parameters:
         "carry": lambda o: carried[o],
         "low": lambda o: low_pass(grid.w, o + 1)[None],
     }
-    for key in ("psi_first", "low_first", "carry_first"):
-        _fit(parameters, key, grid, [0], [image], targets[WEIGHT_ARRAYS[key].role])
+    for array in WEIGHT_ARRAYS.values():
+        if array.generation == "first":
+            _fit(parameters, array, grid, [0], [image], targets[array.role])
     carried_first = grid.response(parameters()["carry_first"].detach())[:, 0]
     octaves = list(range(1, OCTAVES))
     maps = [carried_first, *carried[1 : OCTAVES - 1]]
-    for key in ("psi_next", "low_next", "carry_next"):
-        _fit(parameters, key, grid, octaves, maps, targets[WEIGHT_ARRAYS[key].role])
+    for array in WEIGHT_ARRAYS.values():
+        if array.generation == "next":
+            _fit(parameters, array, grid, octaves, maps, targets[array.role])
     return parameters
 
 
 @torch.no_grad()
-def _fit(parameters: Parameters, key: str, grid: Grid, octaves, maps, target) -> None:
+def _fit(parameters: Parameters, array: WeightArray, grid: Grid, octaves, maps, target) -> None:
     """Fit one array over several octaves, `maps` being the transfer functions of its inputs."""
-    free, K = parameters.free[key], parameters.design.kernels[key]
+    free, K = parameters.free[array.name], parameters.design.kernels[array.name]
     # (octaves * N, inputs * K * K): what every single tap does.
     taps = torch.cat(
         [
@@ -191,8 +197,8 @@ def _fit(parameters: Parameters, key: str, grid: Grid, octaves, maps, target) ->
     wanted = torch.cat([target(o).to(taps.dtype) for o in octaves], 1)
 
     def outputs(free: torch.Tensor) -> torch.Tensor:
-        dense = parameters.dense(key, free)
-        if WEIGHT_ARRAYS[key].is_complex:
+        dense = parameters.dense(array.name, free)
+        if array.is_complex:
             dense = torch.complex(dense[0], dense[1])[representatives(parameters.design.L)]
         return dense.to(taps.dtype).reshape(len(dense), -1) @ taps.T
 
@@ -207,7 +213,7 @@ def _fit(parameters: Parameters, key: str, grid: Grid, octaves, maps, target) ->
 
 
 def polish(parameters: Parameters, steps: int = 30) -> float:
-    """Fit all arrays together, by Levenberg-Marquardt on the relative filter errors.
+    """Fit all arrays at once, by Levenberg-Marquardt on the relative filter errors.
 
     Returns
     -------

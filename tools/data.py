@@ -6,12 +6,13 @@ packaged photographs ship with scikit-image and scikit-learn. The data sets othe
 publish are read by `tools.published_sets`.
 """
 
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 
-from npscatter.cli.images import LUMINANCE, ImageError, read_image
+from npscatter.arguments import at_least, one_of, pair
+from npscatter.cli.images import ImageError, luminance, read_image
+from npscatter.errors import ArgumentError, explain
 
 LEARNING_PHOTOGRAPHS = (
     "astronaut",
@@ -46,13 +47,13 @@ def grey(image):
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the shape, the type or the range is none of the above.
     """
     image = np.asarray(image)
     if image.ndim not in (2, 3):
         rule = "must be one picture, (H, W) or (H, W, C)"
-        raise refusal(f"image of shape {image.shape}", rule, "pass pictures one by one")
+        raise ArgumentError(explain("image.shape", image.shape, rule, "pass pictures one by one"))
     return choose_channel(image, "grey")
 
 
@@ -73,14 +74,14 @@ def packaged_photographs(split, channel="grey"):
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If an argument is not one of its choices.
     ImportError
         If scikit-image or scikit-learn is not installed.
     """
     splits = {"learning": LEARNING_PHOTOGRAPHS, "held-out": HELD_OUT_PHOTOGRAPHS}
-    check_choice("split", split, splits)
-    check_choice("channel", channel, CHANNELS)
+    one_of("split", split, tuple(splits))
+    one_of("channel", channel, CHANNELS)
     pictures = {name: np.asarray(_packaged_photograph(name)) for name in splits[split]}
     return {name: choose_channel(picture, channel) for name, picture in pictures.items()}
 
@@ -104,11 +105,10 @@ def random_images(count, shape, seed):
 
     Raises
     ------
-    ValueError
-        If an argument is out of range.
+    ArgumentError, ArgumentTypeError
+        If an argument is out of range, or not an integer.
     """
-    check_whole("count", count, 1)
-    check_whole("seed", seed, 0)
+    check_count_and_seed(count, seed)
     generator = np.random.default_rng(seed)
     return generator.standard_normal((count, *_height_width("shape", shape)), dtype=np.float32)
 
@@ -135,13 +135,14 @@ def photographs_in_folder(path):
     ------
     FileNotFoundError
         If there is no such folder.
-    ValueError
+    ArgumentError
         If `path` is not a folder, or nothing in it could be read.
     """
     folder = Path(path)
     check_exists(folder, "pass a folder that holds pictures")
     if not folder.is_dir():
-        raise refusal(f"path={str(path)!r}", "must be a folder", "pass the folder that holds it")
+        remedy = "pass the folder that holds it"
+        raise ArgumentError(explain("path", str(path), "must be a folder", remedy))
     photographs, unreadable = {}, []
     for file in sorted(folder.iterdir()):
         if file.is_dir() or file.name.startswith("."):
@@ -151,9 +152,10 @@ def photographs_in_folder(path):
         except ImageError as fault:
             unreadable.append((file.name, str(fault)))
     if not photographs:
-        found = "; ".join(f"{name} ({reason})" for name, reason in unreadable) or "no files"
-        rule = f"must hold at least one readable picture, found {found}"
-        raise refusal(f"path={str(path)!r}", rule, "pass a folder with PNG or JPEG pictures")
+        held = "; ".join(f"{name} ({reason})" for name, reason in unreadable) or "no files"
+        rule = f"must hold at least one readable picture, but holds {held}"
+        remedy = "pass a folder with PNG or JPEG pictures"
+        raise ArgumentError(explain("path", str(path), rule, remedy))
     return photographs, unreadable
 
 
@@ -182,21 +184,23 @@ def crops(photographs, size, count, seed):
 
     Raises
     ------
-    ValueError
-        If an argument is out of range, a photograph is not (H, W), or none is large enough.
+    ArgumentError, ArgumentTypeError
+        If an argument is out of range, or not an integer, a photograph is not (H, W), or none is
+        large enough.
     """
     height, width = _height_width("size", size)
-    check_whole("count", count, 1)
-    check_whole("seed", seed, 0)
+    check_count_and_seed(count, seed)
     shapes = {name: np.shape(photograph) for name, photograph in sorted(photographs.items())}
     for name, shape in shapes.items():
         if len(shape) != 2:
-            received = f"photographs[{name!r}] of shape {shape}"
-            raise refusal(received, "must be (H, W)", "turn it into grey levels with grey()")
+            remedy = "turn it into grey levels with grey()"
+            argument = f"photographs[{name!r}].shape"
+            raise ArgumentError(explain(argument, shape, "must be (H, W)", remedy))
     large = [name for name, shape in shapes.items() if shape[0] >= height and shape[1] >= width]
     if not large:
         rule = f"at least one photograph must be that large, but their shapes are {shapes}"
-        raise refusal(f"size={size!r}", rule, "ask for a smaller size or add larger photographs")
+        remedy = "ask for a smaller size or add larger photographs"
+        raise ArgumentError(explain("size", size, rule, remedy))
     generator = np.random.default_rng(seed)
     rounds = -(-count // len(large))
     turns = np.concatenate([generator.permutation(large) for _ in range(rounds)])[:count]
@@ -212,38 +216,25 @@ def choose_channel(image, channel):
     """Take one channel of (H, W) or (..., H, W, C) pictures as float32 in [0, 1]."""
     if image.ndim > 2 and image.shape[-1] not in (1, 2, 3, 4):
         rule = "the last axis must hold 1 to 4 channels"
-        raise refusal(f"image of shape {image.shape}", rule, "move the channels to the last axis")
+        remedy = "move the channels to the last axis"
+        raise ArgumentError(explain("image.shape", image.shape, rule, remedy))
     if image.ndim == 2:
         return _unit_range(image)
     if image.shape[-1] <= 2:
         return _unit_range(image[..., 0])
     if channel != "grey":
         return _unit_range(image[..., CHANNELS.index(channel)])
-    return sum(
-        np.float32(weight) * _unit_range(image[..., position])
-        for position, weight in enumerate(LUMINANCE)
-    )
+    return luminance(*(_unit_range(image[..., position]) for position in range(3)))
 
 
-def refusal(received, rule, remedy, kind=ValueError):
-    return kind(f"{received}: {rule}; {remedy}.")
+def check_count_and_seed(count, seed):
+    at_least("count", count, 1, "pass 1 or more")
+    at_least("seed", seed, 0, "pass 0 or more")
 
 
-def check_choice(argument, value, choices):
-    if value not in choices:
-        rule = f"must be one of {', '.join(repr(choice) for choice in choices)}"
-        raise refusal(f"{argument}={value!r}", rule, "pass one of these")
-
-
-def check_whole(argument, value, least):
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        rule = f"must be a whole number, at least {least}"
-        raise refusal(f"{argument}={value!r}", rule, f"pass {least} or more")
-
-
-def check_exists(place, remedy):
-    if not place.exists():
-        raise refusal(f"path={str(place)!r}", "must exist", remedy, FileNotFoundError)
+def check_exists(path, remedy):
+    if not path.exists():
+        raise FileNotFoundError(explain("path", str(path), "must exist", remedy))
 
 
 def _unit_range(levels):
@@ -254,10 +245,13 @@ def _unit_range(levels):
         return levels.astype(np.float32) / np.float32(np.iinfo(levels.dtype).max)
     if levels.size and kind == "f" and levels.min() >= 0 and levels.max() <= 1:
         return levels.astype(np.float32)
-    raise refusal(
-        f"image of shape {levels.shape} and type {levels.dtype}",
-        "must be non-empty and bool, uint8, uint16, or floating point in [0, 1]",
-        "divide the levels by their largest possible value",
+    raise ArgumentError(
+        explain(
+            "image",
+            f"shape {levels.shape}, dtype {levels.dtype}",
+            "must be non-empty and bool, uint8, uint16, or floating point in [0, 1]",
+            "divide the levels by their largest possible value",
+        )
     )
 
 
@@ -269,20 +263,17 @@ def _packaged_photograph(name):
             return load_sample_image(f"{name}.jpg")
         from skimage import data
     except ImportError as fault:
-        raise ImportError(
-            f"photograph {name!r} ships with scikit-image or scikit-learn and both must be "
-            f"installed ({fault}); run: pip install scikit-image scikit-learn"
-        ) from fault
+        rule = f"comes with scikit-image or scikit-learn, and both must be installed ({fault})"
+        remedy = "pip install scikit-image scikit-learn"
+        raise ImportError(explain("photograph", name, rule, remedy)) from fault
     if name == "motorcycle_left":
         return data.stereo_motorcycle()[0]
     return getattr(data, name)()
 
 
 def _height_width(argument, value):
-    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(pair) != 2:
-        rule = "must be (height, width) or one number"
-        raise refusal(f"{argument}={value!r}", rule, "pass two whole numbers")
-    for side in pair:
-        check_whole(argument, side, 1)
-    return pair
+    remedy = "pass two integers, or one for a square"
+    if not isinstance(value, tuple | list):
+        value = (value, value)
+    sides = pair(argument, value, "(height, width), or one number", remedy)
+    return tuple(at_least(argument, side, 1, remedy) for side in sides)

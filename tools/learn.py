@@ -18,8 +18,9 @@ from pathlib import Path
 import click
 import torch
 
+from npscatter.atomic_write import atomic_write
 from npscatter.program.steps import WEIGHT_ARRAYS
-from tools.learning import Learner, Recipe, freeze, surroundings
+from tools.learning import Learner, Recipe, environment, freeze
 from tools.parameters import Design
 
 # From the frontier (benchmarks/frontier.py): the cheapest design that meets the aims once tuned.
@@ -154,11 +155,12 @@ def train(
             )
         learner = Learner(recipe, folder, resume)
         learner.save()
-        story = json.loads((folder / "run.json").read_text()) if resume else {"sessions": []}
-        story["recipe"] = recipe.as_dict()
+        record = json.loads((folder / "run.json").read_text()) if resume else {"sessions": []}
+        record["recipe"] = recipe.as_dict()
         command = shlex.join(["python", "-m", "tools.learn", *sys.argv[1:]])
-        story["sessions"].append({"command": command, **surroundings()})
-        (folder / "run.json").write_text(json.dumps(story, indent=1) + "\n")
+        record["sessions"].append({"command": command, **environment()})
+        with atomic_write(folder / "run.json") as file:
+            file.write(f"{json.dumps(record, indent=1)}\n".encode())
         learner.learn()
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
@@ -192,16 +194,16 @@ def _odd(text: str) -> int:
 @main.command("freeze")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--name", required=True, help="What the bank is called.")
-@click.option("--family", help="The name under which it is found for its L; the bank's by default.")
+@click.option("--family", help="The name that stands for it at its L; the bank's by default.")
 @click.option(
     "-o", "--output", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
 def freeze_run(folder: Path, name: str, family: str | None, output: Path) -> None:
     """Write a run's bank and its card."""
     try:
-        story = json.loads((folder / "run.json").read_text())
-        learner = Learner(Recipe.from_dict(story["recipe"]), folder, resume=True)
-        bank = freeze(learner, name, family or name, story["sessions"])
+        record = json.loads((folder / "run.json").read_text())
+        learner = Learner(Recipe.from_dict(record["recipe"]), folder, resume=True)
+        bank = freeze(learner, name, family or name, record["sessions"])
         path = bank.save(output / name)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None

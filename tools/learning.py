@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 import npscatter
 from npscatter.atomic_write import atomic_write
+from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import make_plan
 from npscatter.program.steps import Architecture
 from tools import data, published_sets, torch_program
@@ -112,10 +113,8 @@ def training_images(recipe: Recipe) -> np.ndarray:
         else:
             return images[: recipe.count]
     else:
-        raise ValueError(
-            f"source={recipe.source!r}: must be photographs, random, folder:PATH, cifar10:PATH or "
-            "tiny-imagenet:PATH; pass one of them"
-        )
+        rule = "must be photographs, random, folder:PATH, cifar10:PATH or tiny-imagenet:PATH"
+        raise ArgumentError(explain("source", recipe.source, rule, "pass one of them"))
     return data.crops(pictures, recipe.shape, recipe.count, recipe.seed)
 
 
@@ -146,12 +145,12 @@ class Learner:
     resume : bool
         Go on from the folder's checkpoint instead of starting anew.
     network : torch.nn.Module, optional
-        Learns in place of the design's twin, from the start it has: another network from images
+        Learns instead of the design's program, from the start it has: another network from images
         (N, H, W) to the coefficients of the recipe's only scale.
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the checkpoint was made by another recipe.
     FileNotFoundError
         If there is none.
@@ -159,7 +158,7 @@ class Learner:
     Notes
     -----
     Every random choice of epoch e follows from (seed, e), so that a run resumed from a checkpoint
-    goes on exactly as if it had not stopped. Rounding, and so the last digits, still depend on the
+    goes on exactly as if it had not stopped. Rounding, and so the last digits, depend on the
     number of threads and the versions, which the card records.
     """
 
@@ -193,10 +192,9 @@ class Learner:
     def _resume(self) -> None:
         state = torch.load(self.folder / "checkpoint.pt", weights_only=True)
         if Recipe.from_dict(json.loads(state["recipe"])) != self.recipe:
-            raise ValueError(
-                f"folder={str(self.folder)!r}: its checkpoint was made by another recipe; "
-                "resume with the same options, or use a new folder"
-            )
+            rule = "its checkpoint was made by another recipe"
+            remedy = "resume with the same options, or use a new folder"
+            raise ArgumentError(explain("folder", str(self.folder), rule, remedy))
         self.parameters.load_state_dict(state["parameters"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.log = state["epoch"], json.loads(state["log"])
@@ -215,8 +213,8 @@ class Learner:
         }
         with atomic_write(self.folder / "checkpoint.pt") as file:
             torch.save(state, file)
-        lines = (json.dumps(entry) + "\n" for entry in self.log)
-        (self.folder / "log.jsonl").write_text("".join(lines))
+        with atomic_write(self.folder / "log.jsonl") as file:
+            file.writelines(f"{json.dumps(entry)}\n".encode() for entry in self.log)
 
     def learn(self, epochs: int | None = None) -> None:
         """Run up to `epochs` further epochs (all that are left by default), saving after each."""
@@ -278,7 +276,7 @@ def architecture(design: Design) -> Architecture:
     return Architecture(design.L, design.R, design.psi_stride, design.next_from)
 
 
-def surroundings() -> dict:
+def environment() -> dict:
     """Return what rounding depends on: the number of threads and the versions."""
     return {
         "threads": torch.get_num_threads(),
@@ -298,20 +296,18 @@ def freeze(learner: Learner, name: str, family: str, sessions: list) -> npscatte
     learner : Learner
         After learning.
     name, family : str
-        The bank's name, and the name under which it is found for its L.
+        The bank's name, and the name that stands for it at its L.
     sessions : list of dict
-        What was typed, each time learning was begun or resumed, with its `surroundings`.
+        What was typed, each time learning was begun or resumed, with its `environment`.
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If epochs are left to learn.
     """
     if learner.epoch < learner.recipe.epochs:
-        raise ValueError(
-            f"the run stands at epoch {learner.epoch} of {learner.recipe.epochs}: "
-            "finish it with --resume"
-        )
+        rule = f"the recipe has {learner.recipe.epochs} epochs"
+        raise ArgumentError(explain("epoch", learner.epoch, rule, "finish the run with --resume"))
     if learner.recipe.design.constrained:
         learner.parameters.normalise()
     bank = learner.parameters.bank(name)
@@ -339,7 +335,8 @@ def _start(recipe: Recipe) -> Parameters:
         parameters.normalise()
         return parameters
     if recipe.start != "random":
-        raise ValueError(f"start={recipe.start!r}: must be closed-form or random; pass one of them")
+        rule = "must be closed-form or random"
+        raise ArgumentError(explain("start", recipe.start, rule, "pass one of them"))
     parameters = Parameters(recipe.design)
     generator = np.random.default_rng(recipe.seed)
     for key in recipe.design.arrays():

@@ -3,7 +3,7 @@
     python -m tools.make_demo [FOLDER]
 
 The picture is scikit-image's "camera", halved by exact 2x2 means. The same versions of the
-libraries make the same bytes again.
+libraries make the same bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+
+from npscatter.atomic_write import atomic_write
 
 FOLDER = Path(__file__).parent.parent / "npscatter" / "cli" / "demo_data"
 # First row and column of the crop (the face and the camera), and its side.
@@ -64,8 +66,10 @@ def make_demo(folder: Path) -> list[Path]:
 
     picture = make_picture()
     paths = [folder / "camera.png", folder / f"camera-kymatio-J{J}-L{L}.npz"]
-    Image.fromarray(picture).save(paths[0], optimize=True)
-    np.savez_compressed(paths[1], **make_reference(picture))
+    with atomic_write(paths[0]) as file:
+        Image.fromarray(picture).save(file, "PNG", optimize=True)
+    with atomic_write(paths[1]) as file:
+        np.savez_compressed(file, **make_reference(picture))
     return paths
 
 

@@ -37,7 +37,7 @@ def test_images(source: str, size: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=32)
-def _taught(source: str, size: int, J: int, L: int) -> np.ndarray:
+def _teachers_coefficients(source: str, size: int, J: int, L: int) -> np.ndarray:
     return teach(test_images(source, size), J, L)
 
 
@@ -59,7 +59,9 @@ def bank_errors(
     """
     S = Scattering2D(J, (size, size), bank.L, bank=bank, boundary=boundary, backend="numpy")
     computed = S(test_images(source, size).astype(np.float64))
-    return relative_errors(computed, _taught(source, size, J, bank.L), S.meta()["order"])
+    return relative_errors(
+        computed, _teachers_coefficients(source, size, J, bank.L), S.meta()["order"]
+    )
 
 
 def photograph_errors(bank: FilterBank) -> dict:

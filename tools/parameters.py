@@ -14,7 +14,7 @@ import torch
 
 from npscatter.bank import FilterBank
 from npscatter.program.steps import WEIGHT_ARRAYS
-from npscatter.program.symmetry import tie
+from npscatter.program.symmetry import angle, tie
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,14 @@ class Design:
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Return the shape of a weight array, real and imaginary part stacked in front."""
-        K, inputs = self.kernels[key], 1 if key.endswith("first") else self.R
-        leading = {"psi": (2, self.L), "carry": (self.R,), "low": (1,)}[WEIGHT_ARRAYS[key].role]
-        return (*leading, inputs, K, K)
+        return WEIGHT_ARRAYS[key].real_shape(self.L, self.R, self.kernels[key])
 
     def arrays(self) -> list[str]:
         """Return the weight arrays that have free numbers of their own."""
         return [
             key
-            for key in WEIGHT_ARRAYS
-            if not (self.shared_low and WEIGHT_ARRAYS[key].role == "low")
+            for key, array in WEIGHT_ARRAYS.items()
+            if not (self.shared_low and array.role == "low")
         ]
 
     def support(self, key: str) -> np.ndarray:
@@ -80,8 +78,8 @@ class Design:
         support = np.hypot(a[:, None], a) <= self.radius.get(key, np.inf)
         support = np.broadcast_to(support, shape).astype(np.int8)
         if key == "psi_next" and self.R == 4:
-            angle = (self.L // 2 - 1 - np.arange(self.L)) * np.pi / self.L
-            support[:, np.abs(np.sin(2 * angle)) < self.cross, 3] = 0
+            angles = angle(self.L, np.arange(self.L))
+            support[:, np.abs(np.sin(2 * angles)) < self.cross, 3] = 0
         return support
 
 

@@ -18,7 +18,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from tools.data import CHANNELS, check_choice, check_exists, check_whole, choose_channel, refusal
+from npscatter.arguments import at_least, one_of
+from npscatter.errors import ArgumentError, explain
+from tools.data import CHANNELS, check_exists, choose_channel
 
 CIFAR10_SOURCE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 TINY_IMAGENET_SOURCE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -71,12 +73,12 @@ def cifar10(path, split="test", channel="green"):
     ------
     FileNotFoundError
         If `path` or a batch of the split is missing.
-    ValueError
+    ArgumentError
         If an argument is not one of its choices, or a file is damaged, of the wrong size,
         or a pickle that asks for more than NumPy arrays of bytes.
     """
-    check_choice("split", split, _CIFAR10_BATCHES)
-    check_choice("channel", channel, CHANNELS)
+    one_of("split", split, tuple(_CIFAR10_BATCHES))
+    one_of("channel", channel, CHANNELS)
     batches = _CIFAR10_BATCHES[split]
     images, labels = [], []
     with _published_files(
@@ -119,8 +121,8 @@ def tiny_imagenet(path, split="test", channel="green", limit=None):
     Returns
     -------
     images : array, float32, shape (N, 64, 64), range [0, 1]
-        By number; training pictures by number and then by class, so that a limit still
-        takes from every class evenly.
+        By number; training pictures by number and then by class, so that with a
+        limit every class has as many.
     labels : array, int64, shape (N,)
         Line of the class in ``wnids.txt``, from 0; -1 in the test split, whose labels are
         not published.
@@ -129,14 +131,14 @@ def tiny_imagenet(path, split="test", channel="green", limit=None):
     ------
     FileNotFoundError
         If `path`, the pictures of the split or a list of classes is missing.
-    ValueError
+    ArgumentError
         If an argument is not one of its choices, or a file is damaged, of the wrong size
         or of no listed class.
     """
-    check_choice("split", split, _TINY_IMAGENET_PICTURES)
-    check_choice("channel", channel, CHANNELS)
+    one_of("split", split, tuple(_TINY_IMAGENET_PICTURES))
+    one_of("channel", channel, CHANNELS)
     if limit is not None:
-        check_whole("limit", limit, 1)
+        at_least("limit", limit, 1, "pass 1 or more, or None for all")
     pictures = _TINY_IMAGENET_PICTURES[split]
     lists = {"train": ["wnids.txt"], "val": ["wnids.txt", "val/val_annotations.txt"], "test": []}
     with _published_files(path, _TINY_IMAGENET_FOLDERS, [pictures, *lists[split]]) as files:
@@ -164,8 +166,8 @@ def _published_files(path, folders, patterns):
     check_exists(place, "pass the extracted folder, its parent or the published archive")
     if place.is_dir():
         root = next((place / name for name in folders if (place / name).is_dir()), place)
-        found = [file for pattern in patterns for file in sorted(root.glob(pattern))]
-        yield {file.relative_to(root).as_posix(): file.read_bytes for file in found}
+        matches = [file for pattern in patterns for file in sorted(root.glob(pattern))]
+        yield {file.relative_to(root).as_posix(): file.read_bytes for file in matches}
         return
     try:
         is_tar = tarfile.is_tarfile(place)
@@ -180,7 +182,8 @@ def _published_files(path, folders, patterns):
             yield _inside_published_folder(readers, folders, patterns)
     except _ARCHIVE_FAULTS as fault:
         rule = f"must be a folder or a whole .tar.gz or .zip archive ({fault})"
-        raise refusal(f"path={str(path)!r}", rule, "download the archive again") from fault
+        remedy = "download the archive again"
+        raise ArgumentError(explain("path", str(path), rule, remedy)) from fault
 
 
 def _inside_published_folder(readers, folders, patterns):
@@ -280,14 +283,14 @@ def _tiny_imagenet_labels(split, names, lines):
 
 
 def _picture_number(name):
-    found = re.search(r"_(\d+)\.JPEG$", name)
-    if found is None:
+    number = re.search(r"_(\d+)\.JPEG$", name)
+    if number is None:
         raise _damaged(name, "its name must end in _<number>.JPEG", TINY_IMAGENET_SOURCE)
-    return int(found.group(1))
+    return int(number[1])
 
 
 def _damaged(name, rule, source):
-    return refusal(f"file {name!r} in path", rule, f"get it again from {source}")
+    return ArgumentError(explain("file in path", name, rule, f"download it again from {source}"))
 
 
 def _check_present(path, files, names, source):
@@ -295,4 +298,4 @@ def _check_present(path, files, names, source):
     if missing:
         rule = f"must hold {', '.join(missing)}"
         remedy = f"pass the published folder, its parent or its archive, from {source}"
-        raise refusal(f"path={str(path)!r}", rule, remedy, FileNotFoundError)
+        raise FileNotFoundError(explain("path", str(path), rule, remedy))

@@ -1,4 +1,4 @@
-"""The Torch twin: the planner's program as a differentiable function of the weights."""
+"""The planner's program in Torch: a differentiable function of the weights."""
 
 from __future__ import annotations
 

@@ -2,223 +2,189 @@
 
 from __future__ import annotations
 
-import time
+import gc
+import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import lru_cache, partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from benchmarks.environment import environment
-from benchmarks.gpu import ceilings, report
-from benchmarks.gpu.contestants import (
-    OURS,
-    PEERS,
+from benchmarks import results, verify
+from benchmarks.gpu import WAYS
+from benchmarks.peers import (
+    KYMATIO,
+    NETWORK,
     Contestant,
-    InTorch,
-    OfOurs,
-    Ours,
-    Resident,
-    choose_block,
-    release,
-    torch_as_timed,
+    kymatio_on,
+    network_on,
+    scattering,
 )
-from benchmarks.gpu.correctness import (
-    QUICK,
-    SHAPES,
-    verify_banks,
-    verify_interfaces,
-    verify_workload,
-)
-from benchmarks.gpu.device import package_versions, the_gpu
-from benchmarks.gpu.timing import WARM, interleaved, out_of_memory
-from benchmarks.gpu.workloads import MEMORY, MIDDLE, SCALING, SMALL, WORKLOADS
-from benchmarks.peers import UnavailableError
-from benchmarks.workloads import Workload
-from npscatter.errors import ArgumentError
+from benchmarks.speed import contest
+from benchmarks.workloads import GPU_WORKLOADS, Workload
+from npscatter import FilterBank
+from npscatter.gpu.executor import free_memory
+from npscatter.gpu.target import SIMULATED, cuda
 
 ROUNDS, QUICK_ROUNDS = 15, 3
-SETTINGS = {
-    "warm-up rounds": WARM,
-    "Torch": "float32 throughout, TF32 off, cudnn.benchmark on, inference mode",
-    "device": "between two CUDA events, images and coefficients on the GPU, npscatter with out=",
-    "numpy": "by the clock, from pageable NumPy arrays to new ones, block by block",
-    "blocks": "as many images as fit; of the peers fewer where that is faster",
-    "work": "floating-point operations and bytes of one image as benchmarks/gpu/counts.py counts "
-    "them, against images on the GPU",
+# Name -> bank, and what its carried maps are stored as.
+OURS: dict[str, tuple[str | FilterBank, str | None]] = {
+    "accurate": ("accurate", None),
+    "accurate float16": ("accurate", "float16"),
+    "paper-tuned": ("paper-tuned", None),
+    "paper": ("paper", None),
 }
+# Name -> what takes a workload and a Torch device, and returns a transform.
+PEERS: dict[str, Callable] = {KYMATIO[1]: kymatio_on, NETWORK: network_on}
+# Kymatio's filters for larger images outgrow the host's memory.
+PEERS_SIDE = 4096
+# Relative L2 error allowed of float16 storage: on the CPU it is 2.2e-3.
+SAME_BUT_HALF = 5e-3
+# What nvidia-smi is asked for, and what it is called in the results.
+ASKED = {"driver_version": "driver", "clocks.max.sm": "clock", "power.limit": "power_limit"}
+PACKAGES = ("numba-cuda", "cuda-bindings", "cuda-core", "cuda-toolkit", "llvmlite")
 
 
-def run(command: str, output: Path, quick: bool) -> None:
-    """Verify and measure everything, and write it to `output`.
-
-    Raises
-    ------
-    MismatchError
-        If anything computes something else than it should.
-    """
-    begin = time.perf_counter()
-    rounds = QUICK_ROUNDS if quick else ROUNDS
-    device = torch.device("cuda")
-    results = {
-        "environment": environment(command),
-        "setting": "quick" if quick else "full",
-        "settings": {"rounds": rounds, **SETTINGS},
-    }
-    results["environment"]["versions"] |= package_versions()
-    with torch_as_timed():
-        results["verified"] = {
-            "largest error as a share of the order's largest": verify_banks(
-                QUICK if quick else SHAPES
-            ),
-            "interfaces": verify_interfaces(),
-        }
-        # Everything that is measured stands in its own entry, so that a stop costs the rest only.
-        results["ceilings"] = ceilings.measure()
-        results["environment"]["gpu"] = the_gpu()
-        results["workloads"] = {}
-        for workload in (SMALL,) if quick else WORKLOADS:
-            found = time_workload(workload, OURS, PEERS, device, rounds)
-            results["workloads"][workload.name] = found
-            results["ceilings"] = higher(results["ceilings"], ceilings.measure())
-            report.write(output, results)
-            print(f"{workload.name}: {time.perf_counter() - begin:.0f} s so far", flush=True)
-        for name, scan in {
-            "batch_scaling": lambda: batch_scaling(rounds),
-            "memory": lambda: {
-                workload.name: memory_scan(workload, rounds) for workload in (SMALL, MIDDLE)
-            },
-        }.items():
-            if not quick:
-                results[name] = scan()
-                report.write(output, results)
-                print(f"{name}: {time.perf_counter() - begin:.0f} s so far", flush=True)
-    for aim in results["aims"]:
-        print(report.told(aim))
-    print(f"written to {output}")
+def release() -> None:
+    """Give back the GPU's memory that nobody uses, but that is kept for later calls."""
+    free_memory()
+    gc.collect()
+    if not SIMULATED:
+        # Numba keeps up to a fifth of the GPU's memory for a while after it was freed.
+        pending = getattr(cuda.current_context().memory_manager, "deallocations", None)
+        if pending is not None:
+            pending.clear()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
-def higher(one: dict, other: dict) -> dict:
-    """Return the ceilings as high as either measurement found them."""
-    return {
-        "flops_per_second": max(found["flops_per_second"] for found in (one, other)),
-        **{
-            key: value
-            for key, value in max(one, other, key=lambda found: found["bytes_per_second"]).items()
-            if key != "flops_per_second"
-        },
-    }
+def ours_on_gpu(name: str, bank: str | FilterBank, storage: str | None, way: str) -> Contestant:
+    """Return npscatter; with images on the GPU, into one output that is written again."""
+
+    def make(workload: Workload, _) -> Callable:
+        S = scattering(workload, bank, backend="cuda", storage=storage)
+        if way == "numpy":
+            return S
+        stream = cuda.stream()
+
+        @lru_cache(maxsize=1)
+        def output(count: int):
+            return cuda.device_array((count, *S.output_shape), np.float32, stream=stream)
+
+        def transform(part):
+            coefficients = S(part, out=output(part.shape[0]), stream=stream)
+            stream.synchronize()
+            return coefficients
+
+        return transform
+
+    places = {"place": cuda.to_device, "to_host": lambda coefficients: coefficients.copy_to_host()}
+    places = places if way == "device" else {}
+    return Contestant(name, "npscatter", make, name, release=release, **places)
+
+
+def torch_on_gpu(name: str, make: Callable, way: str, device: torch.device) -> Contestant:
+    """Return a peer in Torch; `make` takes a workload and a Torch device."""
+    wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
+
+    def made(workload: Workload, _) -> Callable:
+        transform = torch.inference_mode()(make(workload, device))
+
+        def on_device(part: torch.Tensor) -> torch.Tensor:
+            coefficients = transform(part)
+            wait()
+            return coefficients
+
+        return on_device if way == "device" else lambda part: to_host(transform(place(part)))
+
+    def place(images: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(images).to(device)
+
+    def to_host(coefficients: torch.Tensor) -> np.ndarray:
+        return coefficients.cpu().numpy()
+
+    places = {"place": place, "to_host": to_host} if way == "device" else {}
+    return Contestant(name, "gpu", made, release=release, **places)
 
 
 def time_workload(
     workload: Workload,
-    ours: dict[str, OfOurs],
+    ours: dict[str, tuple],
     peers: dict[str, Callable],
     device: torch.device,
     rounds: int,
 ) -> dict:
-    """Verify, then time every contestant, a call of each in turn.
+    """Verify, then time everything, both ways, a call of each in turn.
 
-    Parameters
-    ----------
-    workload : Workload
-        Images and transform.
-    ours : dict of OfOurs
-        By name.
-    peers : dict of callable
-        Name -> what takes the workload and a Torch device and returns a transform.
-    device : torch.device
-        Where the peers run.
-    rounds : int
-        How often each is called.
+    The first, the middle and the last image are compared with the CPU's: npscatter's with its
+    "numba" backend, and those of the peers with the same peer; a MismatchError if they differ.
+    `ours` and `peers` are as `OURS` and `PEERS`; the peers run on `device`.
     """
-    release()
-    images = workload.images()
-    resident = Resident(images)
+    verified, timed, chosen = {}, {}, verify.sample_of(workload.batch)
+    sample = workload.images()[chosen]
+    bank, _ = next(iter(ours.values()))
+    order = scattering(workload, bank).meta()["order"]
 
-    def make(name: str) -> Contestant:
+    @lru_cache
+    def wanted(name: str) -> np.ndarray:
         if name in ours:
-            return Ours(name, images, resident, workload, ours[name].bank, ours[name].storage)
-        return InTorch(name, images, peers[name](workload, device), device)
+            return scattering(workload, ours[name][0], backend="numba")(sample)
+        with torch.inference_mode():
+            return peers[name](workload, torch.device("cpu"))(torch.from_numpy(sample)).numpy()
 
-    contestants, results = {}, {}
-    for name in (*ours, *peers):
-        print(f"{workload.name}: preparing {name}", flush=True)
-        try:
-            contestants[name] = _prepared(lambda name=name: make(name), needed=name in ours)
-        except (UnavailableError, ArgumentError) as error:
-            results[name] = {"reason": str(error)}
-            print(f"{workload.name}, {name}: {error}", flush=True)
-    verified = verify_workload(workload, contestants, ours) if contestants else {}
-    record = asdict(workload) | {"verified": verified}
-    for way in report.WAYS:
-        calls = {name: getattr(one, f"{way}_call") for name, one in contestants.items()}
-        for name, taken in interleaved(calls, rounds).items():
-            results.setdefault(name, {})[way] = report.times(taken, len(images))
-    for name, one in contestants.items():
-        results[name] |= {"engine": one.engine, "block": one.block}
-        if isinstance(one, Ours):
-            results[name]["work"] = one.work()
-    # In the order they were named.
-    record["contestants"] = {name: results[name] for name in (*ours, *peers)}
-    return record
+    for way in WAYS:
+        contestants = [ours_on_gpu(name, *kind, way) for name, kind in ours.items()]
+        contestants += [torch_on_gpu(name, make, way, device) for name, make in peers.items()]
+        to_host = {one.name: one.to_host for one in contestants}
+
+        def check(name: str, blocks: list, way: str = way, to_host: dict = to_host) -> None:
+            # Of a batch too slow to be timed whole, the middle and the last are not there.
+            block = blocks[0].shape[0]
+            here = [i for i in chosen if i // block < len(blocks)]
+            computed = np.stack([to_host[name](blocks[i // block])[i % block] for i in here])
+            tolerance = verify.SAME_NETWORK if name in peers else verify.SAME_BACKEND
+            if name in ours and ours[name][1]:
+                tolerance = SAME_BUT_HALF
+            what, same = f"{name}, {way}", wanted(name)[: len(here)]
+            verified[what] = verify.compared(what, computed, same, order, tolerance)
+
+        timed[way], _ = contest(workload, contestants, None, rounds, check)
+    return {**asdict(workload), "verified": verified, **timed}
 
 
-def _prepared(make: Callable[[], Contestant], needed: bool) -> Contestant:
-    """Return a contestant in the block that suits it.
+def run(command: str, output: Path, quick: bool) -> None:
+    """Verify and measure everything, and write it to `output`."""
+    rounds = QUICK_ROUNDS if quick else ROUNDS
+    result = {
+        "environment": results.environment(command, (*results.PACKAGES, *PACKAGES)),
+        "rounds": rounds,
+        "Torch": "float32 throughout, TF32 off, cudnn.benchmark on, inference mode",
+        "workloads": {},
+    }
+    with torch.backends.cudnn.flags(benchmark=True, allow_tf32=False):
+        for workload in GPU_WORKLOADS[:1] if quick else GPU_WORKLOADS:
+            peers = PEERS if max(workload.shape) <= PEERS_SIDE else {}
+            timed = time_workload(workload, OURS, peers, torch.device("cuda"), rounds)
+            result["workloads"][f"{workload.batch} x {workload.name}"] = timed
+            result["environment"]["gpu"] = the_gpu()  # while it is warm: idle, its clock is low
+            print(f"written to {results.write(output, result)}", flush=True)
 
-    Raises
-    ------
-    UnavailableError
-        If it does not fit; or if it is not `needed`, a peer, and fails in another way.
-    """
+
+def the_gpu() -> dict:
+    """Return what the GPU is, and the software it is reached by."""
+    description = {
+        "name": torch.cuda.get_device_name(),
+        "compute_capability": ".".join(map(str, torch.cuda.get_device_capability())),
+        "memory_bytes": torch.cuda.get_device_properties(0).total_memory,
+        "torch_cuda": torch.version.cuda,
+        **dict.fromkeys(ASKED.values()),
+    }
+    command = ["nvidia-smi", f"--query-gpu={','.join(ASKED)}", "--format=csv,noheader", "--id=0"]
     try:
-        made = make()
-        choose_block(made)
-        return made
-    except UnavailableError:
-        raise
-    except Exception as error:
-        if needed and not out_of_memory(error):
-            raise
-        words = f"failed: {type(error).__name__}: {error}"
-    # Only now: the exception held what was allocated.
-    made = None
-    release()
-    raise UnavailableError(words.splitlines()[0])
-
-
-def batch_scaling(
-    rounds: int, workloads: tuple[Workload, ...] = SCALING, bank: OfOurs = OURS["accurate"]
-) -> list[dict]:
-    """Time batches of growing size."""
-    return [
-        {"images": workload.batch, **time_ours(workload, bank, rounds)} for workload in workloads
-    ]
-
-
-def memory_scan(
-    workload: Workload,
-    rounds: int,
-    sizes: tuple[int, ...] = MEMORY,
-    bank: OfOurs = OURS["accurate"],
-) -> list[dict]:
-    """Time a batch with so much workspace at most and with so much."""
-    return [{"bytes": size, **time_ours(workload, bank, rounds, size)} for size in sizes]
-
-
-def time_ours(workload: Workload, bank: OfOurs, rounds: int, memory: int | None = None) -> dict:
-    """Time one of ours alone; a "reason" stands for what could not be done."""
-    release()
-    images, found = workload.images(), {}
-    try:
-        arguments = images, Resident(images), workload, bank.bank, bank.storage, memory
-        one = _prepared(lambda: Ours("alone", *arguments), needed=True)
-    except (UnavailableError, ArgumentError) as error:
-        found["reason"] = str(error)
-    else:
-        found |= {"block": one.block, "layout": one.work()["layout"]}
-        for way in report.WAYS:
-            call = getattr(one, f"{way}_call")
-            found[way] = report.times(interleaved({way: call}, rounds)[way], workload.batch)
-    return found
+        printed = subprocess.check_output(command, text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return description
+    values = (value.strip() for value in printed.split(","))
+    return description | dict(zip(ASKED.values(), values, strict=False))

@@ -1,5 +1,3 @@
 #ifdef __cplusplus
 }
 #endif
-
-#endif

@@ -1,11 +1,11 @@
-/*@float*/
+#if !PFX_Q15
 /* The only function called from outside. Where there is no math.h, define it before including. */
 #ifndef PFX_SQRTF
 #include <math.h>
 #define PFX_SQRTF(value) sqrtf(value)
 #endif
 
-/*@end*/
+#endif
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -23,14 +23,13 @@ extern "C" {
 
 PFX_ASSERT(sizeof(int) == 4, int_has_32_bits);
 
-/*@float*/
-typedef float pfx_pixel;       /* any range; the coefficients scale with it */
-typedef float pfx_coefficient;
-/*@end*/
-/*@q15*/
+#if PFX_Q15
 typedef uint8_t pfx_pixel;       /* 0 to 255 */
 typedef int16_t pfx_coefficient; /* see pfx_exponents and pfx_value */
-/*@end*/
+#else
+typedef float pfx_pixel;       /* any range; the coefficients scale with it */
+typedef float pfx_coefficient;
+#endif
 
 enum pfx_error {
     PFX_OK = 0,

@@ -30,14 +30,18 @@ static inline int32_t pfx_modulo(int32_t index, int32_t period)
     return index;
 }
 
-/* Row y of a map/*@zero*/, NULL beyond its edge/*@end*/. */
+#if PFX_ZERO_EDGE
+/* Row y of a map, NULL beyond its edge. */
+#else
+/* Row y of a map. */
+#endif
 static inline const pfx_sample *pfx_row(const pfx_maps *maps, int32_t map, int32_t y)
 {
-/*@zero*/
+#if PFX_ZERO_EDGE
     if (y < 0 || y >= maps->height) {
         return NULL;
     }
-/*@end*/
+#endif
     const int32_t stored = pfx_modulo(y - maps->origin, maps->stored_rows);
     return maps->samples + (map * maps->stored_rows + stored) * maps->width;
 }
@@ -49,7 +53,7 @@ static inline void pfx_fold_rows(pfx_sum *PFX_RESTRICT row, const pfx_maps *maps
     const int32_t width = maps->width;
     const pfx_sample *const above = pfx_row(maps, map, y + offset);
     const pfx_sample *const below = fold != 0 ? pfx_row(maps, map, y - offset) : NULL;
-/*@zero*/
+#if PFX_ZERO_EDGE
     for (int32_t x = 0; x < width; x++) {
         row[x] = above != NULL ? above[x] : 0;
     }
@@ -62,8 +66,7 @@ static inline void pfx_fold_rows(pfx_sum *PFX_RESTRICT row, const pfx_maps *maps
         row[-1 - x] = 0;
         row[width + x] = 0;
     }
-/*@end*/
-/*@wrap*/
+#else
     if (fold == 0) {
         for (int32_t x = 0; x < width; x++) {
             row[x] = above[x];
@@ -81,7 +84,7 @@ static inline void pfx_fold_rows(pfx_sum *PFX_RESTRICT row, const pfx_maps *maps
         row[-1 - x] = row[pfx_modulo(-1 - x, width)];
         row[width + x] = row[pfx_modulo(x, width)];
     }
-/*@end*/
+#endif
 }
 
 /* Every sum of a kernel for n outputs of one row: those at row y and columns stride (x + i). */
@@ -148,24 +151,33 @@ static inline const pfx_sum *pfx_joined(const pfx_kernel *kernel, int32_t o, int
 }
 
 /* Row y of the modulus of every wavelet, into the rows that are kept of each. */
+#if PFX_Q15
 static inline void pfx_modulus_row(const pfx_step *step, const pfx_maps *source, int32_t y,
-                                   const pfx_maps *moduli, const pfx_scratch *scratch/*@q15*/,
-                                   const uint8_t *shifts/*@end*/)
+                                   const pfx_maps *moduli, const pfx_scratch *scratch,
+                                   const uint8_t *shifts)
+#else
+static inline void pfx_modulus_row(const pfx_step *step, const pfx_maps *source, int32_t y,
+                                   const pfx_maps *moduli, const pfx_scratch *scratch)
+#endif
 {
     const pfx_kernel *const wavelets = step->wavelets;
     const int32_t orientations = wavelets->n_outputs / 2;
     const int32_t n = moduli->width;
     const int32_t stored = pfx_modulo(y - moduli->origin, moduli->stored_rows);
-/*@wrap*/
+#if !PFX_ZERO_EDGE
     y = pfx_modulo(y, moduli->height);
-/*@end*/
+#endif
     pfx_correlate(wavelets, source, y * step->wavelet_stride, 0, step->wavelet_stride, n, scratch);
     for (int32_t o = 0; o < orientations; o++) {
         pfx_sample *const target = scratch->moduli + (o * moduli->stored_rows + stored) * n;
         const pfx_sum *const real = pfx_joined(wavelets, o, n, scratch->joined, scratch->sums);
         const pfx_sum *const imaginary = pfx_joined(wavelets, o + orientations, n,
                                                     scratch->joined + n, scratch->sums);
-        pfx_modulus(target, real, imaginary, n/*@q15*/, shifts[o]/*@end*/);
+#if PFX_Q15
+        pfx_modulus(target, real, imaginary, n, shifts[o]);
+#else
+        pfx_modulus(target, real, imaginary, n);
+#endif
     }
 }
 
@@ -180,16 +192,16 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
     pfx_sample *target = emits ? scratch->emitted : scratch->workspace + step->target;
     pfx_maps source = {scratch->workspace + step->source, 0, step->height, step->height,
                        step->width};
-/*@q15*/
+#if PFX_Q15
     const uint8_t *shifts = pfx_shifts + step->shift;
-/*@end*/
+#endif
     for (int32_t group = 0; group < step->groups; group++) {
-/*@q15*/
+#if PFX_Q15
         const uint8_t *const own_shifts = shifts;
         if (step->wavelets != NULL) {
             shifts += orientations;
         }
-/*@end*/
+#endif
         pfx_maps moduli = source;
         int32_t next = step->first_row * step->stride - smoothing->half;
         if (step->wavelets != NULL) {
@@ -202,12 +214,16 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
         for (int32_t y = 0; y < step->rows; y++) {
             const int32_t centre = (step->first_row + y) * step->stride;
             for (; step->wavelets != NULL && next <= centre + smoothing->half; next++) {
-/*@zero*/
+#if PFX_ZERO_EDGE
                 if (next < 0 || next >= moduli.height) {
                     continue;
                 }
-/*@end*/
-                pfx_modulus_row(step, &source, next, &moduli, scratch/*@q15*/, own_shifts/*@end*/);
+#endif
+#if PFX_Q15
+                pfx_modulus_row(step, &source, next, &moduli, scratch, own_shifts);
+#else
+                pfx_modulus_row(step, &source, next, &moduli, scratch);
+#endif
             }
             while (moduli.origin + moduli.stored_rows <= centre - smoothing->half) {
                 moduli.origin += moduli.stored_rows;
@@ -220,14 +236,18 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
                     const int32_t map = o * smoothing->n_outputs + i;
                     const pfx_sum *const sum = pfx_joined(smoothing, i, n, scratch->joined,
                                                           scratch->sums);
-                    pfx_store(target + map * target_size + y * n, sum, n/*@q15*/, shifts[map]/*@end*/);
+#if PFX_Q15
+                    pfx_store(target + map * target_size + y * n, sum, n, shifts[map]);
+#else
+                    pfx_store(target + map * target_size + y * n, sum, n);
+#endif
                 }
             }
             moduli.samples -= orientations * moduli.stored_rows * moduli.width;
         }
-/*@q15*/
+#if PFX_Q15
         shifts += orientations * smoothing->n_outputs;
-/*@end*/
+#endif
         source.samples += step->maps * step->height * step->width;
         if (!emits) {
             target += orientations * smoothing->n_outputs * target_size;
@@ -264,10 +284,16 @@ PFX_API int pfx_scatter_stream(const pfx_pixel *image, pfx_sink sink, void *cont
     if (scratch_bytes < PFX_SCRATCH_BYTES) {
         return PFX_ERROR_SCRATCH;
     }
-    if ((uintptr_t)scratch % PFX_SCRATCH_ALIGN != 0/*@float*/ ||
-        (uintptr_t)image % sizeof(pfx_pixel) != 0/*@end*/) {
+#if PFX_Q15
+    if ((uintptr_t)scratch % PFX_SCRATCH_ALIGN != 0) {
         return PFX_ERROR_ALIGNMENT;
     }
+#else
+    if ((uintptr_t)scratch % PFX_SCRATCH_ALIGN != 0 ||
+        (uintptr_t)image % sizeof(pfx_pixel) != 0) {
+        return PFX_ERROR_ALIGNMENT;
+    }
+#endif
     pfx_sum *const sums = (pfx_sum *)scratch;
     pfx_sample *const samples = (pfx_sample *)(void *)(sums + PFX_SCRATCH_SUMS);
     const pfx_scratch parts = {
@@ -283,12 +309,12 @@ PFX_API int pfx_scatter_stream(const pfx_pixel *image, pfx_sink sink, void *cont
     pfx_sample *padded = parts.workspace + PFX_PADDED;
     for (int32_t y = 0; y < PFX_PADDED_HEIGHT; y++) {
         for (int32_t x = 0; x < PFX_PADDED_WIDTH; x++) {
-/*@zero*/
+#if PFX_ZERO_EDGE
             if (pfx_rows[y] == PFX_NO_PIXEL || pfx_columns[x] == PFX_NO_PIXEL) {
                 *padded++ = 0;
                 continue;
             }
-/*@end*/
+#endif
             *padded++ = pfx_from_pixel(image[(int32_t)pfx_rows[y] * PFX_WIDTH + pfx_columns[x]]);
         }
     }
@@ -331,11 +357,10 @@ PFX_API int pfx_scatter(const pfx_pixel *image, pfx_coefficient *output, void *s
 /* The number a coefficient of a channel stands for, in the units of the pixels. */
 PFX_API float pfx_value(int channel, pfx_coefficient coefficient)
 {
-/*@float*/
+#if !PFX_Q15
     (void)channel;
     return coefficient;
-/*@end*/
-/*@q15*/
+#else
     float value = (float)coefficient;
     for (int exponent = pfx_exponents[channel]; exponent > 0; exponent--) {
         value *= 0.5F;
@@ -344,5 +369,5 @@ PFX_API float pfx_value(int channel, pfx_coefficient coefficient)
         value *= 2.0F;
     }
     return value;
-/*@end*/
+#endif
 }

@@ -1,20 +1,25 @@
 #ifdef PFX_SELFTEST
+#if PFX_Q15
 /* Transforms an image made by a formula and compares with what the Python library computed:
-/*@float*/
- * the first, the middle and the last coefficient of every channel, to a
- * tolerance of 2e-5 of the largest of its order.
-/*@end*/
-/*@q15*/
  * the first, the middle and the last coefficient of every channel, and a hash of all, exactly.
-/*@end*/
  *
  * scratch        at least PFX_SELFTEST_BYTES, aligned as for pfx_scatter_stream
  *
  * Returns PFX_OK, a negative pfx_error, or a positive number: 1 + the first channel that differs,
  * PFX_CHANNELS + 1 if only the number of channels or the hash does. */
+#else
+/* Transforms an image made by a formula and compares with what the Python library computed:
+ * the first, the middle and the last coefficient of every channel, to a
+ * tolerance of 2e-5 of the largest of its order.
+ *
+ * scratch        at least PFX_SELFTEST_BYTES, aligned as for pfx_scatter_stream
+ *
+ * Returns PFX_OK, a negative pfx_error, or a positive number: 1 + the first channel that differs,
+ * PFX_CHANNELS + 1 if only the number of channels or the hash does. */
+#endif
 
 #define PFX_SELFTEST_BYTES (PFX_SCRATCH_BYTES + PFX_HEIGHT * PFX_WIDTH * sizeof(pfx_pixel))
-/*@selftest-tables@*/
+#include "selftest_tables.h"
 typedef struct {
     int seen;
     int wrong;
@@ -27,27 +32,26 @@ static inline int pfx_compare(void *context, int channel, const pfx_coefficient 
     const int32_t size = PFX_OUT_HEIGHT * PFX_OUT_WIDTH;
     const int32_t places[3] = {0, size / 2, size - 1};
     for (int32_t i = 0; i < 3; i++) {
-/*@float*/
+#if PFX_Q15
+        const int right = values[places[i]] == pfx_expected[channel][i];
+#else
         const float difference = values[places[i]] - pfx_expected[channel][i];
         const float tolerance = pfx_tolerances[channel];
         /* Not true for a NaN. */
         const int right = difference <= tolerance && difference >= -tolerance;
-/*@end*/
-/*@q15*/
-        const int right = values[places[i]] == pfx_expected[channel][i];
-/*@end*/
+#endif
         if (!right && test->wrong == 0) {
             test->wrong = channel + 1;
         }
     }
-/*@q15*/
+#if PFX_Q15
     /* FNV-1a over all coefficients, low byte first. */
     for (int32_t i = 0; i < size; i++) {
         const uint16_t bits = (uint16_t)values[i];
         test->hash = (test->hash ^ (bits & 0xFFU)) * 16777619U;
         test->hash = (test->hash ^ (uint32_t)(bits >> 8)) * 16777619U;
     }
-/*@end*/
+#endif
     test->seen++;
     return 0;
 }
@@ -76,9 +80,15 @@ PFX_API int pfx_selftest(void *scratch, size_t scratch_bytes)
     if (status != PFX_OK) {
         return status;
     }
-    if (test.wrong == 0 && (test.seen != PFX_CHANNELS/*@q15*/ || test.hash != PFX_EXPECTED_HASH/*@end*/)) {
+#if PFX_Q15
+    if (test.wrong == 0 && (test.seen != PFX_CHANNELS || test.hash != PFX_EXPECTED_HASH)) {
         test.wrong = PFX_CHANNELS + 1;
     }
+#else
+    if (test.wrong == 0 && (test.seen != PFX_CHANNELS)) {
+        test.wrong = PFX_CHANNELS + 1;
+    }
+#endif
     return test.wrong;
 }
 #endif /* PFX_SELFTEST */

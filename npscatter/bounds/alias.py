@@ -33,7 +33,7 @@ import numpy as np
 # What is held at a time: frequencies, and entries of alias matrices.
 CHUNK_FREQUENCIES, CHUNK_ENTRIES = 2**13, 2**20
 # How many eigenvalue problems are solved, by their size: seconds to a minute.
-_POINTS = {1: 150_000, 4: 40_000, 16: 15_000, 64: 4_000}
+POINTS = {1: 150_000, 4: 40_000, 16: 15_000, 64: 4_000}
 _POINTS_LARGER = 1_000
 
 
@@ -121,7 +121,9 @@ def alias_matrices(filters: list[Filters], w: np.ndarray, T: int) -> np.ndarray:
     return matrices
 
 
-def extremes(filters: list[Filters], symmetric: bool = False) -> tuple[Extreme, Extreme]:
+def extremes(
+    filters: list[Filters], symmetric: bool = False, points: dict[int, int] | None = None
+) -> tuple[Extreme, Extreme]:
     """Return the smallest and the largest eigenvalue of the alias matrices over all frequencies.
 
     If no eigenvalue passes B, the largest of B - M is B less the smallest of M: so the smallest
@@ -133,10 +135,12 @@ def extremes(filters: list[Filters], symmetric: bool = False) -> tuple[Extreme, 
         Of Q.
     symmetric : bool
         The square's symmetries leave Q unchanged, so that an eighth of the frequencies do.
+    points : dict, optional
+        How many frequencies are searched, by the largest size of the matrices; `POINTS` by default.
     """
     T = max(each.stride for each in filters)
     n = max(1, *(ceil(reach / T) for each in filters for reach in each.reach))
-    N = _points(T * T * filters[0].inputs, n, symmetric)
+    N = _points(T * T * filters[0].inputs, n, symmetric, points or POINTS)
     low, high = (np.inf, np.zeros(2)), (-np.inf, np.zeros(2))
     for w, values in _eigenvalues(filters, T, N, symmetric):
         least, most = values[:, 0].argmin(), values[:, -1].argmax()
@@ -166,9 +170,9 @@ def on_grid(filters: list[Filters], shape: tuple[int, int]) -> float:
     return max(float(values[:, -1].max()) for _, values in _chunks(filters, w, T))
 
 
-def _points(size: int, n: int, symmetric: bool) -> int:
+def _points(size: int, n: int, symmetric: bool, points: dict[int, int]) -> int:
     """Return an even N, of points per axis, that certifies a degree n as well as time allows."""
-    problems = next((count for limit, count in _POINTS.items() if size <= limit), _POINTS_LARGER)
+    problems = next((count for limit, count in points.items() if size <= limit), _POINTS_LARGER)
     return max(2 * (isqrt(problems * (8 if symmetric else 2)) // 2), 4 * n)
 
 

@@ -6,6 +6,7 @@ import glob
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -67,13 +68,13 @@ def _images_in(folder: str) -> list[str]:
 
 
 def read_image(
-    path: str | os.PathLike, channel: str = "grey", size: tuple[int, int] | None = None
+    path: str | os.PathLike | IO[bytes], channel: str = "grey", size: tuple[int, int] | None = None
 ) -> np.ndarray:
     """Return one picture as numbers in [0, 1].
 
     Parameters
     ----------
-    path : str or path
+    path : str, path or file open in binary mode
         Any file Pillow reads; of several frames, the first.
     channel : str, optional
         "grey": the luminance 0.299 R + 0.587 G + 0.114 B (BT.601); "red", "green" or "blue";
@@ -110,10 +111,18 @@ def read_image(
     elif len(samples) == 1:
         picture = samples[0]
     elif channel == "grey":
-        picture = np.tensordot(LUMINANCE, samples, 1)
+        picture = luminance(*samples)
     else:
         picture = samples[("red", "green", "blue").index(channel)]
     return picture if size is None else _resize(picture, size)
+
+
+def luminance(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarray:
+    """Return 0.299 red + 0.587 green + 0.114 blue (BT.601), in the planes' own dtype."""
+    planes = (red, green, blue)
+    return sum(
+        plane.dtype.type(weight) * plane for weight, plane in zip(LUMINANCE, planes, strict=True)
+    )
 
 
 def _samples(image: Image.Image, format: str | None) -> np.ndarray:

@@ -21,7 +21,7 @@ from npscatter.bank import FilterBank
 from npscatter.gpu.interop import PER_THREAD, handle_of, image_stacks
 from npscatter.gpu.kernel import make_kernel
 from npscatter.gpu.launches import GpuLayout, choose, images_at_once
-from npscatter.gpu.run_codegen import run_length
+from npscatter.gpu.register_tile import run_length
 from npscatter.gpu.target import (
     SIMULATED,
     address,
@@ -32,7 +32,7 @@ from npscatter.gpu.target import (
     limits,
     viewed,
 )
-from npscatter.gpu.tiling import ANY_GPU, Device, Work
+from npscatter.gpu.tiling import ANY_GPU, Device, KernelSpec
 from npscatter.program.plan import Plan
 
 # Workspace of one stream, unless the caller says otherwise; never more than a quarter of the GPU's.
@@ -55,11 +55,11 @@ class GpuProgram:
 
     def __init__(self, layout: GpuLayout, images: np.dtype):
         self.layout = layout
-        known = [_kernel(launch.work, images, _device()) for launch in layout.launches]
-        self.kernels = [kernel for kernel, _ in known]
+        kernels = [_kernel(launch.spec, images, _device()) for launch in layout.launches]
+        self.kernels = [kernel for kernel, _ in kernels]
         self.fits = all(
             launch.shared_bytes <= allowed
-            for launch, (_, allowed) in zip(layout.launches, known, strict=True)
+            for launch, (_, allowed) in zip(layout.launches, kernels, strict=True)
         )
         self.rows, self.columns, self.channels = (
             cuda.to_device(table) for table in (layout.rows, layout.columns, layout.channels)
@@ -86,7 +86,7 @@ class _Workspaces:
     """One workspace per stream: passes in a stream run one after the other, so they share it."""
 
     def __init__(self):
-        self.known: OrderedDict[tuple[int, int, int], object] = OrderedDict()
+        self.by_stream: OrderedDict[tuple[int, int, int], object] = OrderedDict()
         # Held while a pass is enqueued, so that two threads' launches do not mix in a stream.
         self.lock = threading.RLock()
 
@@ -96,19 +96,19 @@ class _Workspaces:
         handle = handle_of(stream)
         key = (_device(), handle, threading.get_ident() if handle == PER_THREAD else 0)
         size = items * np.dtype(dtype).itemsize
-        found = self.known.pop(key, None)
-        if found is None or found.size < size:
-            found = None  # freed before more is asked for
-            found = _allocated(size)
-        self.known[key] = found
-        while len(self.known) > STREAMS:
-            self.known.popitem(last=False)
-        return found.view("uint16" if dtype == "float16" else dtype)
+        memory = self.by_stream.pop(key, None)
+        if memory is None or memory.size < size:
+            memory = None  # freed before more is asked for
+            memory = _allocated(size)
+        self.by_stream[key] = memory
+        while len(self.by_stream) > STREAMS:
+            self.by_stream.popitem(last=False)
+        return memory.view("uint16" if dtype == "float16" else dtype)
 
     def free(self) -> None:
         """Forget them all."""
         with self.lock:
-            self.known.clear()
+            self.by_stream.clear()
 
 
 class _Slot:
@@ -151,10 +151,10 @@ class _Slot:
     def finish(self) -> None:
         """Wait for the piece under way, and hand its coefficients over."""
         if self.pending:
-            output, index, found = self.pending
+            output, index, coefficients = self.pending
             self.pending = None
             self.stream.synchronize()
-            output[index] = found
+            output[index] = coefficients
 
     def give_up(self) -> None:
         """Forget the piece under way, once nothing is copied any more."""
@@ -167,17 +167,17 @@ class _Slots:
     """The slots of every GPU; one call at a time has them."""
 
     def __init__(self):
-        self.known: dict[int, list[_Slot]] = {}
+        self.by_device: dict[int, list[_Slot]] = {}
         self.lock = threading.RLock()
 
     def of_device(self) -> list[_Slot]:
         """Return the current GPU's."""
-        return self.known.setdefault(_device(), [_Slot() for _ in range(SLOTS)])
+        return self.by_device.setdefault(_device(), [_Slot() for _ in range(SLOTS)])
 
     def free(self) -> None:
         """Forget them all."""
         with self.lock:
-            self.known.clear()
+            self.by_device.clear()
 
 
 _WORKSPACES, _SLOTS = _Workspaces(), _Slots()
@@ -299,8 +299,8 @@ def warm_up(plan: Plan, bank: FilterBank, images: np.dtype, options: Mapping[str
 
 def _flat(array: np.ndarray, trailing: int) -> np.ndarray | None:
     """Return an array with one leading axis, None if that took a copy."""
-    found = array.reshape(-1, *array.shape[array.ndim - trailing :])
-    return found if np.may_share_memory(found, array) else None
+    flat = array.reshape(-1, *array.shape[array.ndim - trailing :])
+    return flat if np.may_share_memory(flat, array) else None
 
 
 def _run(program: GpuProgram, images, output, stream, memory: int) -> None:
@@ -362,9 +362,9 @@ def _program(layout: GpuLayout, images: np.dtype, device: int) -> GpuProgram:
 
 
 @lru_cache(maxsize=256)
-def _kernel(work: Work, images: np.dtype, device: int):
+def _kernel(spec: KernelSpec, images: np.dtype, device: int):
     """Return a kernel, and the shared memory that its blocks may have."""
-    kernel = compiled(make_kernel(work), work, images)
+    kernel = compiled(make_kernel(spec), spec, images)
     return kernel, allow_shared_memory(kernel, _limits(device).block_bytes)
 
 

@@ -31,7 +31,7 @@ def as_stream(stream: object):
         If it is none of these.
     """
     if isinstance(stream, Stream):
-        # Others are not to be told of a stream 0.
+        # A stream 0 has no name in others' interfaces.
         return stream if handle_of(stream) else cuda.legacy_default_stream()
     handle = stream.__cuda_stream__()[1] if hasattr(stream, "__cuda_stream__") else stream
     for name in ("cuda_stream", "ptr"):
@@ -49,9 +49,9 @@ def as_stream(stream: object):
         return cuda.legacy_default_stream()
     if handle == PER_THREAD:
         return cuda.per_thread_default_stream()
-    found = cuda.external_stream(handle)
-    found.owner = stream  # whose end would be the stream's
-    return found
+    external = cuda.external_stream(handle)
+    external.owner = stream  # whose end would be the stream's
+    return external
 
 
 @dataclass(frozen=True)
@@ -101,16 +101,16 @@ def borrow(name: str, array: object, stream: object) -> Borrowed:
     if own is not None:
         wait_for(stream, own)
     if hasattr(array, "__cuda_ndarray__"):
-        found = array
+        borrowed = array
     elif hasattr(array, "__cuda_array_interface__"):
-        told = array.__cuda_array_interface__ | {"stream": None}
-        _check_dtype(name, np.dtype(told["typestr"]))
-        found = cuda.from_cuda_array_interface(told, owner=array, sync=False)
+        interface = array.__cuda_array_interface__ | {"stream": None}
+        _check_dtype(name, np.dtype(interface["typestr"]))
+        borrowed = cuda.from_cuda_array_interface(interface, owner=array, sync=False)
     else:
-        told, owner = _from_dlpack(array, handle_of(stream))
-        found = cuda.from_cuda_array_interface(told, owner=owner, sync=False)
-    _check_dtype(name, found.dtype)
-    there, here = device_of(found), device_of(None)
+        interface, owner = _from_dlpack(array, handle_of(stream))
+        borrowed = cuda.from_cuda_array_interface(interface, owner=owner, sync=False)
+    _check_dtype(name, borrowed.dtype)
+    there, here = device_of(borrowed), device_of(None)
     if there != here:
         raise ArgumentError(
             explain(
@@ -120,7 +120,7 @@ def borrow(name: str, array: object, stream: object) -> Borrowed:
                 "copy it there, or make its GPU the current one, e.g. with torch.cuda.device",
             )
         )
-    return Borrowed(found, stream, own)
+    return Borrowed(borrowed, stream, own)
 
 
 def borrow_output(
@@ -212,8 +212,8 @@ def _from_dlpack(array: object, stream: int) -> tuple[dict, object]:
 
     view = StridedMemoryView.from_dlpack(array, stream_ptr=stream)
     strides = view.strides and tuple(count * view.dtype.itemsize for count in view.strides)
-    told = {"shape": tuple(view.shape), "strides": strides, "typestr": view.dtype.str}
-    return told | {"data": (view.ptr, view.readonly), "version": 3}, view
+    interface = {"shape": tuple(view.shape), "strides": strides, "typestr": view.dtype.str}
+    return interface | {"data": (view.ptr, view.readonly), "version": 3}, view
 
 
 def stacks(shape: tuple[int, ...], strides: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:

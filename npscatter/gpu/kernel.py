@@ -1,331 +1,466 @@
-"""The kernel of a launch: a block goes down its strip of the target, turn by turn.
+"""The kernel of a launch: a block of threads sweeps down its strip of the target.
 
-How that goes stands in `npscatter.gpu.tiling`; what the numbers of a launch's geometry mean, in
-`npscatter.gpu.launches`; what a thread sums, in `npscatter.gpu.run_codegen`.
+::
+
+      source           source tile          moduli tile           target
+    (workspace        (shared memory,      (shared memory,     (workspace or
+     or image)         a ring of rows)      a ring of rows)        output)
+
+     :       :        +-----------+                             +---+===+---+
+     :       :        | oldest    |         +---------+         |   | s |   |  band
+     +-------+   1.   |  needed   |   2.    | oldest  |   3.    |   | t |   |
+     |  new  | -----> |    ...    | ------> |   ...   | ------> |   | r |   |
+     |  rows |  load  | new rows  | compute | new rows| smooth  +---+ i +---+
+     +-------+        +-----------+         +---------+         |   | p |   |
+     :       :              |                         4. smooth |   |   |   |
+     :       :              +---------------------------------> +---+===+---+
+
+An advance of the sweep does 1 to 4 for a few target rows, with barriers between: which rows, says
+`npscatter.gpu.tiling.advance`. A launch has 2 and 3 (`wavelets`), or 4 (`direct`), or all. Rings
+hold a row in the slot that is free because no row needs what was in it. A thread works on runs of
+neighbouring samples, one after the other (`npscatter.gpu.run_codegen`).
+
+The numbers of a launch are a `npscatter.gpu.launches.Geometry`, always called `g`.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
+
+from numpy import int32, int64, uint32
 
 from npscatter.gpu import tiling
-from npscatter.gpu.run_codegen import run_length
+from npscatter.gpu.register_tile import run_length
+from npscatter.gpu.run_codegen import register
 from npscatter.gpu.target import (
     SHARED_ALIGNMENT,
-    again,
     copy,
     cuda,
     device,
+    device_functions,
     divided,
     moduli,
+    opaque,
     quotient,
     reciprocal,
-    register,
     smooth,
     types,
 )
-from npscatter.gpu.tiling import WARP, Work
+from npscatter.gpu.tiling import WARP, KernelSpec
 
-_source_start = device(tiling.source_start)
-_source_end = device(tiling.source_end)
-_moduli_start = device(tiling.moduli_start)
-_moduli_end = device(tiling.moduli_end)
+# What the choice of a tiling computes in Python, kernels compute by the same functions.
+_window_start, _, _smoothed_rows, _advance, _moduli_columns, _source_columns = device_functions(
+    tiling.window_start,
+    tiling.window_end,
+    tiling.smoothed_rows,
+    tiling.advance,
+    tiling.moduli_columns,
+    tiling.source_columns,
+)
+
+
+class Arrays(NamedTuple):
+    """What a kernel reads and writes.
+
+    Its `images` (N, H, W); `rows` and `columns`, the plan's; `workspace` and `output`, flat; the
+    `size` of one image's workspace; whether rows of the output start at multiples of 16 bytes; and
+    the table of channels.
+    """
+
+    images: object
+    rows: object
+    columns: object
+    workspace: object
+    output: object
+    size: int
+    aligned: int
+    channels: object
+
+
+class Block(NamedTuple):
+    """A thread's number in its block, and what the block works on."""
+
+    thread: int
+    threads: int
+    bundle: int  # of stacks, side by side
+    strip: int
+    band: int
+
+
+class Rows(NamedTuple):
+    """New rows of an advance; row r of a ring is in slot r + shift, or a ring's length before."""
+
+    load_start: int
+    load_end: int
+    compute_start: int
+    compute_end: int
+    source_shift: int
+    moduli_shift: int
+
+
+class NewModuli(NamedTuple):
+    """Which moduli a block computes in an advance: rows, and columns on the full grid."""
+
+    row: int
+    rows: int
+    per_rows: int  # for `divided`
+    column: int
+    columns: int
+    differing: int  # columns that are computed: the others are copies, if maps are wrapped
+
+
+class TargetRuns(NamedTuple):
+    """Which runs of the target a block smooths in an advance, and by which threads."""
+
+    thread: int
+    threads: int
+    stack: int
+    row: int
+    rows: int
+    per_rows: int  # for `divided`
+    column: int
+    runs: int  # in a row
+    per_runs: int
+
+
+class Smoothing(NamedTuple):
+    """A smoothing, of the moduli or of the source: numbers a kernel is compiled for."""
+
+    stride: int
+    radius: int
+    paths: int  # per stack: as many as there are moduli, or one
+    carried: int  # maps that are written per path
+    run: int  # neighbours that a thread sums
 
 
 @device
 def _wrapped(place, size):
     """Return place modulo size; places are rarely far outside, divisions slow."""
     while place < 0:
-        place = np.int32(place + size)
+        place = int32(place + size)
     while place >= size:
-        place = np.int32(place - size)
+        place = int32(place - size)
     return place
 
 
 @device
-def _slot(row, ring):
-    """Return the slot of a ring that has its row, counted from the first; a ring of 0 has none."""
-    return row - quotient(np.int32(row), np.int32(max(1, ring))) * ring
+def _shift(oldest, top, ring):
+    """Return what is added to a row to have its slot, the row `top` being in slot 0 of a ring."""
+    row = oldest - top
+    slot = row - quotient(int32(row), int32(max(1, ring))) * ring
+    return int32(slot - oldest)
 
 
 @device
-def _part(number, size, whole):
-    """Return where a part begins and ends, if all but the last are of a size."""
-    start = np.int32(number * size)
-    return start, np.int32(min(start + size, whole))
+def _bounds(number, size, whole):
+    """Return the bounds of block `number` of `whole` elements that are cut into equal blocks."""
+    start = int32(number * size)
+    return start, int32(min(start + size, whole))
 
 
 @device
-def _across(strip, g):
-    """Return the first target column of a strip, and how many there are."""
-    left, right = _part(strip, g.tile_width, g.width)
-    return left, np.int32(right - left)
-
-
-@device
-def _column(x, half):
+def _column(x, phase_stride):
     """Return where column `x` of a tile lies in its row."""
-    return np.int32((x >> 1) + (x & 1) * half)
+    return int32((x >> 1) + (x & 1) * phase_stride)
 
 
 @device
 def _place(number, plane, y, pitch, x):
     """Return where sample (y, x) of a map lies, as seen from the first map."""
-    return np.int64(np.int32(number)) * plane + np.int32(y * pitch + x)
+    return int64(int32(number)) * plane + int32(y * pitch + x)
 
 
-def make_kernel(work: Work):
+@device
+def _computed_again(block):
+    """Return the same block; what is made of it will be computed again (see `opaque`)."""
+    return Block(
+        opaque(block.thread),
+        block.threads,
+        opaque(block.bundle),
+        opaque(block.strip),
+        opaque(block.band),
+    )
+
+
+@device
+def _rows(footprint, g, block, start):
+    """Return the rows of the advance from target row `start` on."""
+    top, bottom = _bounds(block.band, g.band_rows, g.height)
+    is_first = start == top - g.prefetch * g.advance_rows
+    top, bottom, start = top + g.first_row, bottom + g.first_row, start + g.first_row
+    one = _advance(footprint, top, bottom, start, g.advance_rows, is_first)
+    source_top = _window_start(footprint.stride, footprint.halo, top)
+    moduli_top = _window_start(footprint.smoothing_stride, footprint.smoothing_radius, top)
+    return Rows(
+        int32(one.load_start),
+        int32(one.load_end),
+        int32(one.compute_start),
+        int32(one.compute_end),
+        _shift(int32(one.oldest_source), int32(source_top), g.source_tile.ring),
+        _shift(int32(one.oldest_moduli), int32(moduli_top), g.moduli_tile.ring),
+    )
+
+
+@device
+def load_source(shared, arrays, g, block, rows, footprint, maps, wrap, reads_image, dtype):
+    """Load new rows of the source: a lane has its columns, a warp its rows."""
+    lane, warp, warps = block.thread & 31, block.thread >> 5, block.threads >> 5
+    tile = g.source_tile
+    # The last block may have some stacks that are not there: it loads the last one again.
+    first_stack = int32(block.bundle * g.stacks)
+    last_stack = int32(arrays.images.shape[0] * g.groups - 1)
+    left, right = _bounds(block.strip, g.strip_width, g.width)
+    source_left = int32(_window_start(footprint.stride, footprint.halo, left + g.first_column))
+    columns = int32(_source_columns(footprint, int32(right - left)))
+    k = int32(0)
+    while k < g.stacks:
+        stack = int32(min(first_stack + k, last_stack))
+        image = quotient(stack, g.groups)
+        source = int64(image) * arrays.size + g.source.offset
+        source += int64((stack - image * g.groups) * maps) * g.source.plane
+        column = lane
+        while column < columns:
+            x = int32(source_left + column)
+            if wrap:
+                x = _wrapped(x, g.source.width)
+            there = 0 <= x and x < g.source.width
+            if reads_image:
+                x = arrays.columns[uint32(x)] if there else int32(-1)
+                there = x >= 0
+            place = int32(k * tile.stack + _column(column, tile.phase_stride))
+            row = int32(rows.load_start + warp)
+            slot = _wrapped(int32(row + rows.source_shift), tile.ring)
+            y = _wrapped(row, g.source.height) if wrap else row
+            while row < rows.load_end:
+                to = int32(place + slot * tile.pitch)
+                inside = there and 0 <= y and y < g.source.height
+                if reads_image:
+                    pixel = dtype(0)
+                    if inside:
+                        image_row = arrays.rows[uint32(y)]
+                        if image_row >= 0:
+                            index = uint32(image), uint32(image_row), uint32(x)
+                            pixel = dtype(arrays.images[index])
+                    shared[uint32(to)] = pixel
+                elif inside:
+                    index = source + int32(y * g.source.pitch + x)
+                    copy(maps, arrays.workspace, index, g.source.plane, shared, to, tile.plane)
+                else:
+                    for m in range(maps):
+                        shared[uint32(to + m * tile.plane)] = 0
+                row = int32(row + warps)
+                slot = _wrapped(int32(slot + warps), tile.ring)
+                y = int32(y + warps)
+                if wrap:
+                    y = _wrapped(y, g.source.height)
+            column = int32(column + WARP)
+        k = int32(k + 1)
+
+
+@device
+def _new_moduli(footprint, g, block, rows, wrap):
+    """Return which moduli a block computes."""
+    f = footprint
+    left, right = _bounds(block.strip, g.strip_width, g.width)
+    column = int32(_window_start(f.smoothing_stride, f.smoothing_radius, left + g.first_column))
+    columns, differing = _moduli_columns(f, int32(right - left), g.moduli_width, wrap)
+    new_rows = int32(max(0, rows.compute_end - rows.compute_start))
+    per_rows = reciprocal(max(1, new_rows))
+    return NewModuli(
+        rows.compute_start, new_rows, per_rows, column, int32(columns), int32(differing)
+    )
+
+
+@device
+def compute_moduli(wavelets, shared, g, block, rows, new, footprint, count, wrap, run):
+    """Compute new rows of the moduli from the source's tile; rows beyond the edge are zero."""
+    source, tile = g.source_tile, g.moduli_tile
+    runs = quotient(int32(new.differing + run - 1), int32(run))
+    per_runs = reciprocal(runs)
+    item, items = block.thread, int32(g.stacks * new.rows * runs)
+    while item < items:
+        line = divided(item, per_runs)
+        run_number = int32(item - line * runs)
+        k = divided(line, new.per_rows)
+        row = int32(new.row + line - k * new.rows)
+        slot = _wrapped(int32(row + rows.moduli_shift), tile.ring)
+        place = int32(tile.start + k * tile.stack + slot * tile.pitch)
+        if wrap or (row >= 0 and row < g.moduli_height):
+            window = _window_start(footprint.wavelet_stride, footprint.wavelet_radius, row)
+            window = _wrapped(int32(window + rows.source_shift), source.ring)
+            moduli(
+                wavelets, shared, k * source.stack, window, source.ring, source.pitch,
+                source.plane, source.phase_stride, run_number, place, tile.plane,
+                tile.phase_stride,
+            )  # fmt: skip
+        else:
+            for orientation in range(count):
+                for p in range(run):
+                    x = _column(int32(run_number * run + p), tile.phase_stride)
+                    shared[uint32(int32(place + orientation * tile.plane + x))] = 0
+        item = int32(item + block.threads)
+
+
+@device
+def _beyond_edge(new, g, wrap):
+    """Say whether the block's moduli have columns beyond the edge of the maps."""
+    if wrap:
+        return new.columns > new.differing
+    return new.column < 0 or new.column + new.columns > g.moduli_width
+
+
+@device
+def complete_columns(shared, g, block, rows, new, count, wrap):
+    """Complete new rows of the moduli: wrapped maps by copies of columns, others by zeros."""
+    lane, warp, warps = block.thread & 31, block.thread >> 5, block.threads >> 5
+    tile = g.moduli_tile
+    line, lines = warp, int32(g.stacks * new.rows * count)
+    while line < lines:
+        rest = quotient(line, int32(count))
+        k = divided(rest, new.per_rows)
+        slot = int32(new.row + rest - k * new.rows + rows.moduli_shift)
+        place = int32(_wrapped(slot, tile.ring) * tile.pitch)
+        place = int32(place + tile.start + k * tile.stack)
+        place = int32(place + (line - rest * count) * tile.plane)
+        column = int32(lane + new.differing) if wrap else lane
+        while column < new.columns:
+            to = int32(place + _column(column, tile.phase_stride))
+            x = int32(new.column + column)
+            if wrap:
+                same = _column(_wrapped(column, new.differing), tile.phase_stride)
+                shared[uint32(to)] = shared[uint32(place + same)]
+            elif x < 0 or x >= g.moduli_width:
+                shared[uint32(to)] = 0
+            column = int32(column + WARP)
+        line = int32(line + warps)
+
+
+@device
+def _target_runs(g, block, start, run):
+    """Return which runs of the target a block smooths in the advance from row `start` on."""
+    left, right = _bounds(block.strip, g.strip_width, g.width)
+    top, bottom = _bounds(block.band, g.band_rows, g.height)
+    row, end = _smoothed_rows(top, bottom, start, g.advance_rows)
+    rows = int32(max(0, end - row))
+    runs = quotient(int32(int32(right - left) + run - 1), int32(run))
+    return TargetRuns(
+        block.thread,
+        block.threads,
+        int32(block.bundle * g.stacks),
+        int32(row),
+        rows,
+        reciprocal(max(1, rows)),
+        left,
+        runs,
+        reciprocal(runs),
+    )
+
+
+@device
+def smooth_rows(name, shared, arrays, g, todo, tile, shift, target, smoothing, emits):
+    """Smooth rows of the target from a tile.
+
+    `name` is that of the smoothing's `RegisterTile`; `todo` the `TargetRuns`; `shift` of the
+    tile's ring; `emits` says whether the target is the output.
+    """
+    item, items = todo.thread, int32(g.stacks * smoothing.paths * todo.rows * todo.runs)
+    stack_end = int32(arrays.images.shape[0] * g.groups)
+    while item < items:
+        line = divided(item, todo.per_runs)
+        run_number = int32(item - line * todo.runs)
+        rest = divided(line, todo.per_rows)
+        y = int32(todo.row + line - rest * todo.rows)
+        k = quotient(rest, int32(smoothing.paths))
+        path = int32(rest - k * smoothing.paths)
+        stack = int32(todo.stack + k)
+        if stack < stack_end:
+            image = quotient(stack, g.groups)
+            source = int32(tile.start + k * tile.stack + path * tile.plane)
+            path = int32((stack - image * g.groups) * smoothing.paths + path)
+            x = int32(todo.column + run_number * smoothing.run)
+            if emits:
+                channel = image * g.channels + arrays.channels[uint32(target.channels + path)]
+                memory, aligned = arrays.output, arrays.aligned
+                place = _place(channel, target.plane, y, target.pitch, x)
+            else:
+                memory, aligned = arrays.workspace, 1
+                place = _place(path * smoothing.carried, target.plane, y, target.pitch, x)
+                place += int64(image) * arrays.size + target.offset
+            window = _window_start(smoothing.stride, smoothing.radius, y + g.first_row)
+            window = _wrapped(int32(window + shift), tile.ring)
+            smooth(
+                name, shared, source, window, tile.ring, tile.pitch, tile.plane,
+                tile.phase_stride, run_number, memory, place, target.plane, g.width - x, aligned,
+            )  # fmt: skip
+        item = int32(item + todo.threads)
+
+
+def make_kernel(spec: KernelSpec):
     """Return the Python function of a kernel.
 
-    Its arguments: `images` (N, H, W); `rows` and `columns`, the plan's; `workspace` and `output`,
-    flat; `size`, the workspace of one image; `aligned`, whether rows of the output start at
-    multiples of 16 bytes; `channels`; and `g`, the launch's `Geometry`. The grid has one dimension:
-    images, of these groups, of these bands, of these strips.
+    Its arguments are those of `Arrays`, and `g`, the launch's `Geometry`. The grid has one
+    dimension: bundles of stacks, of these bands, of these strips.
     """
-    int32, dtype = np.int32, getattr(types, work.dtype)
-    wavelets, smoother, direct = map(register, (work.wavelets, work.smoother, work.direct))
-    maps, halo, wrap, from_image, emits = work.maps, work.halo, work.wrap, work.image, work.emits
-    run = run_length(work.dtype)
-    # Without wavelets, or without a direct smoothing, their numbers are never used.
-    first, second, third = (one or work.direct or work.smoother for one in work.sums)
+    dtype, run = getattr(types, spec.dtype), run_length(spec.dtype)
+    wavelets, smoothing, direct = map(register, (spec.wavelets, spec.smoothing, spec.direct))
+    maps, wrap, reads_image, emits = spec.maps, spec.wrap, spec.reads_image, spec.emits
     has_wavelets, has_direct = bool(wavelets), bool(direct)
-    rate, reach, moduli_count = first.stride, first.size // 2, first.outputs
-    stride, radius, carried = second.stride, second.size // 2, second.outputs
-    direct_radius, direct_carried = third.size // 2, third.outputs
+    footprint = spec.footprint
+    f, count = footprint, spec.wavelets.outputs if spec.wavelets else 0
+    of_moduli = Smoothing(
+        f.smoothing_stride,
+        f.smoothing_radius,
+        count,
+        spec.smoothing.outputs if spec.smoothing else 0,
+        run,
+    )
+    of_source = Smoothing(
+        f.stride, f.direct_radius, 1, spec.direct.outputs if spec.direct else 0, run
+    )
 
     def kernel(images, rows, columns, workspace, output, size, aligned, channels, g):
         # Addresses are 32-bit numbers wherever they can be: Numba makes 64 bits of most sums.
         shared = cuda.shared.array(0, dtype, SHARED_ALIGNMENT)
-        thread, threads = int32(cuda.threadIdx.x), int32(cuda.blockDim.x)
+        arrays = Arrays(images, rows, columns, workspace, output, size, aligned, channels)
         rest = quotient(int32(cuda.blockIdx.x), g.strips)
         strip = int32(cuda.blockIdx.x - rest * g.strips)
-        place_of_block = quotient(rest, g.bands)
-        band = int32(rest - place_of_block * g.bands)
-
-        top, bottom = _part(band, g.band_rows, g.height)
-        start = int32(top - g.ahead * g.step_rows)
+        bundle = quotient(rest, g.bands)
+        band = int32(rest - bundle * g.bands)
+        block = Block(int32(cuda.threadIdx.x), int32(cuda.blockDim.x), bundle, strip, band)
+        top, bottom = _bounds(band, g.band_rows, g.height)
+        start = int32(top - g.prefetch * g.advance_rows)
         while start < bottom:
-            thread, place_of_block = again(thread), again(place_of_block)
-            strip, band = again(strip), again(band)
-            lane, warp, warps = thread & 31, thread >> 5, threads >> 5
-            # A stack is a group of an image; the last block may have some that are not there.
-            stack_from = int32(place_of_block * g.stacks)
-            stack_end = int32(images.shape[0] * g.groups)
-            # On the full grids, of the target, the moduli and the source.
-            left, across = _across(strip, g)
-            source_left = int32(_source_start(halo, left + g.first_column))
-            tile_columns = int32(_source_end(halo, left + g.first_column + across - 1))
-            tile_columns = int32(tile_columns - source_left)
-            top, bottom = _part(band, g.band_rows, g.height)
-            first = int32(max(start, top))
-            last = int32(min(start + g.step_rows, bottom) - 1)
-            # What the turns before have done, and the first rows that are still read.
-            origin = int32(_source_start(halo, top + g.first_row))
-            moduli_origin = int32(_moduli_start(stride, radius, top + g.first_row))
-            before = int32(start - 1 + g.first_row)
-            loaded = int32(max(_source_end(halo, before), origin))
-            computed = int32(max(_moduli_end(stride, radius, before), moduli_origin))
-            if start == top - g.ahead * g.step_rows:
-                loaded, computed = origin, moduli_origin
-            load_end = int32(_source_end(halo, last + g.first_row))
-            compute_end = int32(_moduli_end(stride, radius, last + g.first_row))
-            still = load_end
-            if has_wavelets:
-                still = int32(min(still, rate * computed - reach))
-            if has_direct:
-                still = int32(min(still, _source_start(direct_radius, first + g.first_row)))
-            still = int32(max(still, origin))
-            # Row r of a ring is in slot r + shift, or a ring's length before.
-            tile_shift = int32(_slot(still - origin, g.tile_ring) - still)
-            load_start = int32(max(loaded, still))
-            still = int32(min(computed, _moduli_start(stride, radius, first + g.first_row)))
-            still = int32(max(still, moduli_origin))
-            moduli_shift = int32(_slot(still - moduli_origin, g.modulus_ring) - still)
-
-            # 1. New rows of the source: a lane has its columns, a warp its rows.
-            k = int32(0)
-            while k < g.stacks:
-                stack = int32(min(stack_from + k, stack_end - 1))
-                image = quotient(stack, g.groups)
-                source = np.int64(image) * size + g.source_offset
-                source += np.int64((stack - image * g.groups) * maps) * g.source_plane
-                column = lane
-                while column < tile_columns:
-                    x = int32(source_left + column)
-                    if wrap:
-                        x = _wrapped(x, g.source_width)
-                    there = 0 <= x and x < g.source_width
-                    if from_image:
-                        x = columns[np.uint32(x)] if there else int32(-1)
-                        there = x >= 0
-                    place = int32(k * g.tile_stack + _column(column, g.tile_half))
-                    row = int32(load_start + warp)
-                    slot = _wrapped(int32(row + tile_shift), g.tile_ring)
-                    y = _wrapped(row, g.source_height) if wrap else row
-                    while row < load_end:
-                        to = int32(place + slot * g.tile_pitch)
-                        inside = there and 0 <= y and y < g.source_height
-                        if from_image:
-                            value = dtype(0)
-                            if inside:
-                                line = rows[np.uint32(y)]
-                                if line >= 0:
-                                    index = np.uint32(image), np.uint32(line), np.uint32(x)
-                                    value = dtype(images[index])
-                            shared[np.uint32(to)] = value
-                        elif inside:
-                            index = source + int32(y * g.source_pitch + x)
-                            copy(maps, workspace, index, g.source_plane, shared, to, g.tile_plane)
-                        else:
-                            for m in range(maps):
-                                shared[np.uint32(to + m * g.tile_plane)] = dtype(0)
-                        row = int32(row + warps)
-                        slot = _wrapped(int32(slot + warps), g.tile_ring)
-                        y = int32(y + warps)
-                        if wrap:
-                            y = _wrapped(y, g.source_height)
-                    column = int32(column + WARP)
-                k = int32(k + 1)
+            block = _computed_again(block)
+            new_rows = _rows(footprint, g, block, start)
+            load_source(
+                shared, arrays, g, block, new_rows, footprint, maps, wrap, reads_image, dtype
+            )
             cuda.syncthreads()
-
-            # 2. New rows of the moduli.
             if has_wavelets:
-                moduli_left = int32(_moduli_start(stride, radius, left + g.first_column))
-                needed = int32(_moduli_end(stride, radius, left + g.first_column + across - 1))
-                needed = int32(needed - moduli_left)
-                differ = int32(min(needed, g.modulus_width) if wrap else needed)
-                runs = quotient(int32(differ + run - 1), int32(run))
-                new_rows = int32(max(0, compute_end - computed))
-                per_runs, per_new_rows = reciprocal(runs), reciprocal(max(1, new_rows))
-                item, items = thread, int32(g.stacks * new_rows * runs)
-                while item < items:
-                    line = divided(item, per_runs)
-                    k = divided(line, per_new_rows)
-                    row = int32(computed + line - k * new_rows)
-                    slot = _wrapped(int32(row + moduli_shift), g.modulus_ring)
-                    place = int32(g.modulus_start + k * g.modulus_stack + slot * g.modulus_pitch)
-                    run_number = int32(item - line * runs)
-                    if wrap or (row >= 0 and row < g.modulus_height):
-                        window = int32(rate * row - reach + tile_shift)
-                        moduli(
-                            wavelets, shared, k * g.tile_stack, _wrapped(window, g.tile_ring),
-                            g.tile_ring, g.tile_pitch, g.tile_plane, g.tile_half, run_number,
-                            place, g.modulus_plane, g.modulus_half,
-                        )  # fmt: skip
-                    else:
-                        for orientation in range(moduli_count):
-                            for p in range(run):
-                                x = _column(int32(run_number * run + p), g.modulus_half)
-                                x = int32(place + orientation * g.modulus_plane + x)
-                                shared[np.uint32(x)] = dtype(0)
-                    item = int32(item + threads)
+                new = _new_moduli(footprint, g, block, new_rows, wrap)
+                compute_moduli(
+                    wavelets, shared, g, block, new_rows, new, footprint, count, wrap, run
+                )
                 cuda.syncthreads()
-                thread = again(thread)
-                lane, warp = thread & 31, thread >> 5
-                # Columns beyond the edge: of wrapped maps the same again, of others zeros.
-                beyond = needed > differ
-                if not wrap:
-                    beyond = moduli_left < 0 or moduli_left + needed > g.modulus_width
-                if beyond:
-                    line, lines = warp, int32(g.stacks * new_rows * moduli_count)
-                    while line < lines:
-                        rest = quotient(line, int32(moduli_count))
-                        k = divided(rest, per_new_rows)
-                        slot = int32(computed + rest - k * new_rows + moduli_shift)
-                        place = int32(_wrapped(slot, g.modulus_ring) * g.modulus_pitch)
-                        place = int32(place + g.modulus_start + k * g.modulus_stack)
-                        place = int32(place + (line - rest * moduli_count) * g.modulus_plane)
-                        column = int32(lane + differ) if wrap else lane
-                        while column < needed:
-                            to = int32(place + _column(column, g.modulus_half))
-                            x = int32(moduli_left + column)
-                            if wrap:
-                                same = _column(_wrapped(column, differ), g.modulus_half)
-                                shared[np.uint32(to)] = shared[np.uint32(place + same)]
-                            elif x < 0 or x >= g.modulus_width:
-                                shared[np.uint32(to)] = dtype(0)
-                            column = int32(column + WARP)
-                        line = int32(line + warps)
+                block = _computed_again(block)
+                new = _new_moduli(footprint, g, block, new_rows, wrap)
+                if _beyond_edge(new, g, wrap):
+                    complete_columns(shared, g, block, new_rows, new, count, wrap)
                     cuda.syncthreads()
-
-            # 3. Rows of the target, smoothed from the moduli.
-            thread, place_of_block = again(thread), again(place_of_block)
-            strip, band = again(strip), again(band)
-            stack_from = int32(place_of_block * g.stacks)
-            stack_end = int32(images.shape[0] * g.groups)
-            left, across = _across(strip, g)
-            target_runs = quotient(int32(across + run - 1), int32(run))
-            top, bottom = _part(band, g.band_rows, g.height)
-            first = int32(max(start, top))
-            turn_rows = int32(max(0, min(start + g.step_rows, bottom) - first))
-            per_target_runs = reciprocal(target_runs)
-            per_turn_rows = reciprocal(max(1, turn_rows))
+            block = _computed_again(block)
+            _, bottom = _bounds(block.band, g.band_rows, g.height)
+            todo = _target_runs(g, block, start, run)
             if has_wavelets:
-                item, items = thread, int32(g.stacks * moduli_count * turn_rows * target_runs)
-                while item < items:
-                    line = divided(item, per_target_runs)
-                    run_number = int32(item - line * target_runs)
-                    rest = divided(line, per_turn_rows)
-                    y = int32(first + line - rest * turn_rows)
-                    k = quotient(rest, int32(moduli_count))
-                    orientation = int32(rest - k * moduli_count)
-                    stack = int32(stack_from + k)
-                    if stack < stack_end:
-                        image = quotient(stack, g.groups)
-                        path = int32((stack - image * g.groups) * moduli_count + orientation)
-                        x = int32(left + run_number * run)
-                        if emits:
-                            channel = channels[np.uint32(g.target_channels + path)]
-                            target, plane, whole = output, g.channel_plane, aligned
-                            place = _place(
-                                image * g.channels + channel, plane, y, g.channel_pitch, x
-                            )
-                        else:
-                            target, plane, whole = workspace, g.target_plane, 1
-                            place = _place(path * carried, plane, y, g.target_pitch, x)
-                            place += np.int64(image) * size + g.target_offset
-                        window = int32(_moduli_start(stride, radius, y + g.first_row))
-                        window = _wrapped(int32(window + moduli_shift), g.modulus_ring)
-                        tile = int32(k * g.modulus_stack + orientation * g.modulus_plane)
-                        smooth(
-                            smoother, shared, g.modulus_start + tile, window, g.modulus_ring,
-                            g.modulus_pitch, g.modulus_plane, g.modulus_half, run_number,
-                            target, place, plane, g.width - x, whole,
-                        )  # fmt: skip
-                    item = int32(item + threads)
-
-            # And from the source itself.
+                smooth_rows(
+                    smoothing, shared, arrays, g, todo, g.moduli_tile, new_rows.moduli_shift,
+                    g.smoothed, of_moduli, emits,
+                )  # fmt: skip
             if has_direct:
-                item, items = thread, int32(g.stacks * turn_rows * target_runs)
-                while item < items:
-                    line = divided(item, per_target_runs)
-                    run_number = int32(item - line * target_runs)
-                    k = divided(line, per_turn_rows)
-                    y = int32(first + line - k * turn_rows)
-                    stack = int32(stack_from + k)
-                    if stack < stack_end:
-                        image = quotient(stack, g.groups)
-                        path = int32(stack - image * g.groups)
-                        x = int32(left + run_number * run)
-                        if emits:
-                            channel = channels[np.uint32(g.direct_channels + path)]
-                            target, plane, whole = output, g.channel_plane, aligned
-                            place = _place(
-                                image * g.channels + channel, plane, y, g.channel_pitch, x
-                            )
-                        else:
-                            target, plane, whole = workspace, g.direct_plane, 1
-                            place = _place(path * direct_carried, plane, y, g.direct_pitch, x)
-                            place += np.int64(image) * size + g.direct_offset
-                        window = int32(_source_start(direct_radius, y + g.first_row))
-                        window = _wrapped(int32(window + tile_shift), g.tile_ring)
-                        smooth(
-                            direct, shared, k * g.tile_stack, window, g.tile_ring, g.tile_pitch,
-                            g.tile_plane, g.tile_half, run_number, target, place, plane,
-                            g.width - x, whole,
-                        )  # fmt: skip
-                    item = int32(item + threads)
+                smooth_rows(
+                    direct, shared, arrays, g, todo, g.source_tile, new_rows.source_shift,
+                    g.direct, of_source, emits,
+                )  # fmt: skip
                 cuda.syncthreads()
-            start = int32(start + g.step_rows)
+            start = int32(start + g.advance_rows)
 
     return kernel

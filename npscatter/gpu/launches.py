@@ -17,70 +17,70 @@ import numpy as np
 
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
-from npscatter.gpu.run_codegen import make_register_tile
-from npscatter.gpu.tiling import ANY_GPU, BLOCKS, Device, Work, best_tile, up
+from npscatter.gpu.register_tile import make_register_tile
+from npscatter.gpu.tiling import ANY_GPU, BLOCKS, Device, KernelSpec, Tile, best_tiling, up
 from npscatter.program.plan import Plan
-from npscatter.program.steps import Step
-from npscatter.program.workspace import lay_out_workspace
+from npscatter.program.steps import Maps, Step
+from npscatter.program.workspace import Workspace, lay_out_workspace
 
 # Blocks of one launch at most.
 GRID = 2**31 - 1
+# Rounds of orientations that are tried, until one image fits into memory.
+ROUNDS = (1, 2, 4, 8, 16, 32)
+
+
+class Source(NamedTuple):
+    """Where the maps of a source lie in the workspace of an image (the image itself: nowhere)."""
+
+    offset: int
+    pitch: int
+    plane: int
+    height: int
+    width: int
+
+
+class Target(NamedTuple):
+    """Where target maps lie: in the workspace of an image, or as channels of the output."""
+
+    offset: int  # in the workspace
+    pitch: int
+    plane: int
+    channels: int  # where its channels start in the table of channels
 
 
 class Geometry(NamedTuple):
-    """What a kernel is told of a launch.
+    """The numbers of a launch.
 
     Offsets (64-bit integers to a kernel, the others 32-bit), pitches and planes are in elements.
     """
 
-    source_offset: int
-    target_offset: int
-    direct_offset: int
+    groups: int  # stacks of the source, for each image
     stacks: int  # of the source that a block works on side by side
     strips: int
     bands: int
-    groups: int
-    tile_width: int
+    strip_width: int
     band_rows: int
-    step_rows: int
-    ahead: int  # turns that compute moduli before the first that smooths
+    advance_rows: int
+    prefetch: int  # advances that compute moduli before the first that smooths
     height: int  # of the target, as far as it is computed
     width: int
     first_row: int
     first_column: int
-    source_height: int
-    source_width: int
-    source_pitch: int
-    source_plane: int
-    tile_ring: int
-    tile_pitch: int
-    tile_half: int
-    tile_plane: int
-    modulus_height: int
-    modulus_width: int
-    modulus_ring: int
-    modulus_pitch: int
-    modulus_half: int
-    modulus_plane: int
-    tile_stack: int  # elements of shared memory from one stack to the next
-    modulus_stack: int
-    modulus_start: int  # in shared memory
-    target_pitch: int
-    target_plane: int
-    target_channels: int  # where its channels start in the table of channels
-    direct_pitch: int
-    direct_plane: int
-    direct_channels: int
-    channel_pitch: int  # of the output
-    channel_plane: int
-    channels: int
+    moduli_height: int
+    moduli_width: int
+    source: Source
+    source_tile: Tile
+    moduli_tile: Tile
+    smoothed: Target  # from the moduli
+    direct: Target  # from the source
+    channels: int  # of the output, for each image
 
 
 @dataclass(frozen=True)
 class Launch:
     """One launch: a kernel, its geometry and its size."""
 
-    work: Work
+    spec: KernelSpec
     geometry: Geometry
     threads: int
     shared_bytes: int
@@ -197,48 +197,43 @@ def images_at_once(layout: GpuLayout, images: int, memory: int) -> int:
 @lru_cache(maxsize=64)
 def _lay_out(plan, bank, dtype, storage, images, device) -> GpuLayout:
     # The padded image is never stored: whatever reads it reads the image.
-    image = plan.image.buffer
-    steps = plan.steps
-    space = lay_out_workspace(steps, plan.buffers, None, lambda maps: up(maps.width, 4))
-    pitch, offset, workspace = space.pitch, space.offset, space.size
-
+    workspace = lay_out_workspace(plan.steps, plan.buffers, None, lambda maps: up(maps.width, 4))
     launches, channels = [], []
-    for wavelet_step, direct_step in _pairs(steps):
-        step = wavelet_step or direct_step
-        work = _work(plan, bank, wavelet_step, direct_step, image, dtype, storage)
-        record = dict.fromkeys(Geometry._fields, 0)
-        record["groups"] = step.groups
-        record["height"], record["width"] = step.size
-        record["first_row"], record["first_column"] = step.first
-        record["source_height"], record["source_width"] = step.source.shape
-        if not work.image:
-            record["source_offset"] = offset(step.source)
-            record["source_pitch"] = pitch(step.source)
-            record["source_plane"] = pitch(step.source) * step.source.height
-        for name, one in (("target", wavelet_step), ("direct", direct_step)):
-            if one and one.target:
-                record[f"{name}_offset"] = offset(one.target)
-                record[f"{name}_pitch"] = pitch(one.target)
-                record[f"{name}_plane"] = pitch(one.target) * one.target.height
-            elif one:
-                record[f"{name}_channels"] = len(channels)
-                channels += one.channels
-        record["channel_pitch"] = plan.output_shape[1]
-        record["channel_plane"] = plan.output_shape[0] * plan.output_shape[1]
-        record["channels"] = plan.n_coefficients
-        modulus_shape = wavelet_step.modulus_shape if wavelet_step else (0, 0)
-        record["modulus_height"], record["modulus_width"] = modulus_shape
-        launches.append(_launch(work, record, images, device))
+    for pair in _pairs(plan.steps):
+        step = pair[0] or pair[1]
+        spec = _kernel_spec(plan, bank, *pair, dtype, storage)
+        lies = (0, 0, 0) if spec.reads_image else _place(workspace, step.source)
+        source = Source(*lies, *step.source.shape)
+        targets = []
+        for one in pair:
+            targets.append(_target(plan, workspace, one, len(channels)))
+            channels += one.channels if one else ()
+        launches.append(_launch(spec, step, source, targets, plan.n_coefficients, images, device))
     return GpuLayout(
         plan=plan,
         launches=tuple(launches),
         channels=np.array(channels, np.int32),
         rows=np.array(plan.rows, np.int32),
         columns=np.array(plan.columns, np.int32),
-        workspace=up(max(workspace, 4), 4),
+        workspace=up(max(workspace.size, 4), 4),
         dtype=dtype,
         storage=storage,
     )
+
+
+def _place(workspace: Workspace, maps: Maps) -> tuple[int, int, int]:
+    """Return the offset, the pitch and the plane of maps."""
+    return workspace.offset(maps), workspace.pitch(maps), workspace.plane(maps)
+
+
+def _target(plan: Plan, workspace: Workspace, step: Step | None, channels: int) -> Target:
+    """Return where a step writes; `channels` are in the table already."""
+    if step is None:
+        return Target(0, 0, 0, 0)
+    if step.target:
+        return Target(*_place(workspace, step.target), 0)
+    height, width = plan.output_shape
+    return Target(0, width, height * width, channels)
 
 
 def _pairs(steps: tuple[Step, ...]) -> Iterator[tuple[Step | None, Step | None]]:
@@ -250,36 +245,46 @@ def _pairs(steps: tuple[Step, ...]) -> Iterator[tuple[Step | None, Step | None]]
             yield None, step
             continue
         other = steps[0] if steps else None
-        same = other and not other.wavelets
+        same = other and not other.wavelets and _total_stride(step) == _total_stride(other)
         for name in ("source", "groups", "first", "size", "emits"):
             same = same and getattr(step, name) == getattr(other, name)
         yield step, steps.pop(0) if same else None
 
 
-def _work(plan, bank, wavelet_step, direct_step, image, dtype, storage) -> Work:
+def _total_stride(step: Step) -> int:
+    """Return the source samples from one target sample to the next."""
+    return step.wavelet_stride * step.stride
+
+
+def _kernel_spec(plan, bank, wavelet_step, direct_step, dtype, storage) -> KernelSpec:
+    """Return what the kernel of a step with wavelets, one without, or both is compiled for."""
     step = wavelet_step or direct_step
-    halos = []
+    # Source rows and columns that a target sample needs on every side, of either step.
+    wavelet_halo = direct_halo = 0
     if wavelet_step:
         first, second = (bank[key].shape[-1] // 2 for key in (step.wavelets, step.smoothing))
-        halos.append(step.wavelet_stride * second + first)
+        wavelet_halo = step.wavelet_stride * second + first
     if direct_step:
-        halos.append(bank[direct_step.smoothing].shape[-1] // 2)
-    halo = max(halos)
-    wavelets = smoother = direct = None
+        direct_halo = bank[direct_step.smoothing].shape[-1] // 2
+    halo = max(wavelet_halo, direct_halo)
+    wavelets = smoothing = direct = None
     if wavelet_step:
-        orientations = wavelet_step.orientations
         wavelets = make_register_tile(
-            bank, step.wavelets, orientations, step.wavelet_stride, halo - halos[0], dtype
+            *(bank, step.wavelets, step.orientations, step.wavelet_stride),
+            *(halo - wavelet_halo, dtype),
         )
-        smoother = make_register_tile(bank, step.smoothing, None, step.stride, 0, dtype)
+        smoothing = make_register_tile(bank, step.smoothing, None, step.stride, 0, dtype)
     if direct_step:
-        direct = make_register_tile(bank, direct_step.smoothing, None, 2, halo - halos[-1], dtype)
-    return Work(
-        image=step.source.buffer == image,
-        maps=step.source.count // step.groups,
+        direct = make_register_tile(
+            bank, direct_step.smoothing, None, direct_step.stride, halo - direct_halo, dtype
+        )
+    return KernelSpec(
+        reads_image=step.source.buffer == plan.image.buffer,
+        maps=step.maps_per_group,
+        stride=_total_stride(step),
         halo=halo,
         wavelets=wavelets,
-        smoother=smoother,
+        smoothing=smoothing,
         direct=direct,
         emits=step.emits,
         wrap=plan.edge == "wrap",
@@ -288,20 +293,38 @@ def _work(plan, bank, wavelet_step, direct_step, image, dtype, storage) -> Work:
     )
 
 
-def _launch(work: Work, record: dict[str, int], images: int, device: Device) -> Launch:
-    """Choose tile, threads and bands; fill in the geometry."""
-    height, width = record["height"], record["width"]
-    stacks = record["groups"] * images
-    tile, threads, band_rows = best_tile(
-        work, height, width, record["modulus_width"], stacks, device
+def _launch(spec, step, source, targets, channels, images, device) -> Launch:
+    """Choose tiling, threads and bands for `images` images; return the launch.
+
+    `targets` are those smoothed from the moduli and from the source; `channels` all that an image
+    has in the output.
+    """
+    height, width = step.size
+    moduli_height, moduli_width = step.modulus_shape if spec.wavelets else (0, 0)
+    tiling, threads, band_rows = best_tiling(
+        spec, height, width, moduli_width, step.groups * images, device
     )
-    names = ("ring", "pitch", "half", "plane", "stack")
-    for kind, values in (("tile", tile.tile), ("modulus", tile.moduli)):
-        for name, value in zip(names, values, strict=True):
-            record[f"{kind}_{name}"] = value
-    record["modulus_start"] = tile.stacks * record["tile_stack"]
-    record["stacks"], record["strips"] = tile.stacks, -(-width // tile.width)
-    record["bands"], record["band_rows"] = -(-height // band_rows), band_rows
-    record["tile_width"], record["step_rows"] = tile.width, tile.step_rows
-    record["ahead"] = tile.ahead
-    return Launch(work, Geometry(**record), threads, tile.shared_bytes)
+    smoothed, direct = targets
+    geometry = Geometry(
+        groups=step.groups,
+        stacks=tiling.stacks,
+        strips=-(-width // tiling.width),
+        bands=-(-height // band_rows),
+        strip_width=tiling.width,
+        band_rows=band_rows,
+        advance_rows=tiling.advance_rows,
+        prefetch=tiling.prefetch,
+        height=height,
+        width=width,
+        first_row=step.first[0],
+        first_column=step.first[1],
+        moduli_height=moduli_height,
+        moduli_width=moduli_width,
+        source=source,
+        source_tile=tiling.source,
+        moduli_tile=tiling.moduli,
+        smoothed=smoothed,
+        direct=direct,
+        channels=channels,
+    )
+    return Launch(spec, geometry, threads, tiling.shared_bytes)

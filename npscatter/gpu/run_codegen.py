@@ -1,172 +1,183 @@
-"""What one GPU thread computes: a run of neighbouring samples of a correlation, as straight code.
+"""The code of one GPU thread, as LLVM IR: runs of sums, straight on, and copies.
 
-A thread sums `RegisterTile.run` neighbours of one row at once, all outputs of them, in registers:
-samples and their foldings are shared by the neighbours, and every weight is part of an
-instruction. The order of the sums is a `npscatter.program.summation.Summation`; what is emitted
-here is LLVM IR of scalars, the same for a GPU and, under the simulator, for the CPU.
+Every weight is part of an instruction. The IR is of scalars, the same for a GPU
+(`npscatter.gpu.intrinsics`) and, under the simulator, for the CPU (`npscatter.gpu.simulator`).
 
 A tile in shared memory holds its columns in two phases, the even ones first and the odd ones
-`half` elements on. Then runs at stride 1 and at stride 2 both read whole vectors, and neighbouring
-threads read neighbouring banks.
+`phase_stride` elements on. Then runs at stride 1 and at stride 2 both read whole vectors, and
+neighbouring threads read neighbouring banks.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 from llvmlite import ir
 
-from npscatter.bank import FilterBank
-from npscatter.program.steps import WEIGHT_ARRAYS
-from npscatter.program.summation import Summation
-from npscatter.program.symmetry import mirrored_orientations
+from npscatter.gpu.register_tile import RegisterTile, SubTile
+from npscatter.jit_cache import source_digest
 
-# Registers (of four bytes) that a thread's sums may take; the folded samples need as many again.
-SUM_REGISTERS = {"float32": 64, "float64": 32}
+# Modules that decide what is compiled.
+SOURCES = (
+    "npscatter.program.summation",
+    "npscatter.gpu.register_tile",
+    "npscatter.gpu.run_codegen",
+    "npscatter.gpu.tiling",
+    "npscatter.gpu.launches",
+    "npscatter.gpu.intrinsics",
+    "npscatter.gpu.target",
+    "npscatter.gpu.kernel",
+)
+# What kernels refer to by a name, which a cache on disk can hold.
+REGISTERED: dict[str, RegisterTile] = {}
 
-
-@dataclass(frozen=True)
-class SubTile:
-    """Some outputs of a weight array, which are summed together.
-
-    Attributes
-    ----------
-    outputs : tuple of int
-        Their numbers among all that are stored (of moduli: one per orientation).
-    summation : Summation
-        The order of the sums.
-    weights : tuple of float
-        In the order `summation` uses them.
-    """
-
-    outputs: tuple[int, ...]
-    summation: Summation
-    weights: tuple[float, ...] = field(repr=False)
+_HALF, _LONG = ir.HalfType(), ir.IntType(64)
+# Maps that are copied at once: so many loads are under way.
+COPIED_AT_ONCE = 8
 
 
-@dataclass(frozen=True)
-class RegisterTile:
-    """A correlation, as a thread computes it.
-
-    Attributes
-    ----------
-    parts : tuple of SubTile
-        Outputs that are summed one after the other, so that registers suffice.
-    modulus : bool
-        The outputs are real parts, then imaginary parts, of which the modulus is stored.
-    stride : int
-        1 or 2.
-    shift : int
-        Columns from the tile's first to the first that output 0 reads.
-    dtype : str
-        "float32" or "float64".
-    """
-
-    parts: tuple[SubTile, ...]
-    modulus: bool
-    stride: int
-    shift: int
-    dtype: str
-
-    @property
-    def size(self) -> int:
-        """K, of the K x K kernels."""
-        return self.parts[0].summation.size
-
-    @property
-    def run(self) -> int:
-        """Neighbours a thread sums."""
-        return run_length(self.dtype)
-
-    @property
-    def wide(self) -> int:
-        """Neighbours of one phase that are loaded at once."""
-        return max(1, self.stride * self.run // 2)
-
-    @property
-    def outputs(self) -> int:
-        """Maps that are stored."""
-        count = sum(len(part.summation.outputs) for part in self.parts)
-        return count // 2 if self.modulus else count
-
-    @property
-    def operations(self) -> int:
-        """Floating-point instructions of one run: multiply-adds, foldings, sums of parts."""
-        total = 0
-        for part in self.parts:
-            plan = part.summation
-            window = self.stride * (self.run - 1) + plan.size
-            total += self.run * (plan.multiply_adds + plan.additions)
-            total += window * sum(row.fold != 0 for row in plan.rows)
-            total += self.run * len(plan.outputs) * self.modulus
-        return total
-
-    @property
-    def instructions(self) -> int:
-        """About how many instructions a run takes: those, loads, addresses, and some more."""
-        total = self.operations + 40
-        for part in self.parts:
-            plan = part.summation
-            columns = self.stride * (self.run - 1) + plan.size
-            loads = 2 * -(-columns // (2 * self.wide))
-            total += plan.maps * plan.size * (loads + 2)
-        return total
-
-    @cached_property
-    def digest(self) -> str:
-        """A name for the code: equal only if it is."""
-        weights = [part.weights for part in self.parts]
-        return hashlib.sha256(f"{self!r} {weights!r}".encode()).hexdigest()[:24]
+def register(tile: RegisterTile | None) -> str:
+    """Return the name by which kernels call `tile`: another one if any source has changed."""
+    if tile is None:
+        return ""
+    name = f"{tile.digest} {source_digest(SOURCES)}"
+    REGISTERED[name] = tile
+    return name
 
 
-def make_register_tile(
-    bank: FilterBank,
-    name: str,
-    outputs: tuple[int, ...] | None,
-    stride: int,
-    shift: int,
-    dtype: str,
-) -> RegisterTile:
-    """Return the sums of one of a bank's weight arrays.
+def emit_moduli(builder, tile: RegisterTile, root: Callable, window: Window, out: tuple) -> None:
+    """Emit the moduli of a run.
 
     Parameters
     ----------
-    bank : FilterBank
-        The weights.
-    name : str
-        Of the weight array.
-    outputs : tuple of int or None
-        Which orientations or carriers; None for all.
-    stride, shift, dtype
-        See `RegisterTile`.
+    builder : IRBuilder
+        Where to.
+    tile : RegisterTile
+        The wavelets.
+    root : callable
+        ``root(builder, value)`` emits a square root.
+    window : Window
+        What is read.
+    out : tuple of LLVM values
+        Where the row of the first modulus starts in the window's memory; elements from one modulus
+        to the next, and between the phases of a row.
     """
-    modulus = WEIGHT_ARRAYS[name].is_complex
-    if outputs is None:
-        outputs = tuple(range(len(bank[name])))
-    registers = run_length(dtype) * np.dtype(dtype).itemsize // 4 * (2 if modulus else 1)
-    most = max(1, SUM_REGISTERS[dtype] // registers)
-    if modulus:
-        # Orientations that mirror each other share their products.
-        together = mirrored_orientations(bank.L, -(-bank.L // most))
-    else:
-        together = [tuple(outputs[k : k + most]) for k in range(0, len(outputs), most)]
-    parts = []
-    for group in together:
-        chosen = tuple(o for o in group if o in outputs)
-        if chosen:
-            order, weights = bank.summation(name, chosen)
-            numbers = tuple(outputs.index(o) for o in chosen)
-            parts.append(SubTile(numbers, order, tuple(weights.tolist())))
-    return RegisterTile(tuple(parts), modulus, stride, shift, dtype)
+    emitter = ScalarEmitter(builder, tile, root)
+    place, plane, phase_stride = out
+    first = builder.add(place, emitter.scaled(window.run, tile.run // 2))
+
+    def store_run(output, values):
+        index = builder.add(first, emitter.scaled(plane, output))
+        emitter.store(values[0::2], emitter.at(window.start, index))
+        index = builder.add(index, phase_stride)
+        emitter.store(values[1::2], emitter.at(window.start, index))
+
+    emitter.emit(window, store_run)
 
 
-def run_length(dtype: str) -> int:
-    """Return how many neighbours a thread sums: a vector of 16 bytes of them."""
-    return 16 // np.dtype(dtype).itemsize
+def emit_smoothing(builder, tile: RegisterTile, window: Window, target, out: tuple) -> None:
+    """Emit the smoothing of a run.
+
+    Parameters
+    ----------
+    builder, tile, window
+        As for `emit_moduli`.
+    target : LLVM pointer
+        Memory of the target: of what is computed in, or of i16 for halves.
+    out : tuple of LLVM values
+        Where the run of the first map starts; elements from one map to the next; how many of the
+        run are stored; whether runs start at multiples of a vector.
+    """
+    emitter = ScalarEmitter(builder, tile, root=None)
+    place, plane, count, aligned = out
+    whole = builder.icmp_signed(">=", count, emitter.integer(tile.run))
+    whole = builder.and_(whole, builder.icmp_signed("!=", aligned, emitter.integer(0)))
+    as_halves = isinstance(target.type.pointee, ir.IntType)
+
+    def store_run(output, values):
+        index = builder.add(place, builder.mul(plane, ir.Constant(_LONG, output)))
+        pointer = emitter.at(target, index)
+        if as_halves:
+            values = [builder.fptrunc(value, _HALF) for value in values]
+            values = [builder.bitcast(value, target.type.pointee) for value in values]
+        with builder.if_else(whole) as (then, otherwise):
+            with then:
+                emitter.store(values, pointer)
+            with otherwise:
+                for p, value in enumerate(values):
+                    there = builder.icmp_signed(">", count, emitter.integer(p))
+                    with builder.if_then(there):
+                        emitter.store([value], emitter.at(pointer, emitter.integer(p)))
+
+    emitter.emit(window, store_run)
+
+
+def emit_copy(builder, maps: int, source, index, source_plane, shared, place, plane) -> None:
+    """Emit the copy of one sample of every map to shared memory.
+
+    Parameters
+    ----------
+    builder : IRBuilder
+        Where to.
+    maps : int
+        How many maps.
+    source, shared : LLVM pointer
+        Memory of the maps, of i16 for halves, and of their tile.
+    index, source_plane : LLVM i64, LLVM i32
+        Where the sample of the first map is, and elements from one map to the next.
+    place, plane : LLVM i32
+        The same of the tile.
+    """
+    for start in range(0, maps, COPIED_AT_ONCE):
+        group, values = range(start, min(start + COPIED_AT_ONCE, maps)), []
+        for k in group:
+            far = builder.mul(builder.sext(source_plane, _LONG), ir.Constant(_LONG, k))
+            value = builder.load(builder.gep(source, [builder.add(index, far)]))
+            if isinstance(value.type, ir.IntType):
+                value = builder.bitcast(value, _HALF)
+            if value.type != shared.type.pointee:
+                value = builder.fpext(value, shared.type.pointee)
+            values.append(value)
+        for k, value in zip(group, values, strict=True):
+            near = builder.mul(plane, ir.Constant(plane.type, k))
+            near = builder.sext(builder.add(place, near), _LONG)
+            builder.store(value, builder.gep(shared, [near]))
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the sums of a run read, as LLVM values.
+
+    Attributes
+    ----------
+    start : pointer
+        Shared memory.
+    memory : pointer
+        The first map of the stack that is read.
+    slot, ring : i32
+        The slot of the window's first row; how many slots there are, after which rows begin anew.
+    pitch, plane, phase_stride : i32
+        Elements between rows, between maps, and between the phases of a row.
+    run : i32
+        Number of the run in its row.
+    """
+
+    start: ir.Value
+    memory: ir.Value
+    slot: ir.Value
+    ring: ir.Value
+    pitch: ir.Value
+    plane: ir.Value
+    phase_stride: ir.Value
+    run: ir.Value
+
+    @classmethod
+    def of(cls, builder: ir.IRBuilder, shared: ir.Value, offset: ir.Value, *numbers) -> Window:
+        """Return the window of the stack that starts `offset` elements into shared memory."""
+        memory = builder.gep(shared, [builder.sext(offset, _LONG)])
+        return cls(shared, memory, *numbers)
 
 
 class ScalarEmitter:
@@ -176,22 +187,22 @@ class ScalarEmitter:
     ----------
     builder : IRBuilder
         Where to.
-    sums : RegisterTile
+    register_tile : RegisterTile
         What.
     root : callable
         ``root(builder, value)`` emits a square root.
     """
 
-    def __init__(self, builder: ir.IRBuilder, sums: RegisterTile, root: Callable):
-        self.builder, self.sums, self.root = builder, sums, root
-        self.scalar = {"float32": ir.FloatType(), "float64": ir.DoubleType()}[sums.dtype]
-        self.itemsize = np.dtype(sums.dtype).itemsize
+    def __init__(self, builder: ir.IRBuilder, register_tile: RegisterTile, root: Callable):
+        self.builder, self.register_tile, self.root = builder, register_tile, root
+        self.scalar = {"float32": ir.FloatType(), "float64": ir.DoubleType()}[register_tile.dtype]
+        self.itemsize = np.dtype(register_tile.dtype).itemsize
 
     def integer(self, value: int) -> ir.Constant:
         return ir.Constant(ir.IntType(32), value)
 
     def constant(self, value: float) -> ir.Constant:
-        return ir.Constant(self.scalar, float(np.dtype(self.sums.dtype).type(value)))
+        return ir.Constant(self.scalar, float(np.dtype(self.register_tile.dtype).type(value)))
 
     def scaled(self, value, by: int):
         return value if by == 1 else self.builder.mul(value, self.integer(by))
@@ -233,47 +244,44 @@ class ScalarEmitter:
     def folded(self, one, other, fold: int):
         return self.builder.fadd(one, other) if fold > 0 else self.builder.fsub(one, other)
 
-    def emit(self, tile, start, ring, pitch, plane, half, run, keep: Callable) -> None:
-        """Emit the sums.
+    def emit(self, window: Window, store_run: Callable) -> None:
+        """Emit the sums of a run.
 
         Parameters
         ----------
-        tile : LLVM pointer
-            The tile, in shared memory.
-        start, ring, pitch, plane, half : LLVM i32
-            The slot of the window's first row; how many slots there are, after which rows begin
-            anew; elements between rows, between maps, and between the phases of a row.
-        run : LLVM i32
-            Number of the run in its row.
-        keep : callable
-            ``keep(output, values)`` emits what is done with the run of one output.
+        window : Window
+            What they read.
+        store_run : callable
+            ``store_run(output, values)`` emits what becomes of the run of one output.
         """
-        sums, builder = self.sums, self.builder
+        tile, builder = self.register_tile, self.builder
         # The first sample of the run, in either phase.
-        first = self.scaled(run, sums.stride * sums.run // 2)
+        first = self.scaled(window.run, tile.stride * tile.run // 2)
         rows = []
-        for a in range(sums.size):
-            slot = builder.add(start, self.integer(a))
-            over = builder.icmp_signed(">=", slot, ring)
-            slot = builder.select(over, builder.sub(slot, ring), slot)
-            rows.append(builder.add(builder.mul(slot, pitch), first))
-        for part in sums.parts:
-            values = self._part(part, tile, rows, plane, half)
+        for a in range(tile.size):
+            slot = builder.add(window.slot, self.integer(a))
+            over = builder.icmp_signed(">=", slot, window.ring)
+            slot = builder.select(over, builder.sub(slot, window.ring), slot)
+            rows.append(builder.add(builder.mul(slot, window.pitch), first))
+        for part in tile.parts:
+            values = self._part(part, window, rows)
             outputs = len(part.summation.outputs)
-            if not sums.modulus:
+            if not tile.modulus:
                 for o in range(outputs):
-                    keep(part.outputs[o], values[o])
+                    store_run(part.outputs[o], values[o])
                 continue
             for o in range(outputs // 2):
                 pairs = zip(values[o], values[o + outputs // 2], strict=True)
                 squares = [self.fma(re, re, builder.fmul(im, im)) for re, im in pairs]
-                keep(part.outputs[o], [self.root(builder, square) for square in squares])
+                store_run(part.outputs[o], [self.root(builder, square) for square in squares])
 
-    def _part(self, part: SubTile, tile, rows: list, plane, half) -> list[list]:
-        """Emit the sums of a part; return the values of every output."""
-        sums, builder, plan = self.sums, self.builder, part.summation
-        radius = plan.size // 2
-        wide = sums.wide
+    def _part(self, part: SubTile, window: Window, rows: list) -> list[list]:
+        """Emit the sums of a part; return the values of every output.
+
+        `rows` are where the run's first columns of the window's rows are in a map.
+        """
+        tile, builder, summation = self.register_tile, self.builder, part.summation
+        radius, wide = summation.size // 2, tile.wide
         totals: dict[tuple[int, int], object] = {}
         current, loaded, lines = None, {}, {}
 
@@ -282,11 +290,11 @@ class ScalarEmitter:
             phase, chunk = c % 2, c // 2 // wide
             key = offset, phase, chunk
             if key not in loaded:
-                index = builder.add(rows[offset + radius], self.scaled(plane, row_map))
+                index = builder.add(rows[offset + radius], self.scaled(window.plane, row_map))
                 if phase:
-                    index = builder.add(index, half)
+                    index = builder.add(index, window.phase_stride)
                 index = builder.add(index, self.integer(chunk * wide))
-                loaded[key] = self.load(self.at(tile, index), wide)
+                loaded[key] = self.load(self.at(window.memory, index), wide)
             return loaded[key][c // 2 % wide]
 
         def line(row, c: int):
@@ -299,12 +307,12 @@ class ScalarEmitter:
                 lines[key] = value
             return lines[key]
 
-        for sample in plan.samples:
-            row = plan.rows[sample.row]
+        for sample in summation.samples:
+            row = summation.rows[sample.row]
             if current != (row.map, row.offset):
                 current, loaded, lines = (row.map, row.offset), {}, {}
-            for p in range(sums.run):
-                centre = sums.stride * p + sums.shift + radius
+            for p in range(tile.run):
+                centre = tile.stride * p + tile.shift + radius
                 value = line(row, centre + sample.offset)
                 if sample.fold:
                     value = self.folded(value, line(row, centre - sample.offset), sample.fold)
@@ -316,10 +324,10 @@ class ScalarEmitter:
                         totals[key] = builder.fmul(value, weight)
         zero = self.constant(0)
         values = []
-        for first, second, sign in plan.outputs:
-            run = [totals.get((first, p), zero) for p in range(sums.run)]
+        for first, second, sign in summation.outputs:
+            run = [totals.get((first, p), zero) for p in range(tile.run)]
             if sign:
-                others = [totals[second, p] for p in range(sums.run)]
+                others = [totals[second, p] for p in range(tile.run)]
                 run = [self.folded(*pair, sign) for pair in zip(run, others, strict=True)]
             values.append(run)
         return values

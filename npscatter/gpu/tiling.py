@@ -1,37 +1,38 @@
-"""Tiles of a GPU's launch: what fits into shared memory, how it is marched down, what it costs.
+"""Tilings of a GPU's launch: what fits into shared memory, how it is swept, what it costs.
 
-A block of threads owns a strip of the target, as wide as a tile and a band of rows high, and goes
-down it some rows at a time, a turn:
+A block of threads owns a strip of the target, as wide as a tile and a band of rows high, and
+sweeps down it some rows at a time. An advance of the sweep is three stages:
 
-1. new rows of the source are copied into shared memory, where the last ones form a ring;
-2. new rows of the moduli are computed from them, into another ring;
-3. rows of the target are smoothed from that ring.
+1. new rows of the source are loaded into a tile in shared memory, where the last ones form a ring;
+2. new rows of the moduli are computed from them, into another tile;
+3. rows of the target are smoothed from that tile, or from the source's.
 
-Both the wavelets' step and one without them halve the resolution, so target row y stands for source
-row 2 y. Integers only; nothing here needs a GPU or its software.
+Integers only; nothing here needs a GPU or its software. What a kernel and the choice of its tiling
+have to agree on, they compute by the same functions: `window_start`, `window_end`,
+`smoothed_rows`, `advance` and `moduli_columns` are compiled for the GPU too.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from npscatter.errors import ArgumentError, explain
-from npscatter.gpu.run_codegen import RegisterTile, run_length
+from npscatter.gpu.register_tile import RegisterTile, run_length
 
 # Blocks that keep a large GPU busy: bands are cut until there are so many.
 BLOCKS = 2048
 WARP, BANKS = 32, 32
-# What is tried: target columns of a tile, rows of a turn, stacks side by side, threads.
+# What is tried: target columns of a tile, rows of an advance, stacks side by side, threads.
 WIDTHS = (4, 8, 16, 24, 32, 48, 64)
 ROWS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
 STACKS = (1, 2, 3, 4)
 THREADS = (64, 96, 128, 160, 192)
-# Instructions, roughly: of a warp's copying one line of the source, and of a turn's barriers.
+# Instructions, roughly: of a warp's copying one line of the source, and of an advance's barriers.
 LINE, BARRIERS = 40, 150
 # Warps that keep a multiprocessor busy: every one has many independent sums under way.
 BUSY_WARPS = 12
@@ -61,19 +62,38 @@ ANY_GPU = Device()
 REGISTERS = {"float32": 384, "float64": 192}
 
 
+class Footprint(NamedTuple):
+    """What a target row needs of the source and of the moduli; columns need the same.
+
+    Target row y stands for source row `stride` y and for row `smoothing_stride` y of the moduli.
+    """
+
+    stride: int  # source rows from one target row to the next
+    halo: int  # source rows that a target row needs on either side
+    has_wavelets: bool
+    wavelet_stride: int
+    wavelet_radius: int
+    smoothing_stride: int  # of the moduli
+    smoothing_radius: int
+    has_direct: bool
+    direct_radius: int
+
+
 @dataclass(frozen=True)
-class Work:
+class KernelSpec:
     """What a kernel is compiled for.
 
     Attributes
     ----------
-    image : bool
+    reads_image : bool
         The source is the image, read through the plan's rows and columns.
     maps : int
         Maps of a stack of the source.
+    stride : int
+        Source rows, and columns, from one target sample to the next.
     halo : int
-        Source rows and columns that a target sample needs on every side.
-    wavelets, smoother : RegisterTile or None
+        Source rows, and columns, that a target sample needs on every side.
+    wavelets, smoothing : RegisterTile or None
         The wavelets, and what smooths their moduli.
     direct : RegisterTile or None
         What smooths the source itself.
@@ -85,11 +105,12 @@ class Work:
         What is computed in, and what carried maps are stored as.
     """
 
-    image: bool
+    reads_image: bool
     maps: int
+    stride: int
     halo: int
     wavelets: RegisterTile | None
-    smoother: RegisterTile | None
+    smoothing: RegisterTile | None
     direct: RegisterTile | None
     emits: bool
     wrap: bool
@@ -97,181 +118,266 @@ class Work:
     storage: str
 
     @property
-    def sums(self) -> tuple[RegisterTile | None, RegisterTile | None, RegisterTile | None]:
-        """Wavelets, smoother and direct."""
-        return self.wavelets, self.smoother, self.direct
+    def register_tiles(self) -> tuple[RegisterTile, ...]:
+        """Wavelets, smoothing and direct, as far as there are any."""
+        return tuple(filter(None, (self.wavelets, self.smoothing, self.direct)))
+
+    @cached_property
+    def footprint(self) -> Footprint:
+        """What a target row needs; numbers of what there is not are never used."""
+        first, second = self.wavelets or self.direct, self.smoothing or self.direct
+        return Footprint(
+            stride=self.stride,
+            halo=self.halo,
+            has_wavelets=self.wavelets is not None,
+            wavelet_stride=first.stride,
+            wavelet_radius=first.size // 2,
+            smoothing_stride=second.stride,
+            smoothing_radius=second.size // 2,
+            has_direct=self.direct is not None,
+            direct_radius=self.direct.size // 2 if self.direct else 0,
+        )
 
 
-# The march down a band, in rows of the full grids. Kernels compile these four too.
+# The sweep down a band, in rows of the full grids. Kernels compile these functions too.
 
 
-def source_start(halo, y):
-    """Return the first source row that target row `y` needs."""
-    return 2 * y - halo
-
-
-def source_end(halo, y):
-    """Return the source row after the last one that target row `y` needs."""
-    return 2 * y + halo + 1
-
-
-def moduli_start(stride, radius, y):
-    """Return the first row of the moduli that target row `y` needs."""
+def window_start(stride, radius, y):
+    """Return the first row that row `y` of a correlation needs."""
     return stride * y - radius
 
 
-def moduli_end(stride, radius, y):
-    """Return the row of the moduli after the last one that target row `y` needs."""
+def window_end(stride, radius, y):
+    """Return the row after the last one that row `y` of a correlation needs."""
     return stride * y + radius + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One turn of the march: half-open ranges of rows."""
+class Advance(NamedTuple):
+    """What an advance of the sweep does: rows that are loaded, computed and smoothed."""
 
-    loaded: tuple[int, int]
-    computed: tuple[int, int]
-    smoothed: tuple[int, int]
-    source_from: int  # the first source row that is still read
-    moduli_from: int  # the first row of the moduli that is still read
-
-
-def march(work: Work, rows: int, step_rows: int, ahead: int) -> Iterator[Turn]:
-    """Yield the turns of a band of so many target rows that starts at row 0."""
-    stride, radius, reach = _radii(work)
-    loaded, computed = source_start(work.halo, 0), moduli_start(stride, radius, 0)
-    for start in range(-ahead * step_rows, rows, step_rows):
-        first, last = max(start, 0), min(start + step_rows, rows) - 1
-        load_end = source_end(work.halo, last)
-        compute_end = moduli_end(stride, radius, last)
-        source_from = load_end
-        if work.wavelets:
-            source_from = min(source_from, work.wavelets.stride * computed - reach)
-        if work.direct:
-            source_from = min(source_from, source_start(work.direct.size // 2, first))
-        # Nothing before the band's first rows is read, and nothing loaded that is not read.
-        source_from = max(source_from, source_start(work.halo, 0))
-        moduli_from = min(computed, moduli_start(stride, radius, first))
-        yield Turn(
-            (max(loaded, source_from), load_end),
-            (computed, compute_end),
-            (first, last + 1),
-            source_from,
-            max(moduli_from, moduli_start(stride, radius, 0)),
-        )
-        loaded, computed = max(loaded, load_end), max(computed, compute_end)
+    load_start: int  # of the source
+    load_end: int
+    compute_start: int  # of the moduli
+    compute_end: int
+    smooth_start: int  # of the target
+    smooth_end: int
+    oldest_source: int  # the first row of the source that is still needed
+    oldest_moduli: int  # the first row of the moduli that is still needed
 
 
-def _radii(work: Work) -> tuple[int, int, int]:
-    """Return stride and radius of the smoother, and the radius of the wavelets."""
-    if not work.wavelets:
-        return 2, 0, 0
-    return work.smoother.stride, work.smoother.size // 2, work.wavelets.size // 2
+def smoothed_rows(top, bottom, start, rows):
+    """Return the target rows of a band that the advance from `start` on smooths: first, end."""
+    return max(start, top), min(start + rows, bottom)
+
+
+def advance(footprint, top, bottom, start, rows, is_first):
+    """Return what one advance does.
+
+    Parameters
+    ----------
+    footprint : Footprint
+        Of the kernel.
+    top, bottom : int
+        The band: its first target row, and the row after its last.
+    start : int
+        The advance's first target row: `top`, plus or minus a multiple of `rows`.
+    rows : int
+        Target rows of an advance.
+    is_first : bool
+        Nothing has been loaded or computed before.
+    """
+    f = footprint
+    smooth_start, smooth_end = smoothed_rows(top, bottom, start, rows)
+    source_top = window_start(f.stride, f.halo, top)
+    moduli_top = window_start(f.smoothing_stride, f.smoothing_radius, top)
+    # What the advances before have done.
+    load_start = window_end(f.stride, f.halo, start - 1)
+    compute_start = window_end(f.smoothing_stride, f.smoothing_radius, start - 1)
+    compute_start = max(compute_start, moduli_top)
+    if is_first:
+        load_start, compute_start = source_top, moduli_top
+    load_end = window_end(f.stride, f.halo, smooth_end - 1)
+    compute_end = window_end(f.smoothing_stride, f.smoothing_radius, smooth_end - 1)
+    oldest_source = load_end
+    if f.has_wavelets:
+        first = window_start(f.wavelet_stride, f.wavelet_radius, compute_start)
+        oldest_source = min(oldest_source, first)
+    if f.has_direct:
+        first = window_start(f.stride, f.direct_radius, smooth_start)
+        oldest_source = min(oldest_source, first)
+    # Nothing before the band's first rows is read, and nothing loaded that is not read.
+    oldest_source = max(oldest_source, source_top)
+    first = window_start(f.smoothing_stride, f.smoothing_radius, smooth_start)
+    return Advance(
+        max(load_start, oldest_source),
+        load_end,
+        compute_start,
+        compute_end,
+        smooth_start,
+        smooth_end,
+        oldest_source,
+        min(compute_start, first),
+    )
+
+
+@lru_cache(maxsize=4096)
+def sweep(footprint: Footprint, height: int, rows: int, prefetch: int) -> tuple[Advance, ...]:
+    """Return the advances down a band of so many target rows that starts at row 0.
+
+    Parameters
+    ----------
+    footprint : Footprint
+        Of the kernel.
+    height : int
+        Of the band.
+    rows : int
+        Target rows of an advance.
+    prefetch : int
+        Advances that compute moduli before the first that smooths: 0 or 1.
+    """
+    first = -prefetch * rows
+    return tuple(
+        advance(footprint, 0, height, start, rows, start == first)
+        for start in range(first, height, rows)
+    )
+
+
+def moduli_columns(footprint, width, modulus_width, wrap):
+    """Return the columns of moduli that `width` target columns need, and how many differ."""
+    f = footprint
+    needed = f.smoothing_stride * (width - 1) + 2 * f.smoothing_radius + 1
+    return needed, min(needed, modulus_width) if wrap else needed
+
+
+def source_columns(footprint, width):
+    """Return the columns of the source that `width` target columns need."""
+    return footprint.stride * (width - 1) + 2 * footprint.halo + 1
+
+
+class Tile(NamedTuple):
+    """Maps in shared memory, of which it holds some columns, and the last rows in a ring.
+
+    Columns lie in two phases, the even ones first. All numbers but the first are of elements, from
+    one to the next.
+    """
+
+    ring: int  # rows
+    pitch: int
+    phase_stride: int
+    plane: int
+    stack: int
+    start: int = 0  # in shared memory
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A tile as wide as `width` target columns, marched by `step_rows`."""
+class Tiling:
+    """Tiles as wide as `width` target columns, and the sweep of `advance_rows` at a time."""
 
-    stacks: int
+    stacks: int  # side by side
     width: int
-    step_rows: int
-    ahead: int
-    runs: int  # of moduli in a row
-    tile: tuple[int, ...]  # ring, pitch, half, plane, stack
-    moduli: tuple[int, ...]
+    advance_rows: int
+    prefetch: int
+    moduli_runs: int  # in a row
+    source: Tile
+    moduli: Tile
     shared_bytes: int
+
+    def times(self, stacks: int) -> Tiling:
+        """Return the tiling for so many stacks side by side."""
+        moduli = self.moduli._replace(start=stacks * self.source.stack)
+        size = stacks * self.shared_bytes
+        return replace(self, stacks=stacks, moduli=moduli, shared_bytes=size)
 
 
 @lru_cache(maxsize=1024)
-def best_tile(work, height, width, modulus_width, stacks, device) -> tuple[Tile, int, int]:
-    """Return the tile, the threads and the rows of a band that cost least."""
+def best_tiling(
+    spec: KernelSpec, height: int, width: int, modulus_width: int, stacks: int, device: Device
+) -> tuple[Tiling, int, int]:
+    """Return the tiling, the threads and the rows of a band that cost least."""
     best = None
-    for tile in _tiles(work, height, width, modulus_width, stacks, device):
-        strips = -(-width // tile.width)
-        band_rows = _band_rows(height, tile.step_rows, -(-stacks // tile.stacks) * strips)
+    for tiling in _tilings(spec, height, width, modulus_width, stacks, device):
+        strips = -(-width // tiling.width)
+        band_rows = _band_rows(height, tiling.advance_rows, -(-stacks // tiling.stacks) * strips)
         for threads in THREADS:
-            cost = _cost(work, tile, threads, band_rows, device)
-            cost *= strips * -(-height // band_rows) / tile.stacks
+            cost = _cost(spec, tiling, threads, band_rows, device)
+            cost *= strips * -(-height // band_rows) / tiling.stacks
             if best is None or cost < best[0]:
-                best = cost, tile, threads, band_rows
+                best = cost, tiling, threads, band_rows
     return best[1:]
 
 
-def _tiles(work, height, width, modulus_width, stacks, device) -> list[Tile]:
-    """Return the tiles that fit into a block's shared memory."""
-    run = run_length(work.dtype)
+def _tilings(spec, height, width, modulus_width, stacks, device) -> list[Tiling]:
+    """Return the tilings that fit into a block's shared memory."""
+    run = run_length(spec.dtype)
     widths = sorted({up(min(width, most), run) for most in WIDTHS})
     depths = sorted({min(height, rows) for rows in (*ROWS, height)})
-    found = []
-    for across, rows in itertools.product(widths, depths):
-        for ahead in (0, 1) if work.wavelets else (0,):
-            tile = _tile(work, across, rows, ahead, height, modulus_width)
-            for count in STACKS:
-                many = replace(tile, stacks=count, shared_bytes=count * tile.shared_bytes)
-                # Several only of what one tile covers.
-                alone = count == 1 or (across >= width and rows >= height and count <= stacks)
-                if alone and many.shared_bytes <= device.block_bytes:
-                    found.append(many)
-    if not found:
-        tile = _tile(work, run, 1, int(bool(work.wavelets)), height, modulus_width)
+    prefetches = (0, 1) if spec.wavelets else (0,)
+    fitting = []
+    for across, rows, prefetch in itertools.product(widths, depths, prefetches):
+        alone = _tiling(spec, across, rows, prefetch, height, modulus_width)
+        for count in STACKS:
+            tiling = alone.times(count)
+            # Several only of what one tile covers.
+            sensible = count == 1 or (across >= width and rows >= height and count <= stacks)
+            if sensible and tiling.shared_bytes <= device.block_bytes:
+                fitting.append(tiling)
+    if not fitting:
+        least = _tiling(spec, run, 1, prefetches[-1], height, modulus_width)
         raise ArgumentError(
             explain(
                 "bank",
-                f"kernels of {[sums.size for sums in work.sums if sums]}",
-                f"need {tile.shared_bytes} bytes of shared memory, a block has "
+                f"kernels of {[tile.size for tile in spec.register_tiles]}",
+                f"need {least.shared_bytes} bytes of shared memory, a block has "
                 f"{device.block_bytes}",
                 "use backend='numba'",
             )
         )
-    return found
+    return fitting
 
 
-def _tile(work, width, step_rows, ahead, height, modulus_width) -> Tile:
-    run, itemsize = run_length(work.dtype), np.dtype(work.dtype).itemsize
-    # Bands are as high as the target or whole turns; from the fourth on they are alike.
-    turns = list(march(work, min(height, 4 * step_rows), step_rows, ahead))
-    tile_ring = max(turn.loaded[1] - turn.source_from for turn in turns)
-    modulus_ring = max(turn.computed[1] - turn.moduli_from for turn in turns)
-    target_runs, runs, moduli = -(-width // run), 0, (0,) * 5
-    reads = [(work.direct, target_runs)] if work.direct else []
-    if work.wavelets:
-        needed, differ = moduli_columns(work, width, modulus_width)
-        runs = -(-differ // run)
-        reads.insert(0, (work.wavelets, runs))
-        half = _half(max(needed, runs * run), [(work.smoother, target_runs)])
-        pitch = _pitch(half, target_runs, work.smoother)
-        plane = modulus_ring * pitch
-        moduli = (modulus_ring, pitch, half, plane, work.wavelets.outputs * plane)
-    half = _half(source_end(work.halo, width - 1) - source_start(work.halo, 0), reads)
-    pitch = _pitch(half, reads[0][1], reads[0][0])
-    plane = tile_ring * pitch
-    tile = (tile_ring, pitch, half, plane, work.maps * plane)
-    size = (tile[-1] + moduli[-1]) * itemsize
-    return Tile(1, width, step_rows, ahead, runs, tile, moduli, size)
+def _tiling(spec, width, advance_rows, prefetch, height, modulus_width) -> Tiling:
+    """Return the tiling of one stack."""
+    run, footprint = run_length(spec.dtype), spec.footprint
+    # Bands are as high as the target or whole advances; from the fourth on they are alike.
+    advances = sweep(footprint, min(height, 4 * advance_rows), advance_rows, prefetch)
+    source_ring = max(one.load_end - one.oldest_source for one in advances)
+    target_runs, moduli_runs, moduli = -(-width // run), 0, Tile(0, 0, 0, 0, 0)
+    reads = [(spec.direct, target_runs)] if spec.direct else []
+    if spec.wavelets:
+        needed, differing = moduli_columns(footprint, width, modulus_width, spec.wrap)
+        moduli_runs = -(-differing // run)
+        reads.insert(0, (spec.wavelets, moduli_runs))
+        ring = max(one.compute_end - one.oldest_moduli for one in advances)
+        stored = max(needed, moduli_runs * run)
+        moduli = _tile(ring, stored, [(spec.smoothing, target_runs)], spec.wavelets.outputs)
+    source = _tile(source_ring, source_columns(footprint, width), reads, spec.maps)
+    size = (source.stack + moduli.stack) * np.dtype(spec.dtype).itemsize
+    return Tiling(1, width, advance_rows, prefetch, moduli_runs, source, moduli, size).times(1)
 
 
-def moduli_columns(work: Work, width: int, modulus_width: int) -> tuple[int, int]:
-    """Return the columns of moduli that `width` target columns need, and how many differ."""
-    needed = work.smoother.stride * (width - 1) + work.smoother.size
-    return needed, min(needed, modulus_width) if work.wrap else needed
+def _tile(ring: int, columns: int, reads: list[tuple[RegisterTile, int]], maps: int) -> Tile:
+    """Return a tile of so many rows, stored columns and maps, given what reads how many runs."""
+    phase_stride = _phase_stride(columns, reads)
+    tile, runs = reads[0]
+    pitch = _pitch(phase_stride, runs, tile)
+    return Tile(ring, pitch, phase_stride, ring * pitch, maps * ring * pitch)
 
 
-def _half(columns: int, reads: list[tuple[RegisterTile, int]]) -> int:
+def _phase_stride(columns: int, reads: list[tuple[RegisterTile, int]]) -> int:
     """Return the elements of one phase of a row: all that is stored, or read by whole vectors."""
     most = -(-columns // 2)
-    for sums, runs in reads:
-        last = sums.stride * (sums.run - 1) + sums.shift + sums.size - 1
-        start = sums.stride * sums.run // 2 * (runs - 1)
-        most = max(most, start + (last // 2 // sums.wide + 1) * sums.wide)
+    for tile, runs in reads:
+        last = tile.stride * (tile.run - 1) + tile.shift + tile.size - 1
+        start = tile.stride * tile.run // 2 * (runs - 1)
+        most = max(most, start + (last // 2 // tile.wide + 1) * tile.wide)
     return up(most, 4)
 
 
-def _pitch(half: int, runs: int, sums: RegisterTile) -> int:
-    """Return the pitch from 2 `half` on at which a warp's loads meet the fewest bank conflicts."""
-    pitches = range(2 * half, 2 * half + BANKS, 4)
-    across, words = sums.wide, np.dtype(sums.dtype).itemsize // 4
-    return min(pitches, key=lambda p: (bank_cycles(runs, across, sums.stride * p, words), p))
+def _pitch(phase_stride: int, runs: int, tile: RegisterTile) -> int:
+    """Return the pitch, of two phases or more, at which a warp's loads conflict least in banks."""
+    pitches = range(2 * phase_stride, 2 * phase_stride + BANKS, 4)
+    across, words = tile.wide, np.dtype(tile.dtype).itemsize // 4
+    return min(pitches, key=lambda p: (bank_cycles(runs, across, tile.stride * p, words), p))
 
 
 @lru_cache(maxsize=4096)
@@ -292,47 +398,47 @@ def bank_cycles(runs: int, across: int, down: int, words: int) -> int:
     return cycles
 
 
-def _band_rows(height: int, step_rows: int, blocks: int) -> int:
+def _band_rows(height: int, advance_rows: int, blocks: int) -> int:
     """Return the rows of a band: all, or fewer while there are too few blocks."""
-    bands = max(1, min(BLOCKS // max(1, blocks), height // max(16, 2 * step_rows)))
-    return up(-(-height // bands), step_rows)
+    bands = max(1, min(BLOCKS // max(1, blocks), height // max(16, 2 * advance_rows)))
+    return up(-(-height // bands), advance_rows)
 
 
-def _cost(work: Work, tile: Tile, threads: int, band_rows: int, device: Device) -> float:
+def _cost(spec: KernelSpec, tiling: Tiling, threads: int, band_rows: int, device: Device) -> float:
     """Return the instructions of a block, over how well a multiprocessor hides their waiting."""
-    # From the fourth turn on every turn is like the one before.
-    rows = min(band_rows, 4 * tile.step_rows)
-    cost = _instructions(work, tile, threads, rows)
+    # From the fourth advance on every one is like the one before.
+    rows = min(band_rows, 4 * tiling.advance_rows)
+    cost = _instructions(spec, tiling, threads, rows)
     if band_rows > rows:
-        turn = cost - _instructions(work, tile, threads, rows - tile.step_rows)
-        cost += (band_rows - rows) / tile.step_rows * turn
+        last = cost - _instructions(spec, tiling, threads, rows - tiling.advance_rows)
+        cost += (band_rows - rows) / tiling.advance_rows * last
     warps = threads // WARP
-    blocks = device.multiprocessor_bytes // (tile.shared_bytes + 1024)
-    blocks = max(1, min(REGISTERS[work.dtype] // threads, blocks))
+    blocks = device.multiprocessor_bytes // (tiling.shared_bytes + 1024)
+    blocks = max(1, min(REGISTERS[spec.dtype] // threads, blocks))
     return cost / (min(1.0, blocks * warps / BUSY_WARPS) * blocks / (blocks + 0.5))
 
 
-def _instructions(work: Work, tile: Tile, threads: int, rows: int) -> float:
+def _instructions(spec: KernelSpec, tiling: Tiling, threads: int, rows: int) -> float:
     """Return the instructions of a block whose band has so many rows."""
     warps = threads // WARP
-    target_runs = -(-tile.width // run_length(work.dtype))
-    lines = -(-tile.tile[2] * 2 // WARP) * (LINE + 3 * work.maps)
+    target_runs = -(-tiling.width // run_length(spec.dtype))
+    lines = -(-tiling.source.phase_stride * 2 // WARP) * (LINE + 3 * spec.maps)
     cost = 0.0
-    for turn in march(work, rows, tile.step_rows, tile.ahead):
-        smoothed = max(0, turn.smoothed[1] - turn.smoothed[0])
-        cost += BARRIERS * warps + tile.stacks * (turn.loaded[1] - turn.loaded[0]) * lines
+    for one in sweep(spec.footprint, rows, tiling.advance_rows, tiling.prefetch):
+        smoothed = max(0, one.smooth_end - one.smooth_start)
+        cost += BARRIERS * warps + tiling.stacks * (one.load_end - one.load_start) * lines
         tasks = []
-        if work.wavelets:
-            computed = turn.computed[1] - turn.computed[0]
-            tasks.append((computed * tile.runs, work.wavelets))
-            tasks.append((work.wavelets.outputs * smoothed * target_runs, work.smoother))
-        if work.direct:
-            tasks.append((smoothed * target_runs, work.direct))
-        for count, sums in tasks:
-            busy = -(-tile.stacks * count // WARP)
-            longest = -(-tile.stacks * count // threads) * warps
-            # Idle warps leave their turns to other blocks', as far as there are any.
-            cost += (busy + longest) / 2 * sums.instructions
+        if spec.wavelets:
+            computed = one.compute_end - one.compute_start
+            tasks.append((computed * tiling.moduli_runs, spec.wavelets))
+            tasks.append((spec.wavelets.outputs * smoothed * target_runs, spec.smoothing))
+        if spec.direct:
+            tasks.append((smoothed * target_runs, spec.direct))
+        for count, tile in tasks:
+            busy = -(-tiling.stacks * count // WARP)
+            longest = -(-tiling.stacks * count // threads) * warps
+            # Idle warps leave the multiprocessor to other blocks', as far as there are any.
+            cost += (busy + longest) / 2 * tile.instructions
     return cost
 
 

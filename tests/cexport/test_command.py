@@ -13,13 +13,15 @@ from programs import PACKAGES, program, run
 import npscatter
 from cexport import generate, simulate_q15
 from cexport.command import export_c
-from cexport.quantization import IntegerBank, Quantization
+from cexport.integer_bank import IntegerBank
+from cexport.quantization import Quantization
 from cexport.sample import sample_picture
 from cexport.simulation import signal_to_noise
 from npscatter import FilterBank
 from npscatter.cli.group import main
 from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, BankError
 from npscatter.program.steps import WEIGHT_ARRAYS
+from npscatter.program.symmetry import angle
 
 PRINT_TAPS = """
 #include <stdio.h>
@@ -58,10 +60,18 @@ def test_the_command_in_the_header_writes_the_header():
         assert part in text
 
 
+@pytest.mark.parametrize("weights_only", [False, True])
+def test_angles_in_the_header_are_those_of_the_library(weights_only):
+    text = re.sub(r"\n \* ", " ", generate(L=6, weights_only=weights_only))
+    first, L = re.search(r"theta has the angle \((\d+) - theta\) pi / (\d+)\.", text).groups()
+    theta = np.arange(6)
+    np.testing.assert_allclose((int(first) - theta) * np.pi / int(L), angle(6, theta))
+
+
 @pytest.mark.parametrize("options", [{}, {"dtype": "q15"}, {"weights_only": True}])
 def test_headers_are_plain_text(options):
     text = generate(**options)
-    assert text.isascii() and text.endswith("\n") and "\t" not in text and "@" not in text
+    assert text.isascii() and text.endswith("\n") and "\t" not in text
     assert not re.search(r"\bpfx_|\bPFX_|[ ]\n", text)
     # Rows of filters are not broken.
     lines = [line for line in text.splitlines() if not re.search("PROVENANCE|^ +{", line)]
@@ -115,11 +125,11 @@ def test_the_simulation_refuses_other_images(images, error):
 
 def test_the_simulation_takes_any_leading_dimensions():
     images = np.random.default_rng(1).integers(0, 256, (2, 3, 8, 9), dtype=np.uint8)
-    together, exponents = simulate_q15(images, "paper-tuned", 2)
+    coefficients, exponents = simulate_q15(images, "paper-tuned", 2)
     alone, _ = simulate_q15(images[1, 2], "paper-tuned", 2)
-    assert (together.shape, together.dtype) == ((2, 3, 81, 2, 2), np.int16)
+    assert (coefficients.shape, coefficients.dtype) == ((2, 3, 81, 2, 2), np.int16)
     assert exponents.shape == (81,)
-    assert np.array_equal(together[1, 2], alone)
+    assert np.array_equal(coefficients[1, 2], alone)
     assert simulate_q15(images[:0], "paper-tuned", 2)[0].shape == (0, 3, 81, 2, 2)
 
 
@@ -156,9 +166,10 @@ def test_weights_alone_are_the_banks(name, dtype, tmp_path):
     for key in bank:
         real = bank.real_taps(key)
         taps.append(real.astype(np.float32) if dtype == "float" else integers.taps(key))
-        found = integers.filters[key].exponents * (2 if WEIGHT_ARRAYS[key].is_complex else 1)
-        carriers = (0,) if key.endswith("first") else integers.carrier_exponents
-        exponents.append(np.add.outer(found, np.negative(carriers))[..., None, None])
+        filters = integers.filters[key].exponents * (2 if WEIGHT_ARRAYS[key].is_complex else 1)
+        first = WEIGHT_ARRAYS[key].generation == "first"
+        carriers = (0,) if first else integers.carrier_exponents
+        exponents.append(np.add.outer(filters, np.negative(carriers))[..., None, None])
         if dtype == "q15":
             # Whole numbers near the weights, in the units that the exponents say.
             assert np.abs(taps[-1] - real * 2.0 ** exponents[-1]).max() < 8
@@ -196,19 +207,22 @@ def test_any_name_of_a_bank_can_be_told(name, tmp_path):
 
 def test_noise_is_warned_of():
     """Bounds with zero edges are loose for banks that carry several maps."""
-    arguments = ["--J", "4", "--boundary", "zero", "--dtype", "q15"]
-    ran = CliRunner().invoke(export_c, arguments)
+    options = {"bank": "accurate-L4", "J": 4, "shape": (16, 16), "boundary": "zero", "dtype": "q15"}
+    arguments = ["--bank", "accurate-L4", "--J", "4", "--shape", "16", "16"]
+    ran = CliRunner().invoke(export_c, [*arguments, "--boundary", "zero", "--dtype", "q15"])
     assert ran.exit_code == 0
-    assert re.match(r"Warning: dtype='q15': leaves S0 at \d+ dB", ran.stderr)
+    assert re.match(r"Warning: dtype='q15': leaves S\d at -?\d+ dB", ran.stderr)
     assert ran.stdout.startswith("/* Scattering")
-    with pytest.warns(UserWarning, match="use dtype='float', a smaller J, or the bank's own"):
-        generate(J=4, boundary="zero", dtype="q15")
+    with pytest.warns(UserWarning, match="use dtype='float', a smaller J, or the bank's") as caught:
+        generate(**options)
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 def test_large_kernels_and_empty_carriers_become_q15(toy_bank):
-    large = toy_bank("free", 2, 1, K=21)
+    large = toy_bank("free", 2, 1, K=15)
     assert generate(large, 1, (9, 8), dtype="q15").startswith("/* Scattering")
-    arrays = {key: large[key] for key in large}
+    small = toy_bank("free", 2, 1)
+    arrays = {key: small[key] for key in small}
     arrays["carry_next"] = np.zeros((1, 1, 3, 3))
     empty = FilterBank("empty", **arrays)
     assert generate(empty, 3, (9, 8), dtype="q15").startswith("/* Scattering")

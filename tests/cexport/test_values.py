@@ -1,6 +1,5 @@
 """Generated headers, compiled and run: the float ones' values, and every bit of the Q15 ones'."""
 
-import importlib.util
 import math
 import re
 from functools import cache, lru_cache
@@ -8,29 +7,18 @@ from itertools import count
 
 import numpy as np
 import pytest
-from cffi import FFI
+from banks import bank_of
+from compiled_header import CompiledHeader
 
 from cexport import generate, simulate_q15
-from cexport.quantization import IntegerBank, Quantization
-from npscatter import FilterBank, Scattering2D, list_banks
+from cexport.integer_bank import IntegerBank
+from cexport.quantization import Quantization
+from npscatter import Scattering2D, list_banks
 from npscatter.program.padding import BOUNDARIES
 from npscatter.program.plan import make_plan
 from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.program.symmetry import orientation_action
 
-TOYS = {
-    "free R=1": {"kind": "free", "L": 4, "R": 1},
-    "free R=3": {"kind": "free", "L": 2, "R": 3},
-    "free R=4": {"kind": "free", "L": 4, "R": 4},
-    "free, one tap": {"kind": "free", "L": 2, "R": 3, "K": 1},
-    "free, strided wavelets": {"kind": "free", "L": 4, "R": 2, "psi_stride": 2},
-    "free, weights per octave": {"kind": "free", "L": 4, "R": 1, "next_from": "octave"},
-    "symmetric R=1": {"kind": "symmetric", "L": 8, "R": 1},
-    "symmetric R=3": {"kind": "symmetric", "L": 6, "R": 3},
-    "symmetric R=4": {"kind": "symmetric", "L": 4, "R": 4},
-    "paper shape": {"kind": "paper", "L": 4},
-    "zeros": {"kind": "zeros", "L": 4, "R": 2},
-}
 # Sides odd, not multiples of 2^J, the smallest possible, far from square; each in both dtypes.
 CASES = [
     ("accurate", 1, (2, 3), {}),
@@ -48,91 +36,22 @@ CASES = [
     ("paper-tuned", 2, (19, 8), {"max_order": 1}),
     ("paper-tuned", 4, (16, 35), {"rounds": 2}),
     ("paper-tuned", 2, (16, 8), {"boundary": "periodic"}),
-    ("free R=1", 2, (4, 4), {"boundary": "periodic"}),
-    ("free R=1", 3, (13, 8), {"boundary": "zero", "rounds": 2}),
-    ("free R=3", 2, (5, 7), {}),
-    ("free R=4", 4, (16, 16), {"boundary": "periodic", "rounds": 2}),
-    ("free R=4", 1, (3, 70), {"boundary": "zero", "max_order": 1}),
+    ("free L=4 R=1", 2, (4, 4), {"boundary": "periodic"}),
+    ("free L=4 R=1", 3, (13, 8), {"boundary": "zero", "rounds": 2}),
+    ("free L=2 R=3", 2, (5, 7), {}),
+    ("free L=4 R=4", 4, (16, 16), {"boundary": "periodic", "rounds": 2}),
+    ("free L=4 R=4", 1, (3, 70), {"boundary": "zero", "max_order": 1}),
     ("free, one tap", 3, (9, 8), {}),
     ("free, strided wavelets", 3, (11, 10), {"boundary": "zero"}),
     ("free, weights per octave", 3, (10, 9), {}),
-    ("symmetric R=1", 3, (16, 24), {"boundary": "periodic"}),
-    ("symmetric R=3", 2, (33, 6), {"rounds": 3}),
-    ("symmetric R=4", 3, (8, 9), {"boundary": "zero", "rounds": 4}),
+    ("symmetric L=8 R=1", 3, (16, 24), {"boundary": "periodic"}),
+    ("symmetric L=6 R=3", 2, (33, 6), {"rounds": 3}),
+    ("symmetric L=4 R=4", 3, (8, 9), {"boundary": "zero", "rounds": 4}),
     ("paper shape", 2, (6, 7), {}),
     ("paper shape", 3, (35, 16), {"max_order": 1}),
     ("zeros", 3, (9, 10), {}),
 ]
 DTYPES = ("float", "q15")
-DECLARATIONS = """
-#define NPS_CHANNELS ...
-#define NPS_SCRATCH_BYTES ...
-#define NPS_SELFTEST_BYTES ...
-extern const int8_t nps_paths[...][4];
-{exponents}
-int nps_scatter(const {pixel} *image, {coefficient} *output, void *scratch, size_t scratch_bytes);
-float nps_value(int channel, {coefficient} coefficient);
-int nps_selftest(void *scratch, size_t scratch_bytes);
-"""
-
-
-@lru_cache
-def bank_of(name, toy_bank):
-    """Return a shipped bank, or a toy by its name above."""
-    return toy_bank(**TOYS[name]) if name in TOYS else FilterBank.load(name)
-
-
-class Compiled:
-    """A header, compiled into a Python module."""
-
-    def __init__(self, text, dtype, folder, name):
-        q15 = dtype == "q15"
-        self.pixel, self.coefficient = ("uint8_t", "int16_t") if q15 else ("float", "float")
-        self.dtype = np.dtype(np.int16 if q15 else np.float32)
-        (folder / "nps.h").write_text(text, encoding="ascii")
-        ffi = FFI()
-        ffi.cdef(
-            DECLARATIONS.format(
-                pixel=self.pixel,
-                coefficient=self.coefficient,
-                exponents="extern const int8_t nps_exponents[...];" if q15 else "",
-            )
-        )
-        ffi.set_source(
-            name,
-            '#define NPS_SELFTEST\n#include "nps.h"\n',
-            include_dirs=[str(folder)],
-            extra_compile_args=["-O2"],
-        )
-        specification = importlib.util.spec_from_file_location(name, ffi.compile(str(folder)))
-        module = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(module)
-        self.ffi, self.lib = module.ffi, module.lib
-
-    @property
-    def paths(self):
-        """(j1, theta1, j2, theta2) of every channel."""
-        return np.array([list(path) for path in self.lib.nps_paths])
-
-    def scratch(self, size):
-        return self.ffi.new("uint32_t[]", -(-size // 4)), size
-
-    def __call__(self, images, output_shape):
-        """Return the coefficients of every image of a batch."""
-        images = np.ascontiguousarray(images)
-        output = np.empty((len(images), self.lib.NPS_CHANNELS, *output_shape), self.dtype)
-        scratch = self.scratch(self.lib.NPS_SCRATCH_BYTES)
-        for image, coefficients in zip(images, output, strict=True):
-            status = self.lib.nps_scatter(
-                self.ffi.from_buffer(f"{self.pixel}[]", image),
-                self.ffi.from_buffer(f"{self.coefficient}[]", coefficients),
-                *scratch,
-            )
-            assert status == 0
-        return output
-
-    def selftest(self):
-        return self.lib.nps_selftest(*self.scratch(self.lib.NPS_SELFTEST_BYTES))
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +62,7 @@ def compiled(tmp_path_factory):
     @cache
     def build(text, dtype):
         folder = tmp_path_factory.mktemp("header")
-        return Compiled(text, dtype, folder, f"_export_{next(number)}")
+        return CompiledHeader(text, dtype, folder, f"_export_{next(number)}")
 
     return build
 
@@ -154,7 +73,7 @@ def exported(compiled, toy_bank):
 
     @cache
     def export(name, J, shape, dtype, options=()):
-        text = generate(bank_of(name, toy_bank), J, shape, dtype=dtype, **dict(options))
+        text = generate(bank_of(name), J, shape, dtype=dtype, **dict(options))
         return compiled(text, dtype)
 
     return lambda name, J, shape, dtype, **options: export(
@@ -173,7 +92,7 @@ def simulated(toy_bank):
     def simulate(name, J, shape, options):
         noise = np.random.default_rng(3).integers(0, 256, (4, *shape), np.uint8)
         images = np.concatenate([pixels_of(shape), noise])
-        return images, *simulate_q15(images, bank_of(name, toy_bank), J, **dict(options))
+        return images, *simulate_q15(images, bank_of(name), J, **dict(options))
 
     return lambda name, J, shape, **options: simulate(
         name, J, shape, tuple(sorted(without_rounds(options).items()))
@@ -223,9 +142,9 @@ def every_case(**wanted):
 
 def test_the_cases_cover_what_can_be_chosen(toy_bank):
     names, J, _, options = zip(*CASES, strict=True)
-    assert set(names) == {*TOYS, *list_banks()} and set(J) == {1, 2, 3, 4}
+    assert set(names) > set(list_banks()) and set(J) == {1, 2, 3, 4}
     boundaries = {
-        option.get("boundary", bank_of(name, toy_bank).boundary)
+        option.get("boundary", bank_of(name).boundary)
         for name, option in zip(names, options, strict=True)
     }
     assert boundaries == set(BOUNDARIES)
@@ -234,10 +153,8 @@ def test_the_cases_cover_what_can_be_chosen(toy_bank):
 
 
 @every_case()
-def test_float_coefficients_are_those_in_double_precision(
-    exported, toy_bank, name, J, shape, options
-):
-    S = transform(bank_of(name, toy_bank), J, shape, options)
+def test_float_coefficients_are_those_in_double_precision(exported, name, J, shape, options):
+    S = transform(bank_of(name), J, shape, options)
     header = exported(name, J, shape, "float", **options)
     generator = np.random.default_rng(1)
     images = [*pixels_of(shape)[:5], generator.normal(size=shape)]
@@ -257,9 +174,9 @@ def test_float_coefficients_are_those_in_double_precision(
 
 @every_case()
 def test_q15_coefficients_are_the_simulations_to_the_bit(
-    exported, simulated, toy_bank, name, J, shape, options
+    exported, simulated, name, J, shape, options
 ):
-    bank = bank_of(name, toy_bank)
+    bank = bank_of(name)
     S = transform(bank, J, shape, options)
     header = exported(name, J, shape, "q15", **options)
     images, expected, exponents = simulated(name, J, shape, **options)
@@ -271,11 +188,9 @@ def test_q15_coefficients_are_the_simulations_to_the_bit(
 
 
 @every_case()
-def test_q15_coefficients_are_near_those_in_double_precision(
-    simulated, toy_bank, name, J, shape, options
-):
+def test_q15_coefficients_are_near_those_in_double_precision(simulated, name, J, shape, options):
     """What the C equals must also be the transform: 30 dB and more per order, on white noise."""
-    bank = bank_of(name, toy_bank)
+    bank = bank_of(name)
     S = transform(bank, J, shape, options)
     images, coefficients, exponents = simulated(name, J, shape, **options)
     images, coefficients = images[-4:], coefficients[-4:]
@@ -289,8 +204,8 @@ def test_q15_coefficients_are_near_those_in_double_precision(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @every_case()
-def test_paths_are_those_of_meta(exported, toy_bank, name, J, shape, options, dtype):
-    meta = transform(bank_of(name, toy_bank), J, shape, options).meta()
+def test_paths_are_those_of_meta(exported, name, J, shape, options, dtype):
+    meta = transform(bank_of(name), J, shape, options).meta()
     interleaved = np.stack([meta["j"], meta["theta"]], -1).reshape(-1, 4)
     header = exported(name, J, shape, dtype, **options)
     assert np.array_equal(header.paths, interleaved)
@@ -308,7 +223,7 @@ def test_values_are_coefficients_over_powers_of_two(exported):
 
 @pytest.mark.parametrize(
     ("name", "boundary"),
-    list(zip(["accurate", "accurate-L4", "symmetric R=3"], BOUNDARIES, strict=True)),
+    list(zip(["accurate", "accurate-L4", "symmetric L=6 R=3"], BOUNDARIES, strict=True)),
 )
 def test_rounds_change_no_q15_coefficient(exported, name, boundary):
     images = pixels_of((16, 8), 5)
@@ -358,13 +273,13 @@ def moved(paths, L, generators):
 @pytest.mark.parametrize(
     ("name", "J", "shape"),
     [
-        ("symmetric R=1", 3, (16, 24)),
+        ("symmetric L=8 R=1", 3, (16, 24)),
         ("paper-tuned", 2, (16, 8)),
         ("accurate-L4", 3, (16, 24)),
         ("accurate-L6", 2, (8, 12)),
     ],
 )
-def test_mirrored_images_have_mirrored_coefficients(exported, toy_bank, name, J, shape, axis):
+def test_mirrored_images_have_mirrored_coefficients(exported, name, J, shape, axis):
     """Mirrors about pixel 0 keep the grid, and mirrored filters have mirrored integers.
 
     What the mirror leaves as it is has the same bits. Where it negates a sum (the imaginary part
@@ -372,7 +287,7 @@ def test_mirrored_images_have_mirrored_coefficients(exported, toy_bank, name, J,
     rounding, so there some numbers differ by the last place of what they pass through. All
     carriers are even for R = 1, so channels without conjugated wavelets keep every bit then.
     """
-    bank = bank_of(name, toy_bank)
+    bank = bank_of(name)
     options = {"boundary": "periodic"}
     options |= {"rounds": 3} if name == "accurate-L6" else {}
     header = exported(name, J, shape, "q15", **options)
@@ -546,14 +461,14 @@ def rounded_root(square):
 @pytest.mark.parametrize(
     ("name", "J", "shape", "options"),
     [
-        ("free R=3", 1, (6, 7), {}),
-        ("free R=3", 2, (6, 7), {}),
-        ("free R=3", 2, (6, 7), {"boundary": "zero"}),
+        ("free L=2 R=3", 1, (6, 7), {}),
+        ("free L=2 R=3", 2, (6, 7), {}),
+        ("free L=2 R=3", 2, (6, 7), {"boundary": "zero"}),
         ("paper shape", 2, (6, 7), {}),
     ],
 )
-def test_q15_coefficients_are_those_of_the_definition(exported, toy_bank, name, J, shape, options):
-    bank = bank_of(name, toy_bank)
+def test_q15_coefficients_are_those_of_the_definition(exported, name, J, shape, options):
+    bank = bank_of(name)
     boundary = options.get("boundary", bank.boundary)
     plan = make_plan(J, shape, bank.architecture, 2, boundary)
     image = pixels_of(shape, 4)[0]

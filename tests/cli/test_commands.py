@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from banks import make_windowed_bank
 from click.testing import CliRunner
 from PIL import Image
 
@@ -23,42 +24,17 @@ from npscatter.cli.images import LUMINANCE, ImageError, find_images, read_image
 SIZE = (16, 24)
 
 
-def toy_bank(name, L=8, R=1, card=None, seed=0):
-    """Return a bank of noise under a Gaussian, its wavelets of zero mean, its low-pass of unit."""
-    generator = np.random.default_rng(seed)
-    offset = np.arange(5) - 2
-    window = np.exp(-(offset**2)[:, None] / 2 - offset**2 / 2)
-
-    def noise(outputs, inputs):
-        return generator.standard_normal((outputs, inputs, 5, 5)) * window
-
-    def wavelets(inputs):
-        taps = noise(L, inputs) + 1j * noise(L, inputs)
-        return taps - taps.mean((-2, -1), keepdims=True)
-
-    def low(inputs):
-        return np.repeat(window[None, None] / window.sum() / inputs, inputs, axis=1)
-
-    return FilterBank(
-        name,
-        psi_first=wavelets(1),
-        carry_first=noise(R, 1),
-        low_first=low(1),
-        psi_next=wavelets(R),
-        carry_next=noise(R, R),
-        low_next=low(R),
-        card=card,
-    )
-
-
 @pytest.fixture
 def shipped(tmp_path_factory, monkeypatch):
     """Ship toy banks: "accurate" (R = 4) and its L = 4 relative, and "paper"."""
     folder = tmp_path_factory.mktemp("banks")
     errors = {MEASURED: {"S0": 0.0005, "S1": 0.0031, "S2": 0.0049}, "noise": {"S1": 1.0}}
-    toy_bank("accurate", R=4, card={"errors": errors, "seed": 7}).save(folder / "accurate")
-    toy_bank("accurate-L4", L=4, card={"family": "accurate"}).save(folder / "accurate-L4")
-    toy_bank("paper", seed=1).save(folder / "paper")
+    for bank in (
+        make_windowed_bank("accurate", R=4, card={"errors": errors, "seed": 7}),
+        make_windowed_bank("accurate-L4", L=4, card={"family": "accurate"}),
+        make_windowed_bank("paper", seed=1),
+    ):
+        bank.save(folder / bank.name)
     monkeypatch.setattr(npscatter.bank_file, "SHIPPED", folder)
     yield folder
 
@@ -236,7 +212,7 @@ def test_options_reach_the_transform(folder):
 
 def test_bank_by_name_and_by_path_with_its_own_orientations(folder):
     pixels = grey(folder / "a.png")
-    bank = toy_bank("mine", L=4, seed=3)
+    bank = make_windowed_bank("mine", L=4, seed=3)
     bank.save(folder / "mine.npz")
     assert run("transform", "a.png", "-o", "a.npy", "--bank", "mine.npz").exit_code == 0
     expected = npscatter.scatter(pixels.astype(np.float32), L=4, bank=bank)
@@ -487,7 +463,7 @@ def test_plot_bank_by_name_and_path(folder, shipped):
 def test_bank_figure_shows_every_filter_once(L, R):
     from npscatter.cli.figures import bank_figure
 
-    bank = toy_bank("any", L=L, R=R)
+    bank = make_windowed_bank("any", L=L, R=R)
 
     def shown(figure):
         return [image.get_array() for axes in figure.axes for image in axes.images]
@@ -510,7 +486,7 @@ def test_bank_figure_shows_every_filter_once(L, R):
 def test_filters_are_shown_on_scales_symmetric_about_zero():
     from npscatter.cli.figures import bank_figure
 
-    figure = bank_figure(toy_bank("any", R=4), show_next=True)
+    figure = bank_figure(make_windowed_bank("any", R=4), show_next=True)
     images = [image for axes in figure.axes for image in axes.images]
     assert len(images) == 1 + 16 + 4 + 4 + 64
     for image in images:

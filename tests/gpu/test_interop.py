@@ -18,15 +18,15 @@ class FakeStream(target.Stream):
 class FakeArray:
     """What Numba makes of an interface."""
 
-    def __init__(self, told, owner):
-        self.told, self.owner = told, owner
-        self.shape, self.dtype = told["shape"], np.dtype(told["typestr"])
+    def __init__(self, interface, owner):
+        self.interface, self.owner = interface, owner
+        self.shape, self.dtype = interface["shape"], np.dtype(interface["typestr"])
         self.size = int(np.prod(self.shape))
 
 
 @pytest.fixture
 def driver(monkeypatch):
-    """Return a list of what a GPU would have been told."""
+    """Return a list of what a GPU would have been asked to do."""
     log = []
 
     class Event:
@@ -44,7 +44,7 @@ def driver(monkeypatch):
         per_thread_default_stream=lambda: FakeStream(2),
         external_stream=FakeStream,
         event=Event,
-        from_cuda_array_interface=lambda told, owner, sync: FakeArray(told, owner),
+        from_cuda_array_interface=lambda interface, owner, sync: FakeArray(interface, owner),
     )
     monkeypatch.setattr(interop, "cuda", fake)
     monkeypatch.setattr(interop, "device_of", lambda array: 0)
@@ -52,8 +52,8 @@ def driver(monkeypatch):
 
 
 def foreign(stream=None, shape=(3, 4, 4), typestr="<f4", read_only=False):
-    told = {"shape": shape, "strides": None, "typestr": typestr, "data": (4096, read_only)}
-    return SimpleNamespace(__cuda_array_interface__=told | {"version": 3, "stream": stream})
+    interface = {"shape": shape, "strides": None, "typestr": typestr, "data": (4096, read_only)}
+    return SimpleNamespace(__cuda_array_interface__=interface | {"version": 3, "stream": stream})
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_is_no_stream_is_refused(driver, stream):
 
 def test_arrays_are_worked_on_on_their_own_stream(driver):
     borrowed = borrow("x", foreign(stream=5), None)
-    assert borrowed.stream.handle == 5 and borrowed.array.told["stream"] is None
+    assert borrowed.stream.handle == 5 and borrowed.array.interface["stream"] is None
     borrowed.give_back()
     assert driver == []
     assert borrow("x", foreign(), None).stream.handle == 1
@@ -105,9 +105,9 @@ def test_torchs_current_stream_is_asked_for(driver, monkeypatch):
         Tensor=Tensor, cuda=SimpleNamespace(current_stream=lambda device: current[device])
     )
     monkeypatch.setitem(interop.sys.modules, "torch", torch)
-    told = foreign().__cuda_array_interface__
-    del told["stream"]
-    x = Tensor(device="cuda:0", __cuda_array_interface__=told)
+    interface = foreign().__cuda_array_interface__
+    del interface["stream"]
+    x = Tensor(device="cuda:0", __cuda_array_interface__=interface)
     assert borrow("x", x, None).stream.handle == 9
 
 
@@ -126,10 +126,10 @@ def test_dlpack_alone_will_do(driver):
 
     values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)[:, ::2]
     borrowed = borrow("x", OnlyDLPack(values), None)
-    told = borrowed.array.told
-    assert told["shape"] == (2, 2, 4) and told["typestr"] == "<f4"
-    assert told["data"][0] == values.__array_interface__["data"][0]
-    assert told["strides"] == values.strides
+    interface = borrowed.array.interface
+    assert interface["shape"] == (2, 2, 4) and interface["typestr"] == "<f4"
+    assert interface["data"][0] == values.__array_interface__["data"][0]
+    assert interface["strides"] == values.strides
     assert borrowed.stream.handle == 1
 
 
@@ -176,16 +176,16 @@ def test_overlap_is_of_the_whole_span(monkeypatch):
 def test_stacks_reach_every_image_in_order(make):
     array = make(np.arange(3 * 4 * 6 * 7, dtype=np.float32).reshape(3, 4, 6, 7))
     start = array.__array_interface__["data"][0]
-    found = []
+    parts = []
     for offset, count, stride in stacks(array.shape, array.strides):
-        told = array.__array_interface__ | {
+        interface = array.__array_interface__ | {
             "data": (start + offset, True),
             "shape": (count, *array.shape[-2:]),
             "strides": (stride, *array.strides[-2:]),
         }
-        found.append(np.asarray(SimpleNamespace(__array_interface__=told, owner=array)))
+        parts.append(np.asarray(SimpleNamespace(__array_interface__=interface, owner=array)))
     images = array.reshape(-1, *array.shape[-2:])
-    assert sum(map(len, found)) == len(images)
-    assert np.array_equal(np.concatenate(found) if found else images, images)
+    assert sum(map(len, parts)) == len(images)
+    assert np.array_equal(np.concatenate(parts) if parts else images, images)
     if array.flags.c_contiguous and array.size:
-        assert len(found) == 1
+        assert len(parts) == 1

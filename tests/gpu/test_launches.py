@@ -1,24 +1,28 @@
 """A program as launches on a GPU: geometry, rings and memory, as integers; no GPU, no Numba."""
 
 from collections import Counter
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from gpu_cases import TOYS
+from banks import bank_of, make_toy_bank
 
 from npscatter import ArgumentError, FilterBank
 from npscatter.gpu.launches import GRID, choose, images_at_once, lay_out
 from npscatter.gpu.tiling import (
     BLOCKS,
     THREADS,
+    Advance,
     Device,
+    Footprint,
+    advance,
     bank_cycles,
-    march,
-    moduli_end,
-    moduli_start,
-    source_end,
-    source_start,
+    moduli_columns,
+    smoothed_rows,
+    source_columns,
+    sweep,
+    window_end,
+    window_start,
 )
 from npscatter.program.plan import ROUNDS, make_plan
 
@@ -32,16 +36,13 @@ SHAPES = [
     (3, (250, 61), "kymatio"),
     (4, (16, 70), "zero"),
 ]
-BANKS = ["symmetric R=3", "free, one tap", "free, strided wavelets", "sixteen orientations"]
-BANKS += ["wide wavelets", "wide smoothing", "paper", "accurate"]
+BANKS = ["symmetric L=4 R=3", "free, one tap", "free, strided wavelets", "sixteen orientations"]
+BANKS += ["wide wavelets", "wide smoothing", "paper shape", "accurate"]
 
 
 @pytest.fixture(params=BANKS, scope="module")
 def bank(request):
-    from conftest import make_toy_bank
-
-    name = request.param
-    return make_toy_bank(**TOYS[name]) if name in TOYS else FilterBank.load(name)
+    return bank_of(request.param)
 
 
 def layouts(bank, device):
@@ -60,15 +61,15 @@ def test_strips_and_bands_cover_every_target_once(bank, device):
             assert 0 < launch.shared_bytes <= device.block_bytes
             assert launch.threads in THREADS
             for count, size, whole in (
-                (g.strips, g.tile_width, g.width),
+                (g.strips, g.strip_width, g.width),
                 (g.bands, g.band_rows, g.height),
             ):
                 assert (count - 1) * size < whole <= count * size
             # Runs of neighbours do not reach into the next strip, nor vectors over their edge.
-            assert g.tile_width % 4 == 0 or g.strips == 1
-            for pitch in (g.source_pitch, g.target_pitch, g.direct_pitch, g.tile_half):
-                assert pitch % 4 == 0
-            assert all(offset % 4 == 0 for offset in g[:3])
+            assert g.strip_width % 4 == 0 or g.strips == 1
+            for maps in (g.source, *(() if launch.spec.emits else (g.smoothed, g.direct))):
+                assert maps.pitch % 4 == maps.offset % 4 == 0
+            assert g.source_tile.phase_stride % 4 == g.source_tile.pitch % 4 == 0
             assert launch.blocks(7) == -(-7 * g.groups // g.stacks) * g.strips * g.bands
 
 
@@ -76,7 +77,7 @@ def test_every_step_is_launched_once_and_every_channel_written_once(bank):
     for layout in layouts(bank, Device()):
         steps = list(layout.plan.steps)
         done = sum(
-            bool(launch.work.wavelets) + bool(launch.work.direct) for launch in layout.launches
+            bool(launch.spec.wavelets) + bool(launch.spec.direct) for launch in layout.launches
         )
         assert done == len(steps)
         assert Counter(layout.channels.tolist()) == Counter(range(layout.plan.n_coefficients))
@@ -92,63 +93,141 @@ def test_breadth_first_needs_few_launches():
 
 @pytest.mark.parametrize("device", [Device(), Device(block_bytes=12_000), HOPPER])
 def test_rings_hold_every_row_until_it_was_read(bank, device):
-    """The march of a block, row by row, in rings that know which row they hold."""
+    """The sweep of a block, row by row, in rings that know which row they hold."""
     for layout in layouts(bank, device):
         for launch in layout.launches:
-            work, g = launch.work, launch.geometry
+            g = launch.geometry
             for rows in {min(g.band_rows, g.height), g.height - (g.bands - 1) * g.band_rows}:
-                follow(work, g, rows)
+                follow(launch.spec.footprint, g, rows)
 
 
-def follow(work, g, rows):
-    tile, moduli, smoothed = {}, {}, []
-    reach = work.wavelets.size // 2 if work.wavelets else 0
-    for turn in march(work, rows, g.step_rows, g.ahead):
-        for row in range(*turn.loaded):
-            tile[row % g.tile_ring] = row
-        if work.wavelets:
-            for row in range(*turn.computed):
-                window = range(-reach, reach + 1)
-                assert all(
-                    tile[(work.wavelets.stride * row + a) % g.tile_ring]
-                    == work.wavelets.stride * row + a
-                    for a in window
-                )
-                moduli[row % g.modulus_ring] = row
-        for y in range(*turn.smoothed):
+def follow(footprint, g, rows):
+    f, source, moduli, smoothed = footprint, {}, {}, []
+    for one in sweep(f, rows, g.advance_rows, g.prefetch):
+        for row in range(one.load_start, one.load_end):
+            source[row % g.source_tile.ring] = row
+        if f.has_wavelets:
+            for row in range(one.compute_start, one.compute_end):
+                assert_held(source, g.source_tile, f.wavelet_stride, f.wavelet_radius, row)
+                moduli[row % g.moduli_tile.ring] = row
+        for y in range(one.smooth_start, one.smooth_end):
             smoothed.append(y)
-            if work.wavelets:
-                stride, radius = work.smoother.stride, work.smoother.size // 2
-                for row in range(moduli_start(stride, radius, y), moduli_end(stride, radius, y)):
-                    assert moduli[row % g.modulus_ring] == row
-            if work.direct:
-                radius = work.direct.size // 2
-                for row in range(source_start(radius, y), source_end(radius, y)):
-                    assert tile[row % g.tile_ring] == row
+            if f.has_wavelets:
+                assert_held(moduli, g.moduli_tile, f.smoothing_stride, f.smoothing_radius, y)
+            if f.has_direct:
+                assert_held(source, g.source_tile, f.stride, f.direct_radius, y)
     assert smoothed == list(range(rows))
+
+
+def assert_held(rows, tile, stride, radius, y):
+    """Assert that a ring holds the window of row `y` of a correlation."""
+    for row in range(window_start(stride, radius, y), window_end(stride, radius, y)):
+        assert rows[row % tile.ring] == row
+
+
+FOOTPRINTS = [
+    Footprint(
+        stride=wavelet_stride * smoothing_stride,
+        halo=max(smoothing_radius * wavelet_stride + wavelet_radius, direct_radius),
+        has_wavelets=has_wavelets,
+        wavelet_stride=wavelet_stride,
+        wavelet_radius=wavelet_radius,
+        smoothing_stride=smoothing_stride,
+        smoothing_radius=smoothing_radius,
+        has_direct=has_direct,
+        direct_radius=direct_radius,
+    )
+    for wavelet_stride, smoothing_stride in ((1, 1), (1, 2), (2, 1))
+    for wavelet_radius, smoothing_radius, direct_radius in product((0, 1, 3), repeat=3)
+    for has_wavelets, has_direct in ((True, True), (True, False), (False, True))
+]
+
+
+def advances_step_by_step(f, top, bottom, rows, prefetch):
+    """Yield the advances of a band as a block goes through them, knowing what it has done."""
+    source_top = window_start(f.stride, f.halo, top)
+    moduli_top = window_start(f.smoothing_stride, f.smoothing_radius, top)
+    loaded, computed = source_top, moduli_top
+    for start in range(top - prefetch * rows, bottom, rows):
+        first, last = max(start, top), min(start + rows, bottom) - 1
+        load_end = window_end(f.stride, f.halo, last)
+        compute_end = window_end(f.smoothing_stride, f.smoothing_radius, last)
+        needed = [load_end]
+        if f.has_wavelets:
+            needed.append(window_start(f.wavelet_stride, f.wavelet_radius, computed))
+        if f.has_direct:
+            needed.append(window_start(f.stride, f.direct_radius, first))
+        oldest = max(min(needed), source_top)
+        yield Advance(
+            load_start=max(loaded, oldest),
+            load_end=load_end,
+            compute_start=computed,
+            compute_end=compute_end,
+            smooth_start=first,
+            smooth_end=last + 1,
+            oldest_source=oldest,
+            oldest_moduli=max(
+                min(computed, window_start(f.smoothing_stride, f.smoothing_radius, first)),
+                moduli_top,
+            ),
+        )
+        loaded, computed = max(loaded, load_end), max(computed, compute_end)
+
+
+@pytest.mark.parametrize("footprint", FOOTPRINTS)
+def test_an_advance_knows_what_those_before_have_done(footprint):
+    """Without their state, and with no bound that others imply."""
+    for top, height, rows in product((0, 5), (1, 2, 5, 8), (1, 2, 3, 8)):
+        for prefetch in (0, 1) if footprint.has_wavelets else (0,):
+            bottom = top + height
+            expected = list(advances_step_by_step(footprint, top, bottom, rows, prefetch))
+            first = top - prefetch * rows
+            starts = range(first, bottom, rows)
+            done = [advance(footprint, top, bottom, s, rows, s == first) for s in starts]
+            assert done == expected
+            assert [smoothed_rows(top, bottom, s, rows) for s in starts] == [
+                (one.smooth_start, one.smooth_end) for one in expected
+            ]
+            if top == 0:
+                assert sweep(footprint, height, rows, prefetch) == tuple(expected)
+
+
+@pytest.mark.parametrize("footprint", FOOTPRINTS)
+def test_columns_are_those_of_all_windows(footprint):
+    f = footprint
+    for width in (1, 2, 7):
+        last = width - 1
+        columns = window_end(f.stride, f.halo, last) - window_start(f.stride, f.halo, 0)
+        assert source_columns(f, width) == columns
+        start = window_start(f.smoothing_stride, f.smoothing_radius, 0)
+        needed = window_end(f.smoothing_stride, f.smoothing_radius, last) - start
+        assert moduli_columns(f, width, 5, False) == (needed, needed)
+        assert moduli_columns(f, width, 5, True) == (needed, min(needed, 5))
 
 
 def test_tiles_hold_what_runs_read(bank):
     """Whole vectors are read: no phase of a row is shorter than the last vector's end."""
     for layout in layouts(bank, Device()):
         for launch in layout.launches:
-            work, g = launch.work, launch.geometry
-            needed = 2 * (g.tile_width - 1) + 1 + 2 * work.halo
-            assert 2 * g.tile_half >= needed and g.tile_pitch >= 2 * g.tile_half
-            runs = -(-g.tile_width // 4)
-            for sums, half, count in (
-                (work.smoother, g.modulus_half, runs),
-                (work.direct, g.tile_half, runs),
+            spec, g = launch.spec, launch.geometry
+            source, moduli = g.source_tile, g.moduli_tile
+            needed = 2 * (g.strip_width - 1) + 1 + 2 * spec.halo
+            assert 2 * source.phase_stride >= needed and source.pitch >= 2 * source.phase_stride
+            runs = -(-g.strip_width // 4)
+            for tile, phase_stride in (
+                (spec.smoothing, moduli.phase_stride),
+                (spec.direct, source.phase_stride),
             ):
-                if sums:
-                    last = sums.shift + sums.stride * 3 + sums.size - 1
-                    vector = sums.stride * 2
-                    end = sums.stride * 2 * (count - 1) + (last // 2 // vector + 1) * vector
-                    assert end <= half
-            size = work.maps * g.tile_ring * g.tile_pitch
-            if work.wavelets:
-                size += work.wavelets.outputs * g.modulus_ring * g.modulus_pitch
-                assert g.modulus_start == g.stacks * g.tile_stack
+                if tile:
+                    last = tile.shift + tile.stride * 3 + tile.size - 1
+                    vector = tile.stride * 2
+                    end = tile.stride * 2 * (runs - 1) + (last // 2 // vector + 1) * vector
+                    assert end <= phase_stride
+            size = spec.maps * source.ring * source.pitch
+            assert source.start == 0
+            if spec.wavelets:
+                size += spec.wavelets.outputs * moduli.ring * moduli.pitch
+                assert moduli.start == g.stacks * source.stack
             assert launch.shared_bytes == 4 * g.stacks * size
 
 
@@ -156,17 +235,20 @@ def test_maps_in_use_share_no_memory(bank):
     for layout in layouts(bank, Device()):
         spans = []
         for launch in layout.launches:
-            work, g = launch.work, launch.geometry
+            spec, g = launch.spec, launch.geometry
             source = (0, 0)
-            if not work.image:
-                source = (g.source_offset, g.source_offset + g.groups * work.maps * g.source_plane)
+            if not spec.reads_image:
+                start = g.source.offset
+                source = (start, start + g.groups * spec.maps * g.source.plane)
             targets = []
-            if not work.emits and work.wavelets:
-                maps = g.groups * work.wavelets.outputs * work.smoother.outputs
-                targets.append((g.target_offset, g.target_offset + maps * g.target_plane))
-            if not work.emits and work.direct:
-                maps = g.groups * work.direct.outputs
-                targets.append((g.direct_offset, g.direct_offset + maps * g.direct_plane))
+            if not spec.emits and spec.wavelets:
+                maps = g.groups * spec.wavelets.outputs * spec.smoothing.outputs
+                start = g.smoothed.offset
+                targets.append((start, start + maps * g.smoothed.plane))
+            if not spec.emits and spec.direct:
+                maps = g.groups * spec.direct.outputs
+                start = g.direct.offset
+                targets.append((start, start + maps * g.direct.plane))
             for one, other in pairwise(sorted([source, *targets])):
                 assert one[1] <= other[0] or one == (0, 0)
             spans += [source, *targets]
@@ -212,8 +294,6 @@ def test_few_images_are_cut_into_bands_and_many_are_not():
 
 
 def test_kernels_too_large_for_shared_memory_are_refused():
-    from conftest import make_toy_bank
-
     bank = make_toy_bank("symmetric", L=16, R=4, K=9)
     plan = make_plan(2, (40, 40), bank.architecture)
     with pytest.raises(ArgumentError, match=r"bank='kernels of \[9, 9\]'.*backend='numba'"):
@@ -236,5 +316,5 @@ def test_layouts_of_other_dtypes_only_differ_in_runs():
     single, double = (lay_out(plan, bank, dtype) for dtype in ("float32", "float64"))
     assert single.workspace == double.workspace
     assert np.array_equal(single.channels, double.channels)
-    assert all(launch.work.wavelets.run == 2 for launch in double.launches)
-    assert all(launch.geometry.tile_width % 2 == 0 for launch in double.launches)
+    assert all(launch.spec.wavelets.run == 2 for launch in double.launches)
+    assert all(launch.geometry.strip_width % 2 == 0 for launch in double.launches)

@@ -152,9 +152,9 @@ def test_cifar10_channels(tmp_path):
 
 
 def test_cifar10_refuses_unknown_choices(tmp_path):
-    with pytest.raises(ValueError, match="split='val': must be one of 'train', 'test'"):
+    with pytest.raises(ValueError, match="split='val': must be 'train' or 'test'"):
         published_sets.cifar10(tmp_path, split="val")
-    with pytest.raises(ValueError, match="channel='gray': must be one of 'red', 'green'"):
+    with pytest.raises(ValueError, match="channel='gray': must be one of \\('red', 'green'"):
         published_sets.cifar10(tmp_path, channel="gray")
 
 
@@ -174,7 +174,7 @@ def test_cifar10_refuses_binary_batches_of_wrong_size(tmp_path, damage):
     write_cifar(tmp_path / "cifar", "binary")
     batch = tmp_path / "cifar" / "test_batch.bin"
     batch.write_bytes(damage(batch.read_bytes()))
-    with pytest.raises(ValueError, match=r"'test_batch\.bin' .* 3073-byte records; get it again"):
+    with pytest.raises(ValueError, match=r"'test_batch\.bin': .* 3073-byte records; download it"):
         published_sets.cifar10(tmp_path / "cifar")
 
 
@@ -182,7 +182,7 @@ def test_cifar10_refuses_labels_out_of_range(tmp_path):
     write_cifar(tmp_path / "cifar", "binary")
     batch = tmp_path / "cifar" / "test_batch.bin"
     batch.write_bytes(b"\x0a" + batch.read_bytes()[1:])
-    with pytest.raises(ValueError, match=r"'test_batch\.bin' .* labels must be 0 to 9"):
+    with pytest.raises(ValueError, match=r"'test_batch\.bin': labels must be 0 to 9"):
         published_sets.cifar10(tmp_path / "cifar")
 
 
@@ -208,7 +208,7 @@ class BareArray:
 )
 def test_cifar10_refuses_other_pickles(tmp_path, batch):
     (tmp_path / "test_batch").write_bytes(python2_pickle(batch))
-    with pytest.raises(ValueError, match=r"file 'test_batch' .* get it again from https"):
+    with pytest.raises(ValueError, match=r"file in path='test_batch': .* download it again"):
         published_sets.cifar10(tmp_path)
 
 
@@ -229,7 +229,7 @@ def test_cifar10_refuses_a_truncated_pickle(tmp_path):
     write_cifar(tmp_path / "cifar", "python")
     batch = tmp_path / "cifar" / "test_batch"
     batch.write_bytes(batch.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"file 'test_batch' .* must be a pickled CIFAR-10"):
+    with pytest.raises(ValueError, match=r"file in path='test_batch': must be a pickled CIFAR-10"):
         published_sets.cifar10(tmp_path / "cifar")
 
 
@@ -257,7 +257,7 @@ def test_cifar10_never_runs_code_from_a_pickle(tmp_path, attack):
     assert marker.exists(), "the attack must work on an open unpickler"
     marker.unlink()
     (tmp_path / "test_batch").write_bytes(evil)
-    with pytest.raises(ValueError, match=r"'test_batch' .* it asks for .*, which is not allowed"):
+    with pytest.raises(ValueError, match=r"'test_batch': .* it asks for .*, which is not allowed"):
         published_sets.cifar10(tmp_path)
     assert not marker.exists()
 
@@ -323,11 +323,11 @@ def test_tiny_imagenet_train_split_takes_classes_in_turn(tiny_path):
 
 
 def test_tiny_imagenet_refuses_unknown_choices(tmp_path):
-    with pytest.raises(ValueError, match="split='valid': must be one of 'train', 'val', 'test'"):
+    with pytest.raises(ValueError, match="split='valid': must be one of \\('train', 'val'"):
         published_sets.tiny_imagenet(tmp_path, split="valid")
     with pytest.raises(ValueError, match="channel=1: must be one of"):
         published_sets.tiny_imagenet(tmp_path, channel=1)
-    with pytest.raises(ValueError, match="limit=0: must be a whole number, at least 1"):
+    with pytest.raises(ValueError, match="limit=0: must be at least 1"):
         published_sets.tiny_imagenet(tmp_path, limit=0)
 
 
@@ -346,24 +346,24 @@ def test_tiny_imagenet_refuses_damaged_pictures(tiny_folder):
     whole = picture.read_bytes()
     for damaged in (whole[: len(whole) // 2], whole[:-40], b"", b"no picture"):
         picture.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"'test/images/test_2\.JPEG' .* whole JPEG"):
+        with pytest.raises(ValueError, match=r"'test/images/test_2\.JPEG': .* whole JPEG"):
             published_sets.tiny_imagenet(tiny_folder)
     save_jpeg(picture, 9, side=32)
-    with pytest.raises(ValueError, match=r"test_2\.JPEG' .* must be 64 x 64 pixels, not \(32, 32"):
+    with pytest.raises(ValueError, match=r"test_2\.JPEG': must be 64 x 64 pixels, not \(32, 32"):
         published_sets.tiny_imagenet(tiny_folder)
     picture.unlink()
     save_jpeg(tiny_folder / "test/images/test_x.JPEG", 9)
-    with pytest.raises(ValueError, match=r"test_x\.JPEG' .* must end in _<number>"):
+    with pytest.raises(ValueError, match=r"test_x\.JPEG': .* must end in _<number>"):
         published_sets.tiny_imagenet(tiny_folder)
 
 
 def test_tiny_imagenet_refuses_pictures_of_no_listed_class(tiny_folder):
     annotations = tiny_folder / "val/val_annotations.txt"
     annotations.write_text(annotations.read_text().replace(CLASSES[0], "n00000000"))
-    with pytest.raises(ValueError, match=r"val_11\.JPEG' .* 'n00000000' must be a line of wnids"):
+    with pytest.raises(ValueError, match=r"val_11\.JPEG': .* 'n00000000' must be a line of wnids"):
         published_sets.tiny_imagenet(tiny_folder, split="val")
     annotations.write_text(f"val_3.JPEG\t{CLASSES[0]}\n")
-    with pytest.raises(ValueError, match=r"val_11\.JPEG' .* class None must be a line of wnids"):
+    with pytest.raises(ValueError, match=r"val_11\.JPEG': .* class None must be a line of wnids"):
         published_sets.tiny_imagenet(tiny_folder, split="val")
 
 

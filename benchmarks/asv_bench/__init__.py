@@ -1,0 +1,1 @@
+"""What asv compares from commit to commit; see ../asv.conf.json."""

@@ -1,0 +1,395 @@
+"""Write the tables of the README and of the documentation from the committed results.
+
+``python -m benchmarks.pages`` replaces what stands between ``<!-- NAME -->`` and
+``<!-- /NAME -->``; ``--check`` only says whether anything would change. PAPER.md is written by
+``python -m benchmarks.paper page``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import click
+
+from benchmarks import frontier, results
+from benchmarks.gpu import NOT_MEASURED, WAYS
+from benchmarks.peers import NETWORK
+from benchmarks.tables import number, percent, table, update
+
+PASSES = ("one thread", "all cores")
+SUMMARY = ("32x32 J=2", "64x64 J=2", "224x224 J=3", "2048x2048 J=4")
+OURS = ("accurate", "paper-tuned", "paper")
+
+
+def written(result: dict, *more: str) -> str:
+    """Return the sentence that says what command wrote a result."""
+    return " ".join([f"Written by `{result['environment']['command']}`", *more])
+
+
+def link(name: str) -> str:
+    """Return a link from a page in docs/ to a result file."""
+    return f"[{name}.json](../benchmarks/results/{name}.json)"
+
+
+def summary() -> str:
+    """Return four rows: how fast and how exact the default bank is."""
+    speed = results.read("speed")
+    measured = {
+        f"{row['size']}x{row['size']} J={row['J']}": row["errors"]
+        for row in results.read("accuracy")["rows"]
+        if (row["bank"], row["source"]) == ("accurate", "photographs")
+    }
+    rows = []
+    for name in SUMMARY:
+        record = speed["workloads"][name]
+        timed = record["all cores"]["contestants"]
+        kymatio, ours = timed[record["all cores"]["kymatio"]], timed["accurate"]
+        # The largest was compared on the images that were timed.
+        errors = measured.get(name, record["verified"]["accurate, Kymatio NumPy"])
+        cells = [kymatio["ms_per_image"], ours["ms_per_image"], ours["times_as_fast_as_kymatio"]]
+        rows.append([name, *map(number, cells), percent(errors["S1"]), percent(errors["S2"])])
+    head = ["images", "Kymatio, ms", "npscatter, ms", "times as fast", "S1 error, %", "S2 error, %"]
+    machine = speed["environment"]
+    versions = machine["versions"]
+    return (
+        f"{table(head, rows)}\n\nPer image, float32, on {machine['cpu']}, {machine['threads']} "
+        f"threads: npscatter {machine['npscatter']} against the faster of Kymatio "
+        f"{versions['kymatio']}'s CPU backends, NumPy {versions['numpy']} and Torch "
+        f"{versions['torch']}; relative L2 errors on photographs kept out of learning (of the "
+        "largest, on those that were timed)."
+    )
+
+
+def accuracy() -> str:
+    """Return the errors of J = 2 at every size, then of `accurate` at the other scales."""
+    result = results.read("accuracy")
+    errors = {
+        (row["bank"], row["size"], row["J"], row["source"]): row["errors"] for row in result["rows"]
+    }
+    names = list(result["banks"])
+    cases = [(name, size, 2) for name in names for size in (32, 64, 224)]
+    cases += [("accurate", 224, J) for J in (1, 3, 4, 5)]
+    cases += [(name, 224, 3) for name in names if name.startswith("accurate-")]
+    orders = ("S0", "S1", "S2")
+    columns = [*product(("photographs", "white noise"), orders)]
+    rows = [
+        [f"`{case[0]}`", f"{case[1]}x{case[1]}", str(case[2])]
+        + [percent(errors[(*case, source)].get(order)) for source, order in columns]
+        for case in cases
+    ]
+    images = result["images"]
+    return (
+        f"{table(['bank', 'image', 'J', *orders, *(f'noise {k}' for k in orders)], rows)}\n\n"
+        "Relative L2 error in percent against Kymatio "
+        f"{result['environment']['versions']['kymatio']} (NumPy), borders included, on crops of "
+        f"photographs kept out of learning ({', '.join(result['photographs'])}; {images['32']}, "
+        f"{images['64']} and {images['224']} crops of 32, 64 and 224 pixels) and on as many images "
+        f"of white noise. {written(result)}; every scale and size is in {link('accuracy')}."
+    )
+
+
+def frontier_choice() -> str:
+    """Return why the accurate bank has the size it has."""
+    result = results.read("frontier")
+    rows = {frontier.label(row): row for row in result["designs"]}
+    costs = {name: frontier.folded_cost(row) for name, row in rows.items()}
+    cheapest, chosen = result["cheapest"], result["chosen"]
+
+    def measured(name: str) -> str:
+        S1, S2 = (percent(rows[name]["tuned"][frontier.SHOWN][order]) for order in ("S1", "S2"))
+        cost = f"{costs[name]:.0f} multiply-adds per pixel"
+        return f"`{name}` ({cost}, S1 {S1} %, S2 {S2} % on {frontier.SHOWN})"
+
+    aims = ", ".join(f"{order} {100 * aim:.2g} %" for order, aim in result["aims"].items())
+    text = (
+        f"Why `accurate` has the size it has: of the designs in {link('frontier')}, measured from "
+        f"the cheap end, {measured(cheapest)} is the first that meets the aims at J = 2 ({aims}) "
+        "once tuned"
+    )
+    if chosen == cheapest:
+        return text + "; it is the shipped one."
+    return (
+        f"{text}. The shipped {measured(chosen)} costs "
+        f"{100 * (costs[chosen] / costs[cheapest] - 1):.0f} % more and errs much less. The digits "
+        "are the kernel sizes of psi, carry and low for the first octave, then for the later ones; "
+        "r is the radius of a round support."
+    )
+
+
+def timed_cell(timed: dict, peer: str) -> str:
+    """Return a time in milliseconds, and how many times as fast as a peer that is, if known."""
+    if timed["ms_per_image"] is None:
+        return ""
+    ratio = timed.get(f"times_as_fast_as_{peer}")
+    return number(timed["ms_per_image"]) + (f" ({number(ratio)}x)" if ratio else "")
+
+
+def speed() -> str:
+    """Return the time per image against Kymatio, and against the paper's network in Torch."""
+    result = results.read("speed")
+    passes = [
+        (name, held[timed])
+        for name, held in result["workloads"].items()
+        for timed in PASSES
+        if timed in held
+    ]
+    rows = {"kymatio": [], "conv2d": []}
+    for name, timed in passes:
+        contestants, backend = timed["contestants"], timed["kymatio"]
+        first = {
+            "kymatio": f"{number(contestants[backend]['ms_per_image'])} ({backend.split()[1]})",
+            "conv2d": number(contestants[NETWORK]["ms_per_image"]),
+        }
+        for peer, shown in (
+            ("kymatio", (*OURS, "pytorch-wavelets")),
+            ("conv2d", ("paper", "paper-tuned zero")),
+        ):
+            cells = [timed_cell(contestants[one], peer) for one in shown]
+            rows[peer].append([name, str(timed["threads"]), first[peer], *cells])
+    machine, versions = result["environment"], result["environment"]["versions"]
+    head, banks = ["images", "threads"], [f"`{bank}`" for bank in OURS]
+    return (
+        f"{table([*head, 'Kymatio', *banks, 'pytorch-wavelets'], rows['kymatio'])}\n\n"
+        "Milliseconds per image, and how many times as fast as the faster of Kymatio "
+        f"{versions['kymatio']}'s CPU backends, which is named: NumPy (blocks of the batch on "
+        f"Python threads) or Torch {versions['torch']}. Order 2 (order 1 at J = 1), float32, "
+        f"photographs, medians of interleaved calls on {machine['cpu']}, {machine['threads']} "
+        "cores; the peers in the block size that suits them best. pytorch-wavelets "
+        f"{versions['pytorch-wavelets']}, one `ScatLayer` per octave, computes other features.\n\n"
+        f"{table([*head, NETWORK, '`paper`', '`paper-tuned`'], rows['conv2d'])}\n\n"
+        "The paper's network against the same network in Torch (`conv2d`), with zeros beyond the "
+        "edge as there."
+    )
+
+
+def memory() -> str:
+    """Return work, shares of the peak and memory of the speed benchmark."""
+    result = results.read("speed")
+    peers = ("Kymatio NumPy", "Kymatio Torch", NETWORK, "pytorch-wavelets")
+    rows = []
+    for name, held in result["workloads"].items():
+        row = [name]
+        for bank in OURS:
+            works = [held[timed]["contestants"][bank]["work"] for timed in PASSES if timed in held]
+            shares = " / ".join(f"{100 * work['of_peak']:.0f} %" for work in works)
+            row.append(f"{works[0]['multiply_adds'] / 1e6:.3g} M, {shares}" if works else "")
+        measured = held.get("memory", {}).get("contestants", {})
+        row += [number(measured.get(one, {}).get("working_mib")) for one in (*OURS, *peers)]
+        rows.append(row)
+    head = [f"`{bank}` of peak" for bank in OURS] + [f"`{bank}` MiB" for bank in OURS]
+    return (
+        f"{table(['images', *head, *(f'{peer} MiB' for peer in peers)], rows)}\n\n"
+        "Multiply-adds per image and the share of the machine's measured peak that they reach on "
+        "one thread / on all cores, and the memory of one call on the batch with all cores, in MiB "
+        f"beyond images, filters and output. {written(result)}; rounds, block sizes and versions "
+        f"are in {link('speed')}."
+    )
+
+
+def kernels() -> str:
+    """Return how near the peak the unrolled rows come, and what each idea bought."""
+    result = results.read("kernels")
+    kinds, ablations = [*result["rows"].values()], result["ablation"]
+    bits = [f"of peak, {8 * kind['vector_bytes']} bits" for kind in kinds]
+    shares = [
+        [name, str(row["multiply_adds"])]
+        + [f"{100 * kind['kernels'][name]['of_peak']:.0f} %" for kind in kinds]
+        for name, row in kinds[0]["kernels"].items()
+    ]
+    variants = dict.fromkeys(variant for ablated in ablations.values() for variant in ablated)
+    times = [
+        [variant] + [number(one.get(variant, {}).get("ms_per_image")) for one in ablations.values()]
+        for variant in variants
+    ]
+    peaks = " and ".join(f"{kind['peak']['gfma_per_second']:.0f}" for kind in kinds)
+    pixels = ", ".join(
+        f"{number(each['1 threads'])} at {side}"
+        for side, each in result["nanoseconds_per_pixel"].items()
+    )
+    return (
+        f"{table(['row of', 'multiply-adds', *bits], shares)}\n\n"
+        "One row of every output map, everything in the first-level cache, one thread, against the "
+        f"peak of the same vectors ({peaks} multiply-adds per nanosecond). Only multiply-adds "
+        "count; the additions of the folding take a share of the same units.\n\n"
+        f"{table(['one thread, ms per image', *ablations], times)}\n\n"
+        "Each line has one idea more than the one above. Nanoseconds per pixel at J = 2 on one "
+        f"thread: {pixels}. {written(result, 'on', result['environment']['cpu'])}; all of it is in "
+        f"{link('kernels')}."
+    )
+
+
+def startup() -> str:
+    """Return how long the first call takes."""
+    result = results.read("startup")
+    cold, warm = result["cold cache"], result["warm cache"]
+    return (
+        f"Importing npscatter takes {number(warm['import'])} s after NumPy, making a "
+        f"`Scattering2D` {number(warm['construction'])} s, the first call "
+        f"{number(cold['first call'])} s where nothing was compiled before and "
+        f"{number(warm['first call'])} s where it was (medians of {result['runs']} new processes, "
+        f"`{result['environment']['command']}`)."
+    )
+
+
+def gpu() -> str:
+    """Return the times on a GPU, or that there are none yet; and what the kernels take of one."""
+    compiled = results.read("gpu_compiled")
+    kernels = compiled["kernels"]
+    registers: dict[str, list[int]] = {}
+    for kernel in kernels:
+        registers.setdefault(kernel["dtype"], []).append(kernel["registers"])
+    taken = " and ".join(
+        f"{min(each)} to {max(each)} registers in {dtype}" for dtype, each in registers.items()
+    )
+    names = ("stack", "spill stores", "spill loads")
+    wasted = sum(kernel[name] for kernel in kernels for name in names)
+    wasted = f"{wasted} bytes of stack and spills" if wasted else "no stack, and spill none"
+    capabilities = sorted({kernel["capability"] for kernel in kernels}, key=float)
+    versions = compiled["versions"]
+    measured = results.path_of("gpu").exists()
+    return (
+        f"{gpu_times(results.read('gpu')) if measured else NOT_MEASURED}\n\n"
+        f"Compiled for compute capability {', '.join(capabilities)}, the {len(kernels)} kernels of "
+        f"the shipped banks take {taken}, {wasted}. Written by `{compiled['command']}` (numba-cuda "
+        f"{versions['numba-cuda']}, ptxas {versions['nvidia-cuda-nvcc']}); it needs no GPU."
+    )
+
+
+def gpu_times(result: dict) -> str:
+    """Return the table of a run on a GPU."""
+    rows, names = [], []
+    for name, record in result["workloads"].items():
+        for way, words in WAYS.items():
+            names = list(record[way])
+            cells = [
+                one["reason"].split(":")[0] if "reason" in one else timed_cell(one, "kymatio")
+                for one in record[way].values()
+            ]
+            rows.append([name, words, *cells])
+    machine = result["environment"]
+    versions, device = machine["versions"], machine["gpu"]
+    return (
+        f"{table(['images', 'from and to', *names], rows)}\n\n"
+        f"Milliseconds per image, and how many times as fast as Kymatio {versions['kymatio']} in "
+        f"Torch {versions['torch']} on the same {device['name']} (driver {device['driver']}, "
+        f"numba-cuda {versions['numba-cuda']}), order 2, float32, medians of {result['rounds']} "
+        "interleaved rounds, each in the block size that suits it best. From and to pageable NumPy "
+        f"arrays the transfers are included. {written(result)}; rounds, blocks and errors are in "
+        f"{link('gpu')}."
+    )
+
+
+def footprint() -> str:
+    """Return what the smallest header of `accurate` needs."""
+    result = results.read("microcontroller")
+    rows = [row for row in result["rows"] if (row["bank"], row["max_order"]) == ("accurate", 2)]
+    row = min(rows, key=lambda row: row["scratch_bytes"])
+    flash, stack = (
+        [row[cpu][key] for cpu in result["optimisation"]] for key in ("flash_bytes", "stack_bytes")
+    )
+    return (
+        f"All channels of a {row['side']} x {row['side']} image at J = {row['J']} take "
+        f"{row['scratch_bytes'] / 1024:.1f} KiB of memory in {row['dtype'].upper()} with "
+        f"`--rounds {row['rounds']}`, besides the image and {min(stack)} to {max(stack)} bytes of "
+        "stack, the output being streamed to a callback, and "
+        f"{min(flash) / 1024:.0f} to {max(flash) / 1024:.0f} KiB of flash (M4 to M55)."
+    )
+
+
+def q15() -> str:
+    """Return how far Q15 is from floating point."""
+    result = results.read("q15")
+    ratios = {(row["bank"], row["size"], row["J"]): row["dB"] for row in result["rows"]}
+    banks = dict.fromkeys(row["bank"] for row in result["rows"])
+
+    def cell(bank: str, J: int) -> str:
+        return ", ".join(f"{dB:.0f}" for order, dB in ratios[bank, 64, J].items() if order != "S0")
+
+    rows = [[f"`{bank}`", *(cell(bank, J) for J in (1, 2, 3, 4))] for bank in banks]
+    return (
+        f"{table(['bank', *(f'J = {J}' for J in (1, 2, 3, 4))], rows)}\n\n"
+        "Signal to noise ratio of Q15 against the same filters in double precision, in dB, S1 and "
+        f"S2, on {result['images']['64']} crops of 64x64 pixels of photographs kept out of "
+        f"learning. {written(result)}; 32x32 and S0 are in `benchmarks/results/q15.json`."
+    )
+
+
+def microcontroller() -> str:
+    """Return flash, memory and instructions."""
+    result = results.read("microcontroller")
+    levels = result["optimisation"]
+    names = {cpu: cpu.removeprefix("cortex-").upper() for cpu in levels}
+    rows, stacks = [], []
+    for row in result["rows"]:
+        counts = [row[cpu]["instructions"] / 1e6 for cpu in levels]
+        stacks += [row[cpu]["stack_bytes"] for cpu in levels]
+        rows.append(
+            [
+                f"`{row['bank']}` {row['side']}x{row['side']} J={row['J']}, order "
+                f"{row['max_order']}, {row['dtype']}, {row['rounds']} "
+                f"round{'s' if row['rounds'] > 1 else ''}",
+                f"{row['scratch_bytes'] / 1024:.1f}",
+                ", ".join(f"{row[cpu]['flash_bytes'] / 1024:.1f}" for cpu in levels),
+                ", ".join(f"{count:.1f}" if count < 100 else f"{count:.0f}" for count in counts),
+            ]
+        )
+    cpus = ", ".join(names.values())
+    head = ["header", "scratch, KiB", f"flash, KiB: {cpus}", f"million instructions: {cpus}"]
+    same = all(row["same_bits_on_all"] for row in result["rows"])
+    compiled = ", ".join(f"{names[cpu]} {level}" for cpu, level in levels.items())
+    return (
+        f"{table(head, rows)}\n\n"
+        "Scratch holds everything but the image and the output, which may be streamed to a "
+        f"callback, channel by channel; besides, {min(stacks)} to {max(stacks)} bytes of stack. "
+        f"Compiled by {result['compiler']} ({compiled}), run by {result['emulator']}, whose count "
+        "of instructions is not one of cycles. The code for the M0 was counted on the M4 board. "
+        f"{'All four gave the same bits, in float too. ' if same else ''}{written(result)}, "
+        "`benchmarks/results/microcontroller.json`."
+    )
+
+
+def desktop() -> str:
+    """Return how fast the C is on a desktop processor."""
+    result = results.read("desktop_c")
+    rows = [
+        [f"`{row['bank']}` {row['side']}x{row['side']} J={row['J']}"]
+        + [f"{milliseconds:.3g}" for milliseconds in row["ms_per_image"].values()]
+        for row in result["rows"]
+    ]
+    flags = "; ".join(f"{name} `{flags}`" for name, flags in result["flags"].items())
+    return (
+        f"{table(['', *result['rows'][0]['ms_per_image']], rows)}\n\n"
+        "Milliseconds per image on one thread, medians of interleaved calls on "
+        f"{result['environment']['cpu']}; {'; '.join(result['compilers'])}; {flags}. "
+        f"{written(result)}, `benchmarks/results/desktop_c.json`."
+    )
+
+
+# Page -> marker -> what stands there.
+PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"summary": summary},
+    "docs/results.md": {
+        "accuracy": accuracy,
+        "frontier": frontier_choice,
+        "speed": speed,
+        "memory": memory,
+        "startup": startup,
+        "kernels": kernels,
+    },
+    "docs/gpu.md": {"gpu": gpu},
+    "docs/c.md": {"footprint": footprint, "q15": q15},
+    "cexport/GUIDE.md": {"microcontroller": microcontroller, "desktop": desktop},
+}
+
+
+@click.command(help=__doc__)
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a page is stale.")
+def main(check: bool) -> None:
+    """Bring the pages up to date."""
+    for page, tables in PAGES.items():
+        update(page, tables, check, "python -m benchmarks.pages")
+
+
+if __name__ == "__main__":
+    main()

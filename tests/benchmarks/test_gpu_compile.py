@@ -1,0 +1,100 @@
+"""Every kernel of the shipped banks, compiled for GPUs that are not there.
+
+ptxas says what a GPU would: no register is spilled, no thread has a stack, and the registers leave
+room for as many threads as the layout counts on.
+"""
+
+import json
+import multiprocessing
+import re
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pytest
+
+from benchmarks.gpu.compiled import CAPABILITIES, KINDS, resources, specs
+from benchmarks.results import RESULTS
+from npscatter import FilterBank, list_banks
+from npscatter.gpu.kernel import make_kernel
+from npscatter.gpu.launches import lay_out
+from npscatter.gpu.target import to_ptx
+from npscatter.gpu.tiling import REGISTERS, Device
+from npscatter.program.plan import make_plan
+
+MULTIPROCESSOR_REGISTERS = 65536
+CASES = {" ".join(filter(None, kind)): kind for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_kernels_spill_nothing(pool, case):
+    bank, dtype, storage = CASES[case]
+    kernels = specs(bank, dtype, storage)
+    assert len(kernels) == len(set(kernels)) == 4
+    # Of the families' other members and of other numbers one will do; the rest stands in the file.
+    every = case in ("accurate float32", "paper float32", "paper-tuned float32")
+    capabilities = CAPABILITIES if every else CAPABILITIES[:1]
+    jobs = [(spec, dtype, capability) for spec in kernels for capability in capabilities]
+    for taken in pool.map(resources, *zip(*jobs, strict=True)):
+        registers = taken.pop("registers")
+        assert set(taken.values()) == {0}, taken
+        # As many threads fit as layouts count on.
+        assert 0 < registers * REGISTERS[dtype] <= MULTIPROCESSOR_REGISTERS
+
+
+def test_the_committed_result_is_of_all_kernels():
+    result = json.loads((RESULTS / "gpu_compiled.json").read_text())
+    count = {}
+    for kernel in result["kernels"]:
+        storage = kernel["storage"] if kernel["storage"] != kernel["dtype"] else None
+        kind = kernel["bank"], kernel["dtype"], storage, kernel["capability"]
+        count[kind] = count.get(kind, 0) + 1
+        wasted = [kernel[name] for name in ("stack", "spill stores", "spill loads")]
+        assert wasted == [0, 0, 0]
+        assert kernel["registers"] * REGISTERS[kernel["dtype"]] <= MULTIPROCESSOR_REGISTERS
+    assert count == {(*kind, f"{a}.{b}"): 4 for kind in KINDS for a, b in CAPABILITIES}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "float16", "int64"])
+def test_other_images_compile_too(dtype):
+    taken = resources(specs("accurate", "float32")[0], dtype, (9, 0))
+    assert taken["stack"] == taken["spill stores"] == 0
+
+
+@pytest.mark.parametrize("bank", list_banks())
+def test_shared_memory_fits_every_gpu(bank):
+    bank = FilterBank.load(bank)
+    for J, shape in ((1, (9, 1000)), (2, (32, 32)), (4, (224, 224))):
+        plan = make_plan(J, shape, bank.architecture, 2, bank.boundary)
+        for candidate in (plan.octave_by_octave(), plan.in_rounds(4)):
+            for dtype in ("float32", "float64"):
+                for launch in lay_out(candidate, bank, dtype).launches:
+                    assert launch.shared_bytes <= Device().block_bytes == 48 * 1024
+
+
+def test_images_are_read_in_vectors_and_summed_by_fused_multiply_adds():
+    """What the sums are made of: as many multiply-adds as the summation says, and vector loads."""
+    spec = specs("accurate", "float32")[2]
+    assert spec.wavelets and spec.direct and spec.emits
+    ptx = to_ptx(make_kernel(spec), spec, np.dtype("float32"), (8, 0))
+    summations = [part.summation for tile in spec.register_tiles for part in tile.parts]
+    products = sum(4 * one.multiply_adds for one in summations)
+    first_products = sum(4 * one.accumulators for one in summations)
+    fused, multiplied = (
+        len(re.findall(r"fma\.rn\.f32", ptx)),
+        len(re.findall(r"mul\.rn\.f32|mul\.f32", ptx)),
+    )
+    squares = 4 * spec.wavelets.outputs
+    assert fused == products - first_products + squares
+    # Equal weights of one sample are multiplied once.
+    assert squares < multiplied <= first_products + squares
+    loads = re.findall(r"ld\.shared(\.v[24])?\.[bf]32", ptx)
+    assert loads.count("") < len(loads) / 3
+    assert ".extern .shared .align 16" in ptx
+    # Generic addresses would be slower.
+    assert not re.findall(r"\bld\.v[24]", ptx)
