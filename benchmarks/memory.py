@@ -41,11 +41,8 @@ def settle() -> float:
 def measure(contestant: Contestant, workload: Workload, block: int) -> dict:
     """Return the memory of one call on the whole batch with all threads, in MiB.
 
-    Returns
-    -------
-    dict
-        "filters_mib": what stays after construction; "working_mib": the peak during the call,
-        beyond images, filters, code and output.
+    "filters_mib" is what stays after construction; "working_mib" the peak during the call, beyond
+    images, filters, code and output.
     """
     # The C library gives freed arrays back at once, so that none is used again unseen.
     for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):

@@ -56,7 +56,8 @@ def summary() -> str:
         f"{table(head, rows)}\n\nPer image, float32, on {machine['cpu']}, {machine['threads']} "
         f"threads: npscatter {machine['npscatter']} against the faster of Kymatio "
         f"{versions['kymatio']}'s CPU backends, NumPy {versions['numpy']} and Torch "
-        f"{versions['torch']}; relative L2 errors on photographs kept out of learning."
+        f"{versions['torch']}; relative L2 errors on photographs kept out of learning (of the "
+        "largest, on those that were timed)."
     )
 
 

@@ -31,35 +31,17 @@ Transform = Callable[[np.ndarray], np.ndarray | torch.Tensor]
 
 @dataclass(frozen=True)
 class Contestant:
-    """Something that turns images into coefficients.
-
-    Attributes
-    ----------
-    name : str
-        What it is called in the results.
-    engine : str
-        "npscatter", "numpy", "torch" or "gpu" (a peer there).
-    make : callable
-        Takes the workload and the number of threads (None for all), returns a `Transform`, which
-        waits until it is done.
-    bank : str
-        The bank that npscatter uses.
-    boundary : str or None
-        Its boundary, None for the bank's own.
-    place, to_host : callable
-        Bring images to where the transform takes them, coefficients from where it leaves them.
-    release : callable
-        Gives back memory that is kept for later calls.
-    """
+    """Something that turns images into coefficients; `name` is what it is called in the results."""
 
     name: str
-    engine: str
+    engine: str  # "npscatter", "numpy", "torch" or "gpu" (a peer there)
+    # Takes the workload and the threads, None for all; what it returns waits until it is done.
     make: Callable[[Workload, int | None], Transform]
-    bank: str = ""
-    boundary: str | None = None
-    place: Callable = np.asarray
-    to_host: Callable = np.asarray
-    release: Callable = gc.collect
+    bank: str = ""  # that npscatter uses
+    boundary: str | None = None  # None for the bank's own
+    place: Callable = np.asarray  # brings images to where the transform takes them
+    to_host: Callable = np.asarray  # brings coefficients from where it leaves them
+    release: Callable = gc.collect  # gives back memory that is kept for later calls
 
     def prepare(self, workload: Workload, threads: int | None) -> Prepared:
         """Construct the transform, ready to be timed."""

@@ -12,7 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import results
-from cexport.quantization import IntegerBank, Quantization
+from cexport.integer_bank import integer_bank
+from cexport.quantization import Quantization
 from cexport.simulation import signal_to_noise
 from npscatter import FilterBank, list_banks
 from npscatter.program.plan import make_plan
@@ -28,7 +29,7 @@ def measure(name: str, size: int, J: int) -> dict:
     bank = FilterBank.load(name)
     plan = make_plan(J, (size, size), bank.architecture, 2, bank.boundary)
     images = np.rint(255 * test_images("photographs", size).clip(0, 1)).astype(np.uint8)
-    ratios = signal_to_noise(Quantization(plan, IntegerBank(bank)), images)
+    ratios = signal_to_noise(Quantization(plan, integer_bank(bank)), images)
     ratios = {order: round(float(ratio), 1) for order, ratio in ratios.items()}
     return {"bank": name, "size": size, "J": J, "dB": ratios}
 

@@ -83,14 +83,9 @@ def contest(
 ) -> tuple[dict[str, dict], str]:
     """Time contestants on all threads (None) or some, a call of each in turn.
 
-    `check` takes a name and the coefficients, block by block, and raises if they are wrong.
-
-    Returns
-    -------
-    measured : dict
-        Name -> milliseconds per image, or the "reason" why there are none.
-    kymatio : str
-        The faster of Kymatio's backends, which the ratios are to; "" if none can run.
+    `check` takes a name and the coefficients, block by block, and raises if they are wrong. What is
+    returned: by name, milliseconds per image or the "reason" why there are none; and the faster of
+    Kymatio's backends, which the ratios are to, "" if none can run.
     """
     images = workload.images()
     calls: dict[str, Callable] = {}

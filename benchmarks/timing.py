@@ -40,30 +40,12 @@ def interleaved(
     share: float = float("inf"),
     pauses: dict[str, float] | None = None,
 ) -> dict[str, list[float]]:
-    """Call everything in turn; return what each call took in the rounds that count.
+    """Call everything in turn, `rounds` times; return the seconds of every round, by name.
 
-    Parameters
-    ----------
-    calls : dict of callable
-        Name -> call.
-    rounds : int
-        How often each is called.
-    check : callable, optional
-        Takes a name and what its first call returned, and raises if that is wrong: nothing is timed
-        before everything is checked. Needs a round of warming up.
-    warm : int
-        Rounds before, which do not count.
-    at_least : float
-        See `seconds`.
-    share : float
-        What has taken so long in three rounds or more is called no more.
-    pauses : dict of float
-        Name -> how long to wait after its calls.
-
-    Returns
-    -------
-    dict of list
-        Name -> the seconds of every round; take their median.
+    Nothing is timed before everything is checked: `check` takes a name and what its first call
+    returned, in one of the `warm` rounds before those that count, and raises if that is wrong.
+    For `at_least` see `seconds`; what has taken `share` seconds in three rounds or more is called
+    no more; `pauses` says how long to wait after a name's calls.
     """
     for name, call in calls.items():
         for number in range(warm):
@@ -89,19 +71,9 @@ def fastest_block(
 ) -> int:
     """Return the block size whose second call is the fastest, trying on while that is not futile.
 
-    Parameters
-    ----------
-    blocks : iterable of int
-        Sizes, largest first; those that run out of memory are passed over.
-    call : callable
-        Takes a block size, and works all images off in blocks of it.
-    release : callable
-        Gives back what a failed call held.
-
-    Raises
-    ------
-    UnavailableError
-        If not even the last block fits.
+    `blocks` are sizes, largest first; `call` takes one, and works all images off in blocks of it.
+    Those that run out of memory are passed over, once `release` has given back what they held;
+    raises `UnavailableError` if not even the last one fits.
     """
     best, least, reason = 0, float("inf"), ""
     for block in blocks:

@@ -6,76 +6,68 @@ import os
 import re
 import shlex
 import zlib
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
 import npscatter
 from cexport.text import in_comment, string_literal
 from npscatter import list_banks
+from npscatter.arguments import one_of
 from npscatter.bank import FilterBank, resolve
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
-from npscatter.program.plan import make_plan
+from npscatter.program.plan import Plan, make_plan
 
 DTYPES = ("float", "q15")
 # Stands for a pixel that is zero; so rows and columns of the padded image are numbered below it.
 NO_PIXEL = 65535
-# The macros of limits.h and stdint.h that PREFIX_WIDTH would be.
-_TAKEN = (
+# For which PREFIX_WIDTH is a macro of limits.h or stdint.h.
+_STANDARD_WIDTHS = (
     "bool char schar uchar short ushort int uint long ulong llong ullong size ptrdiff wchar wint "
     "sig_atomic intptr uintptr intmax uintmax"
 ).split()
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}")
 
 
+@dataclass(frozen=True)
 class Configuration:
     """The bank, the plan and the kind of C to generate.
 
     Parameters are those of `cexport.generate`; so are the exceptions.
     """
 
-    def __init__(
+    requested: str | os.PathLike | FilterBank
+    J: InitVar[int]
+    shape: InitVar[tuple[int, int]]
+    max_order: InitVar[int] = 2
+    L: InitVar[int | None] = None
+    boundary: InitVar[str | None] = None
+    rounds: InitVar[int] = 1
+    dtype: str = "float"
+    prefix: str = "nps"
+    weights_only: bool = False
+    bank: FilterBank = field(init=False)
+    plan: Plan = field(init=False)
+
+    def __post_init__(
         self,
-        bank: str | os.PathLike | FilterBank,
         J: int,
         shape: tuple[int, int],
-        max_order: int = 2,
-        *,
-        L: int | None = None,
-        boundary: str | None = None,
-        rounds: int = 1,
-        dtype: str = "float",
-        prefix: str = "nps",
-        weights_only: bool = False,
-    ):
-        if not isinstance(dtype, str) or dtype not in DTYPES:
-            raise ArgumentError(explain("dtype", dtype, f"must be one of {DTYPES}", "pass one"))
-        if not isinstance(prefix, str):
-            raise ArgumentTypeError(explain("prefix", prefix, "must be a str", "pass 'nps'"))
-        if not _PREFIX.fullmatch(prefix):
-            rule = "must be a C identifier of at most 31 characters that begins with a letter"
-            raise ArgumentError(explain("prefix", prefix, rule, "pass e.g. 'nps'"))
-        if prefix.lower() in _TAKEN:
-            rule = f"would redefine the standard macro {prefix.upper()}_WIDTH"
-            raise ArgumentError(explain("prefix", prefix, rule, "pass another, e.g. 'nps'"))
-        self.dtype, self.prefix, self.weights_only = dtype, prefix, weights_only
-        self._requested = bank
-        self.bank, boundary = resolve(bank, L, boundary)
-        for key in self.bank:
-            largest = np.abs(self.bank.real_taps(key)).max()
-            if largest > np.finfo(np.float32).max:
-                rule = f"{key} has taps that a float cannot hold"
-                raise BankError(explain("bank", self.bank.name, rule, "scale its filters down"))
-        architecture = self.bank.architecture
-        self.plan = make_plan(J, shape, architecture, max_order, boundary, rounds=rounds)
-        if max(self.plan.padded_shape) >= NO_PIXEL:
-            raise ArgumentError(
-                explain(
-                    "shape",
-                    self.plan.shape,
-                    f"the padded image must have fewer than {NO_PIXEL} rows and columns",
-                    "cut the image into parts",
-                )
-            )
+        max_order: int,
+        L: int | None,
+        boundary: str | None,
+        rounds: int,
+    ) -> None:
+        one_of("dtype", self.dtype, DTYPES, "pass one")
+        _check_prefix(self.prefix)
+        bank, edge = resolve(self.requested, L, boundary)
+        _check_taps(bank)
+        plan = make_plan(J, shape, bank.architecture, max_order, edge, rounds=rounds)
+        if max(plan.padded_shape) >= NO_PIXEL:
+            rule = f"the padded image must have fewer than {NO_PIXEL} rows and columns"
+            raise ArgumentError(explain("shape", plan.shape, rule, "cut the image into parts"))
+        object.__setattr__(self, "bank", bank)
+        object.__setattr__(self, "plan", plan)
 
     @property
     def conditions(self) -> dict[str, bool]:
@@ -89,7 +81,7 @@ class Configuration:
     @property
     def command(self) -> str:
         """The command line that generates the same header."""
-        plan, bank = self.plan, self._requested
+        plan, bank = self.plan, self.requested
         if isinstance(bank, FilterBank):
             name = bank.name if _is_shipped(bank) else f"{bank.name} (a FilterBank)"
         else:
@@ -140,6 +132,24 @@ class Configuration:
             f"#define PFX_BANK_SHA256 {string_literal(self.bank.sha256)}",
             f"#define PFX_PROVENANCE {string_literal(self.command)}",
         ]
+
+
+def _check_prefix(prefix: object) -> None:
+    if not isinstance(prefix, str):
+        raise ArgumentTypeError(explain("prefix", prefix, "must be a str", "pass 'nps'"))
+    if not _PREFIX.fullmatch(prefix):
+        rule = "must be a C identifier of at most 31 characters that begins with a letter"
+        raise ArgumentError(explain("prefix", prefix, rule, "pass e.g. 'nps'"))
+    if prefix.lower() in _STANDARD_WIDTHS:
+        rule = f"would redefine the standard macro {prefix.upper()}_WIDTH"
+        raise ArgumentError(explain("prefix", prefix, rule, "pass another, e.g. 'nps'"))
+
+
+def _check_taps(bank: FilterBank) -> None:
+    for key in bank:
+        if np.abs(bank.real_taps(key)).max() > np.finfo(np.float32).max:
+            rule = f"{key} has taps that a float cannot hold"
+            raise BankError(explain("bank", bank.name, rule, "scale its filters down"))
 
 
 def _is_shipped(bank: FilterBank) -> bool:

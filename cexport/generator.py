@@ -114,16 +114,28 @@ def generate(
     )
     if weights_only:
         return weights_header(configuration)
-    return _Header(configuration).text()
+    header = _Header(configuration)
+    for order, ratio in header.signal_to_noise.items():
+        if ratio < LEAST_RATIO:
+            rule = f"leaves {order} at {ratio:.0f} dB, and less than {LEAST_RATIO} is noise"
+            remedy = "use dtype='float', a smaller J, or the bank's own boundary"
+            warnings.warn(explain("dtype", "q15", rule, remedy), stacklevel=2)
+    return header.text()
 
 
 class _Header:
+    """A header's parts, and the signal to noise ratios in it by order, of dtype "q15" only."""
+
     def __init__(self, configuration: Configuration):
         self.configuration = configuration
         self.bank, self.plan = configuration.bank, configuration.plan
         integers = integer_bank(self.bank) if configuration.dtype == "q15" else None
         self.quantization = Quantization(self.plan, integers) if integers else None
         self.layout = lay_out(self.plan, self.bank, integers)
+        self.signal_to_noise: dict[str, float] = {}
+        if self.quantization:
+            picture = sample_picture(self.plan.shape)
+            self.signal_to_noise = signal_to_noise(self.quantization, picture)
 
     def text(self) -> str:
         """Return the header."""
@@ -176,14 +188,10 @@ class _Header:
             f"{plan.max_order}, boundary {plan.boundary}: {plan.n_coefficients} channels of "
             f"{times(plan.output_shape)}.",
         ]
-        if self.quantization:
-            noise = signal_to_noise(self.quantization, sample_picture(plan.shape))
-            for order, ratio in noise.items():
-                if ratio < LEAST_RATIO:
-                    rule = f"leaves {order} at {ratio:.0f} dB, and less than {LEAST_RATIO} is noise"
-                    remedy = "use dtype='float', a smaller J, or the bank's own boundary"
-                    warnings.warn(explain("dtype", "q15", rule, remedy), stacklevel=4)
-            ratios = ", ".join(f"{order} {ratio:.1f} dB" for order, ratio in noise.items())
+        if self.signal_to_noise:
+            ratios = ", ".join(
+                f"{order} {ratio:.1f} dB" for order, ratio in self.signal_to_noise.items()
+            )
             lines += [
                 "",
                 "Signal to noise ratio against the same filters in double precision, on the sample "

@@ -1,7 +1,8 @@
 """The C text of the folder ``c``: files that C tools can read, with the prefix ``pfx``.
 
 What differs from header to header stands between lines ``#if NAME`` (or ``#if !NAME``), ``#else``
-and ``#endif``. A header holds only what applies to it, so these lines are resolved here.
+and ``#endif``. A header holds only what applies to it, so these lines are resolved here. The one
+line that includes another file, ``selftest_tables.h``, stands for tables that are generated.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from npscatter import Scattering2D
 
 # How many of them are tried, by the names of Hypothesis' profiles.
-EXAMPLES = {"fast": 4, "complete": 40}
+EXAMPLES = {"fast": 3, "complete": 25}
 
 
 def use_profile(name):
@@ -112,7 +112,8 @@ def random_cases(draw, *, dtypes=("float32", "float64", "int16"), pre_pad=True):
         "R": R,
         "psi_stride": draw(st.sampled_from([1, 2])),
         "next_from": draw(st.sampled_from(["carried", "octave"] if R == 1 else ["carried"])),
-        "K": draw(st.sampled_from([None, 1, 3, 5])),
+        # One tap is no derivative: symmetric carriers would be zero, which Q15 refuses.
+        "K": draw(st.sampled_from([None, 3, 5, 1] if kind == "free" else [None, 3, 5])),
     }
     options = {"boundary": boundary, "max_order": draw(st.sampled_from([1, 2]))}
     if padded:

@@ -12,7 +12,17 @@ TESTS = Path(__file__).parent
 
 def pytest_configure(config):
     """Try more random cases where slow tests run."""
-    cases.use_profile("fast" if "not slow" in config.option.markexpr else "complete")
+    cases.use_profile(profile_of(config))
+
+
+def profile_of(config):
+    return "fast" if "not slow" in config.option.markexpr else "complete"
+
+
+@pytest.fixture
+def profile(pytestconfig):
+    """Name of what `cases.EXAMPLES` says of this run, for processes of their own."""
+    return profile_of(pytestconfig)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -263,10 +263,9 @@ def _packaged_photograph(name):
             return load_sample_image(f"{name}.jpg")
         from skimage import data
     except ImportError as fault:
-        raise ImportError(
-            f"photograph {name!r} ships with scikit-image or scikit-learn and both must be "
-            f"installed ({fault}); run: pip install scikit-image scikit-learn"
-        ) from fault
+        rule = f"comes with scikit-image or scikit-learn, and both must be installed ({fault})"
+        remedy = "pip install scikit-image scikit-learn"
+        raise ImportError(explain("photograph", name, rule, remedy)) from fault
     if name == "motorcycle_left":
         return data.stereo_motorcycle()[0]
     return getattr(data, name)()

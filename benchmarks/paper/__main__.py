@@ -4,20 +4,23 @@
   python -m benchmarks.paper table1
   python -m benchmarks.paper all
   python -m benchmarks.paper all --full --cifar10 cifar-10-binary.tar.gz
+  python -m benchmarks.paper page
 
-Each writes a JSON file, and where there is something to see a PNG, to benchmarks/results/paper.
-Without the published data sets a stand-in made from photographs takes their place, and every
-caption says so.
+Each experiment writes a JSON file and a PNG to benchmarks/results/paper, and `page` writes what
+they say into benchmarks/PAPER.md. Without the published data sets a stand-in made from photographs
+takes their place, and every caption says so.
 """
 
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 import click
 import torch
 
+from benchmarks import tables
 from benchmarks.paper import bounds, classification, convergence, filter_groups, speed, stability
 from benchmarks.paper.experiment import Experiment, Settings
 
@@ -35,27 +38,46 @@ EXPERIMENTS: dict[str, Experiment] = {
 _path = click.Path(exists=True, path_type=Path)
 
 
+def sections() -> dict[str, str]:
+    """Return every section of the page, made from the results there are."""
+    results = {name: experiment.load() for name, experiment in EXPERIMENTS.items()}
+    texts = {
+        name: experiment.section(results[name])
+        for name, experiment in EXPERIMENTS.items()
+        if experiment.section
+    }
+    return texts | {"groups": filter_groups.section([results[f"fig{n}"] for n in (5, 6, 7)])}
+
+
 @click.command(help=__doc__)
 @click.argument(
-    "names", nargs=-1, required=True, type=click.Choice([*EXPERIMENTS, "all"]), metavar="NAME..."
+    "names",
+    nargs=-1,
+    required=True,
+    type=click.Choice([*EXPERIMENTS, "all", "page"]),
+    metavar="NAME...",
 )
 @click.option("--full", is_flag=True, help="The paper's numbers of images and epochs: many hours.")
 @click.option("--cifar10", type=_path, help="CIFAR-10 as published: folder or archive.")
 @click.option("--tiny-imagenet", type=_path, help="Tiny ImageNet as published: folder or archive.")
 @click.option("--redraw", is_flag=True, help="Measure nothing; draw the results there are.")
-def main(names: tuple[str, ...], redraw: bool, **options) -> None:
-    """Run experiments one after the other."""
+@click.option("--check", is_flag=True, help="Of the page: write nothing, fail if it is stale.")
+def main(names: tuple[str, ...], redraw: bool, check: bool, **options) -> None:
+    """Run experiments one after the other, then write the page if it is named."""
     torch.use_deterministic_algorithms(True)
     settings = Settings(**options)
-    chosen = list(EXPERIMENTS) if "all" in names else names
-    for name in chosen:
+    if check and "page" not in names:
+        raise click.UsageError("--check is of the page: name it")
+    for name in EXPERIMENTS if "all" in names else [name for name in names if name != "page"]:
         start = time.monotonic()
-        experiment = EXPERIMENTS[name]
         if redraw:
-            experiment.redraw()
+            EXPERIMENTS[name].redraw()
         else:
-            experiment.run(settings)
-        click.echo(f"{name}: {experiment.path} after {time.monotonic() - start:.0f} s")
+            EXPERIMENTS[name].run(settings)
+        click.echo(f"{name} after {time.monotonic() - start:.0f} s")
+    if "page" in names:
+        made = {name: partial(str, text) for name, text in sections().items()}
+        tables.update("benchmarks/PAPER.md", made, check, "python -m benchmarks.paper page")
 
 
 main.epilog = "\b\n" + "\n".join(

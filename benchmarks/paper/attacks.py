@@ -17,148 +17,95 @@ STEP = 0.1
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How hard an attack tries.
+class Target:
+    """A bound to attack: what a quantity must not exceed, or not fall below if `lower`.
 
-    Attributes
-    ----------
-    random : int
-        Inputs drawn.
-    climbers, steps : int
-        Inputs improved together by their gradients, and for how many steps; each step is one more
-        attempt for every climber.
+    The quantity is differentiable, of float64 inputs (N, *shape), shape being (..., H, W).
     """
 
-    random: int = 10_000
-    climbers: int = 40
-    steps: int = 100
+    name: str
+    bound: float
+    quantity: Quantity
+    shape: tuple[int, ...]
+    lower: bool = False
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard an attack tries: inputs drawn, and inputs improved for some steps of gradients."""
+
+    random: int
+    climbers: int
+    steps: int
 
     @property
     def attempts(self) -> int:
-        """Inputs tried in all."""
+        """Inputs tried in all: each step is one more for every climber."""
         return self.random + self.climbers * (self.steps + 1)
 
 
-@dataclass
-class Outcome:
-    """What an attack found.
+def attack(target: Target, effort: Effort, seed: int) -> dict:
+    """Look for inputs whose quantity passes a bound; return what was found.
 
-    Attributes
-    ----------
-    bound : float
-        What was attacked.
-    random, gradient : float
-        The most extreme value among random inputs, and among those found by gradients.
-    attempts, violations : int
-        Inputs tried, and how many passed the bound.
+    "tightness" is the part of the bound that was reached, 1 for all of it (of a lower bound its
+    inverse) by the worst of random inputs and of those found by gradients.
     """
-
-    bound: float
-    random: float
-    gradient: float
-    attempts: int
-    violations: int
-
-    lower: bool = False
-
-    @property
-    def tightness(self) -> float:
-        """The part of the bound that was reached, 1 for all of it; of a lower bound its inverse."""
-        if self.lower:
-            return self.bound / min(self.random, self.gradient)
-        return max(self.random, self.gradient) / self.bound if self.bound else 1.0
-
-    def as_dict(self) -> dict:
-        """Return the outcome for a result file."""
-        return {
-            "bound": self.bound,
-            "lower": self.lower,
-            "worst random": self.random,
-            "worst by gradient": self.gradient,
-            "tightness": self.tightness,
-            "attempts": self.attempts,
-            "violations": self.violations,
-        }
-
-
-def attack(
-    quantity: Quantity,
-    shape: tuple[int, ...],
-    bound: float,
-    effort: Effort,
-    seed: int,
-    lower: bool = False,
-) -> Outcome:
-    """Look for inputs whose quantity passes a bound.
-
-    Parameters
-    ----------
-    quantity : callable
-        Differentiable, of float64 inputs (N, *shape).
-    shape : tuple of int
-        Of one input, (..., H, W).
-    bound : float
-        What the quantity must not exceed.
-    effort : Effort
-        How hard to try.
-    seed : int
-        Of the inputs.
-    lower : bool
-        The quantity must not fall below the bound instead.
-
-    Returns
-    -------
-    Outcome
-    """
-    sign = -1 if lower else 1
+    sign = -1 if target.lower else 1
     worst, values = [], []
-    for batch in _batches(seed, shape, effort.random):
+    for batch in _batches(seed, target.shape, effort.random):
         with torch.no_grad():
-            found = sign * quantity(batch)
+            found = sign * target.quantity(batch)
         values.append(found)
         chosen = found.topk(min(effort.climbers, len(found))).indices
         worst.append((found[chosen], batch[chosen]))
     values = torch.cat(values)
-    violations = int(_passed(values, sign, bound).sum())
 
     # Half from the worst inputs of all, half from inputs of every kind.
     scores, inputs = (torch.cat(parts) for parts in zip(*worst, strict=True))
     best = inputs[scores.topk(effort.climbers // 2).indices]
     others = inputs[torch.linspace(0, len(inputs) - 1, effort.climbers - len(best)).long()]
-    climbed, passed = _climb(quantity, torch.cat([best, others]), effort.steps, sign, bound)
-    return Outcome(
-        bound,
-        sign * float(values.max()),
-        sign * climbed,
-        effort.attempts,
-        violations + passed,
-        lower,
-    )
+    climbed, passed = _climb(target, torch.cat([best, others]), effort.steps)
+    by_chance, by_gradient = sign * float(values.max()), sign * climbed
+    worst = sign * max(sign * by_chance, climbed)
+    if target.lower:
+        tightness = target.bound / worst
+    else:
+        tightness = worst / target.bound if target.bound else 1.0
+    return {
+        "bound": target.bound,
+        "lower": target.lower,
+        "worst random": by_chance,
+        "worst by gradient": by_gradient,
+        "tightness": tightness,
+        "attempts": effort.attempts,
+        "violations": _violations(target, values) + passed,
+    }
 
 
-def _climb(quantity, start, steps, sign, bound) -> tuple[float, int]:
+def _climb(target: Target, start: torch.Tensor, steps: int) -> tuple[float, int]:
     """Follow gradients; return the highest signed quantity met, and how many passed the bound."""
+    sign = -1 if target.lower else 1
     inputs = (start / _norm(start)).requires_grad_()
     size = start[0].numel() ** -0.5  # of one sample
     optimizer = torch.optim.Adam([inputs], lr=STEP * size)
     highest, passed = -np.inf, 0
     for step in range(steps + 1):
-        values = sign * quantity(inputs)
+        values = sign * target.quantity(inputs)
         highest = max(highest, float(values.detach().max()))
-        passed += int(_passed(values.detach(), sign, bound).sum())
+        passed += _violations(target, values.detach())
         optimizer.zero_grad()
         (-values.sum()).backward()
-        for group in optimizer.param_groups:
-            group["lr"] = STEP * size * (1 - step / (steps + 1))
+        optimizer.param_groups[0]["lr"] = STEP * size * (1 - step / (steps + 1))
         optimizer.step()
         with torch.no_grad():
             inputs /= _norm(inputs)
     return highest, passed
 
 
-def _passed(values: torch.Tensor, sign: int, bound: float) -> torch.Tensor:
+def _violations(target: Target, signed: torch.Tensor) -> int:
+    bound = -target.bound if target.lower else target.bound
     # NaN counts as a violation.
-    return ~(values <= sign * bound + ROUNDING * abs(bound))
+    return int((~(signed <= bound + ROUNDING * abs(bound))).sum())
 
 
 def _norm(inputs: torch.Tensor) -> torch.Tensor:
@@ -177,6 +124,7 @@ def _input(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray
     """Return noise of some spectrum, waves, impulses, edges or a constant, and noise on top."""
     H, W = shape[-2:]
     rows, columns = np.mgrid[:H, :W]
+    one_each = (*shape[:-2], 1, 1)
     kind = generator.integers(5)
     if kind == 0:
         fall = generator.uniform(-1, 3)
@@ -188,17 +136,15 @@ def _input(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray
         found = np.zeros(shape)
         for _ in range(generator.integers(1, 4)):
             p, q = generator.integers(0, H), generator.integers(0, W)
-            phase = generator.random((*shape[:-2], 1, 1))
-            size = generator.standard_normal((*shape[:-2], 1, 1))
+            phase, size = generator.random(one_each), generator.standard_normal(one_each)
             found = found + size * np.cos(2 * np.pi * (p * rows / H + q * columns / W + phase))
     elif kind == 2:
         found = generator.standard_normal(shape) * (generator.random(shape) < 4 / (H * W))
     elif kind == 3:
         angle = generator.uniform(0, 2 * np.pi)
         line = np.cos(angle) * (rows - H / 2) + np.sin(angle) * (columns - W / 2)
-        found = generator.standard_normal((*shape[:-2], 1, 1)) * (line > generator.uniform(-4, 4))
+        found = generator.standard_normal(one_each) * (line > generator.uniform(-4, 4))
     else:
-        found = generator.standard_normal((*shape[:-2], 1, 1)) * np.ones(shape)
-    size = np.abs(found).max() or 1.0
+        found = generator.standard_normal(one_each) * np.ones(shape)
     noise = 10 ** generator.uniform(-6, 0)
-    return found / size + noise * generator.standard_normal(shape)
+    return found / (np.abs(found).max() or 1.0) + noise * generator.standard_normal(shape)

@@ -1,4 +1,8 @@
-"""How far coefficients move: raw, at Kymatio's gain, against their norm, against other images."""
+"""How far coefficients move: raw, at Kymatio's gain, against their norm, against other images.
+
+Coefficients are (N, 3, C, h, w), of N colour images; sums over them are taken per channel of C, in
+float64.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +13,15 @@ import numpy as np
 KYMATIO, AVERAGING, CONSTANT = "Kymatio", "local averaging", "almost constant"
 GROUPS = {"whole": (0, 1, 2), "S0": (0,), "S1": (1,), "S2": (2,), "S1+S2": (1, 2)}
 
-# From images (N, 3, H, W) to coefficients (N, 3, C, h, w).
+# From images (N, 3, H, W), or from coefficients, to coefficients.
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
 def controls(S: np.ndarray, order: np.ndarray) -> dict[str, Transform]:
-    """Return the transforms that take Kymatio's coefficients, and none of them.
+    """Return what is made of Kymatio's coefficients, S being those of undisturbed images.
 
-    Parameters
-    ----------
-    S : ndarray, shape (N, 3, C, h, w)
-        Kymatio's coefficients of the undisturbed images.
-    order : ndarray of int, shape (C,)
-        Of its channels.
-
-    Returns
-    -------
-    dict
-        From coefficients to coefficients: themselves; S0 alone, zeros for the others ("local
-        averaging"); and their mean over all images plus a thousandth that any change of the image
-        scrambles, sin(10^5 S) ("almost constant").
+    Themselves; S0 alone, zeros for the others ("local averaging"); and their mean over all images
+    plus a thousandth that any change of the image scrambles, sin(10^5 S) ("almost constant").
     """
     mean = S.mean(axis=(0, 1), keepdims=True)
     size = 1e-3 * np.sqrt(np.square(mean).mean(axis=(-2, -1), keepdims=True))
@@ -41,7 +34,7 @@ def controls(S: np.ndarray, order: np.ndarray) -> dict[str, Transform]:
 
 
 def products(S: np.ndarray, V: np.ndarray) -> np.ndarray:
-    """Return the inner product of every channel of two (N, 3, C, h, w), shape (C,), in float64."""
+    """Return the inner product of every channel of two."""
     sums = np.zeros(S.shape[2])
     for s, v in zip(S, V, strict=True):
         sums += np.multiply(s, v, dtype=np.float64).sum(axis=(0, 2, 3))
@@ -49,12 +42,12 @@ def products(S: np.ndarray, V: np.ndarray) -> np.ndarray:
 
 
 def energy(coefficients: np.ndarray) -> np.ndarray:
-    """Return the sum of squares of every channel of (N, 3, C, h, w), shape (C,), in float64."""
+    """Return the sum of squares of every channel."""
     return products(coefficients, coefficients)
 
 
 def spread(coefficients: np.ndarray) -> np.ndarray:
-    """Return N times the mean squared distance of two different images, per channel.
+    """Return N times the mean squared distance of two different images.
 
     Over all pairs that is 2 / (N - 1) sum_i ||S_i - mean||^2 for one image, N times which compares
     with the sum of N squared distances.
@@ -65,16 +58,7 @@ def spread(coefficients: np.ndarray) -> np.ndarray:
 
 
 class Moments:
-    """The sums of squares per channel that every measure is made from.
-
-    Attributes
-    ----------
-    order : ndarray of int, shape (C,)
-    norm, between : ndarray of float, shape (C,)
-        `energy` and `spread` of the coefficients of the undisturbed images.
-    size : int
-        How many coefficients there are in all.
-    """
+    """The sums that every measure is made from: `energy` and `spread` of undisturbed images."""
 
     def __init__(self, coefficients: np.ndarray, order: np.ndarray):
         self.order = order
@@ -85,54 +69,37 @@ class Moments:
     def measures(self, moved: np.ndarray, relative: float, teacher: Moments | None) -> dict:
         """Return every measure of a disturbance, per group of orders.
 
-        Parameters
-        ----------
-        moved : ndarray of float, shape (C,)
-            `energy` of the difference that the disturbance makes.
-        relative : float
-            ||x - y|| / ||x|| of the images.
-        teacher : Moments or None
-            Kymatio's, for the gains.
+        "raw" is the mean of (Tx - Ty)^2 over all coefficients, "gain-matched" the same with every
+        order first scaled to Kymatio's mean square; "normalised" is (||Tx - Ty|| / ||Tx||) /
+        (||x - y|| / ||x||); "within/between" the root of the mean ||Tx - Ty||^2 over the mean
+        ||Tx - Tx'||^2 of two different images.
 
-        Returns
-        -------
-        dict of dict of float
-            "raw" and "gain-matched", in parts that add up to the whole; "normalised",
-            "within/between". Orders in which all coefficients are zero are left out.
+        `moved` is the `energy` of the difference it makes, `relative` ||x - y|| / ||x|| of the
+        images, and `teacher` Kymatio's moments, for the gains. The parts of "raw" and of
+        "gain-matched" add up to the whole. Orders of zeros alone are left out.
         """
         found = {"raw": {}, "normalised": {}, "within/between": {}}
-        sums = {group: self._sums(moved, orders) for group, orders in GROUPS.items()}
-        for group, (norm, between, difference) in sums.items():
+        matched = {}
+        for group, orders in GROUPS.items():
+            chosen = np.isin(self.order, orders)
+            sums = (self.norm, self.between, moved)
+            norm, between, difference = (float(each[chosen].sum()) for each in sums)
             if norm > 0:
                 found["raw"][group] = difference / self.size
                 found["normalised"][group] = float(np.sqrt(difference / norm) / relative)
                 found["within/between"][group] = float(np.sqrt(difference / between))
+                if teacher is not None and len(orders) == 1:
+                    matched[group] = teacher.norm[chosen].sum() / norm * difference / self.size
         if teacher is not None:
-            found["gain-matched"] = self._gain_matched(moved, teacher)
+            found["gain-matched"] = matched | {"whole": sum(matched.values())}
         return found
-
-    def _gain_matched(self, moved: np.ndarray, teacher: Moments) -> dict[str, float]:
-        parts = {}
-        for k in (0, 1, 2):
-            norm, _, difference = self._sums(moved, (k,))
-            if norm > 0:
-                gain = teacher.norm[teacher.order == k].sum() / norm
-                parts[f"S{k}"] = gain * difference / self.size
-        return parts | {"whole": sum(parts.values())}
-
-    def _sums(self, moved: np.ndarray, orders: tuple[int, ...]) -> tuple[float, float, float]:
-        chosen = np.isin(self.order, orders)
-        return tuple(float(each[chosen].sum()) for each in (self.norm, self.between, moved))
 
 
 def against_teacher(V: np.ndarray, S: np.ndarray, order: np.ndarray) -> dict[str, dict]:
-    """Return how far coefficients V are from Kymatio's S, where nothing is disturbed.
+    """Return how far coefficients V are from Kymatio's S, per group of orders.
 
-    Returns
-    -------
-    dict of dict of float
-        Per group of orders the "norm", ||V|| / ||S||, and the "error at the best gain",
-        min over g of ||g V - S|| / ||S||: 0 for the same features, 1 for V at right angles to S.
+    The "norm" is ||V|| / ||S||, the "error at the best gain" min over g of ||g V - S|| / ||S||: 0
+    for the same features, 1 for V at right angles to S.
     """
     found = {"norm": {}, "error at the best gain": {}}
     per_channel = energy(V), energy(S), products(V, S)

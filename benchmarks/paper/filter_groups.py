@@ -20,18 +20,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from benchmarks.paper.experiment import (
-    Experiment,
-    Settings,
-    Source,
-    centred,
-    cifar_source,
-    random_source,
-    tiny_imagenet_source,
-)
+from benchmarks.paper import sources
+from benchmarks.paper.experiment import Experiment, Settings, measured_on, percents, span
+from benchmarks.tables import table
 from npscatter import FilterBank, Scattering2D
 from npscatter.metrics import relative_errors
-from tools import data, published_sets
+from npscatter.program.symmetry import angle
 from tools.learn import PRESETS
 from tools.learning import Learner, Recipe
 from tools.teacher import teach
@@ -47,30 +41,27 @@ J = 2
 SIGMA, FREQUENCY = 0.8, 3 * np.pi / 4
 LOW_SIGMA = {"first": SIGMA, "next": np.sqrt((2 * SIGMA) ** 2 - SIGMA**2) / 2}
 HELD_OUT_SEED = 41
+HELD_OUT_WORDS = {
+    "random": "random images of another seed",
+    "cifar10": "images of CIFAR-10's training split",
+    "tiny-imagenet": "images of Tiny ImageNet's validation split",
+    "photographs": "crops of photographs kept out of learning",
+}
+TINY = np.finfo(float).tiny
 
 
 @dataclass(frozen=True)
 class Group:
     """The images of one figure, and how long is learned from them.
 
-    Attributes
-    ----------
-    number : int
-        Of the figure.
-    shape : tuple of int
-        (H, W) of an image.
-    source : callable
-        From settings to the images.
-    images, epochs, batch : tuple of int
-        Reduced, and as in the paper. Reduced batches have about as many pixels as the paper's of
-        32 x 32 images, and the steps come to the paper's for the random images.
-    held_out : int
-        Images that errors are measured on.
+    Images, epochs and batches are reduced, and as in the paper. Reduced batches have about as many
+    pixels as the paper's of 32 x 32 images, and the steps come to the paper's for the random
+    images. Errors are measured on `held_out` others.
     """
 
     number: int
     shape: tuple[int, int]
-    source: Callable[[Settings], Source]
+    source: Callable[[Settings], sources.Source]
     images: tuple[int, int]
     epochs: tuple[int, int]
     batch: tuple[int, int]
@@ -78,22 +69,21 @@ class Group:
 
     def recipe(self, settings: Settings, weight_decay: float) -> Recipe:
         """Return what is learned."""
+        names = {"count": self.images, "epochs": self.epochs, "batch": self.batch}
         return replace(
             PAPER,
             source=self.source(settings).source,
             shape=self.shape,
-            count=settings.choose(*self.images),
-            epochs=settings.choose(*self.epochs),
-            batch=settings.choose(*self.batch),
             scales=(J,),
             weight_decay=weight_decay,
+            **{name: settings.choose(*both) for name, both in names.items()},
         )
 
 
 GROUPS = (
-    Group(5, (512, 128), lambda _: random_source(), (20, 1000), (60, 60), (1, 50), 8),
-    Group(6, (32, 32), cifar_source, (1000, 10_000), (30, 30), (20, 50), 96),
-    Group(7, (64, 64), tiny_imagenet_source, (600, 10_000), (30, 30), (10, 50), 48),
+    Group(5, (512, 128), sources.random, (20, 1000), (60, 60), (1, 50), 8),
+    Group(6, (32, 32), sources.cifar10, (1000, 10_000), (30, 30), (20, 50), 96),
+    Group(7, (64, 64), sources.tiny_imagenet, (600, 10_000), (30, 30), (10, 50), 48),
 )
 
 
@@ -105,166 +95,116 @@ def measure(group: Group, settings: Settings) -> dict:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(len(recipes), spawn, initializer=_one_thread) as pool:
         learned = list(pool.map(learn, recipes.values(), [group.held_out] * len(recipes)))
-    recipe = next(iter(recipes.values()))
-    shown = recipe.as_dict()
-    shown["source"], _, _ = shown["source"].partition(":")  # without the reader's own path
+    shown = next(iter(recipes.values())).as_dict()
+    kind, _, _ = shown["source"].partition(":")
     del shown["weight_decay"]
     return {
         "data": group.source(settings).words,
         "figure": group.number,
-        "held_out": _held_out_words(recipe, group.held_out),
-        "recipe": shown,
+        "held_out": f"{group.held_out} {HELD_OUT_WORDS[kind]}",
+        "recipe": {**shown, "source": kind},  # without the reader's own path
         "steps": shown["epochs"] * -(-shown["count"] // shown["batch"]),
         "printed": {
             "images": group.images[1],
             "epochs": group.epochs[1],
             "batch": group.batch[1],
-            "text": "very similar from the ripple-like of Morlet Wavelet; no number is printed",
         },
-        "morlet": {key: _taps(*reference(key, PAPER.design.L)) for key in LEVELS},
+        "morlet": {level: _taps(*reference(level, PAPER.design.L)) for level in LEVELS},
         "variants": dict(zip(recipes, learned, strict=True)),
     }
 
 
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+
+
 def learn(recipe: Recipe, held_out: int) -> dict:
-    """Learn one filter group.
+    """Learn one filter group; return its losses, errors on held-out images and filters.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        Of the paper's network.
-    held_out : int
-        Number of images that errors are measured on.
-
-    Returns
-    -------
-    dict
-        "weight_decay", "loss" by epoch, "errors" per order on held-out images, and "levels": per
-        level what `compare` says of the learned filters, their taps, and the "start_similarity"
-        of the random filters they started from.
+    "start_similarity" is that of the random filters they started from.
     """
     learner = Learner(recipe)
     start = learner.parameters.bank("start")
     learner.learn()
     bank = learner.parameters.bank("learned")
     levels = {}
-    for key in LEVELS:
-        low, psi = filters(bank, key)
-        _, random = filters(start, key)
-        _, morlets = reference(key, bank.L)
-        levels[key] = {
+    for level in LEVELS:
+        low, psi = filters(bank, level)
+        random, morlets = filters(start, level)[1], reference(level, bank.L)[1]
+        levels[level] = {
             **_taps(low, psi),
-            **compare(low, psi, key),
+            **compare(low, psi, level),
             "start_similarity": _rounded(np.diag(similarity(random, morlets))),
         }
+    images = sources.held_out_images(recipe.source, recipe.shape, held_out, HELD_OUT_SEED)
+    images = sources.centred(images)
+    S = Scattering2D(J, recipe.shape, bank.L, bank=bank)
+    errors = relative_errors(S(images), teach(images, J, bank.L), S.meta()["order"])
     return {
         "weight_decay": recipe.weight_decay,
         "loss": [_rounded(entry["loss"][f"J={J}"]) for entry in learner.log],
-        "errors": held_out_errors(bank, held_out_images(recipe, held_out)),
+        "errors": {order: _rounded(error) for order, error in errors.items()},
         "levels": levels,
     }
 
 
-def filters(bank: FilterBank, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return a level's low-pass (K, K), the one its moduli are smoothed with, and psi (L, K, K)."""
-    return bank[f"carry_{key}"][0, 0], bank[f"psi_{key}"][:, 0]
+def filters(bank: FilterBank, level: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the low-pass (K, K) that smooths a level's moduli, and its psi (L, K, K)."""
+    return bank[f"carry_{level}"][0, 0], bank[f"psi_{level}"][:, 0]
 
 
-def reference(key: str, L: int, K: int = 7) -> tuple[np.ndarray, np.ndarray]:
-    """Return Kymatio's filters of one octave in space, cut to K x K taps.
+def reference(level: str, L: int, K: int = 7) -> tuple[np.ndarray, np.ndarray]:
+    """Return Kymatio's low-pass (K, K) and Morlet wavelets (L, K, K) of one octave, in space.
 
-    Parameters
-    ----------
-    key : str
-        "first" or "next". The wavelets are the same: the second octave's, sampled at half the
-        resolution that the second level works at, are the first's.
-    L, K : int
-        Orientations and kernel size, odd.
-
-    Returns
-    -------
-    low : ndarray, shape (K, K)
-        A Gaussian.
-    psi : ndarray of complex, shape (L, K, K)
-        Morlet wavelets.
+    The wavelets of both levels are the same: the second octave's, sampled at half the resolution
+    that the second level works at, are the first's.
     """
     side = 32  # so large that nothing is left at its edges
     cut = slice(side // 2 - K // 2, side // 2 + K // 2 + 1)
-
-    def centre(whole: np.ndarray) -> np.ndarray:
-        return whole[cut, cut].astype(np.complex128)
-
-    low = gabor_2d(side, side, LOW_SIGMA[key], 0, 0, offset=-side // 2)
-    angles = (L // 2 - 1 - np.arange(L)) * np.pi / L
+    low = gabor_2d(side, side, LOW_SIGMA[level], 0, 0, offset=-side // 2)
     psi = [
-        morlet_2d(side, side, SIGMA, angle, FREQUENCY, 4 / L, offset=-side // 2) for angle in angles
+        morlet_2d(side, side, SIGMA, angle(L, t), FREQUENCY, 4 / L, offset=-side // 2)
+        for t in range(L)
     ]
-    return centre(low).real, np.stack([centre(whole) for whole in psi])
+    low, *psi = (whole[cut, cut].astype(np.complex128) for whole in (low, *psi))
+    return low.real, np.stack(psi)
 
 
 def similarity(found: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Return how alike filters are, up to what the modulus cannot see.
+    """Return how alike filters (n, K, K) and (m, K, K) are, up to what the modulus cannot see.
 
     |x * psi| of a real image x stays the same if psi is multiplied by a phase or conjugated. The
     normalised correlation |<w, m>| / (||w|| ||m||) is blind to the phase; the larger one of w and
-    of its conjugate is taken.
-
-    Parameters
-    ----------
-    found : ndarray, shape (n, K, K)
-        Real or complex filters w.
-    references : ndarray, shape (m, K, K)
-        Real or complex filters m, none of them zero.
-
-    Returns
-    -------
-    ndarray, shape (n, m), range [0, 1]
-        0 for a filter that is zero.
+    of its conjugate is taken. Of shape (n, m), from 0 to 1; 0 for a filter that is zero.
     """
     inner = [np.einsum("nab,mab->nm", w, references.conj()) for w in (found, found.conj())]
     norms = np.multiply.outer(_norms(found), _norms(references))
-    return np.abs(inner).max(0) / np.maximum(norms, np.finfo(float).tiny)
+    return np.abs(inner).max(0) / np.maximum(norms, TINY)
 
 
 def aligned(found: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Return filters with the phase, and the conjugation, that bring each nearest its reference.
-
-    Parameters
-    ----------
-    found, references : ndarray, shape (n, K, K)
-        Filter and reference one by one.
-
-    Returns
-    -------
-    ndarray of complex, shape (n, K, K)
-    """
+    """Return filters (n, K, K) with the phase, or conjugated, so that each is nearest its own."""
     best = []
     for w, m in zip(found, references, strict=True):
-        inner = np.vdot(w, m), np.vdot(w.conj(), m)
-        nearer = int(abs(inner[1]) > abs(inner[0]))
-        best.append((w, w.conj())[nearer] * np.exp(1j * np.angle(inner[nearer])))
+        nearer = max((w, w.conj()), key=lambda one: abs(np.vdot(one, m)))
+        best.append(nearer * np.exp(1j * np.angle(np.vdot(nearer, m))))
     return np.stack(best)
 
 
-def compare(low: np.ndarray, psi: np.ndarray, key: str) -> dict:
-    """Compare one level's filters with Kymatio's.
+def compare(low: np.ndarray, psi: np.ndarray, level: str) -> dict:
+    """Compare one level's filters with Kymatio's, orientation by orientation.
 
-    Returns
-    -------
-    dict
-        Per orientation "similarity" to its Morlet wavelet, "most_similar_orientation" of all
-        Morlet wavelets, "norm_ratio" to its Morlet wavelet's norm, "mean" |sum w| / sum |w| (a
-        wavelet's is zero) and "peak_frequency" in radians per pixel (a Morlet's is about 3 pi /
-        4); "low_similarity" and "low_sum" (Kymatio's is one).
+    The "mean" is |sum w| / sum |w|, zero for a wavelet.
     """
-    gaussian, morlets = reference(key, len(psi))
+    gaussian, morlets = reference(level, len(psi))
     alike = similarity(psi, morlets)
     sums, sizes = np.abs(psi.sum((1, 2))), np.abs(psi).sum((1, 2))
     return {
         "similarity": _rounded(np.diag(alike)),
         "most_similar_orientation": alike.argmax(1).tolist(),
         "norm_ratio": _rounded(_norms(psi) / _norms(morlets)),
-        "mean": _rounded(sums / np.maximum(sizes, np.finfo(float).tiny)),
+        "mean": _rounded(sums / np.maximum(sizes, TINY)),
         "peak_frequency": _rounded(peak_frequency(psi)),
         "low_similarity": _rounded(similarity(low[None], gaussian[None])[0, 0]),
         # Only the product of both levels' sums is seen by the loss: at J = 2 a factor of one
@@ -279,48 +219,6 @@ def peak_frequency(psi: np.ndarray) -> np.ndarray:
     response = np.abs(np.fft.fft2(psi, (side, side))).reshape(len(psi), -1)
     w = 2 * np.pi * np.fft.fftfreq(side)
     return np.hypot(w[:, None], w).reshape(-1)[response.argmax(1)]
-
-
-def held_out_images(recipe: Recipe, count: int) -> np.ndarray:
-    """Return images like a recipe's that it does not learn from, float32 (count, H, W).
-
-    Other random images; other photographs; the training split of CIFAR-10 and the validation
-    split of Tiny ImageNet, for the paper learns from the test splits.
-    """
-    kind, _, path = recipe.source.partition(":")
-    if kind == "random":
-        images = data.random_images(count, recipe.shape, HELD_OUT_SEED)
-    elif kind == "cifar10":
-        images = published_sets.cifar10(path, "train", "green")[0][:count]
-    elif kind == "tiny-imagenet":
-        images, _ = published_sets.tiny_imagenet(path, "val", "green", count)
-    else:
-        photographs = data.packaged_photographs("held-out")
-        images = data.crops(photographs, recipe.shape, count, HELD_OUT_SEED)
-    return centred(images)
-
-
-def held_out_errors(bank: FilterBank, images: np.ndarray) -> dict:
-    """Return a bank's relative errors per order against Kymatio."""
-    S = Scattering2D(J, images.shape[1:], bank.L, bank=bank)
-    errors = relative_errors(S(images), teach(images, J, bank.L), S.meta()["order"])
-    return {order: _rounded(error) for order, error in errors.items()}
-
-
-def _held_out_words(recipe: Recipe, count: int) -> str:
-    kind, _, _ = recipe.source.partition(":")
-    words = {
-        "random": "random images of another seed",
-        "cifar10": "images of CIFAR-10's training split",
-        "tiny-imagenet": "images of Tiny ImageNet's validation split",
-        "photographs": "crops of photographs kept out of learning",
-    }
-    return f"{count} {words[kind]}"
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
 
 
 def _norms(stack: np.ndarray) -> np.ndarray:
@@ -339,57 +237,51 @@ def _rounded(values) -> float | list:
 def draw(result: dict) -> Figure:
     """Show Morlet wavelets and both filter groups, and how alike they are."""
     recipe, printed, variants = result["recipe"], result["printed"], result["variants"]
-    figure = Figure(figsize=(15, 8.6), layout="constrained")
+    figure = Figure(figsize=(15, 8.6))
+    ours, theirs = (
+        f"{count} images, {each['epochs']} epochs, batches of {each['batch']}"
+        for count, each in ((recipe["count"], recipe), (printed["images"], printed))
+    )
     figure.suptitle(
         f"Figure {result['figure']} again: filters learned from a random start by the paper's "
         f"recipe\nImages: {result['data']}\n"
-        f"{recipe['count']} images, {recipe['epochs']} epochs, batches of {recipe['batch']} "
-        f"({result['setting']} setting; the paper: {printed['images']} images, "
-        f"{printed['epochs']} epochs, batches of {printed['batch']})"
-        "\nPhases as near the Morlet wavelets' as they go, which no modulus sees; "
-        "every block on its own scale",
-        fontsize=11,
+        f"{ours} ({result['setting']} setting; the paper: {theirs})\n"
+        "Phases as near the Morlet wavelets' as they go, which no modulus sees; every block on its "
+        "own scale"
     )
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.75, 1))
     blocks = top.subplots(len(LEVELS), 1 + len(variants))
-    for row, (key, words) in zip(blocks, LEVELS.items(), strict=True):
-        low, morlets = _filters_of(result["morlet"][key])
-        _show(row[0], low, morlets)
-        row[0].set_title(f"{words}:\nKymatio's low-pass and Morlet wavelets", fontsize=11)
+    for row, (level, words) in zip(blocks, LEVELS.items(), strict=True):
+        low, morlets = _filters_of(result["morlet"][level])
+        _show(row[0], low, morlets, f"{words}:\nKymatio's low-pass and Morlet wavelets")
         for axes, (name, variant) in zip(row[1:], variants.items(), strict=True):
-            level = variant["levels"][key]
-            found_low, found = _filters_of(level)
-            _show(axes, found_low * (1 if level["low_sum"] >= 0 else -1), aligned(found, morlets))
-            peaks = peak_frequency(found) / peak_frequency(morlets)
-            axes.set_title(
-                f"{words}, {name}: norms {_span(level['norm_ratio'])},\n"
-                f"peak frequencies {_span(peaks)} times the Morlets'",
-                fontsize=11,
+            found = variant["levels"][level]
+            low, psi = _filters_of(found)
+            peaks = peak_frequency(psi) / peak_frequency(morlets)
+            _show(
+                axes,
+                low if found["low_sum"] >= 0 else -low,
+                aligned(psi, morlets),
+                f"{words}, {name}: norms {span(found['norm_ratio'])},\n"
+                f"peak frequencies {span(peaks)} times the Morlets'",
             )
-
     *parts, last = bottom.subplots(1, len(LEVELS) + 1)
-    for axes, (key, words) in zip(parts, LEVELS.items(), strict=True):
-        levels = {name: variant["levels"][key] for name, variant in variants.items()}
-        alike = {name: level["similarity"] for name, level in levels.items()}
+    for axes, (level, words) in zip(parts, LEVELS.items(), strict=True):
+        levels = {name: variant["levels"][level] for name, variant in variants.items()}
         start = next(iter(levels.values()))["start_similarity"]
+        alike = {name: found["similarity"] for name, found in levels.items()}
         _bars(axes, alike, _angles(len(start)))
         axes.axhline(np.mean(start), color="black", linestyle="--", label="random start, mean")
         axes.set(title=f"{words}: similarity to the Morlet wavelet", ylim=(0, 1.02))
-        axes.set_ylabel("normalised correlation", fontsize=10)
-    handles, labels = parts[0].get_legend_handles_labels()
-    bottom.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=10)
-    errors = {
-        name: [100 * error for error in variant["errors"].values()]
-        for name, variant in variants.items()
-    }
+        axes.set_ylabel("normalised correlation")
+    bottom.legend(*parts[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     orders = next(iter(variants.values()))["errors"]
-    _bars(last, errors, [f"$S_{order[1:]}$" for order in orders], "%.3g")
-    last.set_title(f"error on {result['held_out']}")
-    last.set_ylabel("relative L2 error, percent", fontsize=10)
+    errors = {name: 100 * np.array([*one["errors"].values()]) for name, one in variants.items()}
+    _bars(last, errors, [f"$S_{order[1:]}$" for order in orders])
+    for bars in last.containers:
+        last.bar_label(bars, fmt="%.3g", fontsize=9, padding=2)
+    last.set(title=f"error on {result['held_out']}", ylabel="relative L2 error, percent")
     last.margins(y=0.15)
-    for axes in (*parts, last):
-        axes.title.set_fontsize(11)
-        axes.tick_params(labelsize=9)
     return figure
 
 
@@ -397,11 +289,7 @@ def _filters_of(taps: dict) -> tuple[np.ndarray, np.ndarray]:
     return np.array(taps["low"]), np.array(taps["real"]) + 1j * np.array(taps["imag"])
 
 
-def _span(values) -> str:
-    return f"{min(values):.2g} to {max(values):.2g}"
-
-
-def _show(axes: Axes, low: np.ndarray, psi: np.ndarray) -> None:
+def _show(axes: Axes, low: np.ndarray, psi: np.ndarray, title: str) -> None:
     """Draw the paper's three rows: the low-pass, on its own scale, real and imaginary parts."""
     L, K = psi.shape[:2]
     pitch = K + 1
@@ -414,28 +302,46 @@ def _show(axes: Axes, low: np.ndarray, psi: np.ndarray) -> None:
             corner = (t * pitch - 0.5, i * pitch - 0.5)
             axes.add_patch(Rectangle(corner, K, K, fill=False, edgecolor="0.5", linewidth=0.6))
     axes.imshow(canvas, cmap="RdBu_r", vmin=-1, vmax=1)
-    labels = ["low-pass", r"Re $\psi$", r"Im $\psi$"]
-    axes.set_yticks(np.arange(3) * pitch + K // 2, labels, fontsize=10)
-    axes.set_xticks(np.arange(L) * pitch + K // 2, _angles(L), fontsize=9)
+    axes.set_title(title)
+    axes.set_yticks(np.arange(3) * pitch + K // 2, ["low-pass", r"Re $\psi$", r"Im $\psi$"])
+    axes.set_xticks(np.arange(L) * pitch + K // 2, _angles(L))
     axes.tick_params(length=0)
+    axes.grid(False)
     axes.spines[:].set_visible(False)
 
 
 def _angles(L: int) -> list[str]:
-    return [f"{(L // 2 - 1 - t) * 180 / L:g}°".replace("-", "−") for t in range(L)]
+    return [f"{np.degrees(angle(L, t)):g}°".replace("-", "−") for t in range(L)]
 
 
-def _bars(
-    axes: Axes, series: dict[str, list[float]], labels: list[str], form: str | None = None
-) -> None:
-    """Draw a group of bars per label, one bar per variant, with its value if there is a format."""
+def _bars(axes: Axes, series: dict[str, list[float]], labels: list[str]) -> None:
+    """Draw a group of bars per label, one bar per variant."""
     width = 0.8 / len(series)
     for i, (name, values) in enumerate(series.items()):
         places = np.arange(len(values)) + (i - (len(series) - 1) / 2) * width
-        bars = axes.bar(places, values, width, color=COLOURS[name], label=name)
-        if form:
-            axes.bar_label(bars, fmt=form, fontsize=9, padding=2)
+        axes.bar(places, values, width, color=COLOURS[name], label=name)
     axes.set_xticks(range(len(labels)), labels)
+    axes.grid(False, axis="x")
+
+
+def section(results: list[dict]) -> str:
+    """Return how near the learned filters of figures 5 to 7 come to Morlet wavelets."""
+    rows = []
+    for result in results:
+        for variant, found in result["variants"].items():
+            row = [str(result["figure"]), variant]
+            for level in LEVELS:
+                filters = found["levels"][level]
+                row += [span(filters["similarity"]), span(filters["norm_ratio"])]
+            rows.append([*row, percents(found["errors"])])
+    head = ["figure", "recipe", "1st level: similarity", "norm", "2nd level: similarity", "norm"]
+    notes = " ".join(f"Figure {result['figure']}: {measured_on(result)}" for result in results)
+    return (
+        f"{table([*head, 'S0, S1, S2 held out, %'], rows)}\n\n"
+        "Similarity: normalised correlation with Kymatio's Morlet of the same orientation, at "
+        "the best phase, smallest to largest of the eight; norm: relative to the Morlet's. "
+        f"The paper prints no number. {notes}"
+    )
 
 
 EXPERIMENTS = tuple(

@@ -14,36 +14,17 @@ from sklearn.model_selection import StratifiedKFold
 from tools.data import HELD_OUT_PHOTOGRAPHS, LEARNING_PHOTOGRAPHS, packaged_photographs
 
 SIDE = 32
-TEXTURES = (
-    "brick",
-    "grass",
-    "gravel",
-    "hubble_deep_field",
-    "immunohistochemistry",
-    "moon",
-    "retina",
-)
-_AREA = 512
-_COLUMNS = _AREA // SIDE
-_GAP_COLUMNS = 2
+TEXTURES = ("brick", "grass", "gravel", "hubble_deep_field", "immunohistochemistry")
+TEXTURES += ("moon", "retina")
+_AREA, _COLUMNS, _GAP_COLUMNS = 512, 512 // SIDE, 2
 
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """Images, what is on them, and which are tested together.
+    """Images, float32 (N, 32, 32), their labels from 0 on, and the folds they are tested in.
 
-    Attributes
-    ----------
-    name, words : str
-        For legends, and for captions: where the images come from and what was done to them.
-    images : ndarray of float32, shape (N, 32, 32)
-        Digits and faces in about [0, 1]; textures of mean zero and variance one each.
-    labels : ndarray of int, shape (N,)
-        The class, from 0 on.
-    folds : ndarray of int, shape (N,)
-        The fold, from 0 on. A fold is tested on what was learned from the others.
-    pooled : bool
-        Whether coefficients are averaged over space, because a class has no fixed place.
+    A fold is tested on what was learned from the others. Coefficients are averaged over space if
+    `pooled`, because a class has no fixed place.
     """
 
     name: str
@@ -53,13 +34,8 @@ class LabelledSet:
     folds: np.ndarray
     pooled: bool = False
 
-    @property
-    def classes(self) -> int:
-        """How many classes there are."""
-        return int(self.labels.max()) + 1
-
     def splits(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Return the indices to draw training images from, and those to test, fold by fold."""
+        """Yield the indices to draw training images from, and those to test, fold by fold."""
         for fold in np.unique(self.folds):
             yield np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
 
@@ -69,26 +45,11 @@ class LabelledSet:
 
 
 def draw_training(labels: np.ndarray, pool: np.ndarray, size: int, seed) -> np.ndarray:
-    """Draw training images, equally many of each class.
+    """Return the indices of `size` images of each class, drawn from those in `pool`.
 
-    Parameters
-    ----------
-    labels : ndarray of int, shape (N,)
-        Of all images.
-    pool : ndarray of int
-        Indices of the images to draw from.
-    size : int
-        Images per class.
-    seed : int or sequence of int
-        The same seed gives the same images; of two sizes the smaller is part of the larger.
-
-    Returns
-    -------
-    ndarray of int, shape (classes * size,)
-        Indices.
+    Of two sizes drawn with one seed the smaller is part of the larger.
     """
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(pool)
+    order = np.random.default_rng(seed).permutation(pool)
     return np.concatenate([order[labels[order] == label][:size] for label in np.unique(labels)])
 
 
@@ -141,23 +102,13 @@ def textures() -> LabelledSet:
 
 
 def patches(photograph: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cut the middle of a photograph into patches side by side, leaving out a strip between halves.
+    """Cut the middle 512 x 512 into patches side by side, without a strip between its halves.
 
-    Parameters
-    ----------
-    photograph : ndarray, shape (H, W)
-        At least 512 each.
-
-    Returns
-    -------
-    images : ndarray, shape (N, 32, 32)
-        Views of no common pixel.
-    folds : ndarray of int, shape (N,)
-        0 to the left of the strip, 1 to its right.
+    Their folds are 0 to the left of the strip, 1 to its right.
     """
     top, left = ((length - _AREA) // 2 for length in photograph.shape)
     area = photograph[top : top + _AREA, left : left + _AREA]
-    grid = area.reshape(_AREA // SIDE, SIDE, _COLUMNS, SIDE).swapaxes(1, 2)
+    grid = area.reshape(_COLUMNS, SIDE, _COLUMNS, SIDE).swapaxes(1, 2)
     half = (_COLUMNS - _GAP_COLUMNS) // 2
     sides = grid[:, :half], grid[:, -half:]
     images = np.concatenate([side.reshape(-1, SIDE, SIDE) for side in sides])

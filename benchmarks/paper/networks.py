@@ -1,69 +1,51 @@
-"""Networks learned by one recipe and scored alike, and the regular CNN of the paper."""
+"""Networks learned by one recipe and scored alike, and the regular CNN of the paper.
+
+A loss is the squared error against Kymatio's coefficients, mean over all images, channels and
+positions; a share is the loss over the mean square of the coefficients: 1 is what predicting zero
+costs. Entry 0 of a curve is the loss before learning, entry e the mean over the steps of epoch e.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.paper.experiment import Settings, cifar_images, cifar_source
+from benchmarks.paper import sources
+from benchmarks.paper.experiment import Settings
 from npscatter.metrics import relative_errors
 from npscatter.program.plan import Plan
 from tools.learning import Learner, Recipe, lesson, training_images
-from tools.published_sets import cifar10
 from tools.teacher import teach
 
 J, L = 2, 8
-LOSS = (
-    "Squared error against Kymatio's coefficients (float64, J=2, L=8), mean over all images, "
-    "channels and positions; images shifted and scaled, all alike, to mean zero and variance one. "
-    "Entry 0 of a curve is the loss before learning, entry e the mean over the steps of epoch e, "
-    "as learning goes on. A share is the loss over the mean square of the coefficients: 1 is what "
-    "predicting zero costs."
-)
+HELD_OUT_SEED = 40
 
 
 class RegularCNN(nn.Module):
     """Blocks of convolution, ReLU and pooling, in this order.
 
     The paper prints no sizes. Here a block has the channels and the kernels of a level of its own
-    network: one image becomes 9 maps at half the resolution, then 81 at a quarter.
-
-    Parameters
-    ----------
-    channels : tuple of int
-        Maps after each block, which halves the resolution.
-    kernel : int
-        Size of the kernels, odd.
-    linear_end : bool
-        After the last block one more 1 x 1 convolution, so that outputs may be negative.
-    seed : int
-        Of the start, Torch's default: uniform in +- 1 / sqrt(fan in).
+    network: one image becomes 9 maps at half the resolution, then 81 at a quarter. A linear end is
+    one more 1 x 1 convolution, so that outputs may be negative. The start is Torch's default.
     """
 
-    def __init__(
-        self,
-        channels: tuple[int, ...] = (9, 81),
-        kernel: int = 7,
-        linear_end: bool = False,
-        seed: int = 0,
-    ):
+    def __init__(self, linear_end: bool = False, seed: int = 0):
         super().__init__()
         layers = []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            for inputs, outputs in pairwise((1, *channels)):
-                convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+            for inputs, outputs in ((1, 9), (9, 81)):
+                convolution = nn.Conv2d(inputs, outputs, kernel_size=7, padding=3)
                 layers += [convolution, nn.ReLU(), nn.MaxPool2d(2)]
             if linear_end:
-                layers.append(nn.Conv2d(channels[-1], channels[-1], 1))
+                layers.append(nn.Conv2d(81, 81, 1))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return maps (N, channels[-1], H / 2^blocks, W / 2^blocks) of images (N, H, W)."""
+        """Return maps (N, 81, H / 4, W / 4) of images (N, H, W)."""
         return self.layers(images[:, None])
 
 
@@ -86,21 +68,19 @@ class Images:
 def load(settings: Settings, recipe: Recipe, unseen_count: int) -> Images:
     """Return the images of a recipe and as many kept out as wanted, scaled alike."""
     learned, wanted = lesson(recipe)
-    if settings.cifar10:
-        unseen = cifar10(settings.cifar10, "train", "green")[0][:unseen_count]
-        unseen_words = "CIFAR-10 training set (the paper learns from the test set), green channel"
-    else:
-        unseen, unseen_words = cifar_images(settings, unseen_count)
-    raw = training_images(recipe)
+    source, raw = sources.cifar10(settings), training_images(recipe)
+    unseen = sources.held_out_images(source.source, recipe.shape, unseen_count, HELD_OUT_SEED)
     unseen = ((unseen - raw.mean()) / raw.std()).astype(np.float32)
+    unseen_words = source.words + sources.KEPT_OUT
+    if settings.cifar10:
+        unseen_words = "CIFAR-10 training set (the paper learns from the test set), green channel"
     facts = {
-        "data": cifar_source(settings).words,
+        "data": source.words,
         "images": len(learned),
         "held_out_data": unseen_words,
         "held_out_images": len(unseen),
         "J": J,
         "L": L,
-        "loss_is": LOSS,
     }
     return Images(learned, wanted[J], unseen, teach(unseen, J, L), facts)
 
@@ -113,52 +93,36 @@ def coefficients(learner: Learner, images: np.ndarray) -> np.ndarray:
 
 
 def score(computed: np.ndarray, wanted: np.ndarray, plan: Plan) -> dict:
-    """Return the loss, its share, and for each order the relative error and the gain.
+    """Return the loss of V against S, its share, and for each order the relative error and gain.
 
-    Parameters
-    ----------
-    computed, wanted : ndarray, shape (N, C, h, w)
-        V and S.
-    plan : Plan
-        Whose paths tell the orders.
-
-    Returns
-    -------
-    dict
-        "loss", "share", "errors" (||V - S|| / ||S|| by order) and "gain" (<V, S> / <S, S>: below
-        one for outputs that are too small).
+    A gain is <V, S> / <S, S>: below one for outputs that are too small.
     """
     order = np.array([path.order for path in plan.paths])
     computed, wanted = computed.astype(np.float64), wanted.astype(np.float64)
     loss = mean_square(computed - wanted)
-    gain = {
-        f"S{k}": float(
-            (computed * wanted)[:, order == k].sum() / (wanted[:, order == k] ** 2).sum()
-        )
-        for k in np.unique(order)
-    }
+    products, squares = computed * wanted, wanted**2
     return {
         "loss": loss,
         "share": loss / mean_square(wanted),
         "errors": relative_errors(computed, wanted, order),
-        "gain": gain,
+        "gain": {
+            f"S{k}": float(products[:, order == k].sum() / squares[:, order == k].sum())
+            for k in np.unique(order)
+        },
     }
 
 
-def train(recipe: Recipe, images: Images, network: torch.nn.Module | None = None) -> dict:
+def train(recipe: Recipe, images: Images, network: nn.Module | None = None) -> dict:
     """Learn, and return the curve and how well the result does on images seen and not seen."""
     learner = Learner(recipe, network=network)
     plan = learner.plans[J]
     start = score(coefficients(learner, images.learned), images.wanted, plan)
     learner.learn()
     loss = [start["loss"], *(entry["loss"][f"J={J}"] for entry in learner.log)]
-    written = recipe.as_dict()
-    del written["source"]
-    if network is not None:
-        written = {key: value for key, value in written.items() if key not in ("design", "start")}
+    left_out = ("source",) if network is None else ("source", "design", "start")
     return {
         "parameters": sum(free.numel() for free in learner.parameters.parameters()),
-        "recipe": written,
+        "recipe": {key: value for key, value in recipe.as_dict().items() if key not in left_out},
         "steps": recipe.epochs * -(-len(images.learned) // recipe.batch),
         "loss": loss,
         "share": [value / images.mean_square for value in loss],

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -14,14 +14,13 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.paper.experiment import Experiment, Settings, cifar_images
-from benchmarks.peers import kymatio_on, network_on, ours, scattering
-from benchmarks.speed import KYMATIO, NETWORK, PAUSE, time_pass
-from benchmarks.verify import KYMATIO as NEAR_KYMATIO
-from benchmarks.verify import SAME_NETWORK, MismatchError, verify
+from benchmarks import timing, verify
+from benchmarks.paper.experiment import Experiment, Settings, measured_on
+from benchmarks.paper.sources import cifar_images
+from benchmarks.peers import KYMATIO, NETWORK, kymatio_on, network_on, ours, scattering
+from benchmarks.speed import PAUSE, time_pass
+from benchmarks.tables import number, table
 from benchmarks.workloads import Workload
-from npscatter import Scattering2D
-from npscatter.metrics import relative_errors
 from tools.teacher import teach
 
 IMAGES, SIDE, SEED, ROUNDS = 10_000, 32, 40, 5
@@ -32,13 +31,14 @@ GPU_BLOCK = 1000
 ORDERS = {"L1": (1, 1), "L2": (2, 2)}
 # Seconds on an Intel 8600K and a GTX 1060.
 PRINTED = {
-    "L1": {"CPU": {"Scatter": 37.5701, "Our method": 0.5909}}
-    | {"GPU": {"Scatter": 0.2015, "Our method": 0.0037}},
-    "L2": {"CPU": {"Scatter": 180.37, "Our method": 2.22}}
-    | {"GPU": {"Scatter": 4.65, "Our method": 0.023}},
+    ("L1", "CPU"): {"Scatter": 37.5701, "Our method": 0.5909},
+    ("L1", "GPU"): {"Scatter": 0.2015, "Our method": 0.0037},
+    ("L2", "CPU"): {"Scatter": 180.37, "Our method": 2.22},
+    ("L2", "GPU"): {"Scatter": 4.65, "Our method": 0.023},
 }
-KYMATIO_TORCH = "Kymatio Torch"
+_, KYMATIO_TORCH = KYMATIO
 FEWER_ORIENTATIONS = (ours("accurate-L4", "accurate-L4"), ours("accurate-L6", "accurate-L6"))
+RATIOS = ("times_as_fast_as_kymatio", "times_as_fast_as_kymatio_torch")
 PASSES = {"one thread": 1, "all cores": None}
 SHOWN = {
     "accurate": "npscatter, accurate",
@@ -67,14 +67,14 @@ def measure(settings: Settings) -> dict:
     with _untouched_torch():
         for name, (J, order) in ORDERS.items():
             workload = CifarWorkload(SIDE, SIDE, IMAGES, J, order, settings)
-            verified = verify(workload, "auto") | verify_fewer_orientations(workload)
-            found = {"J": J, "max_order": order, "verified": verified}
+            verified = verify.verify(workload, "auto") | verify_fewer_orientations(workload)
+            orders[name] = found = {"J": J, "max_order": order, "verified": verified}
             for words_of_pass, threads in PASSES.items():
                 timed = time_pass(workload, threads, ROUNDS, "auto", FEWER_ORIENTATIONS)
                 found[words_of_pass] = compared(timed)
-            found["GPU"] = time_on_gpu(workload)
-            found["printed"] = printed(name)
-            orders[name] = found
+            gpu = torch.cuda.is_available()
+            found["GPU"] = time_on(workload, torch.device("cuda"), ROUNDS) if gpu else "no GPU"
+            found["printed"] = {device: printed(name, device) for device in ("CPU", "GPU")}
     return {
         "data": words,
         "images": IMAGES,
@@ -89,21 +89,14 @@ def measure(settings: Settings) -> dict:
 
 
 def verify_fewer_orientations(workload: Workload) -> dict[str, dict[str, float]]:
-    """Compare the banks of fewer orientations with Kymatio's transform of as many.
-
-    Raises
-    ------
-    MismatchError
-        If any order is off by more than `benchmarks.verify.KYMATIO`.
-    """
+    """Compare the banks of fewer orientations with Kymatio's transform of as many."""
     images, found = workload.images()[:3], {}
     for contestant in FEWER_ORIENTATIONS:
         S = scattering(workload, contestant.bank)
         wanted = teach(images, workload.J, S.L, workload.max_order)
-        errors = relative_errors(S(images), wanted, S.meta()["order"])
-        if not all(error <= NEAR_KYMATIO for error in errors.values()):  # NaN too
-            raise MismatchError(f"{workload.name}, {contestant.name}: {errors}")
-        found[f"{contestant.name}, Kymatio NumPy of L = {S.L}"] = errors
+        what = f"{contestant.name}, Kymatio NumPy of L = {S.L}"
+        order = S.meta()["order"]
+        found[what] = verify.compared(what, S(images), wanted, order, verify.KYMATIO)
     return found
 
 
@@ -116,78 +109,47 @@ def compared(timed: dict) -> dict:
         if result["ms_per_image"] is not None:
             result["images_per_second"] = round(1e3 / result["ms_per_image"], 1)
             if name in fewer:
-                del result["times_as_fast_as_kymatio"]
+                del result[RATIOS[0]]
             else:
-                result["times_as_fast_as_kymatio_torch"] = round(slow / result["ms_per_image"], 3)
+                result[RATIOS[1]] = round(slow / result["ms_per_image"], 3)
     return timed
 
 
-def printed(name: str) -> dict:
+def printed(order: str, device: str) -> dict:
     """Return the seconds the paper prints, and what they come to as a ratio."""
-    return {
-        device: seconds | {"ratio": round(seconds["Scatter"] / seconds["Our method"], 2)}
-        for device, seconds in PRINTED[name].items()
-    }
+    seconds = PRINTED[order, device]
+    return seconds | {"ratio": round(seconds["Scatter"] / seconds["Our method"], 2)}
 
 
-def time_on_gpu(workload: Workload) -> dict | str:
-    """Return the milliseconds per image of what runs on a GPU, "no GPU" where there is none."""
-    if not torch.cuda.is_available():
-        return "no GPU"
-    timed = time_on_device(workload, torch.device("cuda"), ROUNDS)
-    return {
-        "name": torch.cuda.get_device_name(),
-        "cuda": torch.version.cuda,
-        "images": "on the device before and after: no transfers",
-        "precision": "float32, not TF32",
-        **timed,
-    }
+def time_on(workload: Workload, device: torch.device, rounds: int) -> dict:
+    """Compare Kymatio and the paper's network in Torch with the CPU, then time them on a device.
 
-
-def time_on_device(workload: Workload, device: torch.device, rounds: int) -> dict:
-    """Verify, then time Kymatio and the paper's network in Torch on a device.
-
-    Raises
-    ------
-    MismatchError
-        If the device computes something else than the CPU.
+    Images and coefficients stay on it; float32, not TF32.
     """
     images = torch.from_numpy(workload.images())
     blocks = images.to(device).split(GPU_BLOCK)
-    makers = {KYMATIO_TORCH: kymatio_on, NETWORK: network_on}
-    transforms = {name: make(workload, device) for name, make in makers.items()}
-    order = Scattering2D(workload.J, workload.shape, max_order=workload.max_order).meta()["order"]
-    results = {}
+    order = scattering(workload, "accurate").meta()["order"]
+    contestants, calls = {}, {}
     with torch.inference_mode():
-        for name, transform in transforms.items():
-            expected = makers[name](workload, torch.device("cpu"))(images[:3]).numpy()
-            errors = relative_errors(transform(blocks[0][:3]).cpu().numpy(), expected, order)
-            if not all(error <= SAME_NETWORK for error in errors.values()):  # NaN too
-                raise MismatchError(f"{workload.name}, {name} on {device.type}: {errors}")
-            results[name] = {"verified": errors, "each_round": []}
-        # One round more, first, to warm up.
-        for number in range(rounds + 1):
-            for name, transform in transforms.items():
-                seconds = _seconds(transform, blocks, device)
-                if number:
-                    milliseconds = 1e3 * seconds / len(images)
-                    results[name]["each_round"].append(round(milliseconds, 6))
-    for result in results.values():
-        result["ms_per_image"] = median(result["each_round"])
-    return compared({"block": len(blocks[0]), "contestants": results})
+        for name, make in {KYMATIO_TORCH: kymatio_on, NETWORK: network_on}.items():
+            transform = make(workload, device)
+            wanted = make(workload, torch.device("cpu"))(images[:3]).numpy()
+            few = transform(blocks[0][:3]).cpu().numpy()
+            errors = verify.compared(name, few, wanted, order, verify.SAME_NETWORK)
+            contestants[name] = {"verified": errors}
+            calls[name] = partial(_call, transform, blocks, device)
+        for name, seconds in timing.interleaved(calls, rounds).items():
+            each = [round(1e3 * taken / len(images), 6) for taken in seconds]
+            contestants[name] |= {"each_round": each, "ms_per_image": median(each)}
+    gpu = torch.cuda.get_device_name() if device.type == "cuda" else device.type
+    return compared({"name": gpu, "block": len(blocks[0]), "contestants": contestants})
 
 
-def _seconds(transform: Callable, blocks: tuple[torch.Tensor, ...], device: torch.device) -> float:
-    def wait() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    wait()
-    start = time.perf_counter()
+def _call(transform: Callable, blocks: tuple[torch.Tensor, ...], device: torch.device) -> None:
     for block in blocks:
         transform(block)
-    wait()
-    return time.perf_counter() - start
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 @contextmanager
@@ -211,24 +173,20 @@ def _untouched_torch() -> Iterator[None]:
 def draw(result: dict) -> Figure:
     """Show how many times as fast as Kymatio everything is, beside the printed ratios."""
     machine = result["environment"]
-    figure = Figure(figsize=(13, 5.4), layout="constrained")
+    figure = Figure(figsize=(13, 5.4))
     figure.suptitle(
         "Table 2 again: times as fast as Kymatio, and milliseconds per image\n"
         f"{result['images']} images: {result['data']}\n"
         f"{machine['cpu']}, all {machine['threads']} cores, float32, medians of "
         f"{result['rounds']} rounds; Kymatio {machine['versions']['kymatio']}, "
-        f"Torch {machine['versions']['torch']}",
-        fontsize=11,
+        f"Torch {machine['versions']['torch']}"
     )
     panels = figure.subplots(1, len(result["orders"]), sharey=True)
     for axes, (name, order) in zip(panels, result["orders"].items(), strict=True):
         _panel(axes, order)
         ratios = ", ".join(f"{row['ratio']:.3g} on a {d}" for d, row in order["printed"].items())
-        axes.set_title(
-            f"{name}: order {order['max_order']}, J = {order['J']} (printed: {ratios})", fontsize=11
-        )
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9.5)
+        axes.set_title(f"{name}: order {order['max_order']}, J = {order['J']} (printed: {ratios})")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -238,35 +196,45 @@ def _panel(axes: Axes, order: dict) -> None:
         found = order["GPU"]["contestants"]
         rows |= {f"{SHOWN[name]}, GPU": result for name, result in found.items()}
     places = np.arange(len(rows))[::-1]
-    fastest = [row.get("times_as_fast_as_kymatio", np.nan) for row in rows.values()]
-    torch_backend = [row["times_as_fast_as_kymatio_torch"] for row in rows.values()]
-    axes.barh(places + 0.2, fastest, 0.38, color="C0", label="to its faster CPU backend")
-    axes.barh(
-        places - 0.2,
-        torch_backend,
-        0.38,
-        color="C1",
-        label="to its Torch backend on the same device",
-    )
+    words = ("to its faster CPU backend", "to its Torch backend on the same device")
+    for offset, key, label in zip((0.2, -0.2), RATIOS, words, strict=True):
+        ratios = [row.get(key, np.nan) for row in rows.values()]
+        axes.barh(places + offset, ratios, 0.38, label=label)
     for place, row in zip(places, rows.values(), strict=True):
-        text = f"{row['ms_per_image']:.3g} ms"
-        at = (0.99, place)
-        axes.annotate(
-            text, at, xycoords=("axes fraction", "data"), ha="right", va="center", fontsize=9.5
-        )
+        text, at = f"{row['ms_per_image']:.3g} ms", (0.99, place)
+        axes.annotate(text, at, xycoords=("axes fraction", "data"), ha="right", va="center")
     for device, style in (("CPU", "--"), ("GPU", ":")):
         ratio = order["printed"][device]["ratio"]
         axes.axvline(ratio, color="black", linestyle=style, label=f"printed ratio, {device}")
-    axes.set_yticks(places, rows, fontsize=10)
-    axes.set_xscale("log")
-    axes.set_xlim(0.2, 3000)
-    axes.set_xticks([1, 3, 10, 30, 100, 300], ["1", "3", "10", "30", "100", "300"], fontsize=9)
+    axes.set_yticks(places, rows)
+    axes.set(xscale="log", xlim=(0.2, 3000), xlabel="times as fast as Kymatio")
+    axes.set_xticks([1, 3, 10, 30, 100, 300], ["1", "3", "10", "30", "100", "300"])
     axes.minorticks_off()
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_axisbelow(True)
-    axes.set_xlabel("times as fast as Kymatio", fontsize=10)
+    axes.grid(False, axis="y")
 
 
-EXPERIMENT = Experiment(
-    "table2", "Table 2: speed of first and second order against Kymatio", measure, draw
-)
+def section(result: dict) -> str:
+    """Return table 2: ratios to Kymatio."""
+    rows, printed, gpu = [], [], []
+    for order, found in result["orders"].items():
+        on_cpu, on_gpu = (f"{found['printed'][device]['ratio']:.3g}" for device in ("CPU", "GPU"))
+        printed.append(f"{order} {on_gpu}")
+        rows.append([order, "printed", "the paper's network", "", "", on_cpu, ""])
+        for timed in PASSES:
+            for name, one in found[timed]["contestants"].items():
+                if one["ms_per_image"] is not None:
+                    cells = [number(one["ms_per_image"]), f"{one['images_per_second']:,.0f}"]
+                    cells += [number(one.get(ratio)) for ratio in reversed(RATIOS)]
+                    rows.append([order, timed, name, *cells])
+        if found["GPU"] != "no GPU":
+            ratio = found["GPU"]["contestants"][NETWORK][RATIOS[1]]
+            gpu.append(f"{order} {number(ratio)} on {found['GPU']['name']}")
+    of_gpu = f"measured: {', '.join(gpu)}" if gpu else "are not checked: no GPU was at hand"
+    head = ["order", "threads", "what", "ms per image", "images / s"]
+    head += ["times Kymatio Torch", "times the faster Kymatio"]
+    words = f"The printed GPU ratios ({', '.join(printed)}) {of_gpu}."
+    return f"{table(head, rows)}\n\n{words} {measured_on(result)}"
+
+
+TITLE = "Table 2: speed of first and second order against Kymatio"
+EXPERIMENT = Experiment("table2", TITLE, measure, draw, section)

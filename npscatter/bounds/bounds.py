@@ -121,10 +121,13 @@ class Bounds:
     def littlewood_paley(self) -> FrameBounds:
         """Extremes of the Littlewood-Paley sum of the image's filters, over all frequencies.
 
-        |phi^(w)|^2 + 1/2 sum_(j, theta) (|psi^_(j, theta)(w)|^2 + |psi^_(j, theta)(-w)|^2): A and B
-        of ||x * phi||^2 + sum ||x * psi||^2 without decimation, for real x, periodic or on an
-        infinite grid (J. Bruna and S. Mallat, Invariant scattering convolution networks, 2013,
-        section 2.2). The filters are those the image sees through the cascade.
+        With phi and psi the filters that the image sees through the cascade, it is::
+
+            |phi^(w)|^2 + 1/2 sum_(j, theta) (|psi^_(j, theta)(w)|^2 + |psi^_(j, theta)(-w)|^2)
+
+        and its extremes are A and B of ``||x * phi||^2 + sum ||x * psi||^2`` without decimation,
+        for real x, periodic or on an infinite grid (J. Bruna and S. Mallat, Invariant scattering
+        convolution networks, 2013, section 2.2).
         """
         chains = [self.stage.low, *(chain for chain, _ in self.stage.moduli)]
         return self._frame([_filters(self.bank, chain, stride=1) for chain in chains])
@@ -184,17 +187,17 @@ class Bounds:
         return {f"S{order}": 4**self.plan.J * self.lipschitz(order) ** 2 for order in self._orders}
 
     def shift(self, displacement: tuple[int, int], order: int | None = None) -> float:
-        """Return C with ||V(T_c x) - V(x)|| <= C ||x||, (T_c x)(u) = x(u - c), all x periodic.
+        """Return C with ``||V(T_c x) - V(x)|| <= C ||x||``, (T_c x)(u) = x(u - c), x periodic.
 
         On a grid of t pixels per sample the raw maps u' of T_c x are those of x shifted by m =
-        c / t, rounded, but for an error eps that rounding by r pixels makes: as ||a| - |b|| <=
-        |e^(i alpha) a - b|, filters psi, whose phase alone turns with a shift, make no more of it
-        than
+        c / t, rounded, but for an error eps that rounding by r pixels makes: as
+        ``||a| - |b|| <= |e^(i alpha) a - b|``, filters psi, whose phase alone turns with a shift,
+        make no more of it than::
 
             || (e^(i alpha) psi T_r - psi) u ||,   alpha = -arg sum_w |psi^(w)|^2 e^(-i r w)
 
-        and the low-pass G, which hardly sees a shift, ||G (T_m - 1) u||. See `_perturbed` for how
-        these add up; nor does a shift move V by more than 2 `lipschitz`. (For filters without
+        and the low-pass G, which hardly sees a shift, ``||G (T_m - 1) u||``. See `_perturbed` for
+        how these add up; nor does a shift move V by more than 2 `lipschitz`. (For filters without
         decimation: S. Mallat, Group invariant scattering, 2012, section 2.4.)
 
         Parameters
@@ -216,7 +219,7 @@ class Bounds:
         return min(constant, 2 * self.lipschitz(order))
 
     def teacher_certificate(self, order: int | None = None) -> float:
-        """Return eps with ||V(x) - S(x)|| <= eps ||x||, S being Kymatio's transform.
+        """Return eps with ``||V(x) - S(x)|| <= eps ||x||``, S being Kymatio's transform.
 
         From the differences of their filters on the padded grid: with D the decimation from
         Kymatio's raw map v to the grid of ours, their low-passes differ by G_V D - G_S and their
@@ -231,7 +234,7 @@ class Bounds:
         ------
         ArgumentError
             Unless the boundary is "kymatio": S has no other. For L above 12, where Kymatio cuts
-            its Gaussians off too early for `npscatter.bounds.morlet`.
+            its Gaussians off too early for the closed form of its filters.
         """
         self._check_order(order)
         self._check_boundary("kymatio", "Kymatio reflects the image")
@@ -291,12 +294,15 @@ class Bounds:
     def deformation(self, attempts: int = 1000, seed: int = 0) -> Deformation:
         """Search images and smooth displacements for the worst deformation x(u - tau(u)).
 
-        An empirical supremum, not a bound: the largest `Deformation.supremum` found, after the form
-        of Mallat's ||V(x_tau) - V(x)|| <= 2^-J C (2^-J max |tau| + max |grad tau|) ||x|| for
-        |grad tau| <= 1/2 (Group invariant scattering, 2012, theorem 2.12, without the Hessian of
-        tau); V multiplies norms by 2^-J. Half of the attempts are random, the others vary the
-        worst pair so far. Images are deformed as periodic ones, interpolated linearly. What no
-        deformation passes is `lipschitz` times ||x_tau - x||.
+        An empirical supremum, not a bound: the largest `supremum` of a `Deformation` found, after
+        the form of Mallat's::
+
+            ||V(x_tau) - V(x)|| <= 2^-J C (2^-J max |tau| + max |grad tau|) ||x||
+
+        for ``|grad tau| <= 1/2`` (Group invariant scattering, 2012, theorem 2.12, without the
+        Hessian of tau); V multiplies norms by 2^-J. Half of the attempts are random, the others
+        vary the worst pair so far. Images are deformed as periodic ones, interpolated linearly.
+        What no deformation passes is `lipschitz` times ``||x_tau - x||``.
 
         Parameters
         ----------

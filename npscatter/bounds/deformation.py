@@ -56,7 +56,7 @@ def worst_deformation(transform: Scattering2D, attempts: int, seed: int) -> Defo
             # In smaller steps where larger ones fail.
             image = best.image + step * image
             field = best.field + step * np.abs(best.field).max() * field
-        field = field * min(1.0, 0.5 / max(steepest(field), 1e-12))
+        field = field * min(1.0, 0.5 / max(largest_gradient(field), 1e-12))
         ratio = deformation_ratio(transform, image, field)
         if ratio > best.supremum:
             best = Deformation(ratio, image / np.linalg.norm(image), field, attempts)
@@ -85,9 +85,22 @@ def deformed(image: np.ndarray, field: np.ndarray) -> np.ndarray:
     return result
 
 
-def steepest(field: np.ndarray) -> float:
-    """Return the largest spectral norm of the Jacobian of a periodic field (2, H, W)."""
+def largest_gradient(field: np.ndarray, periodic: bool = True) -> float:
+    """Return max |grad tau|: over the pixels, the largest spectral norm of the Jacobian of tau.
+
+    The derivatives are forward differences, from a pixel to the next one down and to the right.
+    Below 1 the deformation u - tau(u) folds nothing over.
+
+    Parameters
+    ----------
+    field : ndarray, shape (2, H, W)
+        tau, in pixels: down, to the right.
+    periodic : bool
+        Whether the next one of the last row and column is the first; if not, they have none.
+    """
     jacobian = np.stack([np.roll(field, -1, axis) - field for axis in (1, 2)], 1)
+    if not periodic:
+        jacobian = jacobian[..., :-1, :-1]
     return float(np.linalg.norm(np.moveaxis(jacobian, (0, 1), (-2, -1)), 2, (-2, -1)).max())
 
 
@@ -95,7 +108,7 @@ def deformation_ratio(transform: Scattering2D, image: np.ndarray, field: np.ndar
     """Return `Deformation.supremum` of one image and one field."""
     J = transform.J
     difference = transform(deformed(image, field)) - transform(image)
-    size = np.hypot(*field).max() / 2**J + steepest(field)
+    size = np.hypot(*field).max() / 2**J + largest_gradient(field)
     norm = np.linalg.norm(image)
     if not size or not norm:
         return 0.0

@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from operator import itemgetter
 
 import numba
 import numpy as np
+from numba.core.dispatcher import Dispatcher
 
 from npscatter.bank import FilterBank
 from npscatter.cpu.interpreter import DONE, WAITING, make_worker
@@ -85,7 +87,7 @@ def execute(
     limits: Limits = DEFAULT,
 ) -> None:
     """Run the plan's program, within limits; other parameters as for `run`."""
-    threads = threads or numba.config.NUMBA_NUM_THREADS
+    threads = threads or _all_threads()
     count, extra = math.prod(output.shape[:-3]), _conversion_bytes(images, output)
     layout = choose(plan, bank, output.dtype.name, count, threads, extra, limits)
     run_layout(layout, images, output, threads, limits)
@@ -116,6 +118,10 @@ def run_layout(
         _Call(layout, part, _addresses(part, 2), output, targets[some], threads, limits).run()
 
 
+def _all_threads() -> int:
+    return numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+
+
 def _conversion_bytes(images: np.ndarray, output: np.ndarray) -> int:
     """Return what an image takes while it is converted: some of the batch, the same in floats."""
     if images.dtype == output.dtype:
@@ -139,7 +145,7 @@ def choose(
     orientations are taken in rounds if the maps would need too much memory otherwise.
     """
     lanes = vector_bytes() // np.dtype(dtype).itemsize
-    best, chosen = 0.0, None
+    scored: list[tuple[float, CpuLayout]] = []
     for together in (1 << k for k in range(lanes.bit_length())):
         vectors = -(-images // together)
         if together > 1 and vectors < threads:
@@ -155,10 +161,8 @@ def choose(
                 # Over budget either way: four rounds take half the memory of one, and no longer.
                 layout = lay_out(plan.in_rounds(4), bank, dtype, together)
         busy = images / (together * threads * -(-vectors // threads)) if together > 1 else 1.0
-        score = _score(layout, busy)
-        if score > best:
-            best, chosen = score, layout
-    return chosen
+        scored.append((_score(layout, busy), layout))
+    return max(scored, key=itemgetter(0))[1]
 
 
 def _score(layout: CpuLayout, busy: float) -> float:
@@ -175,7 +179,7 @@ def warm_up(
 ) -> None:
     """Compile, or load from the cache, what single images and batches of a dtype need."""
     dtype = np.result_type(images, np.float32).name
-    threads = options["threads"] or numba.config.NUMBA_NUM_THREADS
+    threads = options["threads"] or _all_threads()
     nothing = np.empty((0, *plan.input_shape), dtype)
     output = np.empty((0, plan.n_coefficients, *plan.output_shape), dtype)
     for count in (1, 64 * threads):
@@ -209,7 +213,16 @@ def _blocks(length: int, count: int) -> list[tuple[int, int]]:
 class _Call:
     """One call: its tasks, and the threads that share them."""
 
-    def __init__(self, layout, images, sources, output, targets, threads: int, limits: Limits):
+    def __init__(
+        self,
+        layout: CpuLayout,
+        images: np.ndarray,
+        sources: np.ndarray,
+        output: np.ndarray,
+        targets: np.ndarray,
+        threads: int,
+        limits: Limits,
+    ):
         self.layout = layout
         count, work = len(targets), layout.work * layout.images_per_vector
         split = layout.images_per_vector == 1 and (
@@ -257,14 +270,14 @@ class _Call:
     def _stop(self) -> None:
         self.state[2] = 1
 
-    def _help(self, work) -> None:
+    def _help(self, work: Dispatcher) -> None:
         try:
             self._work(work)
         except BaseException as failure:
             self.failures.append(failure)
             self._stop()
 
-    def _work(self, work) -> None:
+    def _work(self, work: Dispatcher) -> None:
         """Take tasks until there are none left."""
         workspace = self.layout.new_workspace() if self.workspace is None else self.workspace
         worker, _memory = self.layout.new_worker(workspace)
@@ -287,7 +300,7 @@ class _Call:
 
 
 @lru_cache(maxsize=256)
-def _compiled(layout: CpuLayout):
+def _compiled(layout: CpuLayout) -> tuple[Dispatcher, np.ndarray]:
     """Return the function workers run, and the kernel table with the addresses of their code."""
     table = layout.kernel_table.copy()
     table["code"] = [compiled_row(kernel).address for kernel in layout.kernels]
@@ -295,7 +308,7 @@ def _compiled(layout: CpuLayout):
 
 
 @lru_cache
-def _worker(dtype: str):
+def _worker(dtype: str) -> Dispatcher:
     return make_worker(dtype)
 
 

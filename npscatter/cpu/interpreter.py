@@ -32,6 +32,7 @@ kernel of radius r on maps of height H (`modulus_slot`)::
 from __future__ import annotations
 
 import numba
+from numba.core.dispatcher import Dispatcher
 
 from npscatter.cpu.row_codegen import code_version
 from npscatter.cpu.simd import (
@@ -346,7 +347,7 @@ def are_finished(tasks, job):
     return False
 
 
-def make_worker(dtype: str):
+def make_worker(dtype: str) -> Dispatcher:
     """Return the function that works on a call's tasks until there are none left.
 
     Its arguments: `jobs` and `workers`, of one record each, `steps`, `kernels` and `parts`, arrays

@@ -18,6 +18,7 @@ from functools import cached_property, lru_cache
 from llvmlite import ir
 from numba import cfunc
 from numba.core import cgutils, types
+from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
 from npscatter.cpu.simd import INDEX, SimdEmitter, registers, vector_bytes
@@ -134,7 +135,7 @@ _KERNELS: dict[str, RowKernel] = {}
 
 
 @lru_cache(maxsize=256)
-def compiled_row(kernel: RowKernel):
+def compiled_row(kernel: RowKernel) -> CFunc:
     """Return a C function that computes one row of every output map of `kernel`.
 
     Its arguments are int64: `rows`, the address of a table with the address of column 0 of each

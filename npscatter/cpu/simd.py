@@ -50,30 +50,30 @@ class SimdEmitter:
         self.width = vector_bytes() // self.itemsize
         self.vector = ir.VectorType(self.scalar, self.width)
 
-    def pointer(self, address):
+    def pointer(self, address: ir.Value) -> ir.Value:
         return self.builder.inttoptr(address, self.scalar.as_pointer())
 
     def index(self, value: int) -> ir.Constant:
         return ir.Constant(INDEX, value)
 
-    def at(self, pointer, elements):
+    def at(self, pointer: ir.Value, elements: int | ir.Value) -> ir.Value:
         """Return `pointer` moved by so many elements (an int or an LLVM value)."""
         if isinstance(elements, int):
             elements = self.index(elements)
         return self.builder.gep(pointer, [elements])
 
-    def load(self, pointer, align: int | None = None):
+    def load(self, pointer: ir.Value, align: int | None = None) -> ir.Value:
         """Load a vector; rows start anywhere, so only an element's alignment is promised."""
         place = self.builder.bitcast(pointer, self.vector.as_pointer())
         loaded = self.builder.load(place)
         loaded.align = align or self.itemsize
         return loaded
 
-    def store(self, vector, pointer, align: int | None = None):
+    def store(self, vector: ir.Value, pointer: ir.Value, align: int | None = None) -> None:
         place = self.builder.bitcast(pointer, self.vector.as_pointer())
         self.builder.store(vector, place).align = align or self.itemsize
 
-    def store_some(self, vector, pointer, count):
+    def store_some(self, vector: ir.Value, pointer: ir.Value, count: ir.Value) -> None:
         """Store the first `count` elements, wherever the pointer points."""
         bits = ir.VectorType(ir.IntType(1), self.width)
         lanes = ir.Constant(ir.VectorType(INDEX, self.width), list(range(self.width)))
@@ -86,7 +86,7 @@ class SimdEmitter:
         )
         self.builder.call(function, [vector, place, ir.Constant(ir.IntType(32), 1), mask])
 
-    def transposed(self, rows: list) -> list:
+    def transposed(self, rows: list[ir.Value]) -> list[ir.Value]:
         """Return the columns of a square of vectors."""
         size, lanes = self.width // 2, range(self.width)
         while size:
@@ -102,36 +102,39 @@ class SimdEmitter:
             size //= 2
         return rows
 
-    def spread(self, value):
+    def spread(self, value: ir.Value) -> ir.Value:
         """Return a vector whose every element is `value`."""
         undefined = ir.Constant(ir.VectorType(value.type, self.width), ir.Undefined)
         first = self.builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
         return self.shuffle(first, undefined, [0] * self.width)
 
-    def splat(self, pointer):
+    def splat(self, pointer: ir.Value) -> ir.Value:
         """Load one element into every place of a vector."""
         return self.spread(self.builder.load(pointer))
 
-    def shuffle(self, one, other, lanes: list[int]):
+    def shuffle(self, one: ir.Value, other: ir.Value, lanes: list[int]) -> ir.Value:
+        """Return the lanes of two vectors that are asked for, those of `other` counted on."""
         kind = ir.VectorType(ir.IntType(32), len(lanes))
         return self.builder.shuffle_vector(one, other, ir.Constant(kind, lanes))
 
-    def folded(self, one, other, fold: int):
+    def folded(self, one: ir.Value, other: ir.Value, fold: int) -> ir.Value:
+        """Return the sum, or for a negative `fold` the difference."""
         return self.builder.fadd(one, other) if fold > 0 else self.builder.fsub(one, other)
 
-    def instruction(self, name: str, *operands):
+    def instruction(self, name: str, *operands: ir.Value) -> ir.Value:
         """Call an LLVM intrinsic on vectors."""
         kind = ir.FunctionType(self.vector, [self.vector] * len(operands))
         name = f"llvm.{name}.v{self.width}f{8 * self.itemsize}"
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
         return self.builder.call(function, operands)
 
-    def barrier(self):
-        """Keep loads on either side apart: hoisted, they would fill the registers."""
+    def barrier(self) -> None:
+        """Emit an optimisation barrier: loads hoisted across it would fill the registers."""
         kind = ir.FunctionType(ir.VoidType(), [])
         self.builder.asm(kind, "", "~{memory}", [], True)
 
-    def multiply_add(self, a, b, c):
+    def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """Return ``a * b + c``, rounded once where the CPU can."""
         return self.instruction("fmuladd", a, b, c)
 
 

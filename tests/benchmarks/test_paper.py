@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks.paper import experiment
+from benchmarks import results, tables
+from benchmarks.paper import sources
 from benchmarks.paper.__main__ import EXPERIMENTS, main
 from benchmarks.paper.experiment import Experiment, Settings
 
@@ -23,7 +24,7 @@ def test_every_figure_and_table_has_an_experiment_and_a_result():
         assert result["setting"] in ("reduced", "full")
         assert result["environment"]["command"].startswith(f"python -m benchmarks.paper {name}")
         assert result["environment"]["commit"] and result["data"]
-        with Image.open(made.path.with_suffix(".png")) as picture:
+        with Image.open(results.path_of(f"paper/{name}", ".png")) as picture:
             assert min(picture.size) > 500
 
 
@@ -44,7 +45,7 @@ def test_no_attempt_at_a_bound_succeeded():
 
 
 def test_running_writes_the_result_and_draws_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment, "RESULT_FOLDER", tmp_path)
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
     seen = []
 
     def measure(settings):
@@ -55,22 +56,37 @@ def test_running_writes_the_result_and_draws_it(tmp_path, monkeypatch):
     monkeypatch.setitem(EXPERIMENTS, "fig3", made)
     runner = CliRunner()
     assert runner.invoke(main, ["fig3", "--full"]).exit_code == 0
-    result = json.loads((tmp_path / "trial.json").read_text())
+    result = json.loads((tmp_path / "paper" / "trial.json").read_text())
     assert (result["value"], result["setting"]) == (2, "full")
     assert result["environment"]["command"] == "python -m benchmarks.paper trial --full"
     assert seen == [Settings(full=True)]
-    (tmp_path / "trial.png").unlink()
+    (tmp_path / "paper" / "trial.png").unlink()
     assert runner.invoke(main, ["fig3", "--redraw"]).exit_code == 0
-    assert (tmp_path / "trial.png").exists() and len(seen) == 1
+    assert (tmp_path / "paper" / "trial.png").exists() and len(seen) == 1
 
 
 def test_a_failed_measurement_keeps_the_result_there_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment, "RESULT_FOLDER", tmp_path)
-    made = Experiment("trial", "A trial", lambda settings: {"value": float("nan")})
-    (tmp_path / "trial.json").write_text("{}")
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    made = Experiment("trial", "A trial", lambda _: {"value": float("nan")}, lambda _: Figure())
+    path = results.write("paper/trial", {"value": 1})
+    before = path.read_bytes()
     with pytest.raises(ValueError, match="JSON"):
         made.run(Settings())
-    assert (tmp_path / "trial.json").read_text() == "{}"
+    assert path.read_bytes() == before
+
+
+def test_the_page_says_what_the_results_say(tmp_path, monkeypatch):
+    runner = CliRunner()
+    assert runner.invoke(main, ["page", "--check"]).exit_code == 0
+    page = tmp_path / "benchmarks" / "PAPER.md"
+    page.parent.mkdir()
+    text = (tables.ROOT / "benchmarks" / "PAPER.md").read_text()
+    page.write_text(text.replace("**0 violations**", "**1 violation**"))
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    stale = runner.invoke(main, ["page", "--check"])
+    assert stale.exit_code == 1 and "python -m benchmarks.paper page" in stale.output
+    assert runner.invoke(main, ["page"]).exit_code == 0
+    assert page.read_text() == text
 
 
 def test_the_command_names_what_there_is():
@@ -88,9 +104,9 @@ def test_published_files_take_the_stand_ins_place(tmp_path):
     records = np.random.default_rng(0).integers(0, 256, (5, 3073), np.uint8)
     records[:, 0] = 3
     (folder / "test_batch.bin").write_bytes(records.tobytes())
-    images, words = experiment.cifar_images(Settings(cifar10=tmp_path), 3)
+    images, words = sources.cifar_images(Settings(cifar10=tmp_path), 3)
     green = records[:3, 1025:2049].reshape(3, 32, 32) / 255
     np.testing.assert_allclose(images, green, atol=1e-6)
     assert "CIFAR-10 test set" in words and "stand-in" not in words
-    assert experiment.cifar_source(Settings(cifar10=tmp_path)).source == f"cifar10:{tmp_path}"
-    assert "stand-in" in experiment.tiny_imagenet_source(Settings()).words
+    assert sources.cifar10(Settings(cifar10=tmp_path)).source == f"cifar10:{tmp_path}"
+    assert "stand-in" in sources.tiny_imagenet(Settings()).words

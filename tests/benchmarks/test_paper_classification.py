@@ -37,7 +37,7 @@ def test_textures_are_normalised_and_balanced():
     found = labelled.textures()
     np.testing.assert_allclose(found.images.mean((1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(found.images.std((1, 2)), 1, atol=1e-4)
-    assert len(set(zip(found.labels, found.folds, strict=True))) == 2 * found.classes
+    assert len(set(zip(found.labels, found.folds, strict=True))) == 2 * len(labelled.TEXTURES)
     assert found.smallest_pool() == 112
     assert all(name in found.words for name in labelled.TEXTURES)
 
@@ -138,7 +138,7 @@ def test_classifiers_are_those_of_scikit_learn():
     features["paper"] *= 1e-3
     training, tested = np.arange(60), np.arange(60, 150)
     right = classification.classify(features, labels, training, tested)
-    assert set(right) == {*classification.RETRAINED, *classification.SWAPPED}
+    assert set(right) == {case for cases in classification.CASES.values() for case in cases}
     for trained, judged in [(KYMATIO, KYMATIO), ("paper", "paper"), (KYMATIO, "accurate")]:
         scaler = StandardScaler().fit(features[trained][training])
         seen, shown = (
@@ -181,7 +181,7 @@ def test_whole_experiment_on_few_images(monkeypatch):
         monkeypatch.setattr(classification, name, lambda *_, few=few: few)
     monkeypatch.setattr(classification, "DRAWS", 100)
     result = json.loads(json.dumps(classification.measure(Few()), allow_nan=False))
-    assert list(result["sets"]) == list(names) and len(result["sentences"]) == 18
+    assert list(result["sets"]) == list(names) and len(result["summary"]) == 18
     for found in result["sets"].values():
         assert found["sizes"] == [2, 5, 8]
         own = {
@@ -198,3 +198,5 @@ def test_whole_experiment_on_few_images(monkeypatch):
     assert result["sets"]["faces"]["features"][KYMATIO] == 81 * 64
     figure = classification.draw({"setting": "reduced", **result})
     assert len(figure.axes) == 9 and "words" in figure.get_supxlabel()
+    result |= {"setting": "reduced", "environment": {"command": "it", "cpu": "a", "threads": 1}}
+    assert "| faces | paper-tuned | Kymatio's |" in classification.section(result)

@@ -141,7 +141,7 @@ def test_kept_out_images_are_scaled_like_the_learned_ones(recipe, monkeypatch):
     # Kept out images twice as bright, which scaling by themselves would hide.
     raw = np.random.default_rng(0).random((4, 32, 32), np.float32)
     monkeypatch.setattr(networks, "training_images", lambda recipe: raw)
-    monkeypatch.setattr(networks, "cifar_images", lambda settings, count: (2 * raw, "toy"))
+    monkeypatch.setattr(networks.sources, "held_out_images", lambda *_: 2 * raw)
     unseen = load(Settings(), recipe, 4).unseen
     np.testing.assert_allclose(unseen, (2 * raw - raw.mean()) / raw.std(), rtol=1e-5, atol=1e-6)
 

@@ -12,15 +12,15 @@ import pytest
 import torch
 from scipy.signal import correlate2d
 
-from benchmarks.paper import filter_groups, speed
-from benchmarks.paper.experiment import Settings, centred, random_source
+from benchmarks.paper import filter_groups, sources, speed
+from benchmarks.paper.experiment import Settings
 from benchmarks.verify import MismatchError
 from npscatter import FilterBank, Scattering2D
 from tools.learning import training_images
 
 torch.set_num_threads(1)
 
-SMALL = filter_groups.Group(5, (16, 16), lambda _: random_source(), (6, 9), (2, 3), (3, 5), 4)
+SMALL = filter_groups.Group(5, (16, 16), sources.random, (6, 9), (2, 3), (3, 5), 4)
 
 
 @pytest.fixture
@@ -139,8 +139,8 @@ def test_learning_is_repeatable_and_moves_the_filters():
 @pytest.mark.parametrize("source", ["random", "photographs"])
 def test_errors_are_of_images_not_learned_from(source):
     recipe = replace(SMALL.recipe(Settings(), 0.0), source=source, count=40)
-    learned_from = centred(training_images(recipe))
-    held_out = filter_groups.held_out_images(recipe, 40)
+    learned_from = training_images(recipe)
+    held_out = sources.held_out_images(source, recipe.shape, 40, filter_groups.HELD_OUT_SEED)
     assert held_out.dtype == np.float32
     assert not (learned_from[:, None] == held_out).all((2, 3)).any()
 
@@ -182,7 +182,7 @@ def images_of_16(monkeypatch):
 def test_device_transforms_are_verified_and_timed(monkeypatch):
     images = images_of_16(monkeypatch)
     cpu = torch.device("cpu")
-    timed = speed.time_on_device(WORKLOAD, cpu, rounds=2)["contestants"]
+    timed = speed.time_on(WORKLOAD, cpu, rounds=2)["contestants"]
     assert all(len(r["each_round"]) == 2 and r["ms_per_image"] > 0 for r in timed.values())
     ours = Scattering2D(2, (16, 16), bank="paper", backend="numpy")(images)
     theirs = speed.network_on(WORKLOAD, cpu)(torch.from_numpy(images)).numpy()
@@ -198,7 +198,7 @@ def test_device_transforms_are_verified_and_timed(monkeypatch):
 
     monkeypatch.setattr(speed, "network_on", wrong_at_first)
     with pytest.raises(MismatchError):
-        speed.time_on_device(WORKLOAD, cpu, rounds=1)
+        speed.time_on(WORKLOAD, cpu, rounds=1)
 
 
 def test_ratios_and_printed_ratios():
@@ -208,8 +208,8 @@ def test_ratios_and_printed_ratios():
     assert found["Torch conv2d"]["times_as_fast_as_kymatio_torch"] == 6
     assert found["Torch conv2d"]["images_per_second"] == 2000
     assert found["gone"] == {"ms_per_image": None}
-    assert speed.printed("L1")["CPU"]["ratio"] == 63.58
-    assert speed.printed("L2")["GPU"]["ratio"] == 202.17
+    assert speed.printed("L1", "CPU")["ratio"] == 63.58
+    assert speed.printed("L2", "GPU")["ratio"] == 202.17
 
 
 def test_torch_is_timed_as_users_have_it_and_given_back():
@@ -239,21 +239,12 @@ def test_speed_is_measured_and_drawn(monkeypatch, gpu):
         return {"threads": threads or 2, "kymatio": "Kymatio NumPy", "contestants": each}
 
     monkeypatch.setattr(speed, "time_pass", pretended)
-    monkeypatch.setattr(speed, "verify", lambda workload, backend: {})
+    monkeypatch.setattr(speed.verify, "verify", lambda workload, backend: {})
     monkeypatch.setattr(speed, "verify_fewer_orientations", lambda workload: {})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "pretended")
-    monkeypatch.setattr(
-        speed,
-        "time_on_device",
-        lambda *_: speed.compared(
-            {
-                "contestants": {
-                    n: {"ms_per_image": 1.0} for n in (speed.KYMATIO_TORCH, speed.NETWORK)
-                }
-            }
-        ),
-    )
+    contestants = {n: {"ms_per_image": 1.0} for n in (speed.KYMATIO_TORCH, speed.NETWORK)}
+    on_gpu = speed.compared({"name": "pretended", "contestants": contestants})
+    monkeypatch.setattr(speed, "time_on", lambda *_: on_gpu)
     monkeypatch.setattr(speed, "IMAGES", 3)
     result = speed.measure(Settings())
     assert result["data"].startswith("stand-in")
@@ -262,7 +253,10 @@ def test_speed_is_measured_and_drawn(monkeypatch, gpu):
         assert not {key for key in fewer if key.startswith("times_as_fast")}
         assert isinstance(order["GPU"], dict) if gpu else order["GPU"] == "no GPU"
     versions = {"kymatio": "0", "torch": "0"}
-    result["environment"] = {"cpu": "a CPU", "threads": 2, "versions": versions}
+    told = {"command": "this", "cpu": "a CPU", "threads": 2, "versions": versions}
+    result |= {"environment": told, "setting": "reduced"}
+    words = "L1 1 on pretended" if gpu else "not checked: no GPU was at hand"
+    assert words in speed.section(result)
     figure = speed.draw(json.loads(json.dumps(result, allow_nan=False)))
     figure.savefig(io.BytesIO(), format="png", dpi=40)
     rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -273,6 +267,6 @@ def test_banks_of_fewer_orientations_are_verified(monkeypatch):
     workload = speed.CifarWorkload(32, 32, 3, 2)
     found = speed.verify_fewer_orientations(workload)
     assert len(found) == 2 and all(0 < max(errors.values()) < 0.01 for errors in found.values())
-    monkeypatch.setattr(speed, "NEAR_KYMATIO", 1e-6)
+    monkeypatch.setattr(speed.verify, "KYMATIO", 1e-6)
     with pytest.raises(MismatchError, match="accurate-L4"):
         speed.verify_fewer_orientations(workload)

@@ -62,12 +62,6 @@ def test_displacements_have_their_std_at_the_nodes():
     np.testing.assert_allclose(twice, 2 * fields[0], atol=1e-9)
 
 
-def test_steepest_gradient_is_the_spectral_norm():
-    A = np.array([[0.3, -0.2], [0.1, 0.4]])
-    tau = np.einsum("ij,jhw->ihw", A, np.indices((9, 12)))
-    assert disturbances.steepest_gradient(tau) == pytest.approx(np.linalg.norm(A, 2))
-
-
 # Measures
 
 

@@ -1,6 +1,7 @@
 """Headers on emulated Cortex-M boards: the same bits as on this machine."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +42,15 @@ def picture(shape):
     return np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
 
 
+@cache
+def header(**options):
+    """Return a header's text, generated once for all boards."""
+    return generate(**options)
+
+
 def prepare(folder, dtype, shape=(32, 32), **options):
     """Write the header and its picture, a constant, to a folder."""
-    (folder / "nps.h").write_text(generate(shape=shape, dtype=dtype, **options))
+    (folder / "nps.h").write_text(header(shape=shape, dtype=dtype, **options))
     numbers = ", ".join(str(pixel) for pixel in picture(shape).flat)
     text = f"static const nps_pixel example_image[] = {{{numbers}}};\n"
     (folder / "picture.h").write_text(text)

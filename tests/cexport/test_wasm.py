@@ -104,9 +104,9 @@ def unsigned(data, place):
 @pytest.mark.parametrize("dtype", ["float", "q15"])
 def test_nothing_is_imported(modules, dtype, module):
     """No libc, no libm, not even memory: there is no import section."""
-    found = sections((modules(dtype, "32 x 32").folder / module).read_bytes())
-    assert IMPORT_SECTION not in found
-    assert b"\x07scatter\x00" in found[EXPORT_SECTION]  # the name and its length; 0: a function
+    parts = sections((modules(dtype, "32 x 32").folder / module).read_bytes())
+    assert IMPORT_SECTION not in parts
+    assert b"\x07scatter\x00" in parts[EXPORT_SECTION]  # the name and its length; 0: a function
 
 
 def test_an_import_would_be_seen(tmp_path):

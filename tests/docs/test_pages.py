@@ -1,0 +1,58 @@
+"""The front door: its commands, its links, and that its Python runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+COMMANDS = (
+    'pip install ".[cli]" && npscatter demo',
+    "apt-get update && xargs apt-get install -y < tests/packages.txt "
+    '&& pip install -e ".[test]" && pytest -m "not gpu"',
+)
+WITH_LINKS = ["*.md", "docs/*.md", "cexport/*.md", "benchmarks/*.md"]
+# Where a page names a file of ours.
+NAMED = re.compile(r"`((?:npscatter|cexport|tools|tests|benchmarks|docs)/[\w./-]*)`")
+# Pages whose Python needs nothing but the library and scikit-learn.
+WITH_PYTHON = ["README.md", "docs/quickstart.md", "docs/kymatio.md", "docs/cpu.md"]
+
+
+def pages(patterns):
+    return sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+
+
+def python_blocks(name):
+    """Return the Python of a page, and the line each block begins at."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    blocks = re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [(text.count("\n", 0, block.start()) + 2, block[1]) for block in blocks]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readme_has_the_two_commands(command):
+    assert f"\n    {command}\n" in README.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", pages(WITH_LINKS), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page):
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    lost = [link for link in links if ":" not in link and not (page.parent / link).exists()]
+    assert not lost
+
+
+@pytest.mark.parametrize("page", pages(WITH_LINKS), ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_a_page_names_are_there(page):
+    named = NAMED.findall(page.read_text(encoding="utf-8"))
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("name", WITH_PYTHON)
+def test_python_on_a_page_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = python_blocks(name)
+    assert blocks
+    for line, block in blocks:
+        code = compile("\n" * (line - 1) + block, str(ROOT / name), "exec")
+        exec(code, {"__name__": "page"})
