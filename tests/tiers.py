@@ -46,6 +46,7 @@ SLOW = (
     "gpu/test_launches.py::test_memory_decides",
     "gpu/test_launches.py::test_rings_hold",
     "gpu/test_launches.py::test_strips_and_bands",
+    "gpu/test_races.py",
     "gpu/test_simulator.py",
     "tools/test_learning.py::test_closed_form",
     "tools/test_learning.py::test_command_line",

@@ -60,21 +60,16 @@ _window_start, _, _smoothed_rows, _advance, _moduli_columns, _source_columns = d
 
 
 class Arrays(NamedTuple):
-    """What a kernel reads and writes.
+    """What a kernel reads and writes: arrays on the GPU, and two numbers."""
 
-    Its `images` (N, H, W); `rows` and `columns`, the plan's; `workspace` and `output`, flat; the
-    `size` of one image's workspace; whether rows of the output start at multiples of 16 bytes; and
-    the table of channels.
-    """
-
-    images: object
-    rows: object
+    images: object  # (N, H, W)
+    rows: object  # the plan's
     columns: object
-    workspace: object
-    output: object
-    size: int
-    aligned: int
-    channels: object
+    workspace: object  # flat
+    output: object  # flat
+    size: int  # of one image's workspace
+    aligned: int  # whether rows of the output start at multiples of 16 bytes
+    channels: object  # the table of output channels
 
 
 class Block(NamedTuple):
@@ -404,18 +399,23 @@ def make_kernel(spec: KernelSpec):
     dtype, run = getattr(types, spec.dtype), run_length(spec.dtype)
     wavelets, smoothing, direct = map(register, (spec.wavelets, spec.smoothing, spec.direct))
     maps, wrap, reads_image, emits = spec.maps, spec.wrap, spec.reads_image, spec.emits
-    has_wavelets, has_direct = bool(wavelets), bool(direct)
     footprint = spec.footprint
-    f, count = footprint, spec.wavelets.outputs if spec.wavelets else 0
+    # Numba drops branches on constants that have a name of their own, not on fields of tuples.
+    has_wavelets, has_direct = footprint.has_wavelets, footprint.has_direct
+    count = spec.wavelets.outputs if spec.wavelets else 0
     of_moduli = Smoothing(
-        f.smoothing_stride,
-        f.smoothing_radius,
-        count,
-        spec.smoothing.outputs if spec.smoothing else 0,
-        run,
+        footprint.smoothing_stride,
+        footprint.smoothing_radius,
+        paths=count,
+        carried=spec.smoothing.outputs if spec.smoothing else 0,
+        run=run,
     )
     of_source = Smoothing(
-        f.stride, f.direct_radius, 1, spec.direct.outputs if spec.direct else 0, run
+        footprint.stride,
+        footprint.direct_radius,
+        paths=1,
+        carried=spec.direct.outputs if spec.direct else 0,
+        run=run,
     )
 
     def kernel(images, rows, columns, workspace, output, size, aligned, channels, g):

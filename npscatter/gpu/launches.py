@@ -25,8 +25,6 @@ from npscatter.program.workspace import Workspace, lay_out_workspace
 
 # Blocks of one launch at most.
 GRID = 2**31 - 1
-# Rounds of orientations that are tried, until one image fits into memory.
-ROUNDS = (1, 2, 4, 8, 16, 32)
 
 
 class Source(NamedTuple):

@@ -32,6 +32,7 @@ else:
 
     Stream = driver.Stream
 
+# What kernels call, of either.
 __all__ = ["copy", "device", "moduli", "opaque", "quotient", "smooth"]
 
 # Vectors are loaded from shared memory; the simulator knows no alignment.
