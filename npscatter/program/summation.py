@@ -131,7 +131,7 @@ def make_summation(taps: np.ndarray, folded: bool) -> tuple[Summation, np.ndarra
                 terms.append((accumulator, len(weights)))
                 weights.append(part[key])
         samples.append(Sample(rows.index(key[:3]), key[3], key[4], tuple(terms)))
-    plan = Summation(
+    summation = Summation(
         size=taps.shape[-1],
         maps=taps.shape[1],
         rows=tuple(Row(*row) for row in rows),
@@ -139,7 +139,7 @@ def make_summation(taps: np.ndarray, folded: bool) -> tuple[Summation, np.ndarra
         accumulators=len(sums),
         outputs=tuple(outputs),
     )
-    return plan, np.array(weights, dtype=np.float64)
+    return summation, np.array(weights, dtype=np.float64)
 
 
 def _direct(taps: np.ndarray) -> list[dict]:
