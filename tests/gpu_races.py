@@ -176,15 +176,15 @@ class Barriers:
             for address, size in zip(addresses[elsewhere], sizes[elsewhere], strict=True):
                 to.append(np.arange(address, address + size, 2))
 
-    def moduli(self, name, shared, *numbers):
+    def moduli(self, name, shared, window, out):
         """Stand for the intrinsic."""
         function = simulator.moduli_function(name, TracingBuilder)
-        self.traced(function, self.values, *numbers)
+        self.traced(function, self.values, *window, *out)
 
-    def smooth(self, name, shared, *arguments):
+    def smooth(self, name, shared, window, target, out):
         """Stand for the intrinsic."""
-        function = simulator.smooth_function(name, arguments[7].dtype.name, TracingBuilder)
-        self.traced(function, self.values, *arguments)
+        function = simulator.smooth_function(name, target.dtype.name, TracingBuilder)
+        self.traced(function, self.values, *window, target, *out)
 
     def copy(self, maps, source, index, source_plane, shared, place, plane):
         """Stand for the intrinsic."""

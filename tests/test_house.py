@@ -53,14 +53,12 @@ LARGEST = {
     "lines of the benchmarks": 5500,
     "lines of the benchmarks' code": 4500,
 }
-# Public signatures, commands and intrinsics have as many parameters as they need.
+# Public signatures and commands have as many parameters as they need.
 WIDE = {
     "npscatter/scattering.py:__init__",
     "npscatter/scattering.py:scatter",
     "npscatter/bank.py:__init__",
     "npscatter/cli/transform.py:transform",
-    "npscatter/gpu/intrinsics.py:moduli",
-    "npscatter/gpu/intrinsics.py:smooth",
 }
 
 

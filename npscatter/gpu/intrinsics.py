@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import cuda
+from numba.core import cgutils
 from numba.cuda import types
 from numba.cuda.extending import intrinsic
 
@@ -19,6 +20,8 @@ from npscatter.gpu.run_codegen import (
     emit_smoothing,
 )
 
+# Offset of the stack in shared memory, then what a `Window` has.
+WINDOW = types.UniTuple(types.int32, 7)
 device = cuda.jit(device=True, inline="always")
 
 
@@ -40,45 +43,37 @@ def _pointer(context, builder, kind, array) -> ir.Value:
 
 
 @intrinsic
-def moduli(
-    typing, name, shared, offset, slot, ring, pitch, plane, phase_stride, run, place, out_plane,
-    out_phase_stride,
-):  # fmt: skip
+def moduli(typing, name, shared, window, out):
     """Store the moduli of a run of the wavelets registered as `name`; see `emit_moduli`."""
     if not isinstance(name, types.StringLiteral):
         return None
     tile = REGISTERED[name.literal_value]
 
     def generate(context, builder, signature, values):
-        _, shared, *values = values
-        shared = _pointer(context, builder, signature.args[1], shared)
-        window = Window.of(builder, shared, *values[:7])
-        emit_moduli(builder, tile, _root, window, values[7:])
+        shared = _pointer(context, builder, signature.args[1], values[1])
+        window, out = (cgutils.unpack_tuple(builder, numbers) for numbers in values[2:])
+        emit_moduli(builder, tile, _root, Window.of(builder, shared, *window), out)
         return context.get_dummy_value()
 
-    return types.void(name, shared, *[types.int32] * 10), generate
+    return types.void(name, shared, WINDOW, types.UniTuple(types.int32, 3)), generate
 
 
 @intrinsic
-def smooth(
-    typing, name, shared, offset, slot, ring, pitch, plane, phase_stride, run, target, place,
-    out_plane, count, aligned,
-):  # fmt: skip
+def smooth(typing, name, shared, window, target, out):
     """Store a smoothed run of what is registered as `name`; see `emit_smoothing`."""
     if not isinstance(name, types.StringLiteral):
         return None
     tile = REGISTERED[name.literal_value]
 
     def generate(context, builder, signature, values):
-        _, shared, *values = values
-        shared = _pointer(context, builder, signature.args[1], shared)
-        target = _pointer(context, builder, signature.args[9], values[7])
-        window = Window.of(builder, shared, *values[:7])
-        emit_smoothing(builder, tile, window, target, values[8:])
+        shared = _pointer(context, builder, signature.args[1], values[1])
+        target = _pointer(context, builder, signature.args[3], values[3])
+        window, out = (cgutils.unpack_tuple(builder, values[k]) for k in (2, 4))
+        emit_smoothing(builder, tile, Window.of(builder, shared, *window), target, out)
         return context.get_dummy_value()
 
-    arguments = [name, shared, *[types.int32] * 7, target, *[types.int64] * 2, *[types.int32] * 2]
-    return types.void(*arguments), generate
+    place = types.Tuple([types.int64, types.int64, types.int32, types.int32])
+    return types.void(name, shared, WINDOW, target, place), generate
 
 
 @intrinsic

@@ -166,6 +166,12 @@ def _place(number, plane, y, pitch, x):
 
 
 @device
+def _window(tile, offset, slot, run_number):
+    """Return what the sums of a run read of a stack `offset` elements into shared memory."""
+    return offset, slot, tile.ring, tile.pitch, tile.plane, tile.phase_stride, run_number
+
+
+@device
 def _computed_again(block):
     """Return the same block; what is made of it will be computed again (see `opaque`)."""
     return Block(
@@ -283,11 +289,8 @@ def compute_moduli(wavelets, shared, g, block, rows, new, footprint, count, wrap
         if wrap or (row >= 0 and row < g.moduli_height):
             window = _window_start(footprint.wavelet_stride, footprint.wavelet_radius, row)
             window = _wrapped(int32(window + rows.source_shift), source.ring)
-            moduli(
-                wavelets, shared, k * source.stack, window, source.ring, source.pitch,
-                source.plane, source.phase_stride, run_number, place, tile.plane,
-                tile.phase_stride,
-            )  # fmt: skip
+            window = _window(source, int32(k * source.stack), window, run_number)
+            moduli(wavelets, shared, window, (place, tile.plane, tile.phase_stride))
         else:
             for orientation in range(count):
                 for p in range(run):
@@ -383,10 +386,9 @@ def smooth_rows(name, shared, arrays, g, todo, tile, shift, target, smoothing, e
                 place += int64(image) * arrays.size + target.offset
             window = _window_start(smoothing.stride, smoothing.radius, y + g.first_row)
             window = _wrapped(int32(window + shift), tile.ring)
-            smooth(
-                name, shared, source, window, tile.ring, tile.pitch, tile.plane,
-                tile.phase_stride, run_number, memory, place, target.plane, g.width - x, aligned,
-            )  # fmt: skip
+            window = _window(tile, source, window, run_number)
+            left_over = int32(g.width - x)
+            smooth(name, shared, window, memory, (place, target.plane, left_over, int32(aligned)))
         item = int32(item + todo.threads)
 
 

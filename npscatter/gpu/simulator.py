@@ -132,18 +132,18 @@ def copy_function(
     return CpuFunction(emit, kinds, make_builder)
 
 
-def moduli(name, shared, *numbers) -> None:
+def moduli(name, shared, window, out) -> None:
     """Store the moduli of a run."""
     with _COMPILING:
         function = moduli_function(name)
-    function(shared, *numbers)
+    function(shared, *window, *out)
 
 
-def smooth(name, shared, *arguments) -> None:
+def smooth(name, shared, window, target, out) -> None:
     """Store a smoothed run."""
     with _COMPILING:
-        function = smooth_function(name, array_of(arguments[7]).dtype.name)
-    function(shared, *arguments)
+        function = smooth_function(name, array_of(target).dtype.name)
+    function(shared, *window, target, *out)
 
 
 def copy(maps, source, index, source_plane, shared, place, plane) -> None:
