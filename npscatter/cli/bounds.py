@@ -60,7 +60,7 @@ def bounds(
     """Bound what the transform V with bank NAME can do to any image.
 
     Proven from the filters, except for the deformation, which is the worst that a search found.
-    Takes seconds for J up to 2, minutes above.
+    Takes about a minute at J=2, minutes above.
     """
     with told_in_one_line():
         report = Bounds(name, J, shape=size, boundary=boundary).report(

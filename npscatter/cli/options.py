@@ -93,7 +93,10 @@ bank_option = click.option(
     help="A shipped bank (see npscatter banks), or an .npz file with its card beside it.",
 )
 backend_option = click.option(
-    "--backend", default="auto", show_default=True, help="auto takes the fastest installed."
+    "--backend",
+    default="auto",
+    show_default=True,
+    help="numba (all cores), numpy (slow), cuda (an NVIDIA GPU); auto takes the first that works.",
 )
 scale_option = click.option(
     "--J",

@@ -595,7 +595,7 @@ def test_demo_files_are_small_and_can_be_made_again(tmp_path):
 
 def test_version_and_help():
     assert run("--version").stdout == f"npscatter, version {npscatter.__version__}\n"
-    for command in ([], ["demo"], ["transform"], ["banks"], ["plot-bank"]):
+    for command in ([], ["demo"], ["transform"], ["banks"], ["plot-bank"], ["bounds"]):
         result = run(*command, "--help")
         assert result.exit_code == 0
         assert f"Examples:\n    npscatter {' '.join(command)}" in result.stdout
