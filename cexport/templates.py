@@ -34,7 +34,8 @@ def resolve(text: str, conditions: dict[str, bool]) -> str:
     KeyError
         If a condition is not among them.
     ValueError
-        If an ``#else`` or ``#endif`` has no beginning, or an ``#if`` no end.
+        If an ``#else`` or ``#endif`` has no beginning, an ``#if`` no end, or a condition is more
+        than a NAME.
     """
     lines: list[str] = []
     # Of every conditional that is open: whether its lines are kept, None if it is text itself.
@@ -45,6 +46,8 @@ def resolve(text: str, conditions: dict[str, bool]) -> str:
         if condition:
             kept.append(conditions[condition[2]] != bool(condition[1]))
             continue
+        if re.match(r"#\s*(if|elif)\b.*\bPFX_", directive) and "defined(" not in directive:
+            raise ValueError(f"{line!r}: only '#if NAME' and '#if !NAME' are resolved")
         if directive.startswith("#if"):
             kept.append(None)
         elif directive in ("#else", "#endif"):

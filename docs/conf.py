@@ -1,4 +1,4 @@
-"""Sphinx configuration: ``sphinx-build -W --keep-going -n docs build/docs``."""
+"""Sphinx configuration: ``sphinx-build -W --keep-going -n docs docs/_build/html``."""
 
 import sys
 from pathlib import Path

@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from npscatter import FilterBank, Scattering2D
-from npscatter.cli.figures import POSITIVE, SIGNED
+from npscatter.atomic_write import atomic_write
+from npscatter.cli.figures import PERCENTILE, POSITIVE, SIGNED, bare
 from npscatter.cli.images import read_image
 
 HERE = Path(__file__).resolve().parent
 PICTURE = HERE.parent / "npscatter" / "cli" / "demo_data" / "camera.png"
-# A few bright maps would leave the others black.
-BRIGHTEST = 99.5
 TEXT = 11
 
 
@@ -40,17 +38,17 @@ def first_look(picture: np.ndarray, bank: FilterBank, J: int = 2) -> Figure:
     axes = left.subplots()
     axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
     axes.set_xlabel(f"a picture, {picture.shape[0]} × {picture.shape[1]}", fontsize=TEXT)
-    _bare(axes)
+    bare(axes)
 
     grid = right.subplots(1 + J, bank.L)
     largest = np.abs(wavelets).max()
-    brightest = np.percentile(first, BRIGHTEST)
+    brightest = np.percentile(first, PERCENTILE)
     for theta in range(bank.L):
         grid[0, theta].imshow(wavelets[theta], cmap=SIGNED, vmin=-largest, vmax=largest)
         for j in range(J):
             grid[1 + j, theta].imshow(first[j, theta], cmap=POSITIVE, vmin=0, vmax=brightest)
     for cell in grid.flat:
-        _bare(cell)
+        bare(cell)
     K = wavelets.shape[-1]
     height, width = first.shape[-2:]
     heads = [f"wavelets\n{K} × {K} taps"]
@@ -60,18 +58,12 @@ def first_look(picture: np.ndarray, bank: FilterBank, J: int = 2) -> Figure:
     return figure
 
 
-def _bare(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_linewidth(0.5)
-
-
 def main() -> None:
     """Write every figure to ``_static``."""
     picture = read_image(PICTURE).astype(np.float32)
     figure = first_look(picture, FilterBank.load("accurate"))
-    figure.savefig(HERE / "_static" / "first-look.png", dpi=120, metadata={"Software": None})
+    with atomic_write(HERE / "_static" / "first-look.png") as file:
+        figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -60,8 +60,8 @@ def image_shape(shape: object) -> tuple[int, int]:
 def one_of(name: str, value: object, choices: Sequence, remedy: str = "pass one of them") -> None:
     """Raise an `ArgumentError` unless `value` is one of some choices, which are shown."""
     # Compared only with what can be equal: arrays have opinions of their own about ==.
-    known = {type(choice) for choice in choices}
-    if type(value) not in known or value not in choices:
+    kinds = tuple({type(choice) for choice in choices})
+    if not isinstance(value, kinds) or value not in choices:
         shown = " or ".join(map(repr, choices)) if len(choices) < 3 else f"one of {choices}"
         rule = f"must be {shown}"
         raise ArgumentError(explain(name, value, rule, remedy))

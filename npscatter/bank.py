@@ -255,8 +255,9 @@ class FilterBank:
         >>> bank.L, bank.R, bank["psi_first"].shape
         (8, 4, (8, 1, 9, 9))
         """
-        path = bank_file.locate(name_or_path)
-        return _read(path) if bank_file.is_path(name_or_path) else _read_shipped(path)
+        if isinstance(name_or_path, str) and not bank_file.is_path(name_or_path):
+            return _read_shipped(name_or_path)
+        return _read(bank_file.locate(name_or_path))
 
     def _design_arguments(self) -> dict:
         return {
@@ -341,8 +342,9 @@ def _family(bank: FilterBank) -> str:
 
 
 @lru_cache(maxsize=32)
-def _read_shipped(path: Path) -> FilterBank:
-    return _read(path)
+def _read_shipped(name: str) -> FilterBank:
+    # By name: an object costs no look into the folder of banks.
+    return _read(bank_file.locate(name))
 
 
 def _read(path: Path) -> FilterBank:

@@ -37,7 +37,8 @@ def _shows_the_object(method: Callable) -> Callable:
         try:
             return method(self, *arguments, **named)
         except (ArgumentError, ArgumentTypeError) as error:
-            raise type(error)(f"{error} [in a call of {self._brief}]") from None
+            shown = type(error)(f"{error} [in a call of {self._brief}]")
+            raise shown.with_traceback(error.__traceback__) from None
 
     return call
 
@@ -151,8 +152,7 @@ class Scattering2D:
         self.memory = positive("memory", memory, "pass None for 1 GiB")
         self.storage = storage
         one_of("storage", storage, ("float16", None))
-        self._options = {name: getattr(self, name) for name in self._backend.OPTIONS}
-        for name in set(_OPTIONS) - set(self._options):
+        for name in sorted(set(_OPTIONS) - set(self._backend.OPTIONS)):
             self._refuse_elsewhere(name, getattr(self, name))
         one_of("out_type", out_type, ("array", "list"))
 
@@ -310,6 +310,11 @@ class Scattering2D:
             for one in borrowed:
                 one.give_back()
         return out if out is not None and self.out_type == "array" else output
+
+    @property
+    def _options(self) -> dict[str, object]:
+        """What the backend gets besides plan, bank and arrays: as it is now, attributes change."""
+        return {name: getattr(self, name) for name in self._backend.OPTIONS}
 
     @property
     def _backend(self) -> backends.Backend:

@@ -47,6 +47,19 @@ def toy_bank():
     return make_toy_bank
 
 
+@pytest.fixture
+def ship_from(monkeypatch):
+    """Return the function that puts a folder in the place of the shipped banks."""
+    from npscatter import bank, bank_file
+
+    def ship(folder):
+        monkeypatch.setattr(bank_file, "SHIPPED", folder)
+        bank._read_shipped.cache_clear()
+
+    yield ship
+    bank._read_shipped.cache_clear()
+
+
 # Of the grids on which bounds are certified those that take long, at the cost of a percent.
 COARSE = {1: 50_000, 4: 20_000, 16: 2_500, 64: 1_500}
 

@@ -27,7 +27,7 @@ def run(plan: Plan, weights: dict[str, torch.Tensor], images: torch.Tensor) -> t
     Parameters
     ----------
     plan : Plan
-        The program.
+        The program, depth first: every step fills a buffer of its own.
     weights : dict of Tensor
         The bank's arrays, wavelets as (2, L, R, K, K); gradients flow to them.
     images : Tensor, shape (N, H, W)

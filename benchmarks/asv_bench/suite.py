@@ -1,4 +1,4 @@
-"""Time and memory of transforms, construction and import."""
+"""Time and memory of transforms, construction, import: ``asv continuous main HEAD`` one up."""
 
 import numpy as np
 

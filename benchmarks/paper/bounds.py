@@ -37,7 +37,7 @@ class Transforms:
         self.order = torch.tensor([path.order for path in self.plan.paths])
 
     def scattering(self, images: torch.Tensor, order: int | None = None) -> torch.Tensor:
-        """Return coefficients (N, C, h, w) by the library, or its twin if gradients are wanted."""
+        """Return coefficients (N, C, h, w) by the library, or in Torch if gradients are wanted."""
         if torch.is_grad_enabled():
             coefficients = torch_program.run(self.plan, self.weights, images)
         else:
@@ -176,7 +176,7 @@ def _deformation_constant(V: Transforms, inputs: torch.Tensor) -> torch.Tensor:
     return 2**J * _size(difference) / (size * _size(x))
 
 
-# Differentiable twins of what is in npscatter.bounds.deformation.
+# Differentiable versions of what is in npscatter.bounds.deformation.
 
 
 def warped(images: torch.Tensor, field: torch.Tensor) -> torch.Tensor:

@@ -119,7 +119,7 @@ def image_stage(plan: Plan) -> LinearStage:
     Parameters
     ----------
     plan : Plan
-        Any program.
+        A program that goes depth first, in any rounds: every step fills a buffer of its own.
     """
     image = _Draft(1)
     held: dict[int, tuple[_Draft, FilterChain]] = {}

@@ -14,7 +14,7 @@ from npscatter.program.symmetry import angle_steps
 SIGNED, POSITIVE = "RdBu_r", "magma"
 _TITLE, _LABEL, _SMALL = 10, 9, 8
 # Where a few bright maps would leave the others black, they saturate.
-_PERCENTILE = 99.5
+PERCENTILE = 99.5
 
 
 def demo_figure(
@@ -63,8 +63,8 @@ def demo_figure(
     low = middle.imshow(coefficients[0], cmap="gray", vmin=0, vmax=1)
     middle.set_title(f"$S_0$, {_size(coefficients)}", fontsize=_TITLE)
     _scale(upper, low, [left, middle], shrink=0.9)
-    _bare(left)
-    _bare(middle)
+    bare(left)
+    bare(middle)
     second = _second_order(coefficients, meta, L)
     if second is None:
         right.set_axis_off()
@@ -75,11 +75,11 @@ def demo_figure(
     wavelets = bank["psi_first"][:, 0]
     _show_wavelets(lower, grid[:2], wavelets)
     first = coefficients[meta["order"] == 1].reshape(J, L, *coefficients.shape[-2:])
-    brightest = Normalize(0, np.percentile(first, _PERCENTILE))
+    brightest = Normalize(0, np.percentile(first, PERCENTILE))
     for j in range(J):
         for theta in range(L):
             maps = grid[2 + j, theta].imshow(first[j, theta], cmap=POSITIVE, norm=brightest)
-            _bare(grid[2 + j, theta])
+            bare(grid[2 + j, theta])
         _row_label(grid[2 + j, 0], f"$S_1$, $j$ = {j}")
     _scale(lower, maps, list(grid[2:].flat), extend="max")
     lower.suptitle(
@@ -158,7 +158,7 @@ def _show_rows(figure, grid: np.ndarray, rows: list[np.ndarray], labels: list[st
     for axes, row, label in zip(grid, rows, labels, strict=True):
         for cell, taps in zip(axes, row, strict=False):
             shown = cell.imshow(taps, cmap=SIGNED, vmin=-largest, vmax=largest)
-            _bare(cell)
+            bare(cell)
         for cell in axes[len(row) :]:
             cell.set_box_aspect(1)
             cell.set_axis_off()
@@ -182,7 +182,7 @@ def _mosaic(figure, axes: Axes, maps: np.ndarray, J: int) -> None:
     L = len(maps)
     height, width = maps.shape[-2:]
     tiles = np.moveaxis(maps, 2, 1).reshape(L * height, L * width)
-    norm = Normalize(0, np.percentile(maps, _PERCENTILE))
+    norm = Normalize(0, np.percentile(maps, PERCENTILE))
     shown = axes.imshow(tiles, cmap=POSITIVE, norm=norm, interpolation="antialiased")
     for theta in range(1, L):
         axes.axhline(theta * height - 0.5, color="white", linewidth=0.6)
@@ -205,7 +205,8 @@ def _scale(figure, shown, axes=None, cax=None, **options) -> None:
     bar.outline.set_linewidth(0.5)
 
 
-def _bare(axes: Axes) -> None:
+def bare(axes: Axes) -> None:
+    """Take the ticks off."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():

@@ -107,9 +107,9 @@ def run_layout(
         _Call(layout, images, _addresses(images, 2), output, targets, threads, limits).run()
         return
     # Converted some at a time, in one place, so that no second batch ever exists.
-    leading, together = images.shape[:-2], layout.images_per_vector
-    vectors = min(2**20, limits.memory - layout.memory) // (extra * together)
-    block = threads * together * max(1, vectors)
+    leading, images_per_vector = images.shape[:-2], layout.images_per_vector
+    vectors = min(2**20, limits.memory - layout.memory) // (extra * images_per_vector)
+    block = threads * images_per_vector * max(1, vectors)
     converted = np.empty((min(block, len(targets)), *images.shape[-2:]), output.dtype)
     for start in range(0, len(targets), block):
         some = np.arange(start, min(start + block, len(targets)))
@@ -146,21 +146,25 @@ def choose(
     """
     lanes = vector_bytes() // np.dtype(dtype).itemsize
     scored: list[tuple[float, CpuLayout]] = []
-    for together in (1 << k for k in range(lanes.bit_length())):
-        vectors = -(-images // together)
-        if together > 1 and vectors < threads:
+    for images_per_vector in (1 << k for k in range(lanes.bit_length())):
+        vectors = -(-images // images_per_vector)
+        if images_per_vector > 1 and vectors < threads:
             break
         for candidate in plan.by_memory():
-            layout = lay_out(candidate, bank, dtype, together)
-            if layout.memory + together * extra <= limits.memory:
+            layout = lay_out(candidate, bank, dtype, images_per_vector)
+            if layout.memory + images_per_vector * extra <= limits.memory:
                 break
         else:
-            if together > 1:
+            if images_per_vector > 1:
                 break
             if layout.memory > 2 * limits.memory:
                 # Over budget either way: four rounds take half the memory of one, and no longer.
-                layout = lay_out(plan.in_rounds(4), bank, dtype, together)
-        busy = images / (together * threads * -(-vectors // threads)) if together > 1 else 1.0
+                layout = lay_out(plan.in_rounds(4), bank, dtype, images_per_vector)
+        busy = (
+            images / (images_per_vector * threads * -(-vectors // threads))
+            if images_per_vector > 1
+            else 1.0
+        )
         scored.append((_score(layout, busy), layout))
     return max(scored, key=itemgetter(0))[1]
 

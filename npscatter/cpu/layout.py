@@ -342,7 +342,7 @@ def _step_record(
         record["modulus_columns"] = rows.columns(octave)
         record["modulus_pitch"] = rows.pitch(octave, max(1, radius))
         record["modulus_ends"] = rows.add_ends(width, octave, radius)
-    record["columns"] = rows.columns(step.modulus_octave + step.stride // 2)
+    record["columns"] = rows.columns(step.target_octave)
     if step.target:
         _set_target(record, step.target, rows, workspace)
     return record

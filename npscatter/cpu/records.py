@@ -76,7 +76,7 @@ JOB = _int64s(
     "line_bytes",  # from one line of `WORKER.lines` to the next
     "weights",  # address of the table of weights
     "channels",  # address of the steps' channels
-    "row_ends",  # address of the table `npscatter.cpu.layout.RowGeometry.ends` describes
+    "row_ends",  # address of the table `npscatter.cpu.layout.RowGeometry` describes
     "image_rows",  # address of the plan's rows: where padded rows come from
     "image_columns",  # the same for columns
     "inputs",  # address of a table of the images' addresses

@@ -36,7 +36,7 @@ from npscatter.program.symmetry import mirrored_orientations
 from npscatter.program.workspace import Workspace, lay_out_workspace
 
 # The wavelets along a path, by their numbers n = j L + theta.
-Chain = tuple[int, ...]
+PathNumbers = tuple[int, ...]
 # Rounds of orientations, each of which stores fewer maps at a time than the one before.
 ROUNDS = (1, 2, 4, 8, 16, 32)
 
@@ -280,7 +280,7 @@ class _Unroller:
         self.steps: list[Step] = []
         self.buffers: list[Maps] = []
 
-    def octaves(self, maps: Maps, start: int, paths: list[Chain]) -> None:
+    def octaves(self, maps: Maps, start: int, paths: list[PathNumbers]) -> None:
         """Append the subtree of the stacks `maps`, one per path, that stand at octave `start`."""
         raw = start == 0
         for octave in range(start, self.J):
@@ -297,8 +297,8 @@ class _Unroller:
         """
         L, R = self.architecture.orientations, self.architecture.carriers
         maps = image
-        branching: list[Chain] = [()]
-        others: list[Chain] = []
+        branching: list[PathNumbers] = [()]
+        others: list[PathNumbers] = []
         for octave in range(self.J):
             raw = octave == 0
             moduli = [(*path, octave * L + theta) for path in branching for theta in range(L)]
@@ -318,7 +318,7 @@ class _Unroller:
             others = moduli[len(branching_next) :] + others
             branching = branching + branching_next
 
-    def branch(self, maps: Maps, raw: bool, octave: int, paths: list[Chain]) -> None:
+    def branch(self, maps: Maps, raw: bool, octave: int, paths: list[PathNumbers]) -> None:
         """Append the wavelets of one octave and all that follows from their moduli."""
         L, R = self.architecture.orientations, self.architecture.carriers
         last = octave == self.J - 1
@@ -337,7 +337,7 @@ class _Unroller:
         maps: Maps,
         raw: bool,
         octave: int,
-        paths: list[Chain],
+        paths: list[PathNumbers],
         orientations: tuple[int, ...] = (),
         target: Maps | None = None,
     ) -> Maps | None:

@@ -192,6 +192,11 @@ class Step:
         """How often the grid of what is smoothed has been halved."""
         return self.source.octave + self.wavelet_stride // 2
 
+    @property
+    def target_octave(self) -> int:
+        """How often the grid of the target, or of the channels, has been halved."""
+        return self.modulus_octave + self.stride // 2
+
 
 @dataclass(frozen=True, slots=True)
 class Path:

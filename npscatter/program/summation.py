@@ -106,15 +106,15 @@ def make_summation(taps: np.ndarray, folded: bool) -> tuple[Summation, np.ndarra
     sums: list[dict] = []  # per accumulator {(map, a, row fold, b, fold): weight}
     outputs: list[tuple[int, int, int]] = []
     for number, part in enumerate(parts):
-        twin = next(
+        mirrored = next(
             (n for n in range(number) if outputs[n][2] == 0 and _mirror(parts[n], part)), -1
         )
-        if folded and twin >= 0:
-            first = outputs[twin][0]
-            kept = {key for key in part if part[key] == parts[twin][key]}
+        if folded and mirrored >= 0:
+            first = outputs[mirrored][0]
+            kept = {key for key in part if part[key] == parts[mirrored][key]}
             sums[first] = {key: part[key] for key in part if key in kept}
-            sums.append({key: parts[twin][key] for key in part if key not in kept})
-            outputs[twin] = (first, len(sums) - 1, 1)
+            sums.append({key: parts[mirrored][key] for key in part if key not in kept})
+            outputs[mirrored] = (first, len(sums) - 1, 1)
             outputs.append((first, len(sums) - 1, -1))
         else:
             sums.append(part)

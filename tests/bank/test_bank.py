@@ -36,12 +36,12 @@ def files(tmp_path, bank):
 
 
 @pytest.fixture
-def shipped(tmp_path, monkeypatch):
+def shipped(tmp_path, ship_from):
     """Put an empty folder in the place of the shipped banks."""
     folder = tmp_path / "shipped"
     folder.mkdir()
-    monkeypatch.setattr(bank_module, "SHIPPED", folder)
-    yield folder
+    ship_from(folder)
+    return folder
 
 
 def parts(bank):

@@ -102,9 +102,11 @@ def test_attacked_transform_is_the_librarys():
     bank = FilterBank.load("accurate")
     transforms = Transforms(bank, 2, 16, "kymatio")
     images = torch.randn(2, 16, 16, dtype=torch.float64)
-    twin = transforms.scattering(images).detach()
+    coefficients = transforms.scattering(images).detach()
     with torch.no_grad():
-        torch.testing.assert_close(transforms.scattering(images), twin, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(
+            transforms.scattering(images), coefficients, rtol=1e-9, atol=1e-12
+        )
     chain = FilterChain((("carry_first", 2), ("psi_next", 1)))
     w = grid_frequencies((16, 16))
     spectrum = torch.fft.fft2(images).numpy().reshape(2, -1)
@@ -113,7 +115,7 @@ def test_attacked_transform_is_the_librarys():
     np.testing.assert_allclose(found, energy, rtol=1e-10)
 
 
-def test_differentiable_twins_compute_what_the_library_does():
+def test_differentiable_versions_compute_what_the_library_does():
     bank, fields = (
         FilterBank.load("accurate"),
         np.random.default_rng(1).uniform(-2, 2, (2, 2, 8, 8)),

@@ -50,7 +50,7 @@ def toy_coefficients(seed=0):
     return np.random.default_rng(seed).normal(0.3, 1, (4, 81, 8, 8))
 
 
-def test_a_network_of_its_own_learns_as_the_twin_does(recipe):
+def test_a_network_of_its_own_learns_as_the_torch_program_does(recipe):
     usual = Learner(recipe)
     copy = Parameters(SMALL)
     copy.load_state_dict(usual.parameters.state_dict())

@@ -59,6 +59,9 @@ def test_conditions_that_are_not_known_or_not_closed_are_refused():
     for text in ("#if PFX_Q15\n", "#ifdef X\n", "#endif\n", "#if PFX_Q15\n#endif\n#else\n"):
         with pytest.raises(ValueError, match=r"without|nothing to end"):
             resolve(text, {"PFX_Q15": False})
+    for text in ("#if PFX_Q15 && PFX_A\n#endif\n", "#if X\n#elif PFX_Q15\n#endif\n"):
+        with pytest.raises(ValueError, match="are resolved"):
+            resolve(text, {"PFX_Q15": False})
 
 
 def preprocessed(path, *flags):

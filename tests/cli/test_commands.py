@@ -35,8 +35,8 @@ def shipped(tmp_path_factory, monkeypatch):
         make_windowed_bank("paper", seed=1),
     ):
         bank.save(folder / bank.name)
-    monkeypatch.setattr(npscatter.bank_file, "SHIPPED", folder)
-    yield folder
+    ship_from(folder)
+    return folder
 
 
 @pytest.fixture

@@ -133,20 +133,20 @@ def package(tmp_path):
 
 
 def test_no_code_outlives_the_sources_it_was_made_from(package, tmp_path):
-    cache, vectors = tmp_path / "cache", package / "npscatter" / "cpu" / "simd.py"
+    cache, simd = tmp_path / "cache", package / "npscatter" / "cpu" / "simd.py"
 
     def result():
         code = SMALL_BANK + SHOW_DIGEST
         return run_python(code, folder=package, NUMBA_CACHE_DIR=str(cache))
 
-    before, source = result(), vectors.read_bytes()
+    before, source = result(), simd.read_bytes()
     compiled = files_in(cache)
-    vectors.write_bytes(source + b"# A remark.\n")
+    simd.write_bytes(source + b"# A remark.\n")
     assert result() == before
     assert sum(p.suffix == ".nbc" for p in set(files_in(cache)) - set(compiled)) >= 3
-    vectors.write_bytes(source + b"SimdEmitter.multiply_add = lambda self, a, b, c: c\n")
+    simd.write_bytes(source + b"SimdEmitter.multiply_add = lambda self, a, b, c: c\n")
     assert result() != before
-    vectors.write_bytes(source)
+    simd.write_bytes(source)
     compiled = files_in(cache)
     assert result() == before
     assert files_in(cache) == compiled

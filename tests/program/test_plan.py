@@ -177,6 +177,7 @@ def run_symbolically(plan, name):
             assert (step.orientations, step.wavelet_stride) == ((), 1)
         assert step.modulus_shape == shape
         assert grid_of(plan, step.modulus_octave) == shape
+        assert grid_of(plan, step.target_octave) == strided(shape, step.stride)
         kind, _, generation = step.smoothing.partition("_")
         assert ("low" if step.emits else "carry") == kind
         assert len(groups[0]) == inputs[generation]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tracemalloc
 from itertools import product
+from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -19,7 +21,10 @@ from npscatter import (
     ArgumentTypeError,
     BackendError,
     BankError,
+    FilterBank,
     Scattering2D,
+    backends,
+    bank_file,
     reference,
     scatter,
 )
@@ -671,6 +676,60 @@ def test_what_only_a_gpu_heeds_is_refused_elsewhere(backend, name, value):
 def test_threads_are_refused_where_numpy_decides():
     with pytest.raises(ArgumentError, match=r"^threads=3: has no effect on backend='numpy'"):
         Scattering2D(2, (16, 16), backend="numpy", threads=3)
+
+
+class Word(str):
+    """A str of another type, as NumPy's and those of enumerations are."""
+
+
+def test_words_may_be_of_any_type_that_is_a_str(toy_bank):
+    words = {"out_type": "list", "boundary": "zero", "backend": "numpy"}
+    for kind in (Word, np.str_):
+        given = {name: kind(word) for name, word in words.items()}
+        S = Scattering2D(2, (16, 16), L=4, bank=toy_bank("free", 4, 2), **given)
+        assert all(getattr(S, name) == word for name, word in words.items())
+        assert isinstance(S(np.zeros((16, 16))), list)
+
+
+def test_attributes_that_are_set_later_are_heeded():
+    S = Scattering2D(2, (16, 16), backend="numpy")
+    S.backend, S.threads = "numba", 1
+    assert "threads=1" in repr(S)
+    with mock.patch.object(backends.load("numba"), "run") as run:
+        S(np.zeros((16, 16)))
+    assert run.call_args.args[-1] == {"threads": 1}
+
+
+def test_errors_of_a_call_come_from_where_they_were_raised():
+    with pytest.raises(ArgumentError) as raised:
+        Scattering2D(2, (32, 32))(np.zeros((3, 8, 8)))
+    assert raised.traceback[-1].name == "_check_shape"
+
+
+def test_a_shipped_bank_is_looked_for_once():
+    FilterBank.load("accurate")
+    with mock.patch.object(bank_file, "list_banks", side_effect=AssertionError):
+        Scattering2D(2, (16, 16), bank="accurate")
+
+
+def test_owners_of_arrays_on_a_gpu_wait_for_the_work():
+    S, order = Scattering2D(2, (16, 16), backend="numpy"), []
+    S.backend = "cuda"
+    interop = SimpleNamespace(
+        borrow=lambda name, x, stream: SimpleNamespace(
+            array=np.zeros((16, 16), np.float32),
+            stream="a stream",
+            give_back=lambda: order.append("given back"),
+        ),
+        new_array=lambda shape, dtype, stream: np.empty(shape, dtype),
+    )
+    module = SimpleNamespace(OPTIONS=(), run=lambda *given: order.append(given[-2]))
+    with (
+        mock.patch.dict(sys.modules, {"npscatter.gpu.interop": interop}),
+        mock.patch.object(backends, "load", return_value=module),
+    ):
+        S(OnGPU(__cuda_array_interface__=INTERFACE))
+    assert order == ["a stream", "given back"]
 
 
 def test_errors_of_a_call_show_the_object(backend):
