@@ -25,7 +25,7 @@ SIZE = (16, 24)
 
 
 @pytest.fixture
-def shipped(tmp_path_factory, monkeypatch):
+def shipped(tmp_path_factory, ship_from):
     """Ship toy banks: "accurate" (R = 4) and its L = 4 relative, and "paper"."""
     folder = tmp_path_factory.mktemp("banks")
     errors = {MEASURED: {"S0": 0.0005, "S1": 0.0031, "S2": 0.0049}, "noise": {"S1": 1.0}}
