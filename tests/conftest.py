@@ -35,6 +35,15 @@ def pytest_collection_modifyitems(items):
                 item.add_marker("slow")
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say how long the tests took that plain pytest runs, and the slow ones."""
+    reports = [one for kind in ("passed", "") for one in terminalreporter.stats.get(kind, ())]
+    for words, slow in (("that plain pytest runs", False), ("that are slow", True)):
+        taken = [one.duration for one in reports if ("slow" in one.keywords) == slow]
+        if taken:
+            terminalreporter.write_line(f"tests {words}: {sum(taken):.0f} s")
+
+
 @pytest.fixture(scope="session", params=["numba", "numpy"])
 def backend(request):
     """Every executor in turn."""

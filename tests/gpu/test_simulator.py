@@ -37,7 +37,9 @@ def finish(process):
 def computed(request, tmp_path_factory):
     """Return the coefficients of every case that is tested."""
     tests = [
-        item for item in request.session.items if "computed" in getattr(item, "fixturenames", ())
+        item
+        for item in request.session.items
+        if item.path == request.path and "computed" in item.fixturenames
     ]
     names = sorted({item.callspec.params["name"] for item in tests})
     # Two processes at a time, with about as much to do.
