@@ -211,23 +211,7 @@ def execute(
     storage: str | None = None,
     memory: int | None = None,
 ) -> None:
-    """Run the plan's program on NumPy arrays, through streams of their own, and wait for it.
-
-    Parameters
-    ----------
-    plan : Plan
-        Made for `bank`'s architecture.
-    bank : FilterBank
-        The weights.
-    images : ndarray, shape (..., H, W)
-        Real, of the plan's `input_shape`, any strides; never written to.
-    output : ndarray, shape (..., C, H // 2^J, W // 2^J)
-        float32 or float64, which is also the precision of the computation; any strides; filled.
-    storage : str, optional
-        "float16" to store carried maps as such; otherwise as the computation's dtype.
-    memory : int, optional
-        Bytes of workspace on the GPU at most, for each of the streams.
-    """
+    """Run the plan's program on NumPy arrays, through streams of their own, and wait for it."""
     leading, count = images.shape[:-2], int(np.prod(images.shape[:-2]))
     views = _flat(images, 2), _flat(output, 3)
     flat = all(view is not None for view in views)
@@ -266,18 +250,9 @@ def execute_on_device(
     storage: str | None = None,
     memory: int | None = None,
 ) -> None:
-    """Run the plan's program on arrays on the GPU, without waiting for it.
+    """Run the plan's program on arrays on the GPU, in a stream of Numba's, and do not wait for it.
 
-    Parameters
-    ----------
-    plan, bank, storage, memory
-        As for `execute`.
-    images : device array, shape (..., H, W)
-        Real, of the plan's `input_shape`, any strides.
-    output : device array, shape (..., C, H // 2^J, W // 2^J)
-        C-contiguous.
-    stream : stream of Numba's
-        Where the work goes.
+    The output is C-contiguous; images may have any strides.
     """
     memory = workspace_limit(memory)
     per_image = int(np.prod(output.shape[-3:]))

@@ -12,6 +12,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from banks import KERNELS
 
 import npscatter
 from npscatter import ArgumentError, ArgumentTypeError, BankError, FilterBank, list_banks
@@ -677,14 +678,7 @@ DESIGN = {
     "R": 3,
     "psi_stride": 1,
     "next_from": "carried",
-    "kernel_sizes": {
-        "psi_first": 5,
-        "carry_first": 3,
-        "low_first": 5,
-        "psi_next": 3,
-        "carry_next": 5,
-        "low_next": 3,
-    },
+    "kernel_sizes": KERNELS,
 }
 ENTRIES = {
     "newer version": {"format_version": 2},

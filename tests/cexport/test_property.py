@@ -1,12 +1,8 @@
 """Generated C, compiled, on random transforms: float as by definition, Q15 as simulated."""
 
-from functools import cache
-from itertools import count
-
 import numpy as np
 import pytest
 from cases import random_cases
-from compiled_header import CompiledHeader
 from hypothesis import given
 from hypothesis import strategies as st
 from tolerances import assert_equal_to_rounding
@@ -14,27 +10,15 @@ from tolerances import assert_equal_to_rounding
 from cexport import generate, simulate_q15
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """Return the function that generates and compiles a case's header."""
-    number = count()
-
-    @cache
-    def compile_header(text, dtype):
-        folder = tmp_path_factory.mktemp("header")
-        return CompiledHeader(text, dtype, folder, f"_random_{next(number)}")
-
-    def build(case, dtype, rounds):
-        options = {**case.options, "dtype": dtype, "rounds": rounds}
-        return compile_header(generate(case.bank, case.J, case.shape, **options), dtype)
-
-    return build
+def compile_case(compiled, case, dtype, rounds):
+    options = {**case.options, "dtype": dtype, "rounds": rounds}
+    return compiled(generate(case.bank, case.J, case.shape, **options), dtype)
 
 
 @given(case=random_cases(dtypes=["float32"], pre_pad=False), rounds=st.sampled_from([1, 2]))
 def test_random_float_headers_equal_the_definition(compiled, case, rounds):
     S, images = case.scattering(), case.images()
-    coefficients = compiled(case, "float", rounds)(images, S.plan.output_shape)
+    coefficients = compile_case(compiled, case, "float", rounds)(images, S.plan.output_shape)
     for image, actual in zip(images, coefficients, strict=True):
         assert_equal_to_rounding(actual, case.expected(image), S, image)
 
@@ -44,6 +28,6 @@ def test_random_float_headers_equal_the_definition(compiled, case, rounds):
 def test_random_q15_headers_equal_their_simulation(compiled, case, rounds):
     images = np.random.default_rng(case.seed).integers(0, 256, (3, *case.shape), np.uint8)
     expected, exponents = simulate_q15(images, case.bank, case.J, **case.options)
-    header = compiled(case, "q15", rounds)
+    header = compile_case(compiled, case, "q15", rounds)
     assert np.array_equal(header(images, expected.shape[-2:]), expected)
     assert list(header.lib.nps_exponents) == list(exponents)

@@ -3,12 +3,10 @@
 import math
 import re
 from functools import cache, lru_cache
-from itertools import count
 
 import numpy as np
 import pytest
 from banks import bank_of
-from compiled_header import CompiledHeader
 
 from cexport import generate, simulate_q15
 from cexport.integer_bank import IntegerBank
@@ -52,19 +50,6 @@ CASES = [
     ("zeros", 3, (9, 10), {}),
 ]
 DTYPES = ("float", "q15")
-
-
-@pytest.fixture(scope="session")
-def compiled(tmp_path_factory):
-    """Return the function that compiles a header's text, each text once."""
-    number = count()
-
-    @cache
-    def build(text, dtype):
-        folder = tmp_path_factory.mktemp("header")
-        return CompiledHeader(text, dtype, folder, f"_export_{next(number)}")
-
-    return build
 
 
 @pytest.fixture(scope="session")
