@@ -58,6 +58,7 @@ SLOW = (
     "tools/test_learning.py::test_resumed_run",
     "transform/test_kymatio_conventions.py::test_at_the_finest_scale",
     "transform/test_kymatio_conventions.py::test_output_shapes",
+    "transform/test_past_the_range.py",
     "transform/test_scattering.py::test_equals_the_definition[symmetric L=6",
     "transform/test_scattering.py::test_equals_the_definition[symmetric L=8",
     "transform/test_laws.py::test_a_constant_image_has_an_average_and_nothing_else[numba",
