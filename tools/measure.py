@@ -100,6 +100,41 @@ def bank_errors(bank: FilterBank, J: int, size: int, source: str = "photographs"
     return errors_by_scale(bank, test_images(source, size), J)["orders"]
 
 
+def plane_waves(count: int, side: int, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
+    """Return cosines of all frequencies, angles and phases.
+
+    Returns
+    -------
+    images : ndarray of float64, shape (count, side, side)
+        cos(w u + phase).
+    w : ndarray, shape (count, 2)
+        Radians per pixel, evenly drawn from the whole plane; the first is its corner, (pi, pi).
+    """
+    generator = np.random.default_rng(seed)
+    w = generator.uniform(-np.pi, np.pi, (count, 2))
+    phase = generator.uniform(0, 2 * np.pi, count)
+    w[0], phase[0] = np.pi, 0
+    u = np.arange(side)
+    rows, columns = (np.exp(1j * np.multiply.outer(w[:, axis], u)) for axis in (0, 1))
+    waves = np.exp(1j * phase)[:, None, None] * rows[:, :, None] * columns[:, None]
+    return waves.real, w
+
+
+def plane_wave_errors(bank: FilterBank, count: int = 2000, J: int = 3, side: int = 64) -> dict:
+    """Return the relative error of S1 of every plane wave against Kymatio, and their frequencies.
+
+    Returns
+    -------
+    dict
+        "S1": ndarray, shape (count,); "w": shape (count, 2), as for `plane_waves`.
+    """
+    images, w = plane_waves(count, side)
+    S = Scattering2D(J, (side, side), bank.L, 1, bank=bank, backend="numba")
+    wanted = teach(images, J, bank.L, 1)[:, 1:]
+    error = np.square(S(images)[:, 1:] - wanted).sum((1, 2, 3))
+    return {"S1": np.sqrt(error / np.square(wanted).sum((1, 2, 3))), "w": w}
+
+
 def photograph_errors(bank: FilterBank) -> dict:
     """Return a bank's relative errors on photographs by size and scale, as cards have them."""
     return {

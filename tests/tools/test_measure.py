@@ -108,3 +108,23 @@ def test_errors_by_scale_are_those_of_the_definition(boundary):
     assert found["S2 / S1"] == pytest.approx(
         wanted[meta["order"] == 2].sum() / wanted[meta["order"] == 1].sum()
     )
+
+
+def test_plane_waves_are_cosines_of_the_whole_plane():
+    images, w = measure.plane_waves(300, 16)
+    np.testing.assert_allclose(images[0], 1 - 2 * (np.indices((16, 16)).sum(0) % 2), atol=1e-12)
+    y, x = np.indices((16, 16))
+    for image, (v, h) in zip(images, w, strict=True):
+        basis = np.stack([np.cos(v * y + h * x), np.sin(v * y + h * x)]).reshape(2, -1).T
+        left = image.ravel() - basis @ np.linalg.lstsq(basis, image.ravel(), rcond=None)[0]
+        assert abs(left).max() < 1e-9 and abs(image).max() <= 1 + 1e-12
+    assert (abs(w) <= np.pi).all() and (np.histogram2d(*w.T, 2)[0] > 50).all()
+
+
+def test_plane_wave_errors_are_each_waves_own():
+    bank = FilterBank.load("accurate-L4")
+    found = measure.plane_wave_errors(bank, 5, 2, 16)
+    images, w = measure.plane_waves(5, 16)
+    np.testing.assert_array_equal(found["w"], w)
+    one = measure.errors_by_scale(bank, images[3:4], 2)["orders"]["S1"]
+    assert found["S1"][3] == pytest.approx(one, rel=1e-6)
