@@ -72,7 +72,9 @@ def bounds(
     """
     with told_in_one_line():
         proven = Bounds(name, J, shape=size, boundary=boundary)
-        report = proven.growth.report() if growth_alone else proven.report(displacements, attempts)
+        report = (
+            proven.growth.report() if growth_alone else proven.report(list(displacements), attempts)
+        )
     if as_json:
         click.echo(json.dumps(report, indent=1))
     elif growth_alone:
