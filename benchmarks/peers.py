@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from unittest import mock
 
 import numpy as np
-import scipy.fft
 import torch
 from kymatio import Scattering2D as KymatioScattering2D
-from kymatio.scattering2d import filter_bank as kymatio_filters
 from torch.nn import functional
 
 from benchmarks.results import usable_threads
 from benchmarks.timing import UnavailableError
 from benchmarks.workloads import Workload
 from npscatter import FilterBank, Scattering2D
+from tools.teacher import quick_filters
 
 KYMATIO = ("Kymatio NumPy", "Kymatio Torch")
 NETWORK = "Torch conv2d"
@@ -117,7 +114,7 @@ def scattering(workload: Workload, bank: str | FilterBank, **options) -> Scatter
 @lru_cache(maxsize=2)
 def kymatio(workload: Workload, frontend: str) -> Callable:
     """Return Kymatio's transform for a workload."""
-    with _quick_filters():
+    with quick_filters():
         return KymatioScattering2D(
             workload.J, workload.shape, max_order=workload.max_order, frontend=frontend
         )
@@ -133,40 +130,6 @@ def network_on(workload: Workload, device: torch.device | str) -> Callable:
     """Return the paper's network on a device."""
     with torch.device(device):
         return conv2d_network(FilterBank.load("paper"), workload.J, workload.max_order)
-
-
-@contextmanager
-def _quick_filters() -> Iterator[None]:
-    """Let Kymatio make its filters, the same to the last bit, in seconds.
-
-    At 2048 x 2048 its own functions take many minutes: one evaluates 25 periods of each wavelet on
-    the whole grid, the other adds pixel by pixel in Python.
-    """
-    gabor = kymatio_filters.gabor_2d
-
-    def gabor_2d(M, N, sigma, *rest, **options):
-        # Further out than 20 sigma, which is 10 along the wavelet, it is below 1e-21.
-        m, n = (min(side, 2 * int(20 * sigma)) for side in (M, N))
-        rows, columns = np.arange(m), np.arange(n)
-        rows[m - m // 2 :] += M - m
-        columns[n - n // 2 :] += N - n
-        small = gabor(m, n, sigma, *rest, **options)
-        full = np.zeros((M, N), small.dtype)
-        full[np.ix_(rows, columns)] = small
-        return full
-
-    def periodize_filter_fft(x, res):
-        M, N = x.shape
-        factor = 2**res
-        kept = x.copy()
-        if res > 0:
-            kept[int(M / factor / 2) :][: int(M * (1 - 1 / factor))] = 0
-            kept[:, int(N / factor / 2) :][:, : int(N * (1 - 1 / factor))] = 0
-        return kept.reshape(factor, M // factor, factor, N // factor).sum((0, 2))
-
-    quick = {"gabor_2d": gabor_2d, "periodize_filter_fft": periodize_filter_fft}
-    with mock.patch.multiple(kymatio_filters, **quick), scipy.fft.set_workers(usable_threads()):
-        yield
 
 
 def _pytorch_wavelets(workload: Workload, threads: int | None) -> Transform:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -12,11 +13,14 @@ import numpy as np
 
 from npscatter import bank_file
 from npscatter.arguments import integer
-from npscatter.errors import ArgumentError, BankError, explain
+from npscatter.errors import ArgumentError, BankError, BankWarning, explain
 from npscatter.program.padding import BOUNDARIES
 from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
 from npscatter.program.summation import Summation, make_summation
 from npscatter.program.symmetry import is_symmetric
+
+# What the carried maps may keep of a disturbance from octave to octave.
+LARGEST_MODE = 0.5
 
 
 class FilterBank:
@@ -136,6 +140,32 @@ class FilterBank:
         """
         return self._symmetric
 
+    @property
+    def modes(self) -> np.ndarray:
+        """What an octave multiplies constant carried maps by, the mean first, then by size.
+
+        The eigenvalues of `carry_next` summed over its taps, shape (R,); the mean's is nearest 1.
+        """
+        modes = np.linalg.eigvals(self._arrays["carry_next"].sum((2, 3)))
+        mean = abs(modes - 1).argmin()
+        others = np.delete(modes, mean)
+        return np.r_[modes[mean], others[np.argsort(-abs(others), kind="stable")]]
+
+    def amplifies(self) -> str | None:
+        """Say which mode besides the mean grows or hardly decays from octave to octave, if any.
+
+        What enters it, aliases and rounding above all, grows with J; a mode of 1/2 or less forgets
+        it. `npscatter.bounds.growth` proves more.
+        """
+        others = self.modes[1:]
+        if not others.size or abs(others[0]) <= LARGEST_MODE:
+            return None
+        mode = f"{others[0].real:.3g}" if others[0].imag == 0 else f"{others[0]:.3g}"
+        rule = f"carry_next multiplies a mode of the carried maps by {mode} per octave, where "
+        rule += f"{LARGEST_MODE} is the most: what leaks into it grows with J"
+        remedy = "check its errors at the J you use, or learn it again with python -m tools.learn"
+        return explain("bank", self.name, rule, remedy)
+
     def __getitem__(self, key: str) -> np.ndarray:
         """Return one weight array, read-only; the keys are those of the constructor."""
         # A view: whoever reshapes it or asks for it to be writeable does not reach the bank's.
@@ -247,6 +277,11 @@ class FilterBank:
         BankError
             If there is no such bank, or the files are missing, truncated, of another format
             version, altered, or do not hold a valid bank.
+
+        Warns
+        -----
+        BankWarning
+            If it `amplifies`.
 
         Examples
         --------
@@ -366,6 +401,8 @@ def _read(path: Path) -> FilterBank:
         raise bank_file.refused(path, f"it does not hold a valid bank ({error})") from None
     if bank.describe() != card:
         raise bank_file.refused(path, "its card and its taps, of another sha256, contradict")
+    if fault := bank.amplifies():
+        warnings.warn(BankWarning(fault), stacklevel=3)
     return bank
 
 

@@ -1,4 +1,4 @@
-"""The exceptions npscatter raises.
+"""The exceptions npscatter raises, and its warning.
 
 Each is both the built-in a Python reader expects and, where Kymatio raises ``RuntimeError``,
 a ``RuntimeError`` too, so except-clauses written for Kymatio keep working.
@@ -17,6 +17,10 @@ class ArgumentTypeError(TypeError):
 
 class BankError(ArgumentError):
     """A filter bank, or the file that should hold one, is not usable."""
+
+
+class BankWarning(UserWarning):
+    """A filter bank is usable, but not at every scale."""
 
 
 class BackendError(ArgumentError, ImportError):

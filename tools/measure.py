@@ -1,4 +1,4 @@
-"""How far a bank's coefficients are from Kymatio's, per order."""
+"""How far a bank's coefficients are from Kymatio's, per order and per scale."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ import numpy as np
 
 from npscatter import FilterBank, Scattering2D
 from npscatter.metrics import relative_errors
-from tools.data import crops, packaged_photographs, random_images
+from tools.data import crops, packaged_photographs
+from tools.kinds import KINDS, pictures
 from tools.teacher import teach
 
 # Image side -> number of images measured.
-COUNTS = {32: 96, 64: 48, 224: 6}
+COUNTS = {28: 96, 32: 96, 64: 48, 128: 8, 200: 4, 224: 6, 256: 4, 512: 2}
 SEED = 20
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def test_images(source: str, size: int) -> np.ndarray:
     """Return the images errors are measured on, which no learning has seen.
 
     Parameters
     ----------
     source : str
-        "photographs" (crops of the held-out ones, evenly drawn) or "white noise" (Gaussian).
+        "photographs" (crops of the held-out ones, evenly drawn) or one of `tools.kinds.KINDS`.
     size : int
         Side, a key of `COUNTS`.
 
@@ -31,37 +32,107 @@ def test_images(source: str, size: int) -> np.ndarray:
     -------
     ndarray of float32, shape (N, size, size)
     """
-    if source == "photographs":
-        return crops(packaged_photographs("held-out"), size, COUNTS[size], SEED)
-    return random_images(COUNTS[size], (size, size), SEED)
+    if source in KINDS:
+        return pictures(source, "held-out", COUNTS[size], size, SEED)
+    return crops(packaged_photographs("held-out"), size, COUNTS[size], SEED)
 
 
-@lru_cache(maxsize=32)
-def _teachers_coefficients(source: str, size: int, J: int, L: int) -> np.ndarray:
-    return teach(test_images(source, size), J, L)
-
-
-def bank_errors(
-    bank: FilterBank, J: int, size: int, source: str = "photographs", boundary: str | None = None
+def errors_by_scale(
+    bank: FilterBank,
+    images: np.ndarray,
+    J: int,
+    boundary: str | None = None,
+    backend: str = "numba",
 ) -> dict:
-    """Return a bank's relative errors against Kymatio on the test images.
+    """Return a bank's relative errors against Kymatio, in float64, by order and by finest scale.
 
     Parameters
     ----------
     bank : FilterBank
-        What is measured, by the NumPy executor in float64.
-    J, size : int
-        Scale, and side of the images.
-    source : str
-        "photographs" or "white noise".
+        What is measured.
+    images : ndarray, shape (N, H, W)
+        Any.
+    J : int
+        Log2 of the scale.
     boundary : str, optional
-        None for the bank's own.
+        As for `tools.teacher.teacher`: "kymatio", "pre_pad" or "periodic". By default the bank's
+        own, against Kymatio's.
+    backend : str
+        Of npscatter.
+
+    Returns
+    -------
+    dict
+        "orders": S0, S1 and S2; "S1 by j" and "S2 by j1": lists of errors, from the finest scale
+        on (the last of S1 is the coarsest); "S2 / S1": the energy of S2 in that of S1.
     """
-    S = Scattering2D(J, (size, size), bank.L, bank=bank, boundary=boundary, backend="numpy")
-    computed = S(test_images(source, size).astype(np.float64))
-    return relative_errors(
-        computed, _teachers_coefficients(source, size, J, bank.L), S.meta()["order"]
+    pre_pad = boundary == "pre_pad"
+    shape = tuple(side - pre_pad * 2 * 2**J for side in images.shape[-2:])
+    S = Scattering2D(
+        *(J, shape, bank.L),
+        pre_pad=pre_pad,
+        bank=bank,
+        boundary="kymatio" if pre_pad else boundary,
+        backend=backend,
     )
+    wanted = teach(images, J, bank.L, boundary=boundary or "kymatio")
+    return compare(S(images.astype(np.float64)), wanted, S.meta())
+
+
+def compare(computed: np.ndarray, wanted: np.ndarray, meta: dict) -> dict:
+    """Return what `errors_by_scale` does, of coefficients (N, C, h, w) and `Scattering2D.meta`."""
+    order, j1 = meta["order"], meta["j"][:, 0]
+    found: dict = {"orders": relative_errors(computed, wanted, order)}
+    energies = []
+    for m, name in ((1, "S1 by j"), (2, "S2 by j1")):
+        chosen = order == m
+        if chosen.any():
+            scales = relative_errors(computed[:, chosen], wanted[:, chosen], j1[chosen])
+            found[name] = list(scales.values())
+            energies.append(float(np.square(wanted[:, chosen]).sum()))
+    if len(energies) == 2:
+        found["S2 / S1"] = energies[1] / energies[0]
+    return found
+
+
+def bank_errors(bank: FilterBank, J: int, size: int, source: str = "photographs") -> dict:
+    """Return a bank's errors by order on the test images, under its own boundary."""
+    return errors_by_scale(bank, test_images(source, size), J)["orders"]
+
+
+def plane_waves(count: int, side: int, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
+    """Return cosines of all frequencies, angles and phases.
+
+    Returns
+    -------
+    images : ndarray of float64, shape (count, side, side)
+        cos(w u + phase).
+    w : ndarray, shape (count, 2)
+        Radians per pixel, evenly drawn from the whole plane; the first is its corner, (pi, pi).
+    """
+    generator = np.random.default_rng(seed)
+    w = generator.uniform(-np.pi, np.pi, (count, 2))
+    phase = generator.uniform(0, 2 * np.pi, count)
+    w[0], phase[0] = np.pi, 0
+    u = np.arange(side)
+    rows, columns = (np.exp(1j * np.multiply.outer(w[:, axis], u)) for axis in (0, 1))
+    waves = np.exp(1j * phase)[:, None, None] * rows[:, :, None] * columns[:, None]
+    return waves.real, w
+
+
+def plane_wave_errors(bank: FilterBank, count: int = 2000, J: int = 3, side: int = 64) -> dict:
+    """Return the relative error of S1 of every plane wave against Kymatio, and their frequencies.
+
+    Returns
+    -------
+    dict
+        "S1": ndarray, shape (count,); "w": shape (count, 2), as for `plane_waves`.
+    """
+    images, w = plane_waves(count, side)
+    S = Scattering2D(J, (side, side), bank.L, 1, bank=bank, backend="numba")
+    wanted = teach(images, J, bank.L, 1)[:, 1:]
+    error = np.square(S(images)[:, 1:] - wanted).sum((1, 2, 3))
+    return {"S1": np.sqrt(error / np.square(wanted).sum((1, 2, 3))), "w": w}
 
 
 def photograph_errors(bank: FilterBank) -> dict:

@@ -27,6 +27,7 @@ from npscatter.bank import FilterBank, resolve
 from npscatter.bounds.alias import Extreme, Filters, extremes
 from npscatter.bounds.cascade import FilterChain, LinearStage, image_stage, levels, transfer
 from npscatter.bounds.deformation import Deformation, worst_deformation
+from npscatter.bounds.growth import Growth
 from npscatter.bounds.perturbation import Shifted, Teacher
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import make_plan
@@ -155,6 +156,11 @@ class Bounds:
                 frame = replace(frame, A=Extreme(0.0, 0.0, frame.A.frequency))
             frames[name] = frame
         return frames
+
+    @cached_property
+    def growth(self) -> Growth:
+        """How much the carried maps amplify over octaves, whatever J is, and what leaks in."""
+        return Growth(self.bank)
 
     def lipschitz(self, order: int | None = None) -> float:
         """Return C with ||V(x) - V(y)|| <= C ||x - y|| for all images x, y of any real values.
@@ -341,6 +347,7 @@ class Bounds:
             "max_order": self.plan.max_order,
             "shape": list(self.plan.shape),
             "boundary": self.boundary,
+            "growth": self.growth.report(),
             "padding": self.padding,
             "littlewood_paley": _as_dict(self.littlewood_paley),
             "frames": {name: _as_dict(frame) for name, frame in self.frames.items()},
