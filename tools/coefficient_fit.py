@@ -7,8 +7,7 @@ thousands of gradients, Gauss-Newton gets in a few steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,32 +15,11 @@ from npscatter.cpu.executor import choose, run_layout
 from npscatter.cpu.layout import CpuLayout
 from npscatter.program.plan import Plan, make_plan
 from tools.folded import FoldedBank
+from tools.lessons import Lesson
 
 DIFFERENCE = 1e-6
 # What is held of a Jacobian at a time.
 BYTES = 2**29
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """Images, Kymatio's coefficients of them, and what their errors weigh.
-
-    Attributes
-    ----------
-    name : str
-    images : ndarray of float64, shape (N, H, W)
-    J, max_order : int
-    wanted : ndarray of float64, shape (N, C, H // 2^J, W // 2^J)
-    scale : ndarray of float64, broadcast to `wanted`
-        What differences from it are multiplied by; squares then add up.
-    """
-
-    name: str
-    images: np.ndarray
-    J: int
-    max_order: int
-    wanted: np.ndarray
-    scale: np.ndarray
 
 
 class CoefficientFit:
@@ -138,31 +116,3 @@ class CoefficientFit:
             self._layouts[key] = layout, index, np.sign(weights)
         return self._layouts[key]
 
-
-def lesson(
-    name: str,
-    images: np.ndarray,
-    J: int,
-    max_order: int,
-    teach: Callable[[np.ndarray, int, int], np.ndarray],
-    groups: list[tuple[np.ndarray, float]],
-    each: bool = False,
-) -> Lesson:
-    """Return a lesson whose errors are weighed by group of channels.
-
-    Parameters
-    ----------
-    teach : callable
-        From images, J and max_order to Kymatio's coefficients.
-    groups : list of (ndarray of bool, float)
-        Channels, and the relative error of them all that counts as one.
-    each : bool
-        Relative to every image's own coefficients instead of all images'.
-    """
-    wanted = teach(images, J, max_order)
-    square = np.zeros((len(images) if each else 1, wanted.shape[1], 1, 1))
-    for channels, aim in groups:
-        energy = (wanted[:, channels] ** 2).sum((1, 2, 3))
-        energy = energy * len(images) if each else energy.sum(keepdims=True)
-        square[:, channels] += 1 / (energy * aim**2).reshape(-1, 1, 1, 1)
-    return Lesson(name, images, J, max_order, wanted, np.sqrt(square))
