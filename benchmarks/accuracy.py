@@ -18,7 +18,7 @@ from benchmarks.tables import percent, table
 from npscatter import FilterBank, list_banks
 from npscatter.bounds import Growth
 from tools.data import HELD_OUT_PHOTOGRAPHS
-from tools.evidence import LEAST_S2, SECTIONS, figures, limits, measured, misses
+from tools.evidence import LEAST_S2, SECTIONS, applies, figures, limits, measured, misses
 from tools.measure import COUNTS, multiply_adds_per_pixel
 
 
@@ -30,7 +30,7 @@ def main(names: tuple[str, ...], only: tuple[str, ...], output: Path | None) -> 
     """Measure, print the tables and write the result."""
     banks = [FilterBank.load(name) for name in names or list_banks()]
     cases = [case for section in only or SECTIONS for case in SECTIONS[section].cases]
-    pairs = [(bank, case) for case in cases for bank in banks if case.L in (None, bank.L)]
+    pairs = [(bank, case) for case in cases for bank in banks if applies(bank, case)]
     result = {
         "environment": results.environment("python -m benchmarks.accuracy"),
         "measure": "||V - S|| / ||S|| over all images of a case and whole outputs, in float64",

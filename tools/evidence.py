@@ -111,6 +111,8 @@ SECTIONS = {
         (Case("plane waves", "plane waves", 64, 3),),
     ),
 }
+# Of banks whose wavelets halve the resolution, as the paper's: they are far from Kymatio anywhere.
+FOR_ALL = ("photographs", "white noise")
 _DEPTH = {"S0": 0.001, "S1": 0.006, "S2": 0.008, "any j1": 0.015}
 # Family -> section -> the largest figures allowed.
 LIMITS: dict[str, dict[str, dict[str, float]]] = {
@@ -128,6 +130,12 @@ LIMITS: dict[str, dict[str, dict[str, float]]] = {
         "depth": {name: 3 * limit for name, limit in _DEPTH.items()},
     },
 }
+
+
+def applies(bank: FilterBank, case: Case) -> bool:
+    """Say whether a bank is measured on a case."""
+    near = bank.architecture.psi_stride == 1 or case.section in FOR_ALL
+    return near and case.L in (None, bank.L)
 
 
 def measured(bank: FilterBank, case: Case) -> dict:

@@ -76,3 +76,12 @@ def test_misses_are_what_is_above_the_limits(row, wanted):
 def test_limits_of_one_kind_leave_the_others():
     limits(row_of("unlike", "white noise"))["S0"] = 9
     assert limits(row_of("unlike", "star field"))["S0"] == 0.001
+
+
+def test_a_bank_is_measured_where_it_applies():
+    cases = [case for section in evidence.SECTIONS.values() for case in section.cases]
+    paper, accurate = FilterBank.load("paper"), FilterBank.load("accurate")
+    sections = {case.section for case in cases if evidence.applies(paper, case)}
+    assert sections == {"photographs", "white noise"}
+    left_out = [case for case in cases if not evidence.applies(accurate, case)]
+    assert left_out and all(case.L in (4, 6) for case in left_out)
