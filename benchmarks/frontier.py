@@ -14,12 +14,12 @@ import click
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks import cost, results
+from benchmarks import results
 from npscatter.program.steps import WEIGHT_ARRAYS
 from tools.closed_form import closed_form, polish
 from tools.learn import PRESETS
 from tools.learning import Learner
-from tools.measure import photograph_errors
+from tools.measure import multiply_adds_per_pixel, photograph_errors
 from tools.parameters import Design
 
 SHOWN = "photographs 64x64 J=2"
@@ -75,7 +75,7 @@ def measure(chosen: Design, steps: int) -> dict:
         "radius": chosen.radius,
         "cross": chosen.cross,
         "filter_error": filter_error,
-        "multiply_adds_per_pixel": cost.per_pixel(bank),
+        "multiply_adds_per_pixel": multiply_adds_per_pixel(bank),
         "errors": photograph_errors(bank),
     }
 

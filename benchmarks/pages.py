@@ -8,11 +8,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
 
 import click
 
 from benchmarks import frontier, results
+from benchmarks.accuracy import sections
 from benchmarks.gpu import NOT_MEASURED, WAYS
 from benchmarks.peers import NETWORK
 from benchmarks.tables import number, percent, table, update
@@ -38,7 +38,7 @@ def summary() -> str:
     measured = {
         f"{row['size']}x{row['size']} J={row['J']}": row["errors"]
         for row in results.read("accuracy")["rows"]
-        if (row["bank"], row["source"]) == ("accurate", "photographs")
+        if (row["bank"], row["section"]) == ("accurate", "photographs")
     }
     rows = []
     for name in SUMMARY:
@@ -62,31 +62,9 @@ def summary() -> str:
 
 
 def accuracy() -> str:
-    """Return the errors of J = 2 at every size, then of `accurate` at the other scales."""
+    """Return the errors of every section."""
     result = results.read("accuracy")
-    errors = {
-        (row["bank"], row["size"], row["J"], row["source"]): row["errors"] for row in result["rows"]
-    }
-    names = list(result["banks"])
-    cases = [(name, size, 2) for name in names for size in (32, 64, 224)]
-    cases += [("accurate", 224, J) for J in (1, 3, 4, 5)]
-    cases += [(name, 224, 3) for name in names if name.startswith("accurate-")]
-    orders = ("S0", "S1", "S2")
-    columns = [*product(("photographs", "white noise"), orders)]
-    rows = [
-        [f"`{case[0]}`", f"{case[1]}x{case[1]}", str(case[2])]
-        + [percent(errors[(*case, source)].get(order)) for source, order in columns]
-        for case in cases
-    ]
-    images = result["images"]
-    return (
-        f"{table(['bank', 'image', 'J', *orders, *(f'noise {k}' for k in orders)], rows)}\n\n"
-        "Relative L2 error in percent against Kymatio "
-        f"{result['environment']['versions']['kymatio']} (NumPy), borders included, on crops of "
-        f"photographs kept out of learning ({', '.join(result['photographs'])}; {images['32']}, "
-        f"{images['64']} and {images['224']} crops of 32, 64 and 224 pixels) and on as many images "
-        f"of white noise. {written(result)}; every scale and size is in {link('accuracy')}."
-    )
+    return "\n\n".join([*sections(result), f"{written(result)}: {link('accuracy')}."])
 
 
 def frontier_choice() -> str:
@@ -315,6 +293,13 @@ def q15() -> str:
     )
 
 
+def float16() -> str:
+    """Return what storing maps in float16 costs."""
+    rows = [row for row in results.read("q15")["rows"] if (row["size"], row["J"]) == (64, 4)]
+    cells = [[f"`{row['bank']}`", *map(percent, row["float16"].values())] for row in rows]
+    return table(["float16 against float32 at J = 4, %", "S0", "S1", "S2"], cells)
+
+
 def microcontroller() -> str:
     """Return flash, memory and instructions."""
     result = results.read("microcontroller")
@@ -377,7 +362,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "startup": startup,
         "kernels": kernels,
     },
-    "docs/gpu.md": {"gpu": gpu},
+    "docs/gpu.md": {"gpu": gpu, "float16": float16},
     "docs/c.md": {"footprint": footprint, "q15": q15},
     "cexport/GUIDE.md": {"microcontroller": microcontroller, "desktop": desktop},
 }

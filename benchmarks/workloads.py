@@ -38,7 +38,7 @@ class Workload:
         None of the photographs has 2048 pixels a side; the largest, mirrored at its edges, stands
         for one.
         """
-        photographs = _photographs()
+        photographs = _photographs("held-out")
         largest = max(photographs, key=lambda name: photographs[name].size)
         height, width = photographs[largest].shape
         missing = (0, max(0, self.height - height)), (0, max(0, self.width - width))
@@ -67,7 +67,4 @@ GPU_WORKLOADS = (
     Workload(8192, 8192, 1, 3),
 )
 
-
-@lru_cache(maxsize=1)
-def _photographs() -> dict[str, np.ndarray]:
-    return packaged_photographs("held-out")
+_photographs = lru_cache(packaged_photographs)

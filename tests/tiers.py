@@ -53,6 +53,7 @@ SLOW = (
     "gpu/test_launches.py::test_tiles_hold",
     "gpu/test_races.py",
     "gpu/test_simulator.py",
+    "tools/test_evidence.py::test_a_row",
     "tools/test_learning.py::test_closed_form",
     "tools/test_learning.py::test_command_line",
     "tools/test_learning.py::test_freeze",

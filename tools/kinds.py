@@ -9,6 +9,7 @@ kind                      what it is
 ========================  ======================================================================
 star field                drawn: Gaussian stars on a sky, both with photon noise
 halftone 2, 3, 6          photographs under a clustered-dot screen of so many pixels
+turned halftone           photographs under a round screen of 4.5 pixels, turned by 0.5
 Bayer mosaic              photographs as a sensor sees them through red, green and blue filters
 random binary             drawn: 0 or 1, half of each
 sparse points             drawn: one pixel in 200 is 1
@@ -147,6 +148,17 @@ def _halftones(split: str, cell: int) -> dict[str, np.ndarray]:
     return screened
 
 
+def _turned_halftones(split: str) -> dict[str, np.ndarray]:
+    """Return photographs as dots on a lattice that does not fit the pixels'."""
+    screened = {}
+    for name, photograph in _photographs(split, "grey").items():
+        y, x = (2 * np.pi / 4.5 * axis for axis in np.indices(photograph.shape))
+        u, v = np.cos(0.5) * x + np.sin(0.5) * y, np.cos(0.5) * y - np.sin(0.5) * x
+        threshold = 0.5 + (np.cos(u) + np.cos(v)) / 4
+        screened[name] = (photograph > threshold).astype(np.float32)
+    return screened
+
+
 def _bayer_mosaics(split: str) -> dict[str, np.ndarray]:
     """Return every colour photograph through a sensor's filters, RG above GB."""
     red, green, blue = (_photographs(split, channel) for channel in ("red", "green", "blue"))
@@ -200,6 +212,7 @@ _REAL = {
 }
 _FOUND: dict[str, Callable[[str], dict[str, np.ndarray]]] = {
     **{f"halftone {cell}": lambda split, cell=cell: _halftones(split, cell) for cell in HALFTONES},
+    "turned halftone": _turned_halftones,
     "Bayer mosaic": _bayer_mosaics,
     **{kind: lambda split, kind=kind: _REAL[kind][split]() for kind in _REAL},
 }

@@ -7,13 +7,16 @@ from functools import lru_cache
 import numpy as np
 
 from npscatter import FilterBank, Scattering2D
+from npscatter.cost import plan_cost
 from npscatter.metrics import relative_errors
+from npscatter.program.plan import Plan, make_plan
+from npscatter.reference import FloatArithmetic, interpret
 from tools.data import crops, packaged_photographs
 from tools.kinds import KINDS, pictures
 from tools.teacher import teach
 
 # Image side -> number of images measured.
-COUNTS = {28: 96, 32: 96, 64: 48, 128: 8, 200: 4, 224: 6, 256: 4, 512: 2}
+COUNTS = {28: 96, 32: 96, 64: 48, 80: 24, 128: 8, 200: 4, 224: 6, 256: 4, 512: 2}
 SEED = 20
 
 
@@ -100,6 +103,27 @@ def bank_errors(bank: FilterBank, J: int, size: int, source: str = "photographs"
     return errors_by_scale(bank, test_images(source, size), J)["orders"]
 
 
+class HalfMaps(FloatArithmetic):
+    """float32 that keeps maps between octaves as float16, as a GPU with that storage does."""
+
+    def __init__(self, bank: FilterBank, plan: Plan):
+        super().__init__(bank, np.dtype(np.float32))
+        self.plan = plan
+
+    def smoothed(self, number: int, sums: np.ndarray) -> np.ndarray:
+        emitted = self.plan.steps[number].emits
+        return sums if emitted else sums.astype(np.float16).astype(sums.dtype)
+
+
+def float16_errors(bank: FilterBank, J: int, size: int, count: int = 8) -> dict:
+    """Return by order what storing carried maps as float16 changes, on a few photographs."""
+    images = test_images("photographs", size)[:count]
+    S = Scattering2D(J, (size, size), bank.L, bank=bank, backend="numpy")
+    halves = np.empty((count, *S.output_shape), np.float32)
+    interpret(S.plan, HalfMaps(bank, S.plan), images, halves)
+    return relative_errors(halves, S(images.astype(np.float64)), S.meta()["order"])
+
+
 def plane_waves(count: int, side: int, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
     """Return cosines of all frequencies, angles and phases.
 
@@ -141,3 +165,12 @@ def photograph_errors(bank: FilterBank) -> dict:
         f"photographs {size}x{size} J={J}": bank_errors(bank, J, size)
         for J, size in ((1, 32), (2, 32), (2, 64), (2, 224), (3, 64))
     }
+
+
+def multiply_adds_per_pixel(bank: FilterBank) -> dict[str, float | None]:
+    """Return what J = 2, order 2 costs a pixel; folded, None for a bank that is not symmetric."""
+    # A large image, so that the padding counts little.
+    plan = make_plan(2, (512, 512), bank.architecture, boundary=bank.boundary)
+    costs = {"folded": True, "direct": False} if bank.symmetric else {"direct": False}
+    counted = {name: plan_cost(plan, bank, fold).multiply_adds for name, fold in costs.items()}
+    return {"folded": None} | {name: count / 512**2 for name, count in counted.items()}

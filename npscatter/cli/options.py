@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,11 +35,18 @@ class Failure(click.ClickException):
 
 @contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """Turn the library's errors about arguments into failures."""
-    try:
-        yield
-    except (ArgumentError, ArgumentTypeError) as error:
-        raise Failure(error) from None
+    """Turn the library's errors about arguments into failures, and show its warnings as plainly."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = _tell
+        try:
+            yield
+        except (ArgumentError, ArgumentTypeError) as error:
+            raise Failure(error) from None
+
+
+def _tell(message: Warning | str, *_: object) -> None:
+    click.echo(f"Warning: {message}", err=True)
 
 
 def extra(module: str) -> ModuleType:

@@ -24,7 +24,7 @@ def test_errors_are_within_what_is_promised(bank, scales):
     found = [
         row
         for row in results.read("accuracy")["rows"]
-        if row["bank"] == bank and row["J"] in scales and row["source"] == "photographs"
+        if row["bank"] == bank and row["J"] in scales and row["section"] == "photographs"
     ]
     assert {row["J"] for row in found} == set(scales) and {row["size"] for row in found} >= {224}
     for row in found:

@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import pages, results, tables, timing
+from benchmarks import accuracy, pages, results, tables, timing
 from benchmarks.asv_bench import suite
 from benchmarks.timing import UnavailableError, fastest_block, interleaved
 
@@ -242,3 +242,27 @@ def test_what_asv_runs_runs():
         construction.setup(bank)
         construction.time_large(bank)
     assert suite.timeraw_import() == "import npscatter"
+
+
+def test_the_tables_of_accuracy_say_what_is_above_its_limit():
+    def row(bank, source, S1, **more):
+        errors = {"errors": {"S0": 0.0001, "S1": S1}, "S1 by j": [S1], "size": 128, "J": 3}
+        return {"bank": bank, "family": bank, "source": source, "section": "unlike"} | errors | more
+
+    rows = [
+        row("accurate", "MRI", 0.001),
+        row("accurate", "MRI", 0.007, J=6),
+        # Worse, but nothing is asked of it there.
+        row("accurate", "star field", 0.005, **{"S1 by j": [0.02]}),
+        row("other", "MRI", 0.5),
+    ]
+    leaks = {"leaks, dB": {"white": [-40.0, None]}}
+    result = {"banks": {"accurate": leaks}, "images": {"128": 8}, "photographs": ["camera"]}
+    result |= {"environment": {"versions": {"kymatio": "0.3.0"}}, "rows": rows}
+    banks, kinds, leaked, words = accuracy.sections(result)
+    lines = banks.splitlines()
+    assert "| `accurate` | 0.01 (MRI J=3) | **0.7** (MRI J=6) |" in banks
+    assert lines[-2].endswith("| 2 (star field J=3) | 1 of 3 |") and lines[-1].endswith("|  |")
+    assert "| `MRI` | 0.01 (J=3) | **0.7** (J=6) |" in kinds and "`star field`" in kinds
+    assert leaked.endswith("| `accurate` | white | -40 |  |")
+    assert "8 of 128" in words

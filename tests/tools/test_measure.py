@@ -128,3 +128,12 @@ def test_plane_wave_errors_are_each_waves_own():
     np.testing.assert_array_equal(found["w"], w)
     one = measure.errors_by_scale(bank, images[3:4], 2)["orders"]["S1"]
     assert found["S1"][3] == pytest.approx(one, rel=1e-6)
+
+
+def test_maps_are_stored_as_float16_and_nothing_else_is():
+    bank = FilterBank.load("accurate-L4")
+    # Nothing is carried on: the output is float32.
+    assert max(measure.float16_errors(bank, 1, 32, 2).values()) < 1e-6
+    errors = measure.float16_errors(bank, 2, 32, 2)
+    assert 1e-5 < errors["S0"] < 2**-11
+    assert 1e-4 < errors["S1"] < 5e-3
