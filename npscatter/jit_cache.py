@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -35,9 +36,24 @@ def source_digest(modules: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
+_KEEP = ContextVar("keep", default=True)
+
+
+@contextmanager
+def in_memory_only() -> Iterator[None]:
+    """Keep what is compiled from the disk: kernels of trial banks, which nobody runs again."""
+    token = _KEEP.set(False)
+    try:
+        yield
+    finally:
+        _KEEP.reset(token)
+
+
 def cached(compile_with: Callable[[bool], Compiled]) -> Compiled:
     """Return ``compile_with(True)``, or without a cache on disk where there is no place for one."""
     with uncollected():
+        if not _KEEP.get():
+            return compile_with(False)
         try:
             return compile_with(True)
         except (RuntimeError, OSError):

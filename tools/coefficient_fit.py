@@ -35,7 +35,7 @@ class CoefficientFit:
 
     def __init__(self, bank: FoldedBank, lessons: list[Lesson], threads: int = 1):
         self.bank, self.lessons, self.threads = bank, lessons, threads
-        # Distinct coefficients: every weight of a kernel is one of them, or its negative.
+        # Distinct coefficients: every weight of a kernel is one of them, up to a sign.
         self._probe = 1 + np.random.default_rng(0).permutation(len(bank.kept)) / len(bank.kept)
         self._frozen = bank.bank("probe", self._probe)
         self._layouts: dict[tuple, tuple[CpuLayout, np.ndarray, np.ndarray]] = {}
@@ -67,7 +67,8 @@ class CoefficientFit:
                 for number in range(E):
                     moved = c.copy()
                     moved[number] += DIFFERENCE
-                    jacobian[number] = (self._residual(lesson, plan, part, moved).ravel() - residual) / DIFFERENCE
+                    there = self._residual(lesson, plan, part, moved).ravel()
+                    jacobian[number] = (there - residual) / DIFFERENCE
                 total += float(residual @ residual)
                 gradient += jacobian @ residual.astype(np.float32)
                 matrix += jacobian @ jacobian.T
@@ -115,4 +116,3 @@ class CoefficientFit:
             layout = replace(layout, tables={**layout.tables, "weights": own}, job=job)
             self._layouts[key] = layout, index, np.sign(weights)
         return self._layouts[key]
-

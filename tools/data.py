@@ -86,6 +86,31 @@ def packaged_photographs(split, channel="grey"):
     return {name: choose_channel(picture, channel) for name, picture in pictures.items()}
 
 
+def photographs_from(source):
+    """Read photographs to learn from, grey.
+
+    Parameters
+    ----------
+    source : str
+        "photographs", those that are packaged, or "folder:PATH".
+
+    Returns
+    -------
+    dict of str to array, float32, shape (H, W)
+        Name to photograph. Files of a folder that cannot be read are printed and left out.
+    """
+    kind, _, path = source.partition(":")
+    if kind == "photographs":
+        return packaged_photographs("learning")
+    if kind != "folder":
+        rule = "must be photographs or folder:PATH"
+        raise ArgumentError(explain("source", source, rule, "pass one of them"))
+    photographs, unreadable = photographs_in_folder(path)
+    for name, reason in unreadable:
+        print(f"left out {name}: {reason}")
+    return photographs
+
+
 def random_images(count, shape, seed):
     """Draw images whose pixels are independent and standard normal.
 

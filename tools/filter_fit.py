@@ -7,13 +7,13 @@ the image are, at frequency w,
 
 wanted: Kymatio's Morlet of scale o, at *every* w: where 2^o w lies beyond pi, what a filter lets
 through is an alias. For a stationary input of spectrum P the mean squared error of a filter is the
-integral of |Psi - wanted|^2 P. Three spectra are weighed: 1/|w|^2, photographs' (for which dw P is
-even in log |w| and angle), a flat one, noise's, and for the aliases of waves, which the coarser
-scales must not see.
+integral of |Psi - wanted|^2 P. Two spectra are weighed: 1/|w|^2, photographs' (for which dw P is
+even in log |w| and angle), and a flat one, noise's, whose aliases the coarser scales must not see.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,17 +41,21 @@ class Weighting:
     Attributes
     ----------
     points : int
-        Frequencies per octave and spectrum.
+        Frequencies per octave and spectrum, a power of two.
     flat : float
         Weight of the flat spectrum's relative errors beside those of photographs'.
     sound : float
         Weight of the sums over the taps of what derivatives pass on to themselves (see
         `npscatter.bounds`): as a residual, beside relative errors.
+    low : float
+        Weight of the low-passes' errors beside the wavelets'.
+    octaves : int
+        How many.
     seed : int
         Of the quasi-random frequencies.
     """
 
-    points: int = 1200
+    points: int = 512
     flat: float = 0.15
     sound: float = 0.003
     low: float = 1.0
@@ -98,7 +102,8 @@ class Targets:
 
     def _photographs(self, octave: int) -> tuple[np.ndarray, np.ndarray]:
         """Return frequencies even in log |w| and angle, and their power in that measure."""
-        unit = qmc.Sobol(2, seed=self.weighting.seed + 100 * octave).random(self.weighting.points)
+        sequence = qmc.Sobol(2, seed=self.weighting.seed + 100 * octave)
+        unit = sequence.random(self.weighting.points)
         least, most = 0.03 / 2**octave, np.pi * np.sqrt(2)
         radius, turn = least * (most / least) ** unit[:, 0], 2 * np.pi * unit[:, 1]
         w = np.stack([radius * np.cos(turn), radius * np.sin(turn)], -1)
@@ -110,11 +115,12 @@ class Targets:
     def _flat(self, octave: int) -> tuple[np.ndarray, np.ndarray]:
         """Return frequencies of a flat spectrum, ring by ring: what each decimation takes away."""
         points, power = [], []
-        count = self.weighting.points // (octave + 2)
+        # So many to a ring, and a power of two.
+        count = 2 ** round(np.log2(2 * self.weighting.points / (octave + 2)))
         for level in range(octave + 1):
             side = np.pi / 2**level
             seed = self.weighting.seed + 100 * octave + level + 1
-            w = (2 * qmc.Sobol(2, seed=seed).random(2 * count) - 1) * side
+            w = (2 * qmc.Sobol(2, seed=seed).random(count) - 1) * side
             if level < octave:
                 w = w[(np.abs(w) > side / 2).any(1)]
             points.append(w)
@@ -161,6 +167,11 @@ class FilterFit:
             place: (np.array([n for n, _ in each]), np.array([t for _, t in each]))
             for place, each in found.items()
         }
+
+    def elements_at(self, key: str, output: int, inputs: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the elements that have taps of an output and an input map, with these (K * K,)."""
+        numbers, taps = self._groups[key].get((output, inputs), ((), ()))
+        yield from zip(numbers, taps, strict=True)
 
     def value(self, c: np.ndarray) -> float:
         """Return the sum of the squared residuals."""

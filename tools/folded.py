@@ -9,6 +9,7 @@ one) fixes one coefficient each, and the arbitrary scales of the carried derivat
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from npscatter.bank import FilterBank
 from npscatter.program.steps import WEIGHT_ARRAYS
-from npscatter.program.symmetry import act, orientation_action
+from npscatter.program.symmetry import act, angle, orientation_action
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,14 @@ class FoldedBank:
         ``constraints @ coefficients == bounds``.
     """
 
-    def __init__(self, L, R, kernels, kept=None, options=None):
+    def __init__(
+        self,
+        L: int,
+        R: int,
+        kernels: dict[str, int],
+        kept: Iterable[Element] | None = None,
+        options: dict | None = None,
+    ):
         self.L, self.R, self.kernels, self.options = L, R, dict(kernels), dict(options or {})
         if kept is None:
             kept = [e for key in WEIGHT_ARRAYS for e in elements(key, L, R, kernels[key])]
@@ -176,6 +184,39 @@ class FoldedBank:
             bounds[key] = bound
         return np.array(list(rows.values())), np.array(list(bounds.values()))
 
+    def only(self, numbers: Iterable[int]) -> FoldedBank:
+        """Return it with some of its elements."""
+        kept = [self.kept[number] for number in numbers]
+        return FoldedBank(self.L, self.R, self.kernels, kept, self.options)
+
+    def feasible(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return offset and T: ``offset + T c`` meets the constraints, as nearly c as it can be.
+
+        What is added to c falls off from the centre like a Gaussian.
+        """
+        A = self.constraints
+        spread = np.array([max(self.kernels[element.array] / 5, 0.5) for element in self.kept])
+        a, b = np.array([element.label[-2:] for element in self.kept]).T
+        correction = np.exp(-(a**2 + b**2) / (2 * spread**2))[:, None] * A.T
+        correction = correction @ np.linalg.inv(A @ correction)
+        return correction @ self.bounds, np.eye(len(self.kept)) - correction @ A
+
+    def normalised(self, coefficients: np.ndarray) -> np.ndarray:
+        """Give every carried map but the first the scale sum |w| = 1; no output changes.
+
+        The scale of a carried map is arbitrary: what makes it and what reads it cancel.
+        """
+        scale = np.abs(self.dense("carry_first", coefficients)).sum((-3, -2, -1))
+        scale[0] = 1
+        scale[1:3] = scale[1:3].mean()
+        factor = np.ones(len(self.kept))
+        for number, element in enumerate(self.kept):
+            if element.array.endswith("next"):
+                factor[number] *= scale[element.label[-5]]
+            if element.array.startswith("carry"):
+                factor[number] /= scale[element.label[0]]
+        return coefficients * factor
+
     def bank(self, name: str, coefficients: np.ndarray) -> FilterBank:
         """Return a bank of these taps."""
         taps = {key: self.dense(key, coefficients) for key in WEIGHT_ARRAYS}
@@ -183,3 +224,25 @@ class FoldedBank:
             if array.is_complex:
                 taps[key] = taps[key][0] + 1j * taps[key][1]
         return FilterBank(name, **taps, **self.options)
+
+
+def within(bank: FoldedBank, radius: dict[str, float], cross: float = 0.0) -> FoldedBank:
+    """Return the elements whose taps lie in a disc, as supports were cut before selection.
+
+    Parameters
+    ----------
+    radius : dict
+        Of the weight arrays that are cut.
+    cross : float
+        The wavelets of later octaves read the cross derivative (R = 4) only at angles with
+        abs(sin(2 theta)) at least this.
+    """
+
+    def inside(element: Element) -> bool:
+        *lead, inputs, _, _, a, b = element.label
+        if element.array == "psi_next" and inputs == 3:
+            if abs(np.sin(2 * angle(bank.L, lead[-1]))) < cross:
+                return False
+        return np.hypot(a, b) <= radius.get(element.array, np.inf)
+
+    return bank.only(n for n, element in enumerate(bank.kept) if inside(element))

@@ -1,29 +1,27 @@
-"""Learning a bank from Kymatio's coefficients: recipes, the training loop, freezing."""
+"""Learning a bank by gradients, as the paper does: its recipe and its loop."""
 
 from __future__ import annotations
 
 import json
 import math
-import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-import npscatter
 from npscatter.atomic_write import atomic_write
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import make_plan
-from npscatter.program.steps import Architecture
 from tools import data, published_sets, torch_program
-from tools.closed_form import closed_form, polish
-from tools.measure import photograph_errors
-from tools.parameters import Design, Parameters
+from tools.closed_form import closed_form
+from tools.design import Design
+from tools.filter_fit import FilterFit, Targets
+from tools.least_squares import minimise
+from tools.parameters import Parameters
 from tools.teacher import teach
 
 
@@ -38,7 +36,7 @@ class Recipe:
     start : str
         "closed-form", or "random": uniform in +- 1 / sqrt(fan in), Torch's convolution default.
     polish : int
-        Levenberg-Marquardt steps after a closed form.
+        Levenberg-Marquardt steps on the filter errors after a closed form.
     source : str
         "photographs", "random", "folder:PATH", "cifar10:PATH" or "tiny-imagenet:PATH"; of the two
         data sets, as the paper, the green channel of the test split.
@@ -97,12 +95,8 @@ def training_images(recipe: Recipe) -> np.ndarray:
     kind, _, path = recipe.source.partition(":")
     if kind == "random":
         return data.random_images(recipe.count, recipe.shape, recipe.seed)
-    if kind == "photographs":
-        pictures = _packaged_photographs("learning")
-    elif kind == "folder":
-        pictures, unreadable = data.photographs_in_folder(path)
-        for name, reason in unreadable:
-            print(f"left out {name}: {reason}")
+    if kind in ("photographs", "folder"):
+        pictures = _photographs_from(recipe.source)
     elif kind in ("cifar10", "tiny-imagenet"):
         if kind == "cifar10":
             images, _ = published_sets.cifar10(path, "test", "green")
@@ -118,7 +112,7 @@ def training_images(recipe: Recipe) -> np.ndarray:
     return data.crops(pictures, recipe.shape, recipe.count, recipe.seed)
 
 
-_packaged_photographs = lru_cache(data.packaged_photographs)
+_photographs_from = lru_cache(data.photographs_from)
 
 
 def lesson(recipe: Recipe) -> tuple[np.ndarray, dict[int, np.ndarray]]:
@@ -174,7 +168,7 @@ class Learner:
         self.network = network
         design = recipe.design
         self.plans = {
-            J: make_plan(J, recipe.shape, architecture(design), boundary=design.boundary)
+            J: make_plan(J, recipe.shape, design.architecture, boundary=design.boundary)
             for J in recipe.scales
         }
         self.epoch = 0
@@ -271,78 +265,20 @@ class Learner:
             group["lr"] = rate
 
 
-def architecture(design: Design) -> Architecture:
-    """Return what the planner must know of a design."""
-    return Architecture(design.L, design.R, design.psi_stride, design.next_from)
-
-
-def environment() -> dict:
-    """Return what rounding depends on: the number of threads and the versions."""
-    return {
-        "threads": torch.get_num_threads(),
-        "versions": {
-            "npscatter": npscatter.__version__,
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("numpy", "scipy", "torch", "kymatio")},
-        },
-    }
-
-
-def freeze(learner: Learner, name: str, family: str, sessions: list) -> npscatter.FilterBank:
-    """Return the learned bank with its card.
-
-    Parameters
-    ----------
-    learner : Learner
-        After learning.
-    name, family : str
-        The bank's name, and the name that stands for it at its L.
-    sessions : list of dict
-        What was typed, each time learning was begun or resumed, with its `environment`.
-
-    Raises
-    ------
-    ArgumentError
-        If epochs are left to learn.
-    """
-    if learner.epoch < learner.recipe.epochs:
-        rule = f"the recipe has {learner.recipe.epochs} epochs"
-        raise ArgumentError(explain("epoch", learner.epoch, rule, "finish the run with --resume"))
-    if learner.recipe.design.constrained:
-        learner.parameters.normalise()
-    bank = learner.parameters.bank(name)
-    log = learner.log
-    chosen = sorted({0, len(log) // 4, len(log) // 2, 3 * len(log) // 4, len(log) - 1})
-    packaged = learner.recipe.source == "photographs"
-    return bank.with_card(
-        {
-            "family": family,
-            "learned": {
-                "sessions": sessions,
-                "recipe": learner.recipe.as_dict(),
-                "photographs": list(data.LEARNING_PHOTOGRAPHS) if packaged else [],
-                "log": [log[index] for index in chosen] if log else [],
-            },
-            "errors": photograph_errors(bank),
-        }
-    )
-
-
 def _start(recipe: Recipe) -> Parameters:
-    if recipe.start == "closed-form":
-        parameters = closed_form(recipe.design)
-        polish(parameters, recipe.polish)
+    parameters = Parameters(recipe.design)
+    if recipe.start == "random":
+        parameters.randomise(recipe.seed)
+    elif recipe.start == "closed-form" and recipe.design.tied:
+        fit = FilterFit(parameters.folded, Targets(recipe.design.L))
+        parameters.set_coefficients(minimise(fit, closed_form(fit), recipe.polish)[0])
         parameters.normalise()
-        return parameters
-    if recipe.start != "random":
+    elif recipe.start == "closed-form":
+        rule = "fits tied designs"
+        raise ArgumentError(explain("start", recipe.start, rule, "use start='random'"))
+    else:
         rule = "must be closed-form or random"
         raise ArgumentError(explain("start", recipe.start, rule, "pass one of them"))
-    parameters = Parameters(recipe.design)
-    generator = np.random.default_rng(recipe.seed)
-    for key in recipe.design.arrays():
-        shape = recipe.design.shape(key)
-        bound = 1 / np.sqrt(np.prod(shape[-3:]))
-        parameters.set_dense(key, generator.uniform(-bound, bound, shape))
     return parameters
 
 

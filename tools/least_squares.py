@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from tools.folded import FoldedBank
 
+# Value, half gradient and Gauss-Newton matrix.
+Normal = tuple[float, np.ndarray, np.ndarray]
+# Dampings tried for one step.
+TRIES = 8
+# What damps coefficients that nothing depends on.
+LEAST_DIAGONAL = 1e-12
 
-@dataclass(frozen=True)
-class Objective:
-    """A sum of squared residuals.
 
-    Attributes
+class Objective(Protocol):
+    """A sum of squared residuals, as a function of a bank's coefficients (E,)."""
+
+    bank: FoldedBank
+
+    def value(self, c: np.ndarray) -> float:
+        """Return the sum."""
+
+    def normal(self, c: np.ndarray) -> Normal:
+        """Return the sum, half its gradient (E,), and the Gauss-Newton matrix (E, E)."""
+
+
+class Total:
+    """The weighted sum of several objectives of one bank.
+
+    Parameters
     ----------
-    value : callable
-        From coefficients (E,) to the sum.
-    normal : callable
-        From coefficients to the sum, half its gradient (E,), and the Gauss-Newton matrix (E, E).
+    parts : list of tuple
+        Weights and objectives.
     """
 
-    value: Callable
-    normal: Callable
+    def __init__(self, parts: list[tuple[float, Objective]]):
+        self.bank, self.parts = parts[0][1].bank, parts
+
+    def value(self, c: np.ndarray) -> float:
+        """Return the sum."""
+        return sum(weight * part.value(c) for weight, part in self.parts)
+
+    def normal(self, c: np.ndarray) -> Normal:
+        """Return the sum, half its gradient, and the Gauss-Newton matrix."""
+        found = [(weight, part.normal(c)) for weight, part in self.parts]
+        value, gradient, matrix = (
+            sum(weight * normal[which] for weight, normal in found) for which in range(3)
+        )
+        return value, gradient, matrix
 
 
 class Freedom:
@@ -67,44 +94,37 @@ class Freedom:
 
 
 def minimise(
-    bank: FoldedBank, coefficients: np.ndarray, objective: Objective, steps: int,
-    tolerance: float = 1e-4, damping: float = 1e-4, report=None,
+    objective: Objective,
+    coefficients: np.ndarray,
+    steps: int,
+    tolerance: float = 1e-4,
+    damping: float = 1e-4,
 ) -> tuple[np.ndarray, float]:
-    """Return the coefficients after up to `steps` Levenberg-Marquardt steps, and the objective."""
-    freedom = Freedom(bank, coefficients)
+    """Return the coefficients after Levenberg-Marquardt steps, and the objective there.
+
+    Parameters
+    ----------
+    steps : int
+        At most so many; none after one that takes off less than the share `tolerance`.
+    damping : float
+        Of the first step, as a share of the matrix's diagonal.
+    """
+    freedom = Freedom(objective.bank, coefficients)
     x = coefficients[freedom.free]
-    c = freedom(x)
-    for step in range(steps):
-        value, gradient, matrix = objective.normal(c)
+    value = objective.value(freedom(x))
+    for _ in range(steps):
+        before, gradient, matrix = objective.normal(freedom(x))
         g, M = freedom.T.T @ gradient, freedom.T.T @ matrix @ freedom.T
-        before = value
-        for _ in range(8):
-            scaled = M + damping * np.diag(np.maximum(np.diag(M), 1e-12))
-            candidate = x - np.linalg.solve(scaled, g)
-            new = objective.value(freedom(candidate))
-            if new < value:
-                x, value, damping = candidate, new, max(damping / 5, 1e-9)
+        for _ in range(TRIES):
+            damped = M + damping * np.diag(np.maximum(np.diag(M), LEAST_DIAGONAL))
+            candidate = x - np.linalg.solve(damped, g)
+            value = objective.value(freedom(candidate))
+            if value < before:
+                x, damping = candidate, max(damping / 5, 1e-9)
                 break
             damping *= 6
-        c = freedom(x)
-        if report:
-            report(step, before, value)
+        else:
+            value = before
         if value > before * (1 - tolerance):
             break
-    return c, value
-
-
-def removal(bank: FoldedBank, coefficients: np.ndarray, objective: Objective):
-    """Return what dropping each element alone adds to the objective, refitted; inf where held.
-
-    With G the Gauss-Newton matrix, c^2 / diag(G^-1) is the exact increase of a squared error that
-    is quadratic (B. Hassibi and D. Stork, Optimal brain surgeon, 1993).
-    """
-    freedom = Freedom(bank, coefficients)
-    _, gradient, matrix = objective.normal(coefficients)
-    M = freedom.T.T @ matrix @ freedom.T
-    M += 1e-8 * np.diag(np.maximum(np.diag(M), 1e-12))
-    inverse = np.linalg.inv(M)
-    increase = np.full(len(coefficients), np.inf)
-    increase[freedom.free] = coefficients[freedom.free] ** 2 / np.diag(inverse)
-    return increase
+    return freedom(x), value

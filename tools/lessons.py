@@ -7,13 +7,14 @@ is measured on: photographs and pictures are those kept for learning.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from tools.data import crops, packaged_photographs
+from tools.data import crops, photographs_from
 from tools.kinds import pictures
+from tools.teacher import teach
 
 # S2 of pictures that have next to none counts as this share of S1's energy.
 LEAST_S2 = 0.01
@@ -115,15 +116,18 @@ class Lesson:
     scale: np.ndarray
 
 
-def lesson(subject: Subject, L: int, seed: int, teach: Callable[..., np.ndarray]) -> Lesson:
+def lesson(subject: Subject, L: int, seed: int, source: str = "photographs") -> Lesson:
     """Return the lesson on a subject.
 
     Parameters
     ----------
-    teach : callable
-        `tools.teacher.teach`, or what remembers its answers.
+    seed : int
+        Of pieces of photographs, and of what is drawn.
+    source : str
+        Where photographs come from, as `tools.data.photographs_from` has it.
     """
-    images = np.concatenate([_images(kind, subject, seed) for kind in subject.kinds])
+    parts = [_images(kind, subject, seed, source) for kind in subject.kinds]
+    images = np.concatenate(parts)
     images = images.astype(np.float64)
     wanted = teach(images, subject.J, L, subject.max_order)
     energy = (wanted**2).sum((2, 3)) if subject.each else (wanted**2).sum((0, 2, 3))[None]
@@ -164,13 +168,16 @@ def _channels(J: int, L: int, max_order: int) -> tuple[np.ndarray, np.ndarray]:
     return order, j1
 
 
-def _images(kind: str, subject: Subject, seed: int) -> np.ndarray:
+def _images(kind: str, subject: Subject, seed: int, source: str) -> np.ndarray:
     if kind == "photographs":
-        photographs = packaged_photographs("learning")
+        photographs = _photographs_from(source)
         return crops(photographs, subject.side, subject.count, seed + subject.J)
     if kind == "plane waves":
         return plane_waves(subject.count, subject.side, seed)
     return pictures(kind, "learning", subject.count, subject.side, seed + subject.J)
+
+
+_photographs_from = lru_cache(photographs_from)
 
 
 def plane_waves(count: int, side: int, seed: int) -> np.ndarray:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from tools.folded import FoldedBank
-from tools.least_squares import Freedom
+from npscatter.program.plan import make_plan
+from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
+from tools.folded import Element, FoldedBank
+from tools.least_squares import LEAST_DIAGONAL, Freedom, Normal
 
 
 @dataclass(frozen=True)
@@ -52,16 +55,33 @@ class Prices:
         return samples | {(*sample[:3], sample[4]) for sample in samples}
 
 
-def multiplies(bank: FoldedBank) -> dict[str, int]:
-    """Return the multiply-adds per output sample of every weight array."""
-    return {
-        key: sum(bank.kept[number].multiplies for number in bank.of_array(key))
-        for key in bank.kernels
-    }
+def output_rates(architecture: Architecture, J: int, boundary: str) -> dict[str, float]:
+    """Return for every weight array how many output samples a pixel costs at scale J, order 2."""
+    # A large image, so that the padding counts little.
+    plan = make_plan(J, (512, 512), architecture, boundary=boundary)
+    rates = dict.fromkeys(WEIGHT_ARRAYS, 0.0)
+    for step in plan.steps:
+        if step.wavelets:
+            rates[step.wavelets] += step.groups * math.prod(step.modulus_shape) / 512**2
+        rates[step.smoothing] += step.smoothed_groups * math.prod(step.size) / 512**2
+    return rates
+
+
+def multiply_adds(elements: Iterable[Element], rates: dict[str, float]) -> float:
+    """Return the multiply-adds a pixel that elements cost."""
+    return sum(rates[element.array] * element.multiplies for element in elements)
 
 
 def eliminate(
-    bank: FoldedBank, c: np.ndarray, normal, prices: Prices, count: int, damping: float = 1e-6
+    bank: FoldedBank,
+    c: np.ndarray,
+    normal: Normal,
+    prices: Prices,
+    count: int,
+    *,
+    enough: Callable[[list[Element]], bool] = lambda kept: False,
+    arrays: Collection[str] = tuple(WEIGHT_ARRAYS),
+    damping: float = 1e-6,
 ) -> tuple[FoldedBank, np.ndarray, float]:
     """Drop elements one by one, cheapest first, refitting within the quadratic model at `c`.
 
@@ -73,7 +93,13 @@ def eliminate(
     normal : tuple
         Value, half gradient and Gauss-Newton matrix at `c`.
     count : int
-        How many are dropped.
+        How many are dropped at most.
+    enough : callable
+        Told what is kept, says whether to stop.
+    arrays : collection of str
+        Whose elements may be dropped.
+    damping : float
+        Of the matrix, as a share of its diagonal.
 
     Returns
     -------
@@ -85,26 +111,29 @@ def eliminate(
     freedom = Freedom(bank, c)
     value, gradient, matrix = normal
     M = freedom.T.T @ matrix @ freedom.T
-    M += damping * np.diag(np.maximum(np.diag(M), 1e-12))
+    M += damping * np.diag(np.maximum(np.diag(M), LEAST_DIAGONAL))
     g = freedom.T.T @ gradient
     inverse = np.linalg.inv(M)
     step = inverse @ g
     x, value = c[freedom.free] - step, value - g @ step
     kept = set(range(len(c)))
-    alive = np.ones(len(x), bool)
-    for _ in range(count):
-        price = prices.of(bank, kept)[freedom.free]
-        increase = np.full(len(x), np.inf)
-        increase[alive] = x[alive] ** 2 / np.diag(inverse)[alive]
-        per_price = np.full(len(x), np.inf)
-        per_price[alive] = increase[alive] / price[alive]
-        number = int(np.argmin(per_price))
-        value += increase[number]
-        x -= inverse[:, number] * (x[number] / inverse[number, number])
-        inverse -= np.outer(inverse[:, number], inverse[number]) / inverse[number, number]
-        alive[number] = False
+    may_go = np.isin(bank.arrays[freedom.free], list(arrays))
+    gone: list[int] = []
+    for _ in range(min(count, int(may_go.sum()))):
+        if enough([bank.kept[number] for number in sorted(kept)]):
+            break
+        candidates = np.flatnonzero(may_go)
+        increase = x[candidates] ** 2 / np.diag(inverse)[candidates]
+        cheapest = int(np.argmin(increase / prices.of(bank, kept)[freedom.free[candidates]]))
+        value += increase[cheapest]
+        number = candidates[cheapest]
+        column = inverse[:, number] / inverse[number, number]
+        x -= column * x[number]
+        inverse -= np.outer(column, inverse[number])
+        may_go[number] = False
+        gone.append(number)
         kept.discard(int(freedom.free[number]))
-    full = freedom(np.where(alive, x, 0))
+    # What rounding left of them.
+    x[gone] = 0
     left = sorted(kept)
-    smaller = FoldedBank(bank.L, bank.R, bank.kernels, [bank.kept[n] for n in left], bank.options)
-    return smaller, full[left], value
+    return bank.only(left), freedom(x)[left], value
