@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from npscatter.errors import ArgumentError, explain
@@ -54,7 +54,3 @@ class Design:
         """What `npscatter.FilterBank` must be told beside its arrays."""
         names = ("psi_stride", "next_from", "boundary")
         return {name: getattr(self, name) for name in names}
-
-    def resized(self, **sizes) -> Design:
-        """Return it with another L or R, or with other sizes of some kernels."""
-        return replace(self, **sizes | {"kernels": self.kernels | sizes.get("kernels", {})})

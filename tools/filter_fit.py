@@ -1,7 +1,7 @@
-"""How far a bank's filters are from Kymatio's over eight octaves, and how that changes with its taps.
+"""How far a bank's filters are from Kymatio's over eight octaves, as a function of its taps.
 
-After o octaves the maps carried by the cascade are the image filtered by h, so the filters seen from
-the image are, at frequency w,
+After o octaves the maps carried by the cascade are the image filtered by h, so the filters seen
+from the image are, at frequency w,
 
     Psi_o(w) = sum_r psi_next_r(2^o w) h_r(w),    h_r(w) = sum_s carry_next_rs(2^(o-1) w) h_s(w)
 

@@ -2,9 +2,9 @@
 
 `npscatter.program.summation` multiplies folded samples, x(a, b) +- x(-a, b), +- x(a, -b), +- ...;
 what costs a multiply-add is a folded tap, and the square's symmetries tie some of them together. An
-*element* is one such orbit: of (array, output, input map, parities, |a|, |b|). The weight arrays are
-linear in the elements' coefficients; what a bank must satisfy (wavelets sum to zero, low-passes to
-one) fixes one coefficient each, and the arbitrary scales of the carried derivatives one more each.
+*element* is one such orbit: of (array, output, input map, parities, |a|, |b|). The weight arrays
+are linear in the elements' coefficients; what a bank must satisfy (wavelets sum to zero, low-passes
+to one) fixes one coefficient each, and the arbitrary scales of the carried derivatives one more.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _orbit_sum(taps: np.ndarray, role: str) -> np.ndarray:
 
 
 def _parities(taps: np.ndarray) -> np.ndarray:
-    """Return the weight of every folded sample, shape (..., row parity, column parity, |a|, |b|)."""
+    """Return the weight of every folded sample, (..., row parity, column parity, |a|, |b|)."""
     half = taps.shape[-1] // 2
     parts = np.empty(_folded_shape(taps.shape))
     for p in (0, 1):
@@ -169,8 +169,7 @@ class FoldedBank:
     def _constraints(self) -> tuple[np.ndarray, np.ndarray]:
         rows, bounds = {}, {}
         for number, element in enumerate(self.kept):
-            *lead, _, p, q, a, b = element.label
-            inputs = element.label[-5]
+            *lead, inputs, p, q, _, _ = element.label
             even = not p and not q
             bound = 0.0 if element.array.startswith("psi") else 1.0
             if not even or inputs or (element.array.startswith("carry") and lead[0]):

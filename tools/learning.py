@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from npscatter.atomic_write import atomic_write
+from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import make_plan
 from tools import data, published_sets, torch_program
@@ -22,6 +23,7 @@ from tools.design import Design
 from tools.filter_fit import FilterFit, Targets
 from tools.least_squares import minimise
 from tools.parameters import Parameters
+from tools.run_folder import environment, write_log
 from tools.teacher import teach
 
 
@@ -141,6 +143,8 @@ class Learner:
     network : torch.nn.Module, optional
         Learns instead of the design's program, from the start it has: another network from images
         (N, H, W) to the coefficients of the recipe's only scale.
+    threads : int, optional
+        Torch's.
 
     Raises
     ------
@@ -162,7 +166,11 @@ class Learner:
         folder: Path | None = None,
         resume: bool = False,
         network: torch.nn.Module | None = None,
+        threads: int | None = None,
     ):
+        if threads:
+            torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(True)
         self.recipe = recipe
         self.folder = folder
         self.network = network
@@ -207,8 +215,20 @@ class Learner:
         }
         with atomic_write(self.folder / "checkpoint.pt") as file:
             torch.save(state, file)
-        with atomic_write(self.folder / "log.jsonl") as file:
-            file.writelines(f"{json.dumps(entry)}\n".encode() for entry in self.log)
+        write_log(self.folder, self.log)
+
+    def left(self) -> str:
+        """Say what is left to do, nothing if it is done."""
+        epochs = self.recipe.epochs
+        return "" if self.epoch >= epochs else f"epoch {self.epoch} of {epochs}"
+
+    def environment(self) -> dict:
+        """Return what rounding depends on."""
+        return environment(torch.get_num_threads(), "torch")
+
+    def bank(self, name: str) -> FilterBank:
+        """Return the bank as it stands."""
+        return self.parameters.bank(name)
 
     def learn(self, epochs: int | None = None) -> None:
         """Run up to `epochs` further epochs (all that are left by default), saving after each."""
@@ -271,8 +291,8 @@ def _start(recipe: Recipe) -> Parameters:
         parameters.randomise(recipe.seed)
     elif recipe.start == "closed-form" and recipe.design.tied:
         fit = FilterFit(parameters.folded, Targets(recipe.design.L))
-        parameters.set_coefficients(minimise(fit, closed_form(fit), recipe.polish)[0])
-        parameters.normalise()
+        coefficients, _ = minimise(fit, closed_form(fit), recipe.polish)
+        parameters.set_coefficients(fit.bank.normalised(coefficients))
     elif recipe.start == "closed-form":
         rule = "fits tied designs"
         raise ArgumentError(explain("start", recipe.start, rule, "use start='random'"))

@@ -1,4 +1,4 @@
-"""What a bank is taught: pictures of many kinds, and how near to Kymatio's coefficients it must come.
+"""What a bank is taught: pictures of many kinds, and how near to Kymatio it must come.
 
 Every group of coefficients (an order, or a scale of one) has an *aim*, the relative error that
 counts as one; what is minimised is the sum over lessons and groups of (error / aim)^2. Nothing here
@@ -7,7 +7,7 @@ is measured on: photographs and pictures are those kept for learning.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -70,6 +70,10 @@ class Subject:
     max_order: int
     aims: Aims
     each: bool = False
+
+    def relaxed(self, factor: float) -> Subject:
+        """Return it with all aims times a factor."""
+        return replace(self, aims=self.aims.relaxed(factor))
 
 
 PHOTOGRAPHS = Aims(2e-4, 2e-3, 3e-3, scale=6e-3)

@@ -87,16 +87,11 @@ class Parameters(torch.nn.Module):
             for key, free in self.free.items():
                 free.copy_(torch.from_numpy(taps[key]))
 
-    def normalise(self) -> None:
-        """Bring a tied bank's carried maps to one scale; left free it drifts, changing no output."""
-        if self.folded:
-            self.set_coefficients(self.folded.normalised(self.coefficients()))
-
     @torch.no_grad()
     def bank(self, name: str) -> FilterBank:
-        """Freeze into a bank."""
+        """Freeze into a bank, the carried maps of a tied one brought to one scale."""
         if self.folded:
-            return self.folded.bank(name, self.coefficients())
+            return self.folded.bank(name, self.folded.normalised(self.coefficients()))
         arrays = {key: taps.double().numpy().copy() for key, taps in self().items()}
         for key, array in WEIGHT_ARRAYS.items():
             if array.is_complex:

@@ -31,7 +31,7 @@ class Prices:
     row: float
 
     def of(self, bank: FoldedBank, kept: Iterable[int]) -> np.ndarray:
-        """Return what each element costs; inf where it is not kept. Who share a sample share its cost."""
+        """Return what each element costs, shared samples being shared; inf where it is not kept."""
         kept = list(kept)
         users: dict[tuple, int] = {}
         for number in kept:

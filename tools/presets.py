@@ -1,0 +1,62 @@
+"""The recipes of the shipped banks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from npscatter.program.steps import WEIGHT_ARRAYS
+from tools.design import Design
+from tools.learning import Recipe
+from tools.selecting import Selection
+
+ACCURATE = Design(8, 4, dict.fromkeys(WEIGHT_ARRAYS, 7) | {"psi_first": 9})
+PAPER = Design(
+    8,
+    1,
+    dict.fromkeys(WEIGHT_ARRAYS, 7),
+    tied=False,
+    psi_stride=2,
+    next_from="octave",
+    boundary="zero",
+)
+
+
+def _selection(L: int, budget: float, start: float, relax: float = 1.0) -> Selection:
+    return Selection(replace(ACCURATE, L=L), budget, start, relax)
+
+
+PRESETS = {
+    "accurate": _selection(8, 1100, 1700),
+    "accurate-L4": _selection(4, 750, 1200),
+    "accurate-L6": _selection(6, 920, 1500),
+    "fast": _selection(8, 580, 1200, relax=4.0),
+    "fast-L4": _selection(4, 400, 850, relax=4.0),
+    "fast-L6": _selection(6, 490, 1050, relax=4.0),
+    # The paper's: Adam, rate 0.001, weight decay 0.01, batch 50, squared error, random start, 30
+    # epochs of 32 x 32 images. Its Table 1 (noise of sigma 0.7 adds 0.49; a shift by two pixels
+    # changes 0.73) tells that its images had variance one, which sets what the decay weighs.
+    "paper": Recipe(
+        PAPER,
+        start="random",
+        shape=(32, 32),
+        count=5000,
+        standardise=True,
+        scales=(1, 2),
+        epochs=30,
+        batch=50,
+        loss="mse",
+        learning_rate=1e-3,
+        weight_decay=1e-2,
+        schedule="constant",
+    ),
+    "paper-tuned": Recipe(
+        replace(PAPER, tied=True, boundary="kymatio"),
+        polish=0,
+        shape=(32, 32),
+        count=2500,
+        scales=(1, 2, 3),
+        epochs=24,
+        batch=50,
+        learning_rate=2e-3,
+    ),
+}
