@@ -36,23 +36,26 @@ def source_digest(modules: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
-_KEEP = ContextVar("keep", default=True)
+_ON_TRIAL = ContextVar("on_trial", default=False)
 
 
 @contextmanager
-def in_memory_only() -> Iterator[None]:
-    """Keep what is compiled from the disk: kernels of trial banks, which nobody runs again."""
-    token = _KEEP.set(False)
+def trial_banks() -> Iterator[None]:
+    """Keep kernels of banks off the disk, for nobody will run these banks again."""
+    token = _ON_TRIAL.set(True)
     try:
         yield
     finally:
-        _KEEP.reset(token)
+        _ON_TRIAL.reset(token)
 
 
-def cached(compile_with: Callable[[bool], Compiled]) -> Compiled:
-    """Return ``compile_with(True)``, or without a cache on disk where there is no place for one."""
+def cached(compile_with: Callable[[bool], Compiled], of_a_bank: bool = False) -> Compiled:
+    """Return ``compile_with(True)``, or without a cache on disk where there is no place for one.
+
+    What is compiled for one bank's kernels is not kept either where `trial_banks` are run.
+    """
     with uncollected():
-        if not _KEEP.get():
+        if of_a_bank and _ON_TRIAL.get():
             return compile_with(False)
         try:
             return compile_with(True)

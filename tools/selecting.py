@@ -2,7 +2,8 @@
 
 1. "fit": from the closed form, all elements are fitted to Kymatio's filters.
 2. "filters": elements of the wavelets are dropped by what that adds to the filter errors, until
-   the bank costs `filters_until`. The smoothing arrays stay whole: filter errors underrate their loss.
+   the bank costs `filters_until`. The smoothing arrays stay whole: filter errors underrate their
+   loss.
 3. "coefficients": elements of all arrays are dropped by what that adds to the errors of the
    coefficients on all lessons, until the bank is within its budget.
 4. "learn": what is left learns on the same objective, until it gains little.
@@ -25,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
-from npscatter.jit_cache import in_memory_only
+from npscatter.jit_cache import trial_banks
 from tools.closed_form import closed_form
 from tools.coefficient_fit import CoefficientFit
 from tools.design import Design
@@ -228,7 +229,7 @@ class Selector:
 
     def learn(self, rounds: int | None = None) -> None:
         """Run up to `rounds` further rounds (all that are left by default), saving after each."""
-        with in_memory_only(), threadpool_limits(self.threads):
+        with trial_banks(), threadpool_limits(self.threads):
             while self.stage != "done" and rounds != 0:
                 entry = getattr(self, f"_{self.stage}")()
                 self.log.append(self._told(entry))

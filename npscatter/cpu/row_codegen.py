@@ -150,7 +150,8 @@ def compiled_row(kernel: RowKernel) -> CFunc:
     def row(rows, skip, scratch, weights, out, vectors, out_stride):
         _row(digest, rows, skip, scratch, weights, out, vectors, out_stride)
 
-    return cached(lambda cache: cfunc(types.void(*[types.int64] * 7), cache=cache)(row))
+    signature = types.void(*[types.int64] * 7)
+    return cached(lambda cache: cfunc(signature, cache=cache)(row), of_a_bank=True)
 
 
 @intrinsic(prefer_literal=True)
