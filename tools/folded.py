@@ -55,46 +55,69 @@ def elements(array: str, L: int, R: int, K: int) -> tuple[Element, ...]:
     """Return all elements of a weight array of K x K taps, by their labels."""
     shape = WEIGHT_ARRAYS[array].real_shape(L, R, K)
     role, half = WEIGHT_ARRAYS[array].role, K // 2
+    moves = _moves(shape, role)
+    mirror, _ = orientation_action("flip", L)
     seen, found = np.zeros(_folded_shape(shape), bool), []
     for label in np.ndindex(*seen.shape):
         *lead, p, q, a, b = label
         if seen[label] or (p and not a) or (q and not b):
             continue
-        taps = np.zeros(shape)
-        for row in {half + a, half - a}:
-            for column in {half + b, half - b}:
-                odd = (p and row < half) != (q and column < half)
-                taps[(*lead, row, column)] = -1.0 if odd else 1.0
-        orbit = _orbit_sum(taps, role)
-        parts = _parities(orbit)
-        seen |= parts != 0
-        seen[label] = True
-        if not orbit.any():
+        # What a folded sample is made of, and the sum of its images under all symmetries.
+        taps = [
+            (
+                np.ravel_multi_index((*lead, half + y, half + x), shape),
+                (-1) ** (p * (y < 0) + q * (x < 0)),
+            )
+            for y in {a, -a}
+            for x in {b, -b}
+        ]
+        orbit: dict[int, float] = {}
+        for to, sign in moves:
+            for place, value in taps:
+                orbit[to[place]] = orbit.get(to[place], 0.0) + sign[place] * value
+        places = np.array(sorted(place for place in orbit if orbit[place]), int)
+        values = np.array([orbit[place] for place in places])
+        used = _used(places, values, shape)
+        if label not in used:
             continue
-        orbit /= parts[label]
-        places = np.flatnonzero(orbit)
-        used = np.argwhere(parts != 0)
-        if role == "psi":
-            # A mirrored pair shares its products.
-            mirror, _ = orientation_action("flip", L)
-            used = used[used[:, 1] <= mirror[used[:, 1]]]
-        folded = tuple(sorted({tuple(map(int, place[-5:])) for place in used}))
-        found.append(Element(array, label, places, orbit.reshape(-1)[places], len(used), folded))
+        seen[tuple(np.array(list(used)).T)] = True
+        # A mirrored pair shares its products.
+        products = [at for at in used if role != "psi" or at[1] <= mirror[at[1]]]
+        folded = tuple(sorted({at[-5:] for at in products}))
+        found.append(Element(array, label, places, values / used[label], len(products), folded))
     return tuple(found)
+
+
+def _moves(shape: tuple[int, ...], role: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return where each of the square's eight symmetries moves taps, and with what sign."""
+    labels = np.arange(1, 1 + np.prod(shape)).reshape(shape)
+    moves = []
+    for moved in (labels, act("flip", labels, role)):
+        for _ in range(4):
+            source = moved.reshape(-1)
+            to, sign = np.empty(source.size, int), np.empty(source.size)
+            to[np.abs(source) - 1] = np.arange(source.size)
+            sign[np.abs(source) - 1] = np.sign(source)
+            moves.append((to, sign))
+            moved = act("flip", act("transpose", moved, role), role)
+    return moves
+
+
+def _used(places: np.ndarray, values: np.ndarray, shape: tuple[int, ...]) -> dict[tuple, float]:
+    """Return the weights that are not zero of the folded samples of some taps, by label."""
+    K = shape[-1]
+    windows, which = np.unique(places // K**2, return_inverse=True)
+    taps = np.zeros((len(windows), K * K))
+    taps[which, places % K**2] = values
+    parts = _parities(taps.reshape(-1, K, K))
+    return {
+        tuple(map(int, (*np.unravel_index(windows[n], shape[:-2]), *at))): parts[(n, *at)]
+        for n, *at in np.argwhere(parts)
+    }
 
 
 def _folded_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[:-2], 2, 2, shape[-1] // 2 + 1, shape[-1] // 2 + 1)
-
-
-def _orbit_sum(taps: np.ndarray, role: str) -> np.ndarray:
-    """Return the sum over all eight symmetries of the square."""
-    total = np.zeros_like(taps)
-    for mirrored in (taps, act("flip", taps, role)):
-        for _ in range(4):
-            total += mirrored
-            mirrored = act("flip", act("transpose", mirrored, role), role)
-    return total
 
 
 def _parities(taps: np.ndarray) -> np.ndarray:
