@@ -27,7 +27,7 @@ def carriers(w: np.ndarray, R: int, sigma: float) -> np.ndarray:
     Returns
     -------
     ndarray of complex, shape (R, N)
-        Derivatives as ``a g(a)``, divided by the sum of its absolute values.
+        Derivatives as ``a g(a)``, divided by the mean of abs(a) under the Gaussian.
     """
     w = w + 2 * np.pi * np.arange(-1, 2)[:, None, None]
     g = np.exp(-((sigma * w) ** 2) / 2)

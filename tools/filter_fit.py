@@ -206,19 +206,25 @@ class FilterFit:
                     residual = scales[number] * ((response * h).sum(0) - wanted[number])
                     total += float((np.abs(residual) ** 2).sum())
                     if matrix is not None:
-                        columns = [len(c)]
-                        rows = [residual[None]]
-                        for inputs in range(len(h)):
-                            if (output, inputs) in self._groups[key]:
-                                numbers, each = self._groups[key][output, inputs]
-                                columns.extend(numbers)
-                                rows.append(each @ waves * (scales[number] * h[inputs]))
+                        numbers, own = self._own(key, output, waves, h)
+                        columns = [len(c), *numbers, *carried]
+                        rows = [residual[None], scales[number] * own]
                         if len(carried):
-                            columns.extend(carried)
                             rows.append(scales[number] * (response * dh).sum(1))
                         jacobian = np.concatenate(rows).view(float)
                         matrix[np.ix_(columns, columns)] += jacobian @ jacobian.T
         return total
+
+    def _own(self, key: str, output: int, waves: np.ndarray, h: np.ndarray):
+        """Return the elements of an output, each once, and its response's derivatives by them."""
+        groups = [(r, *self._groups[key].get((output, r), ([], None))) for r in range(len(h))]
+        numbers = np.unique(np.concatenate([found for _, found, _ in groups])).astype(int)
+        rows = np.zeros((len(numbers), waves.shape[1]), complex)
+        for inputs, found, taps in groups:
+            # One element may have taps of two input maps.
+            if len(found):
+                rows[np.searchsorted(numbers, found)] += taps @ waves * h[inputs]
+        return numbers, rows
 
     def _soundness(self, c: np.ndarray, matrix: np.ndarray | None) -> float:
         bank, total = self.bank, 0.0

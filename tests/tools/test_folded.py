@@ -184,11 +184,10 @@ def test_carriers_are_a_sampled_gaussian_and_its_derivatives():
     a = np.arange(-15, 16)
     g = np.exp(-(a**2) / (2 * 1.1**2))
     g /= g.sum()
-    d = a * g / (np.abs(a) * g).sum()
+    d = a * g / (1.1 * np.sqrt(2 / np.pi))
     w = np.random.default_rng(0).uniform(-np.pi, np.pi, (9, 2))
     wanted = [response(taps, w) for taps in map(np.outer, (g, d, g, d), (g, g, d, d))]
-    # The sum over a |a| is an integral in one of them.
-    np.testing.assert_allclose(carriers(w, 4, 1.1), wanted, rtol=0.1, atol=0.01)
+    np.testing.assert_allclose(carriers(w, 4, 1.1), wanted, atol=1e-6)
 
 
 def test_closed_form_and_steps_fit_kymatios_filters():
@@ -277,16 +276,17 @@ def test_elimination_predicts_what_refitting_from_scratch_gives(count):
 def test_elimination_stops_when_told_and_keeps_arrays():
     folded = FoldedBank(4, 3, SMALL)
     objective, c = Quadratic(folded), random(folded)
+    enough = multiply_adds(folded.kept, ALIKE) - 10
     smaller, _, _ = eliminate(
         folded,
         c,
         objective.normal(c),
         Prices(ALIKE, 0, 0),
         1000,
-        enough=lambda kept: multiply_adds(kept, ALIKE) <= 60,
+        enough=lambda kept: multiply_adds(kept, ALIKE) <= enough,
         arrays=("psi_next",),
     )
-    assert multiply_adds(smaller.kept, ALIKE) <= 60 < multiply_adds(folded.kept, ALIKE)
+    assert enough - 4 < multiply_adds(smaller.kept, ALIKE) <= enough
     others = [e for e in folded.kept if e.array != "psi_next"]
     assert [e for e in smaller.kept if e.array != "psi_next"] == others
 
