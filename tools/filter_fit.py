@@ -53,7 +53,7 @@ class Weighting:
 
     points: int = 1200
     flat: float = 0.15
-    sound: float = 0.003
+    sound: float = 0.06
     low: float = 1.0
     octaves: int = OCTAVES
     seed: int = 0
