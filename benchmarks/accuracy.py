@@ -1,12 +1,12 @@
 """How far banks are from Kymatio, per order and per scale, on images no learning has seen.
 
-``python -m benchmarks.accuracy`` measures every shipped bank and writes
-benchmarks/results/accuracy.json, from which ``python -m benchmarks.pages`` makes the tables; with
-``--bank`` or ``--only`` it measures less, for a look at a trial bank. The tables are printed.
+``python -m benchmarks.accuracy`` prints the tables of all shipped banks and writes
+benchmarks/results/accuracy.json; with ``--bank`` or ``--only`` it prints less and writes nothing.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from tools.data import HELD_OUT_PHOTOGRAPHS
 from tools.evidence import LEAST_S2, SECTIONS, applies, figures, limits, measured, misses
 from tools.measure import COUNTS, multiply_adds_per_pixel
 
+COMMAND = "python -m benchmarks.accuracy"
+
 
 @click.command(help=__doc__)
 @click.option("--bank", "names", multiple=True, help="A shipped bank or a path; all by default.")
@@ -32,7 +34,7 @@ def main(names: tuple[str, ...], only: tuple[str, ...], output: Path | None) -> 
     cases = [case for section in only or SECTIONS for case in SECTIONS[section].cases]
     pairs = [(bank, case) for case in cases for bank in banks if applies(bank, case)]
     result = {
-        "environment": results.environment("python -m benchmarks.accuracy"),
+        "environment": results.environment(" ".join([COMMAND, *sys.argv[1:]])),
         "measure": "||V - S|| / ||S|| over all images of a case and whole outputs, in float64",
         "photographs": list(HELD_OUT_PHOTOGRAPHS),
         "images": {str(size): count for size, count in COUNTS.items()},
@@ -79,8 +81,7 @@ def _largest(rows: list[dict], shown: tuple[str, ...], key: str) -> str:
         groups.setdefault(row[key], []).append(row)
     lines = []
     for name, own in groups.items():
-        missed = sum(bool(misses(row)) for row in own)
-        count = f"{missed} of {len(own)}" if any(map(limits, own)) else ""
+        count = f"{len([*filter(misses, own)])} of {len(own)}" if any(map(limits, own)) else ""
         lines.append([f"`{name}`", *(_cell(own, figure) for figure in shown), count])
     return table([key, *shown, "above a limit"], lines)
 

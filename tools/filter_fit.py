@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.stats import qmc
@@ -24,6 +25,8 @@ from npscatter.program.symmetry import angle_steps
 from tools.folded import FoldedBank
 
 OCTAVES = 8
+# Gains of derivatives cost above QUIET, at so many frequencies from 0 to pi along an axis.
+QUIET, GAINS = 0.9, 10
 
 
 def representatives(L: int) -> list[int]:
@@ -57,7 +60,7 @@ class Weighting:
 
     points: int = 512
     flat: float = 0.15
-    sound: float = 0.003
+    sound: float = 0.06
     low: float = 1.0
     octaves: int = OCTAVES
     seed: int = 0
@@ -227,18 +230,69 @@ class FilterFit:
         return numbers, rows
 
     def _soundness(self, c: np.ndarray, matrix: np.ndarray | None) -> float:
-        bank, total = self.bank, 0.0
-        for inputs in range(1, bank.R):
+        """Return what growth costs: of what the derivatives pass on among themselves."""
+        if self.bank.R == 1:
+            return 0.0
+        rows = np.array([*self._mode_rows(c), *self._gain_rows(c)])
+        if matrix is not None:
+            matrix += rows.T @ rows
+        return float((rows[:, -1] ** 2).sum())
+
+    def _mode_rows(self, c: np.ndarray):
+        """Yield derivatives and residuals of the sums over taps of what passes to itself."""
+        for inputs in range(1, self.bank.R):
             row = np.zeros(len(c) + 1)
             numbers, taps = self._groups["carry_next"].get((inputs, inputs), ([], None))
-            if not len(numbers):
-                continue
-            row[numbers] = self.targets.weighting.sound * taps.sum(1).real
-            row[-1] = row[:-1] @ c
-            total += row[-1] ** 2
-            if matrix is not None:
-                matrix += np.outer(row, row)
-        return total
+            if len(numbers):
+                row[numbers] = self.targets.weighting.sound * taps.sum(1).real
+                row[-1] = row[:-1] @ c
+                yield row
+
+    def _gain_rows(self, c: np.ndarray):
+        """Yield the same of every singular value, over all frequencies, above `QUIET`.
+
+        Of the matrix from the aliases of the derivatives to those of the next octave, in the units
+        of the maps in which the largest is smallest.
+        """
+        bank, groups = self.bank, self._groups["carry_next"]
+        taps = bank.dense("carry_next", c)[1:, 1:]
+        D, waves = len(taps), self._alias_waves
+        C = (taps.reshape(D * D, -1) @ waves.reshape(len(waves), -1)).reshape(D, D, -1, 4)
+        C = C.transpose(2, 0, 3, 1)  # frequencies, outputs, aliases, inputs
+        best = None
+        for exponent in np.linspace(-3, 3, 13) if D == 3 else (0.0,):
+            units = np.ones(D)
+            units[-1] = 2.0**exponent if D == 3 else 1.0
+            scaled = units[:, None, None] * C / units
+            parts = np.linalg.svd(scaled.reshape(len(C), D, -1), full_matrices=False)
+            if best is None or parts[1].max() < best[0][1].max():
+                best = parts, units
+        (left, values, right), units = best
+        right = right.conj().reshape(*values.shape, 4, D)
+        scale = self.targets.weighting.sound * np.sqrt(10 / len(C))
+        loud = np.argwhere(values > QUIET)
+        rows = np.zeros((len(loud), len(c) + 1))
+        for (output, inputs), (numbers, each) in groups.items():
+            if output and inputs:
+                response = (each @ waves.reshape(len(waves), -1)).reshape(len(each), -1, 4)
+                response *= units[output - 1] / units[inputs - 1]
+                for row, (place, which) in zip(rows, loud, strict=True):
+                    seen = response[:, place] @ right[place, which, :, inputs - 1]
+                    row[numbers] += scale * (left[place, output - 1, which].conj() * seen).real
+        rows[:, -1] = scale * (values[tuple(loud.T)] - QUIET)
+        yield from rows
+
+    @cached_property
+    def _alias_waves(self) -> np.ndarray:
+        """exp(i w_k a), shape (K * K, frequencies, 4): an eighth of the plane, by symmetry."""
+        K = self.bank.kernels["carry_next"]
+        i0, i1 = np.meshgrid(np.arange(GAINS + 1), np.arange(GAINS + 1), indexing="ij")
+        w = np.pi / GAINS * np.stack([i0, i1], -1)[i1 <= i0]
+        aliases = np.pi * np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
+        w = (w[:, None] / 2 + aliases).reshape(-1, 2)
+        a = np.arange(K) - K // 2
+        rows, columns = (np.exp(1j * np.multiply.outer(a, w[:, axis])) for axis in (0, 1))
+        return (rows[:, None] * columns).reshape(K * K, -1, 4)
 
     def _carried(self, c, weights, octave: int, derivatives: bool):
         """Return h at an octave's frequencies, (R, N), its derivatives, and by what elements."""

@@ -69,6 +69,37 @@ class Growth:
         return [self._largest(G) for G in self._spectra(self._undisturbed, OCTAVES)]
 
     @cached_property
+    def cycles(self) -> list[dict]:
+        """Return the waves that come back as themselves, by how much an octave multiplies them.
+
+        A wave of frequency w is one of 2 w after an octave; those of 2 pi / (2^p - 1) times
+        integers come back after p octaves, times C(2^(p-1) w) ... C(2 w) C(w), whose spectral
+        radius r gives the rate r^(1/p). What enters a cycle of a rate above 1 grows without end.
+
+        Returns
+        -------
+        list of dict
+            "rate", "period" p, and "frequency" w in units of 2 pi: the largest rate of every
+            period up to 4. That of period 1 is the mean's, or a mode's.
+        """
+        found = []
+        for period in range(1, 5):
+            q = 2**period - 1
+            w = _frequencies(q)
+            passed = np.eye(self.bank.R)
+            for octave in range(period):
+                passed = np.moveaxis(transfer(self.taps, 2**octave * w), -1, 0) @ passed
+            rates = abs(np.linalg.eigvals(passed)).max(1) ** (1 / period)
+            # Waves that come back sooner are among them, and were there before.
+            steps = np.rint(w * q / (2 * pi)).astype(int)
+            for sooner in range(1, period):
+                rates[((2**sooner - 1) * steps % q == 0).all(1)] = 0
+            worst = rates.argmax()
+            frequency = (w[worst] / (2 * pi)).tolist()
+            found.append({"rate": float(rates[worst]), "period": period, "frequency": frequency})
+        return found
+
+    @cached_property
     def noise(self) -> list[float]:
         """White noise of variance 1 in every map: its root mean square in all after n octaves."""
         means = (np.trace(G.mean((0, 1))).real for G in self._spectra(self._undisturbed, OCTAVES))
@@ -131,6 +162,7 @@ class Growth:
             "modes": [[mode.real, mode.imag] for mode in self.bank.modes],
             "one octave": self.one_octave,
             "octaves": self.octaves,
+            "cycles": self.cycles,
             "noise": self.noise,
             "leaks, dB": self.leaks,
         }

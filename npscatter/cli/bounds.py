@@ -90,12 +90,18 @@ def _print_growth(report: dict) -> None:
 
     modes = [f"{real:.3g}{f'{imag:+.3g}i' if imag else ''}" for real, imag in report["modes"]]
     units = "; ".join(f"{name} {value:.4g}" for name, value in report["one octave"].items())
+    cycles = [
+        f"{cycle['rate']:.3g} at 2 pi ({', '.join(f'{w:.3g}' for w in cycle['frequency'])})"
+        for cycle in report["cycles"][1:]
+    ]
     click.echo(
         "\ncarried maps, from octave to octave"
         f"\n  constant maps are multiplied by  {'  '.join(modes)}"
         f"\n  a disturbance grows in one octave, in the best units, by no more than\n"
         f"             {units}"
         f"\n  and in 1, 2, ... octaves by no more than\n             {listed(report['octaves'])}"
+        "\n  waves that come back after 2, 3 and 4 octaves are multiplied, per octave, by up to\n"
+        f"             {'  '.join(cycles)}"
         f"\n  white noise in all maps becomes\n             {listed(report['noise'])}"
         "\n  what leaks into the wavelets of scales 1, 2, ..., in dB of what they see"
     )
