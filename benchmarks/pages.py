@@ -68,30 +68,22 @@ def accuracy() -> str:
 
 
 def frontier_choice() -> str:
-    """Return why the accurate bank has the size it has."""
+    """Return what choosing taps one by one saves."""
     result = results.read("frontier")
-    rows = {frontier.label(row): row for row in result["designs"]}
-    costs = {name: frontier.folded_cost(row) for name, row in rows.items()}
-    cheapest, chosen = result["cheapest"], result["chosen"]
 
-    def measured(name: str) -> str:
-        S1, S2 = (percent(rows[name]["tuned"][frontier.SHOWN][order]) for order in ("S1", "S2"))
-        cost = f"{costs[name]:.0f} multiply-adds per pixel"
-        return f"`{name}` ({cost}, S1 {S1} %, S2 {S2} % on {frontier.SHOWN})"
+    def measured(family: str) -> str:
+        point = frontier.cheapest(result["points"], family)
+        if point is None:
+            return "none"
+        S1, S2 = (percent(point["errors"][frontier.SHOWN][order]) for order in ("S1", "S2"))
+        cost = f"{point['multiply_adds']:.0f} multiply-adds per pixel"
+        return f"one of {cost} (S1 {S1} %, S2 {S2} % on {frontier.SHOWN})"
 
     aims = ", ".join(f"{order} {100 * aim:.2g} %" for order, aim in result["aims"].items())
-    text = (
-        f"Why `accurate` has the size it has: of the designs in {link('frontier')}, measured from "
-        f"the cheap end, {measured(cheapest)} is the first that meets the aims at J = 2 ({aims}) "
-        "once tuned"
-    )
-    if chosen == cheapest:
-        return text + "; it is the shipped one."
     return (
-        f"{text}. The shipped {measured(chosen)} costs "
-        f"{100 * (costs[chosen] / costs[cheapest] - 1):.0f} % more and errs much less. The digits "
-        "are the kernel sizes of psi, carry and low for the first octave, then for the later ones; "
-        "r is the radius of a round support."
+        f"Of the banks in {link('frontier')}, which meet the aims at J = 2 ({aims}) at the least "
+        f"cost: of supports cut by discs, fitted to Kymatio's filters, {measured('disc')}; of "
+        f"folded taps chosen one by one, {measured('selected')}."
     )
 
 

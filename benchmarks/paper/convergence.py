@@ -13,11 +13,17 @@ from benchmarks.paper.networks import J, L, RegularCNN, linear_fit, load, refere
 from benchmarks.paper.sources import cifar10
 from benchmarks.tables import number, table
 from npscatter.program.steps import WEIGHT_ARRAYS
-from tools.learn import ACCURATE, PAPER, PRESETS
+from tools.design import Design
 from tools.learning import Recipe
-from tools.parameters import Design
+from tools.presets import ACCURATE, PAPER, PRESETS
 
 SIZES = (3, 5, 7, 9, 11)
+OWN = {
+    "start": "closed-form",
+    "learning_rate": 1e-4,
+    "weight_decay": 0.0,
+    "schedule": "cosine",
+}
 
 
 # How networks are called and drawn, and which floor their losses are held against.
@@ -60,13 +66,11 @@ def paper_recipe(settings: Settings, count: int) -> Recipe:
 
 
 def own_recipe(recipe: Recipe, design: Design, polish: int, epochs: int) -> Recipe:
-    """Return the accurate bank's start, rate, schedule and decay with a recipe's images and loss.
+    """Return a start, rate, schedule and decay that suit a good start, with a recipe's images.
 
     `polish` is the number of Levenberg-Marquardt steps after the closed form.
     """
-    names = ("start", "learning_rate", "weight_decay", "schedule")
-    own = {name: getattr(PRESETS["accurate"], name) for name in names}
-    return replace(recipe, design=design, polish=polish, epochs=epochs, **own)
+    return replace(recipe, design=design, polish=polish, epochs=epochs, **OWN)
 
 
 def one_map_recipe(recipe: Recipe, K: int) -> Recipe:
@@ -119,8 +123,7 @@ def measure_kernels(settings: Settings) -> dict:
         kernels = dict.fromkeys(WEIGHT_ARRAYS, K)
         row = train(replace(recipe, design=replace(PAPER, kernels=kernels)), images)
         rows["paper"][str(K)] = row | {"floor": linear_fit(one_map_recipe(recipe, K), images)}
-        # The radii of the shipped design belong to its own sizes.
-        design = replace(ACCURATE, kernels=kernels, radius={})
+        design = replace(ACCURATE, kernels=kernels)
         row = train(own_recipe(recipe, design, polish, own_epochs), images)
         rows["accurate"][str(K)] = row | {"floor": row["start"]}
     return {

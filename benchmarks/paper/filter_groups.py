@@ -26,8 +26,8 @@ from benchmarks.tables import table
 from npscatter import FilterBank, Scattering2D
 from npscatter.metrics import relative_errors
 from npscatter.program.symmetry import angle
-from tools.learn import PRESETS
 from tools.learning import Learner, Recipe
+from tools.presets import PRESETS
 from tools.teacher import teach
 
 LEVELS = {"first": "first level", "next": "second level"}

@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks import frontier, results
 from npscatter import FilterBank, list_banks
+from tools.measure import multiply_adds_per_pixel
 
 # Bank, scales -> largest errors on held-out photographs.
 PROMISES = {
@@ -32,17 +33,11 @@ def test_errors_are_within_what_is_promised(bank, scales):
             assert row["errors"].get(order, 0) <= bound, row
 
 
-def test_the_accurate_design_is_within_a_tenth_of_the_cheapest_that_meets_the_aims():
-    result = results.read("frontier")
-    tuned = [row for row in result["designs"] if "tuned" in row]
-    cheapest = min((row for row in tuned if frontier.meets(row["tuned"])), key=frontier.folded_cost)
-    assert frontier.label(cheapest) == result["cheapest"]
-    # Nothing cheaper was near the aims and left untuned.
-    for row in result["designs"]:
-        if frontier.folded_cost(row) < frontier.folded_cost(cheapest) and row not in tuned:
-            assert not frontier.meets(row["errors"], frontier.NEAR)
-    learned = FilterBank.load("accurate").card["learned"]["recipe"]["design"]
-    assert frontier.label(learned) == result["chosen"]
-    (chosen,) = (row for row in tuned if frontier.label(row) == result["chosen"])
-    assert frontier.meets(chosen["tuned"])
-    assert frontier.folded_cost(chosen) < 1.1 * frontier.folded_cost(cheapest)
+def test_chosen_taps_cost_less_than_discs_and_the_frontier_has_the_shipped_banks():
+    points = results.read("frontier")["points"]
+    selected, disc = (frontier.cheapest(points, family) for family in ("selected", "disc"))
+    assert disc is None or selected["multiply_adds"] < disc["multiply_adds"]
+    for point in points:
+        if point["family"] == "shipped":
+            bank = FilterBank.load(point["label"])
+            assert multiply_adds_per_pixel(bank)["folded"] == point["multiply_adds"]

@@ -14,14 +14,14 @@ from benchmarks.paper.networks import Images, RegularCNN, load, references, scor
 from npscatter.program.plan import make_plan
 from npscatter.program.steps import WEIGHT_ARRAYS
 from tools import torch_program
-from tools.learn import PAPER, PRESETS
-from tools.learning import Learner, architecture, lesson
+from tools.learning import Learner, lesson
 from tools.parameters import Parameters
+from tools.presets import PAPER, PRESETS
 
 torch.set_num_threads(1)
 
 SMALL = replace(PAPER, kernels=dict.fromkeys(WEIGHT_ARRAYS, 3))
-PLAN = make_plan(2, (32, 32), architecture(SMALL), boundary="zero")
+PLAN = make_plan(2, (32, 32), SMALL.architecture, boundary="zero")
 
 
 @pytest.fixture
@@ -171,9 +171,10 @@ def test_recipes_are_the_papers_and_the_accurate_banks_own():
     assert paper_recipe(Settings(full=True), 600) == printed
     recipe = paper_recipe(Settings(), 600)
     assert recipe.batch < printed.batch and replace(recipe, batch=printed.batch) == printed
-    own, accurate = own_recipe(recipe, SMALL, 3, 6), PRESETS["accurate"]
-    for name in ("start", "learning_rate", "weight_decay", "schedule"):
-        assert getattr(own, name) == getattr(accurate, name)
+    own = own_recipe(recipe, SMALL, 3, 6)
+    assert (own.design, own.polish, own.epochs) == (SMALL, 3, 6)
+    for name, value in convergence.OWN.items():
+        assert getattr(own, name) == value
     for name in ("source", "shape", "count", "standardise", "scales", "batch", "loss", "seed"):
         assert getattr(own, name) == getattr(recipe, name)
 
@@ -183,7 +184,7 @@ def test_both_figures_from_small_measurements(monkeypatch):
         PRESETS, "paper", replace(PRESETS["paper"], design=SMALL, epochs=2, batch=3)
     )
     monkeypatch.setattr(
-        convergence, "ACCURATE", replace(convergence.ACCURATE, kernels=SMALL.kernels, radius={})
+        convergence, "ACCURATE", replace(convergence.ACCURATE, kernels=SMALL.kernels)
     )
     monkeypatch.setattr(convergence, "SIZES", (3, 5))
     few = {(600, 15, 6, 3): (4, 1, 1, 0), (400, 5, 2): (4, 1, 0), 200: 2, 10: 3}
