@@ -190,7 +190,7 @@ def plane_waves(count: int, side: int, seed: int) -> np.ndarray:
     w = generator.uniform(-np.pi, np.pi, (count, 2))
     edge = np.arange(count) % 2 == 1
     w[edge, generator.integers(0, 2, edge.sum())] = generator.uniform(2.4, np.pi, edge.sum())
-    w[:3] = (np.pi, np.pi), (np.pi, 0.5), (np.pi, 2.5)
+    w[:3] = [(np.pi, np.pi), (np.pi, 0.5), (np.pi, 2.5)][:count]
     phase = generator.uniform(0, np.pi, count)
     y, x = np.indices((side, side))
     return np.cos(w[:, :1, None] * y + w[:, 1:, None] * x + phase[:, None, None])
