@@ -233,7 +233,8 @@ class FilterFit:
         """Return what growth costs: of what the derivatives pass on among themselves."""
         if self.bank.R == 1:
             return 0.0
-        rows = np.array([*self._mode_rows(c), *self._gain_rows(c)])
+        rows = [*self._mode_rows(c), *self._gain_rows(c)]
+        rows = np.array(rows).reshape(-1, len(c) + 1)
         if matrix is not None:
             matrix += rows.T @ rows
         return float((rows[:, -1] ** 2).sum())

@@ -189,7 +189,7 @@ def test_paper_recipe_is_the_papers():
     assert (preset.loss, preset.schedule, preset.start) == ("mse", "constant", "random")
     design = preset.design
     assert (design.L, design.R, set(design.kernels.values())) == (8, 1, {7})
-    assert (design.psi_stride, design.boundary, design.symmetric) == (2, "zero", False)
+    assert (design.psi_stride, design.boundary, design.tied) == (2, "zero", False)
     weights = Parameters(PAPER)()
     assert weights["low_first"] is weights["carry_first"]
 

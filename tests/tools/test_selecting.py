@@ -34,7 +34,7 @@ SMALL = Selection(
     steps=2,
     filter_round=0.1,
     coefficient_round=0.3,
-    weighting=Weighting(points=32, octaves=3),
+    weighting=Weighting(points=32, octaves=3, sound=1.0),
     subjects=SUBJECTS,
 )
 
