@@ -14,7 +14,7 @@ import numpy as np
 from npscatter.bank import FilterBank
 from npscatter.cost import step_cost
 from npscatter.cpu.records import JOB, KERNEL, PART, STEP, WORKER
-from npscatter.cpu.row_codegen import RowKernel
+from npscatter.cpu.row_codegen import UNROLLED, RowKernel
 from npscatter.cpu.simd import vector_bytes
 from npscatter.program.plan import Plan
 from npscatter.program.steps import WEIGHT_ARRAYS, Maps, Step
@@ -271,8 +271,11 @@ class RowGeometry:
 
     def pitch(self, octave: int, reach: int) -> int:
         """Return the elements from one row to the next."""
+        columns = self.columns(octave)
+        # What is written behind a row's last column must not reach the next row.
+        columns = max(columns + reach, _up(columns, UNROLLED))
         # An odd number of vectors: rows that start at the same place of a page slow caches down.
-        return (self.margin + self.columns(octave) + reach | 1) * self.lanes
+        return (self.margin + columns | 1) * self.lanes
 
     def map_pitch(self, maps: Maps) -> int:
         """Return the pitch of maps in the workspace."""
