@@ -52,7 +52,7 @@ class Limits:
         Rows of output that are worth a part of their own: rows around them are computed twice.
     """
 
-    memory: int = 8 * 2**20
+    memory: int = 16 * 2**20
     work_per_turn: float = 1e9
     work_per_thread: float = 5e6
     work_per_part: float = 5e5
