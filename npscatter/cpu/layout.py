@@ -99,18 +99,16 @@ class CpuLayout:
         """Return memory for the maps of `images_per_vector` images."""
         return aligned_zeros(self.workspace_size, self.dtype)
 
-    def new_worker(self, workspace: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        """Return a WORKER with no task, and the memory it has the addresses of."""
+    def new_worker(self) -> tuple[np.ndarray, ...]:
+        """Return a WORKER without task and workspace, and the memory it has the addresses of."""
         scratch = aligned_zeros(self.scratch_size, self.dtype)
         tables = np.zeros(self.table_size, np.uint8)
         worker = np.zeros(1, WORKER)
-        worker["task"] = -1
-        worker["workspace"] = workspace.ctypes.data
         for memory, offsets in ((scratch, self.scratch_offsets), (tables, self.table_offsets)):
             start = memory.ctypes.data
             for name, offset in offsets.items():
                 worker[name] = start + offset
-        return worker, (workspace, scratch, tables)
+        return worker, scratch, tables
 
 
 @lru_cache(maxsize=64)

@@ -93,6 +93,16 @@ JOB = _int64s(
     "stop",  # other than 0: every worker shall stop
 )
 
+# The numbers of those fields that only a call knows, in the order it fills them in.
+CALL_FIELDS = [
+    JOB.names.index(name)
+    for name in (
+        *("images", "split", "tasks", "inputs", "outputs", "next_task", "finished_tasks", "stop"),
+        *("image_row_stride", "image_column_stride"),
+        *("channel_stride", "output_row_stride", "output_column_stride"),
+    )
+]
+
 # One worker of a call: memory of its own. All but `task` are addresses.
 WORKER = _int64s(
     "task",  # the one in hand, -1 for none
