@@ -144,13 +144,39 @@ def pad_line(like, source, line, columns, job):
 
 
 @_inner
+def pad_row_directly(like, row, target, worker, job):
+    """Interleave a row of the images, one per lane, and repeat its columns where padding does."""
+    size, lanes, run, table = job.itemsize, job.lanes, job.run, job.image_columns
+    vector, start = lanes * size, row * job.image_row_stride + get(table, run) * size
+    for x in range(0, job.run_columns, lanes):
+        # The last vector of columns ends with the run: nothing beyond an image is read.
+        first = min(x, job.run_columns - lanes)
+        gather_lanes(like, worker.images, start + first * size, target + (run + first) * vector)
+    for x in range(job.width):
+        if x < run or x >= run + job.run_columns:
+            column = get(table, x)
+            place = target + (run + column - get(table, run)) * vector
+            copy_vectors(like, place if column >= 0 else worker.zero_row, target + x * vector, 1)
+
+
+@_inner
 def pad_rows(like, step, part, worker, job):
-    """Copy rows of the images into the workspace: as lines first, which are then interleaved."""
+    """Copy rows of the images into the workspace: as lines first, which are then interleaved.
+
+    Lines can be left out where every lane has a whole row of an image.
+    """
     size, lanes = job.itemsize, job.lanes
     columns = step.columns * job.strips_per_vector
     set_lane_addresses(step.columns, worker, job)
+    direct = job.run_columns > 0 and job.image_column_stride == size
     for y in range(part.start, part.stop):
         row = get(job.image_rows, y)
+        offset = step.target + y * step.target_pitch + job.margin * lanes
+        target = worker.workspace + offset * size
+        if direct and row >= 0:
+            pad_row_directly(like, row, target, worker, job)
+            fill_margins(like, target, step.target_ends, job)
+            continue
         for image in range(job.images_per_vector):
             line = worker.lines + image * job.line_bytes
             if row < 0:
@@ -158,8 +184,6 @@ def pad_rows(like, step, part, worker, job):
             else:
                 source = get(worker.images, image) + row * job.image_row_stride
                 pad_line(like, source, line, columns, job)
-        offset = step.target + y * step.target_pitch + job.margin * lanes
-        target = worker.workspace + offset * size
         for x in range(0, step.columns, lanes):
             gather_lanes(like, worker.lane_addresses, x * size, worker.square)
             vectors = min(lanes, step.columns - x)

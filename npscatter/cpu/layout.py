@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -409,10 +410,24 @@ def _job(plan: Plan, dtype: str, rows: RowGeometry, tables: dict[str, np.ndarray
     job["itemsize"] = np.dtype(dtype).itemsize
     job["wrap"], job["margin"] = plan.edge == "wrap", rows.margin
     job["width"] = plan.padded_shape[1]
+    if rows.strips == 1:
+        job["run"], job["run_columns"] = _neighbours(plan.columns, rows.lanes)
     job["line_bytes"] = rows.line * np.dtype(dtype).itemsize
     for name, table in tables.items():
         job[name] = table.ctypes.data
     return job
+
+
+def _neighbours(columns: tuple[int, ...], least: int) -> tuple[int, int]:
+    """Return where `columns` rises by ones for longest, and how long.
+
+    The length is 0 if it is less than `least`, or if a column is not among them nor outside (-1).
+    """
+    starts = [x for x in range(len(columns)) if x == 0 or columns[x] != columns[x - 1] + 1]
+    length, start = max((stop - x, x) for x, stop in pairwise([*starts, len(columns)]))
+    run = columns[start : start + length]
+    found = length >= least and set(columns) - {-1} <= set(run) - {-1} == set(run)
+    return start, length if found else 0
 
 
 def aligned_zeros(elements: int, dtype: str) -> np.ndarray:

@@ -73,6 +73,8 @@ JOB = _int64s(
     "wrap",  # 1: maps are their own period; 0: zeros lie beyond them
     "margin",  # vectors in front of every row
     "width",  # of a padded image
+    "run",  # of its columns, the first of those that are neighbours in the image, too
+    "run_columns",  # how many; 0: rows are laid out as lines first
     "line_bytes",  # from one line of `WORKER.lines` to the next
     "weights",  # address of the table of weights
     "channels",  # address of the steps' channels
@@ -95,7 +97,7 @@ JOB = _int64s(
 
 # The numbers of those fields that only a call knows, in the order it fills them in.
 CALL_FIELDS = [
-    JOB.names.index(name)
+    (JOB.names or ()).index(name)
     for name in (
         *("images", "split", "tasks", "inputs", "outputs", "next_task", "finished_tasks", "stop"),
         *("image_row_stride", "image_column_stride"),
