@@ -21,12 +21,13 @@ Lane ``image * strips_per_vector + strip`` holds one strip. Columns from W on (`
 under periodic edges and are zero otherwise. On both sides a row goes on, so that a window finds its
 columns wherever it stands: the margins of most lanes are columns of the strip beside them.
 
-A step that takes moduli keeps only the rows that its smoothing will read again. With a smoothing
-kernel of radius r on maps of height H (`modulus_slot`)::
+A step that takes moduli keeps only the rows that its smoothing will read again, for two of its rows
+at a time: what both read of a modulus is then still near. With a smoothing kernel of radius r and
+stride s on maps of height H (`modulus_slot`)::
 
     row of the modulus     0 .. r-1        r .. H-r-1               H-r .. H-1
-    slot                   0 .. r-1        2r + row mod (2r+1)      r .. 2r-1
-                           kept for good,  only the last 2r+1       kept for good
+    slot                   0 .. r-1        2r + row mod (2r+1+s)    r .. 2r-1
+                           kept for good,  only the last 2r+1+s     kept for good
                            they wrap
 """
 
@@ -82,8 +83,11 @@ def fill_margins(like, row, ends, job):
             for image in range(job.images_per_vector):
                 store(like, place + image * strips * size, 0)
     if strips == 1 and job.wrap:
-        for k in range(1, reach + 1):
-            copy_vectors(like, row + (columns - k) * vector, row - k * vector, 1)
+        if columns >= reach:
+            copy_vectors(like, row + (columns - reach) * vector, row - reach * vector, reach)
+        else:
+            for k in range(1, reach + 1):
+                copy_vectors(like, row + (columns - k) * vector, row - k * vector, 1)
         copy_vectors(like, row, row + columns * vector, reach)
         return
     for k in range(1, reach + 1):
@@ -227,26 +231,27 @@ def set_window(step, kernel, group, centre, worker, job):
 
 
 @_inner
-def modulus_slot(row, height, radius):
+def modulus_slot(row, height, smoothing):
     """Return where a row of the moduli is kept: the outermost for good, the others in turn."""
+    radius = smoothing.size // 2
     if row < radius:
         return row
     if row >= height - radius:
         return row - height + 2 * radius
-    return 2 * radius + row % (2 * radius + 1)
+    return 2 * radius + row % (smoothing.size + smoothing.stride)
 
 
 @_inner
 def modulus_plane(step, smoothing):
     """Return the elements between the moduli of two orientations."""
-    return (2 * smoothing.size - 1) * step.modulus_pitch
+    return (2 * smoothing.size - 1 + smoothing.stride) * step.modulus_pitch
 
 
 @_inlined
 def compute_moduli(like, step, wavelets, smoothing, group, row, worker, job):
     """Compute a row of every orientation's modulus, and keep it."""
     set_window(step, wavelets, group, wavelets.stride * row, worker, job)
-    slot = modulus_slot(row, step.modulus_height, smoothing.size // 2)
+    slot = modulus_slot(row, step.modulus_height, smoothing)
     offset = slot * step.modulus_pitch + job.margin * job.lanes
     out, plane = worker.moduli + offset * job.itemsize, modulus_plane(step, smoothing)
     correlate(wavelets, out, 0, step.modulus_columns, plane, worker, job)
@@ -255,24 +260,24 @@ def compute_moduli(like, step, wavelets, smoothing, group, row, worker, job):
 
 
 @_inlined
-def find_moduli(step, smoothing, centre, worker, job):
-    """Find the kept rows of a modulus around row `centre`: the same for every orientation."""
-    table, size, radius = worker.row_offsets, smoothing.size, smoothing.size // 2
+def find_moduli(step, smoothing, centre, table, job):
+    """Write where rows of a modulus around row `centre` are kept: in all orientations' alike."""
+    size, radius = smoothing.size, smoothing.size // 2
     height, pitch = step.modulus_height, step.modulus_pitch * job.itemsize
     left = job.margin * job.lanes * job.itemsize
     for a in range(size):
         row = centre + a - radius
         if job.wrap:
             row = wrapped(row, height)
-        offset = modulus_slot(row, height, radius) * pitch + left
+        offset = modulus_slot(row, height, smoothing) * pitch + left
         put(table, a, offset if 0 <= row < height else -1)
 
 
 @_inlined
-def set_modulus_window(step, smoothing, theta, worker, job):
+def set_modulus_window(step, smoothing, theta, offsets, worker, job):
     """Let the window's rows be those of one modulus that `find_moduli` found."""
     modulus = worker.moduli + theta * modulus_plane(step, smoothing) * job.itemsize
-    table, offsets, zero_row = worker.window_rows, worker.row_offsets, worker.zero_row
+    table, zero_row = worker.window_rows, worker.zero_row
     for a in range(smoothing.size):
         offset = get(offsets, a)
         put(table, a, modulus + offset if offset >= 0 else zero_row)
@@ -336,9 +341,10 @@ def smooth_moduli(like, step, wavelets, smoothing, part, worker, job):
     for group in range(part.group, part.group + part.groups):
         earliest = smoothing.stride * (part.start + step.first_row) - radius
         produced = earliest
-        for y in range(part.start, part.stop):
-            centre = smoothing.stride * (y + step.first_row)
-            while produced <= centre + radius:
+        for first in range(part.start, part.stop, 2):
+            stop = min(first + 2, part.stop)
+            last = smoothing.stride * (stop - 1 + step.first_row) + radius
+            while produced <= last:
                 row = produced
                 produced += 1
                 if job.wrap:
@@ -348,11 +354,15 @@ def smooth_moduli(like, step, wavelets, smoothing, part, worker, job):
                 elif row < 0 or row >= height:
                     continue
                 compute_moduli(like, step, wavelets, smoothing, group, row, worker, job)
-            find_moduli(step, smoothing, centre, worker, job)
+            for y in range(first, stop):
+                table = worker.row_offsets + 8 * (y - first) * smoothing.size
+                find_moduli(step, smoothing, smoothing.stride * (y + step.first_row), table, job)
             for theta in range(step.orientations):
-                set_modulus_window(step, smoothing, theta, worker, job)
                 number = group * step.orientations + theta
-                smooth_row(like, step, smoothing, number, y, worker, job)
+                for y in range(first, stop):
+                    table = worker.row_offsets + 8 * (y - first) * smoothing.size
+                    set_modulus_window(step, smoothing, theta, table, worker, job)
+                    smooth_row(like, step, smoothing, number, y, worker, job)
 
 
 @_inner

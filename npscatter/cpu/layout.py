@@ -385,7 +385,7 @@ def _place_tables(kernels: KernelSet, rows: RowGeometry) -> tuple[int, dict[str,
         "images": rows.lanes // rows.strips,
         "coefficients": rows.lanes // rows.strips,
         "lane_addresses": rows.lanes,
-        "row_offsets": max(summation.size for summation in summations),
+        "row_offsets": 2 * max(summation.size for summation in summations),
         "window_rows": max(summation.size * summation.maps for summation in summations),
     }
     size, offsets = 0, {}
@@ -399,7 +399,8 @@ def _modulus_rows(step: Step, kernels: KernelSet, rows: RowGeometry) -> int:
     """Return the elements that the rows of a step's moduli need while they are kept."""
     kernel = kernels.smoothing(step)
     pitch = rows.pitch(step.modulus_octave, max(1, kernel.radius))
-    return len(step.orientations) * (2 * kernel.summation.size - 1) * pitch
+    slots = 2 * kernel.summation.size - 1 + kernel.stride
+    return len(step.orientations) * slots * pitch
 
 
 def _job(plan: Plan, dtype: str, rows: RowGeometry, tables: dict[str, np.ndarray]) -> np.ndarray:

@@ -118,6 +118,6 @@ WORKER = _int64s(
     "images",  # table: where each image of the task is read
     "coefficients",  # table: where each image's coefficients are written
     "lane_addresses",  # table: where in `lines` each lane's strip starts
-    "row_offsets",  # table: where in `moduli` each row of a window is; -1: outside
+    "row_offsets",  # table: where in `moduli` each row of two windows is; -1: outside
     "window_rows",  # table: the address of every row of a window, map by map
 )
