@@ -219,6 +219,12 @@ def set_window(step, kernel, group, centre, worker, job):
     first = worker.workspace + step.source * job.itemsize + group * maps * plane
     first += job.margin * job.lanes * job.itemsize
     size, radius = kernel.size, kernel.size // 2
+    if radius <= centre < height - radius:
+        first += (centre - radius) * pitch
+        for number in range(maps):
+            for a in range(size):
+                put(table, number * size + a, first + number * plane + a * pitch)
+        return
     for a in range(size):
         row = centre + a - radius
         if job.wrap:
