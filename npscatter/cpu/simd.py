@@ -87,14 +87,14 @@ class SimdEmitter:
         self.builder.call(function, [vector, place, ir.Constant(ir.IntType(32), 1), mask])
 
     def transposed(self, rows: list[ir.Value]) -> list[ir.Value]:
-        """Return the columns of a square of vectors."""
-        size, lanes = self.width // 2, range(self.width)
+        """Return the columns of a square of vectors, or of two squares side by side."""
+        size, lanes = len(rows) // 2, range(self.width)
         while size:
             # Swap the off-diagonal quarters, of size x size, of every square on the diagonal.
             left = [k // size % 2 == 0 for k in lanes]
             upper = [k if left[k] else k - size + self.width for k in lanes]
             lower = [k + size if left[k] else k + self.width for k in lanes]
-            for row in lanes:
+            for row in range(len(rows)):
                 if left[row]:
                     one, other = rows[row], rows[row + size]
                     rows[row] = self.shuffle(one, other, upper)
@@ -210,11 +210,24 @@ def scatter_lanes(typing, like, source, lane_addresses, offset, count):
         emit = SimdEmitter(builder, like.name)
         _, source, lane_addresses, offset, count = values
         table = builder.inttoptr(lane_addresses, INDEX.as_pointer())
-        source = emit.pointer(source)
-        rows = [emit.load(emit.at(source, x * emit.width)) for x in range(emit.width)]
-        for lane, row in enumerate(emit.transposed(rows)):
-            address = builder.add(builder.load(emit.at(table, lane)), offset)
-            emit.store_some(row, emit.pointer(address), count)
+        source, half = emit.pointer(source), emit.width // 2
+
+        def scatter(samples: int) -> None:
+            rows = [emit.load(emit.at(source, x * emit.width)) for x in range(samples)]
+            rows = emit.transposed(rows)
+            if samples == half:
+                upper = [(lane + half) % emit.width for lane in range(emit.width)]
+                rows += [emit.shuffle(row, row, upper) for row in rows]
+            for lane, row in enumerate(rows):
+                address = builder.add(builder.load(emit.at(table, lane)), offset)
+                emit.store_some(row, emit.pointer(address), count)
+
+        few = builder.icmp_signed("<=", count, emit.index(half))
+        with builder.if_else(few) as (then, otherwise):
+            with then:
+                scatter(half)
+            with otherwise:
+                scatter(emit.width)
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * 4), generate
