@@ -42,7 +42,6 @@ from npscatter.cpu.simd import (
     atomic_add,
     call_row,
     continue_row,
-    copy_elements,
     copy_vectors,
     float_mode,
     gather_lanes,
@@ -50,6 +49,7 @@ from npscatter.cpu.simd import (
     load,
     put,
     scatter_lanes,
+    scatter_strips,
     set_float_mode,
     store,
 )
@@ -290,30 +290,46 @@ def set_modulus_window(step, smoothing, theta, offsets, worker, job):
 
 
 @_inner
+def set_lane_bounds(step, worker, job):
+    """Let every lane of a step that emits know which columns of its strip are kept."""
+    table, strips, columns = worker.lane_bounds, job.strips_per_vector, step.columns
+    for lane in range(job.lanes):
+        start = lane % strips * columns
+        put(table, 2 * lane, max(0, step.first_column - start))
+        put(table, 2 * lane + 1, min(columns, step.first_column + step.width - start))
+
+
+@_inner
 def emit_row(like, step, offset, worker, job):
     """Copy one row of coefficients to the outputs, `offset` bytes into each image's."""
-    size, lanes = job.itemsize, job.lanes
-    # Columns of whole rows go straight to the output, others by way of a line per image.
-    straight = job.strips_per_vector == 1 and job.output_column_stride == size
-    table, start, base, width = worker.coefficients, step.first_column, offset, step.width
-    if not straight:
-        table, start, base, width = worker.lane_addresses, 0, 0, step.columns
-        set_lane_addresses(step.columns, worker, job)
-    row = worker.emitted_row + start * lanes * size
-    for x in range(0, width, lanes):
-        scatter_lanes(like, row + x * lanes * size, table, base + x * size, width - x)
-    if straight:
+    size, lanes, strips = job.itemsize, job.lanes, job.strips_per_vector
+    row, columns, width = worker.emitted_row, step.columns, step.width
+    if strips == 1 and job.output_column_stride == size:
+        row += step.first_column * lanes * size
+        for x in range(0, width, lanes):
+            place = row + x * lanes * size
+            scatter_lanes(like, place, worker.coefficients, offset + x * size, width - x)
         return
+    if job.output_column_stride == size:
+        table = worker.lane_addresses
+        for image in range(job.images_per_vector):
+            target = get(worker.coefficients, image) + offset - step.first_column * size
+            for strip in range(strips):
+                put(table, image * strips + strip, target + strip * columns * size)
+        for x in range(0, columns, lanes):
+            scatter_strips(like, row + x * lanes * size, table, worker.lane_bounds, x)
+        return
+    # By way of a line per image.
+    set_lane_addresses(columns, worker, job)
+    for x in range(0, columns, lanes):
+        place = row + x * lanes * size
+        scatter_lanes(like, place, worker.lane_addresses, x * size, columns - x)
     for image in range(job.images_per_vector):
         source = worker.lines + image * job.line_bytes + step.first_column * size
         target = get(worker.coefficients, image) + offset
-        if job.output_column_stride == size:
-            for x in range(0, step.width, lanes):
-                copy_elements(like, source + x * size, target + x * size, step.width - x)
-        else:
-            for x in range(step.width):
-                value = load(like, source + x * size)
-                store(like, target + x * job.output_column_stride, value)
+        for x in range(width):
+            value = load(like, source + x * size)
+            store(like, target + x * job.output_column_stride, value)
 
 
 @_inlined
@@ -438,6 +454,8 @@ def make_worker(dtype: str) -> Dispatcher:
             for number in range(begin, end):
                 part = parts[number]
                 step = steps[part.step]
+                if step.emits:
+                    set_lane_bounds(step, worker, job)
                 if step.smoothing < 0:
                     pad_rows(like, step, part, worker, job)
                 elif step.wavelets < 0:

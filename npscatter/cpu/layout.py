@@ -385,6 +385,7 @@ def _place_tables(kernels: KernelSet, rows: RowGeometry) -> tuple[int, dict[str,
         "images": rows.lanes // rows.strips,
         "coefficients": rows.lanes // rows.strips,
         "lane_addresses": rows.lanes,
+        "lane_bounds": 2 * rows.lanes,
         "row_offsets": 2 * max(summation.size for summation in summations),
         "window_rows": max(summation.size * summation.maps for summation in summations),
     }

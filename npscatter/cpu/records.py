@@ -117,7 +117,8 @@ WORKER = _int64s(
     "square",  # as many vectors as a vector has lanes
     "images",  # table: where each image of the task is read
     "coefficients",  # table: where each image's coefficients are written
-    "lane_addresses",  # table: where in `lines` each lane's strip starts
+    "lane_addresses",  # table: where each lane's strip starts, in `lines` or in the coefficients
+    "lane_bounds",  # table: the first column of each lane that is kept, and the one after the last
     "row_offsets",  # table: where in `moduli` each row of two windows is; -1: outside
     "window_rows",  # table: the address of every row of a window, map by map
 )
