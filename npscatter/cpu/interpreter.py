@@ -310,22 +310,21 @@ def emit_row(like, step, offset, worker, job):
             place = row + x * lanes * size
             scatter_lanes(like, place, worker.coefficients, offset + x * size, width - x)
         return
-    if job.output_column_stride == size:
-        table = worker.lane_addresses
-        for image in range(job.images_per_vector):
-            target = get(worker.coefficients, image) + offset - step.first_column * size
-            for strip in range(strips):
-                put(table, image * strips + strip, target + strip * columns * size)
-        for x in range(0, columns, lanes):
-            scatter_strips(like, row + x * lanes * size, table, worker.lane_bounds, x)
-        return
-    # By way of a line per image.
-    set_lane_addresses(columns, worker, job)
-    for x in range(0, columns, lanes):
-        place = row + x * lanes * size
-        scatter_lanes(like, place, worker.lane_addresses, x * size, columns - x)
+    # Columns that are no neighbours in the output go by way of a line per image.
+    direct, table = job.output_column_stride == size, worker.lane_addresses
     for image in range(job.images_per_vector):
-        source = worker.lines + image * job.line_bytes + step.first_column * size
+        target = worker.lines + image * job.line_bytes
+        if direct:
+            target = get(worker.coefficients, image) + offset
+        for strip in range(strips):
+            start = strip * columns - step.first_column
+            put(table, image * strips + strip, target + start * size)
+    for x in range(0, columns, lanes):
+        scatter_strips(like, row + x * lanes * size, table, worker.lane_bounds, x)
+    if direct:
+        return
+    for image in range(job.images_per_vector):
+        source = worker.lines + image * job.line_bytes
         target = get(worker.coefficients, image) + offset
         for x in range(width):
             value = load(like, source + x * size)
