@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
 from statistics import median
-from unittest import mock
 
 import click
 import numba
@@ -28,8 +27,8 @@ from numba.extending import intrinsic
 
 from benchmarks import results
 from benchmarks.timing import interleaved, seconds
-from benchmarks.workloads import WORKLOADS, Workload
-from npscatter import FilterBank, Scattering2D, reference
+from benchmarks.workloads import WORKLOADS
+from npscatter import FilterBank, Scattering2D
 from npscatter.cpu.executor import choose, run_layout
 from npscatter.cpu.layout import aligned_zeros, lay_out
 from npscatter.cpu.row_codegen import RowKernel, compiled_row
@@ -44,10 +43,9 @@ COLUMNS = 20
 CALLS = 20_000
 ROUNDS = 9
 AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
+# Shares of the taps' sizes that thinned banks keep, to fit what kernels cost.
+THINNED = (0.9, 0.7, 0.5, 0.35, 0.2)
 ABLATED = ("32x32 J=2", "512x128 J=2", "2048x2048 J=4")
-SIDES, PIXELS = (64, 128, 256, 512, 1024, 2048), 2**20
-# Plain loops would take minutes for the largest.
-PLAIN_PIXELS = 2**18
 # Of the peak's loop: floats per vector (SSE and NEON, AVX2, AVX-512) and independent sums. Which is
 # best depends on the vectors, registers and latency of the CPU that Numba compiles for
 # (NUMBA_CPU_NAME and NUMBA_CPU_FEATURES included), so all are tried.
@@ -149,72 +147,93 @@ def row_calls(kernel: RowKernel, weights: np.ndarray) -> Callable[[], None]:
     return call
 
 
+def kernels_of(bank: FilterBank) -> dict[str, tuple[RowKernel, np.ndarray]]:
+    """Return the kernels that a bank's transform at J = 3 runs, and their weights, by name."""
+    kernels = {}
+    for step in Scattering2D(3, (32, 32), bank=bank).plan.steps:
+        for key, outputs, stride in (
+            (step.wavelets, step.orientations, step.wavelet_stride),
+            (step.smoothing, None, step.stride),
+        ):
+            if key and (name := f"{bank.name}: {key}, stride {stride}") not in kernels:
+                order, weights = bank.summation(key, outputs)
+                kernel = RowKernel(order, WEIGHT_ARRAYS[key].is_complex, stride, "float32")
+                kernels[name] = kernel, np.asarray(weights, np.float32)
+    return kernels
+
+
+def thinned(bank: FilterBank, share: float) -> FilterBank:
+    """Return the bank without the weakest of its folded weights: for timing, not for use."""
+    arrays = {}
+    for key in bank.keys():
+        taps, kept = np.round(bank[key], 6), 0
+        for signs in np.ndindex(2, 2):
+            part = taps
+            for axis, sign in zip((-2, -1), signs, strict=True):
+                part = (part + (1 - 2 * sign) * np.flip(part, axis)) / 2
+            kept = kept + np.where(abs(part) > np.quantile(abs(taps), 1 - share) / 2, part, 0)
+        arrays[key] = np.round(kept, 7)
+    return FilterBank(f"{bank.name} thinned to {share}", **arrays)
+
+
+def vector_nanoseconds(kernels: dict[str, tuple[RowKernel, np.ndarray]]) -> dict[str, float]:
+    """Return the nanoseconds, at best as the peak's, that kernels take for a vector of outputs."""
+    taken = interleaved({name: row_calls(*one) for name, one in kernels.items()}, ROUNDS)
+    return {name: 1e9 * min(times) / (CALLS * COLUMNS) for name, times in taken.items()}
+
+
+def issue_slots(kernel: RowKernel) -> int:
+    """Return the additions, multiplications and multiply-adds of a vector of all outputs."""
+    order = kernel.summation
+    rows = kernel.stride * sum(row.fold != 0 for row in order.rows)
+    return order.multiply_adds + order.additions + rows + 2 * kernel.modulus * kernel.outputs
+
+
 def row_rates() -> dict:
     """Return every kernel's share of the peak, for the CPU that Numba compiles for."""
-    highest = peak(1)
-    calls, multiply_adds = {}, {}
+    highest, kernels = peak(1), {}
     for name in BANKS:
-        bank = FilterBank.load(name)
-        for step in Scattering2D(3, (32, 32), bank=bank).plan.steps:
-            for key, outputs, stride in (
-                (step.wavelets, step.orientations, step.wavelet_stride),
-                (step.smoothing, None, step.stride),
-            ):
-                row = f"{name}: {key}, stride {stride}"
-                if key and row not in calls:
-                    order, weights = bank.summation(key, outputs)
-                    kernel = RowKernel(order, WEIGHT_ARRAYS[key].is_complex, stride, "float32")
-                    calls[row] = row_calls(kernel, np.asarray(weights, np.float32))
-                    multiply_adds[row] = order.multiply_adds
-    samples = CALLS * COLUMNS * vector_bytes() // 4
-    rates = {}
-    for row, taken in interleaved(calls, ROUNDS).items():
-        rate = multiply_adds[row] * samples / median(taken) / 1e9
-        rates[row] = {
-            "multiply_adds": multiply_adds[row],
-            "gfma_per_second": round(rate, 2),
-            "of_peak": round(rate / highest["gfma_per_second"], 3),
+        kernels |= kernels_of(FilterBank.load(name))
+    rates, vectors = {}, highest["gfma_per_second"] / (vector_bytes() // 4)
+    for name, nanoseconds in vector_nanoseconds(kernels).items():
+        kernel, _ = kernels[name]
+        count, slots = kernel.summation.multiply_adds, issue_slots(kernel)
+        rates[name] = {
+            "multiply_adds": count,
+            "nanoseconds_per_vector": round(nanoseconds, 2),
+            "of_peak": round(count / nanoseconds / vectors, 3),
+            "issue_slots_of_peak": round(slots / nanoseconds / vectors, 3),
         }
     return {"vector_bytes": vector_bytes(), "peak": highest, "kernels": rates}
 
 
-@numba.njit(fastmath={"contract"})
-def _plain_loops(source, taps, stride, top, left, wrap, target):
-    maps, height, width = source.shape
-    radius = taps.shape[-1] // 2
-    for o in range(len(taps)):
-        for y in range(target.shape[1]):
-            for x in range(target.shape[2]):
-                total = target.dtype.type(0)
-                for i in range(maps):
-                    for a in range(taps.shape[2]):
-                        row = stride * (y + top) + a - radius
-                        if wrap:
-                            row %= height
-                        elif row < 0 or row >= height:
-                            continue
-                        for b in range(taps.shape[3]):
-                            column = stride * (x + left) + b - radius
-                            if wrap:
-                                column %= width
-                            elif column < 0 or column >= width:
-                                continue
-                            total += taps[o, i, a, b] * source[i, row, column]
-                target[o, y, x] = total
-
-
-def _plain_correlate(source, taps, stride, first, size, edge) -> np.ndarray:
-    """`npscatter.reference.correlate` as plain Numba loops, one per axis and tap."""
-    result = np.empty((*source.shape[:2], len(taps), *size), source.dtype)
-    for stack in np.ndindex(source.shape[:2]):
-        _plain_loops(source[stack], taps, stride, *first, edge == "wrap", result[stack])
-    return result
-
-
-def run_plain(plan: Plan, bank: FilterBank, images, output: np.ndarray, threads: int) -> None:
-    """Run the program as plain Numba loops, on one thread: where the ablation starts."""
-    with mock.patch.object(reference, "correlate", _plain_correlate):
-        reference.run(plan, bank, images, output)
+def cost_model() -> dict:
+    """Fit what a multiplication, a folded sample, a row and a modulus cost, in nanoseconds."""
+    kernels, bank = {}, FilterBank.load("accurate")
+    for share in THINNED:
+        kernels |= kernels_of(thinned(bank, share))
+    taken = vector_nanoseconds(kernels)
+    counts = [
+        (
+            order.multiply_adds,
+            sum(sample.fold != 0 for sample in order.samples),
+            kernel.stride * len(order.rows),
+            kernel.outputs if kernel.modulus else 0,
+        )
+        for kernel, _ in kernels.values()
+        for order in [kernel.summation]
+    ]
+    table = np.array(counts) / np.array([*taken.values()])[:, None]  # relative errors count
+    costs = np.linalg.lstsq(table, np.ones(len(table)))[0]
+    names = ("multiply", "folded sample", "row and column", "modulus")
+    rows = zip(taken, counts, (table @ costs - 1).tolist(), strict=True)
+    return {
+        "nanoseconds": dict(zip(names, np.round(costs, 4).tolist(), strict=True)),
+        "kernels": {
+            name: {"counts": count, "measured": round(taken[name], 2), "residual": round(rest, 3)}
+            for name, count, rest in rows
+        },
+    }
 
 
 def unfused(plan: Plan) -> Plan:
@@ -237,55 +256,36 @@ def unfused(plan: Plan) -> Plan:
 
 
 def ablation(name: str) -> dict:
-    """Return milliseconds per image of one thread, from plain loops to all ideas, in one run."""
+    """Return milliseconds per image of one thread, from no idea to all, in one run."""
     workload = WORKLOADS[name]
     images = workload.images()[:64]
     S = Scattering2D(workload.J, workload.shape, backend="numba", threads=1)
     few, expected = images[:1], S(images)
     together = choose(S.plan, S.bank, "float32", len(images), 1).images_per_vector
-    large = few.size > PLAIN_PIXELS
     calls: dict[str, Callable] = {}
 
-    def add(variant: str, x: np.ndarray, run: Callable, *program) -> None:
+    def add(variant: str, x: np.ndarray, plan: Plan, together: int, folded: bool = True) -> None:
         out = np.full((len(x), *S.output_shape), np.nan, np.float32)
-        calls[variant] = lambda: (run(*program, x, out, 1), out)[1]
+        layout = lay_out(plan, S.bank, "float32", together, folded)
+        calls[variant] = lambda: (run_layout(layout, x, out, 1), out)[1]
 
-    if not large:
-        add("plain Numba loops", few, run_plain, S.plan, S.bank)
-    apart = unfused(S.plan)
-    add("vectors", few, run_layout, lay_out(apart, S.bank, "float32", 1, False))
-    add("+ folding", few, run_layout, lay_out(apart, S.bank, "float32", 1))
-    add("+ fusion", few, run_layout, lay_out(S.plan, S.bank, "float32", 1))
+    add("vectors", few, unfused(S.plan), 1, folded=False)
+    add("+ folding", few, unfused(S.plan), 1)
+    add("+ fusion", few, S.plan, 1)
     if together > 1:
-        layout = lay_out(S.plan, S.bank, "float32", together)
-        add(f"+ {together} images together", images, run_layout, layout)
+        add(f"+ {together} images together", images, S.plan, together)
 
     def check(variant: str, out: np.ndarray) -> None:
         # Only now: NaN is unequal to everything.
         if not np.abs(out - expected[: len(out)]).max() <= 1e-5 * np.abs(expected).max():
             raise click.ClickException(f"{variant} is not the transform")
 
-    taken = interleaved(calls, 3 if large else ROUNDS, check=check)
+    taken = interleaved(calls, ROUNDS, check=check)
     images_of = {name: len(call()) for name, call in calls.items()}
     return {
         variant: {"ms_per_image": round(1e3 * median(each) / images_of[variant], 5)}
         for variant, each in taken.items()
     }
-
-
-def per_pixel() -> dict:
-    """Return nanoseconds per pixel at J = 2, order 2, from small images to large ones."""
-    nanoseconds = {}
-    for side in SIDES:
-        count = max(1, PIXELS // side**2)
-        batch, calls = Workload(side, side, count, 2).images(), {}
-        for threads in (1, results.usable_threads()):
-            S = Scattering2D(2, (side, side), threads=threads)
-            calls[f"{threads} threads"] = partial(S, batch, out=S(batch))
-        taken = interleaved(calls, ROUNDS)
-        each = {name: round(1e9 * median(one) / batch.size, 2) for name, one in taken.items()}
-        nanoseconds[f"{side}x{side}"] = {"images": count, **each}
-    return nanoseconds
 
 
 @click.command(help=__doc__)
@@ -306,7 +306,7 @@ def main(rows: bool) -> None:
         "environment": results.environment("python -m benchmarks.kernels"),
         "rows": {"this CPU": row_rates(), "AVX2": json.loads(avx2.stdout.splitlines()[-1])},
         "avx2_environment": AVX2,
-        "nanoseconds_per_pixel": per_pixel(),
+        "cost_model": cost_model(),
         "ablation": {name: ablation(name) for name in ABLATED},
     }
     print(f"wrote {results.write('kernels', result).name}")

@@ -161,10 +161,13 @@ def kernels() -> str:
     """Return how near the peak the unrolled rows come, and what each idea bought."""
     result = results.read("kernels")
     kinds, ablations = [*result["rows"].values()], result["ablation"]
-    bits = [f"of peak, {8 * kind['vector_bytes']} bits" for kind in kinds]
+    bits = [f"of peak / slots, {8 * kind['vector_bytes']} bits" for kind in kinds]
     shares = [
         [name, str(row["multiply_adds"])]
-        + [f"{100 * kind['kernels'][name]['of_peak']:.0f} %" for kind in kinds]
+        + [
+            f"{100 * one['of_peak']:.0f} / {100 * one['issue_slots_of_peak']:.0f} %"
+            for one in (kind["kernels"][name] for kind in kinds)
+        ]
         for name, row in kinds[0]["kernels"].items()
     ]
     variants = dict.fromkeys(variant for ablated in ablations.values() for variant in ablated)
@@ -173,19 +176,18 @@ def kernels() -> str:
         for variant in variants
     ]
     peaks = " and ".join(f"{kind['peak']['gfma_per_second']:.0f}" for kind in kinds)
-    pixels = ", ".join(
-        f"{number(each['1 threads'])} at {side}"
-        for side, each in result["nanoseconds_per_pixel"].items()
+    costs = ", ".join(
+        f"{name} {cost:.2f}" for name, cost in result["cost_model"]["nanoseconds"].items()
     )
     return (
         f"{table(['row of', 'multiply-adds', *bits], shares)}\n\n"
         "One row of every output map, everything in the first-level cache, one thread, against the "
-        f"peak of the same vectors ({peaks} multiply-adds per nanosecond). Only multiply-adds "
-        "count; the additions of the folding take a share of the same units.\n\n"
+        f"peak of the same vectors ({peaks} multiply-adds per nanosecond): of multiply-adds alone, "
+        "and of all that takes a slot of the same units, additions of the folding included. What a "
+        f"vector costs there, in nanoseconds, fitted to thinned banks: {costs}.\n\n"
         f"{table(['one thread, ms per image', *ablations], times)}\n\n"
-        "Each line has one idea more than the one above. Nanoseconds per pixel at J = 2 on one "
-        f"thread: {pixels}. {written(result, 'on', result['environment']['cpu'])}; all of it is in "
-        f"{link('kernels')}."
+        "Each line has one idea more than the one above. "
+        f"{written(result, 'on', result['environment']['cpu'])}; all of it is in {link('kernels')}."
     )
 
 

@@ -2,15 +2,16 @@
 
 Threads are Python's own: compiled code works without the interpreter's lock, so they run side by
 side. Numba's parallel loops were not used: their OpenMP layer does not survive a fork, their own
-layer aborts when two Python threads call at once, and neither lets Ctrl-C through.
+layer aborts when two Python threads call at once, and neither lets Ctrl-C through. `_thread`
+starts them without waiting until they run, which `threading` does.
 """
 
 from __future__ import annotations
 
+import _thread
 import math
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -23,7 +24,7 @@ from numba.core.dispatcher import Dispatcher
 from npscatter.bank import FilterBank
 from npscatter.cpu.interpreter import DONE, WAITING, make_worker
 from npscatter.cpu.layout import CpuLayout, lay_out
-from npscatter.cpu.records import PART
+from npscatter.cpu.records import CALL_FIELDS, JOB, PART
 from npscatter.cpu.row_codegen import compiled_row
 from npscatter.cpu.simd import vector_bytes
 from npscatter.jit_cache import uncollected
@@ -52,7 +53,7 @@ class Limits:
         Rows of output that are worth a part of their own: rows around them are computed twice.
     """
 
-    memory: int = 8 * 2**20
+    memory: int = 16 * 2**20
     work_per_turn: float = 1e9
     work_per_thread: float = 5e6
     work_per_part: float = 5e5
@@ -214,6 +215,29 @@ def _blocks(length: int, count: int) -> list[tuple[int, int]]:
     return list(pairwise(bounds))
 
 
+class KeptMemory:
+    """Memory that calls leave to the next one of the same layout: fresh pages take their time."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[CpuLayout, tuple]] = []
+
+    def take(self, layout: CpuLayout, make: Callable[[], tuple]) -> tuple:
+        """Return what was kept for a layout, or else what `make` returns."""
+        try:
+            owner, memory = self._kept.pop()
+        except IndexError:
+            return make()
+        return memory if owner is layout else make()
+
+    def keep(self, layout: CpuLayout, memory: tuple) -> None:
+        """Keep memory, as much as all threads need of images that are not too large."""
+        if len(self._kept) < _all_threads() and layout.memory <= DEFAULT.memory:
+            self._kept.append((layout, memory))
+
+
+_WORKSPACES, _WORKERS = KeptMemory(), KeptMemory()
+
+
 class _Call:
     """One call: its tasks, and the threads that share them."""
 
@@ -238,69 +262,89 @@ class _Call:
         worthwhile = int(layout.work * count / limits.work_per_thread)
         self.threads = max(1, min(threads, tasks, worthwhile))
         self.tasks_per_turn = max(1, int(limits.work_per_turn * tasks / (1 + layout.work * count)))
-        self.workspace = layout.new_workspace() if split else None
+        self.split = split
         self.state = np.zeros(3, np.int64)
         # Compiled code has their addresses: they must live as long as any thread works.
         self.arrays = images, sources, output, targets, self.state
-        self.job = job = layout.job.copy()
-        job["images"], job["split"], job["tasks"] = count, split, tasks
-        job["inputs"], job["outputs"] = sources.ctypes.data, targets.ctypes.data
-        next_task = self.state.ctypes.data
-        job["next_task"], job["finished_tasks"], job["stop"] = (next_task + 8 * k for k in range(3))
-        job["image_row_stride"], job["image_column_stride"] = images.strides[-2:]
-        strides = output.strides[-3:]
-        job["channel_stride"], job["output_row_stride"], job["output_column_stride"] = strides
+        state = self.state.ctypes.data
+        job = layout.job.view(np.int64).copy()  # plain numbers: records are slow to copy and fill
+        job[CALL_FIELDS] = (
+            *(count, split, tasks, sources.ctypes.data, targets.ctypes.data),
+            *(state, state + 8, state + 16, *images.strides[-2:], *output.strides[-3:]),
+        )
+        self.job = job.view(JOB)
         self.failures: list[BaseException] = []
 
     def run(self) -> None:
         """Work off all tasks, or raise what any thread raised."""
-        work, self.kernel_table = _compiled(self.layout)
-        others = [threading.Thread(target=self._help, args=(work,)) for _ in range(1, self.threads)]
+        self.work, self.kernel_table = _compiled(self.layout)
+        self.workspace = _WORKSPACES.take(self.layout, self._new_workspace) if self.split else None
+        others: list[_thread.LockType] = []
         try:
-            for thread in others:
-                thread.start()
-            self._work(work)
-            for thread in others:
-                thread.join()
+            for _ in range(1, self.threads):
+                busy = _thread.allocate_lock()
+                busy.acquire()
+                _thread.start_new_thread(self._help, (busy,))
+                others.append(busy)
+            self._work()
+            _wait(others)
         except BaseException:
             self._stop()
-            for thread in others:
-                if thread.ident is not None:
-                    thread.join()
+            _wait(others)
             raise
         if self.failures:
             raise self.failures[0]
+        if self.workspace:
+            _WORKSPACES.keep(self.layout, self.workspace)
+
+    def _new_workspace(self) -> tuple[np.ndarray]:
+        return (self.layout.new_workspace(),)
 
     def _stop(self) -> None:
         self.state[2] = 1
 
-    def _help(self, work: Dispatcher) -> None:
+    def _help(self, busy: _thread.LockType) -> None:
         try:
-            self._work(work)
+            self._work()
         except BaseException as failure:
             self.failures.append(failure)
             self._stop()
+        finally:
+            busy.release()
 
-    def _work(self, work: Dispatcher) -> None:
+    def _work(self) -> None:
         """Take tasks until there are none left."""
-        workspace = self.layout.new_workspace() if self.workspace is None else self.workspace
-        worker, _memory = self.layout.new_worker(workspace)
+        workspace = self.workspace or _WORKSPACES.take(self.layout, self._new_workspace)
+        memory = _WORKERS.take(self.layout, self.layout.new_worker)
+        worker = memory[0]
+        worker["task"], worker["workspace"] = -1, workspace[0].ctypes.data
         arguments = (
             *(self.job, worker, self.layout.steps, self.kernel_table, self.parts),
             self.tasks_per_turn,
         )
-        if not work.signatures:
+        work = self.work
+        if not work.overloads:
             with uncollected():
                 try:
                     work.compile(tuple(numba.typeof(argument) for argument in arguments))
                 except OSError:  # compiled, but the cache's disk is full
-                    if not work.signatures:
+                    if not work.overloads:
                         raise
         answer = WAITING
         while answer != DONE:
             answer = work(*arguments)
             if answer == WAITING:
                 time.sleep(0)
+        _WORKERS.keep(self.layout, memory)
+        if not self.workspace:
+            _WORKSPACES.keep(self.layout, workspace)
+
+
+def _wait(others: list[_thread.LockType]) -> None:
+    """Wait until no thread is busy any more."""
+    for busy in others:
+        with busy:
+            pass
 
 
 @lru_cache(maxsize=256)

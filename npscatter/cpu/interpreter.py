@@ -21,12 +21,13 @@ Lane ``image * strips_per_vector + strip`` holds one strip. Columns from W on (`
 under periodic edges and are zero otherwise. On both sides a row goes on, so that a window finds its
 columns wherever it stands: the margins of most lanes are columns of the strip beside them.
 
-A step that takes moduli keeps only the rows that its smoothing will read again. With a smoothing
-kernel of radius r on maps of height H (`modulus_slot`)::
+A step that takes moduli keeps only the rows that its smoothing will read again, for two of its rows
+at a time: what both read of a modulus is then still near. With a smoothing kernel of radius r and
+stride s on maps of height H (`modulus_slot`)::
 
     row of the modulus     0 .. r-1        r .. H-r-1               H-r .. H-1
-    slot                   0 .. r-1        2r + row mod (2r+1)      r .. 2r-1
-                           kept for good,  only the last 2r+1       kept for good
+    slot                   0 .. r-1        2r + row mod (2r+1+s)    r .. 2r-1
+                           kept for good,  only the last 2r+1+s     kept for good
                            they wrap
 """
 
@@ -41,7 +42,6 @@ from npscatter.cpu.simd import (
     atomic_add,
     call_row,
     continue_row,
-    copy_elements,
     copy_vectors,
     float_mode,
     gather_lanes,
@@ -49,6 +49,7 @@ from npscatter.cpu.simd import (
     load,
     put,
     scatter_lanes,
+    scatter_strips,
     set_float_mode,
     store,
 )
@@ -82,8 +83,11 @@ def fill_margins(like, row, ends, job):
             for image in range(job.images_per_vector):
                 store(like, place + image * strips * size, 0)
     if strips == 1 and job.wrap:
-        for k in range(1, reach + 1):
-            copy_vectors(like, row + (columns - k) * vector, row - k * vector, 1)
+        if columns >= reach:
+            copy_vectors(like, row + (columns - reach) * vector, row - reach * vector, reach)
+        else:
+            for k in range(1, reach + 1):
+                copy_vectors(like, row + (columns - k) * vector, row - k * vector, 1)
         copy_vectors(like, row, row + columns * vector, reach)
         return
     for k in range(1, reach + 1):
@@ -144,13 +148,39 @@ def pad_line(like, source, line, columns, job):
 
 
 @_inner
+def pad_row_directly(like, row, target, worker, job):
+    """Interleave a row of the images, one per lane, and repeat its columns where padding does."""
+    size, lanes, run, table = job.itemsize, job.lanes, job.run, job.image_columns
+    vector, start = lanes * size, row * job.image_row_stride + get(table, run) * size
+    for x in range(0, job.run_columns, lanes):
+        # The last vector of columns ends with the run: nothing beyond an image is read.
+        first = min(x, job.run_columns - lanes)
+        gather_lanes(like, worker.images, start + first * size, target + (run + first) * vector)
+    for x in range(job.width):
+        if x < run or x >= run + job.run_columns:
+            column = get(table, x)
+            place = target + (run + column - get(table, run)) * vector
+            copy_vectors(like, place if column >= 0 else worker.zero_row, target + x * vector, 1)
+
+
+@_inner
 def pad_rows(like, step, part, worker, job):
-    """Copy rows of the images into the workspace: as lines first, which are then interleaved."""
+    """Copy rows of the images into the workspace: as lines first, which are then interleaved.
+
+    Lines can be left out where every lane has a whole row of an image.
+    """
     size, lanes = job.itemsize, job.lanes
     columns = step.columns * job.strips_per_vector
     set_lane_addresses(step.columns, worker, job)
+    direct = job.run_columns > 0 and job.image_column_stride == size
     for y in range(part.start, part.stop):
         row = get(job.image_rows, y)
+        offset = step.target + y * step.target_pitch + job.margin * lanes
+        target = worker.workspace + offset * size
+        if direct and row >= 0:
+            pad_row_directly(like, row, target, worker, job)
+            fill_margins(like, target, step.target_ends, job)
+            continue
         for image in range(job.images_per_vector):
             line = worker.lines + image * job.line_bytes
             if row < 0:
@@ -158,8 +188,6 @@ def pad_rows(like, step, part, worker, job):
             else:
                 source = get(worker.images, image) + row * job.image_row_stride
                 pad_line(like, source, line, columns, job)
-        offset = step.target + y * step.target_pitch + job.margin * lanes
-        target = worker.workspace + offset * size
         for x in range(0, step.columns, lanes):
             gather_lanes(like, worker.lane_addresses, x * size, worker.square)
             vectors = min(lanes, step.columns - x)
@@ -191,6 +219,12 @@ def set_window(step, kernel, group, centre, worker, job):
     first = worker.workspace + step.source * job.itemsize + group * maps * plane
     first += job.margin * job.lanes * job.itemsize
     size, radius = kernel.size, kernel.size // 2
+    if radius <= centre < height - radius:
+        first += (centre - radius) * pitch
+        for number in range(maps):
+            for a in range(size):
+                put(table, number * size + a, first + number * plane + a * pitch)
+        return
     for a in range(size):
         row = centre + a - radius
         if job.wrap:
@@ -203,26 +237,27 @@ def set_window(step, kernel, group, centre, worker, job):
 
 
 @_inner
-def modulus_slot(row, height, radius):
+def modulus_slot(row, height, smoothing):
     """Return where a row of the moduli is kept: the outermost for good, the others in turn."""
+    radius = smoothing.size // 2
     if row < radius:
         return row
     if row >= height - radius:
         return row - height + 2 * radius
-    return 2 * radius + row % (2 * radius + 1)
+    return 2 * radius + row % (smoothing.size + smoothing.stride)
 
 
 @_inner
 def modulus_plane(step, smoothing):
     """Return the elements between the moduli of two orientations."""
-    return (2 * smoothing.size - 1) * step.modulus_pitch
+    return (2 * smoothing.size - 1 + smoothing.stride) * step.modulus_pitch
 
 
 @_inlined
 def compute_moduli(like, step, wavelets, smoothing, group, row, worker, job):
     """Compute a row of every orientation's modulus, and keep it."""
     set_window(step, wavelets, group, wavelets.stride * row, worker, job)
-    slot = modulus_slot(row, step.modulus_height, smoothing.size // 2)
+    slot = modulus_slot(row, step.modulus_height, smoothing)
     offset = slot * step.modulus_pitch + job.margin * job.lanes
     out, plane = worker.moduli + offset * job.itemsize, modulus_plane(step, smoothing)
     correlate(wavelets, out, 0, step.modulus_columns, plane, worker, job)
@@ -231,54 +266,69 @@ def compute_moduli(like, step, wavelets, smoothing, group, row, worker, job):
 
 
 @_inlined
-def find_moduli(step, smoothing, centre, worker, job):
-    """Find the kept rows of a modulus around row `centre`: the same for every orientation."""
-    table, size, radius = worker.row_offsets, smoothing.size, smoothing.size // 2
+def find_moduli(step, smoothing, centre, table, job):
+    """Write where rows of a modulus around row `centre` are kept: in all orientations' alike."""
+    size, radius = smoothing.size, smoothing.size // 2
     height, pitch = step.modulus_height, step.modulus_pitch * job.itemsize
     left = job.margin * job.lanes * job.itemsize
     for a in range(size):
         row = centre + a - radius
         if job.wrap:
             row = wrapped(row, height)
-        offset = modulus_slot(row, height, radius) * pitch + left
+        offset = modulus_slot(row, height, smoothing) * pitch + left
         put(table, a, offset if 0 <= row < height else -1)
 
 
 @_inlined
-def set_modulus_window(step, smoothing, theta, worker, job):
+def set_modulus_window(step, smoothing, theta, offsets, worker, job):
     """Let the window's rows be those of one modulus that `find_moduli` found."""
     modulus = worker.moduli + theta * modulus_plane(step, smoothing) * job.itemsize
-    table, offsets, zero_row = worker.window_rows, worker.row_offsets, worker.zero_row
+    table, zero_row = worker.window_rows, worker.zero_row
     for a in range(smoothing.size):
         offset = get(offsets, a)
         put(table, a, modulus + offset if offset >= 0 else zero_row)
 
 
 @_inner
+def set_lane_bounds(step, worker, job):
+    """Let every lane of a step that emits know which columns of its strip are kept."""
+    table, strips, columns = worker.lane_bounds, job.strips_per_vector, step.columns
+    for lane in range(job.lanes):
+        start = lane % strips * columns
+        put(table, 2 * lane, max(0, step.first_column - start))
+        put(table, 2 * lane + 1, min(columns, step.first_column + step.width - start))
+
+
+@_inner
 def emit_row(like, step, offset, worker, job):
     """Copy one row of coefficients to the outputs, `offset` bytes into each image's."""
-    size, lanes = job.itemsize, job.lanes
-    # Columns of whole rows go straight to the output, others by way of a line per image.
-    straight = job.strips_per_vector == 1 and job.output_column_stride == size
-    table, start, base, width = worker.coefficients, step.first_column, offset, step.width
-    if not straight:
-        table, start, base, width = worker.lane_addresses, 0, 0, step.columns
-        set_lane_addresses(step.columns, worker, job)
-    row = worker.emitted_row + start * lanes * size
-    for x in range(0, width, lanes):
-        scatter_lanes(like, row + x * lanes * size, table, base + x * size, width - x)
-    if straight:
+    size, lanes, strips = job.itemsize, job.lanes, job.strips_per_vector
+    row, columns, width = worker.emitted_row, step.columns, step.width
+    if strips == 1 and job.output_column_stride == size:
+        row += step.first_column * lanes * size
+        for x in range(0, width, lanes):
+            place = row + x * lanes * size
+            scatter_lanes(like, place, worker.coefficients, offset + x * size, width - x)
+        return
+    # Columns that are no neighbours in the output go by way of a line per image.
+    direct, table = job.output_column_stride == size, worker.lane_addresses
+    for image in range(job.images_per_vector):
+        target = worker.lines + image * job.line_bytes
+        if direct:
+            target = get(worker.coefficients, image) + offset
+        for strip in range(strips):
+            start = strip * columns - step.first_column
+            put(table, image * strips + strip, target + start * size)
+    for x in range(0, columns, lanes):
+        scatter_strips(like, row + x * lanes * size, table, worker.lane_bounds, x)
+    if direct:
         return
     for image in range(job.images_per_vector):
-        source = worker.lines + image * job.line_bytes + step.first_column * size
+        source = worker.lines + image * job.line_bytes
         target = get(worker.coefficients, image) + offset
-        if job.output_column_stride == size:
-            for x in range(0, step.width, lanes):
-                copy_elements(like, source + x * size, target + x * size, step.width - x)
-        else:
-            for x in range(step.width):
-                value = load(like, source + x * size)
-                store(like, target + x * job.output_column_stride, value)
+        for x in range(width):
+            value = load(like, source + x * size)
+            store(like, target + x * job.output_column_stride, value)
 
 
 @_inlined
@@ -312,9 +362,10 @@ def smooth_moduli(like, step, wavelets, smoothing, part, worker, job):
     for group in range(part.group, part.group + part.groups):
         earliest = smoothing.stride * (part.start + step.first_row) - radius
         produced = earliest
-        for y in range(part.start, part.stop):
-            centre = smoothing.stride * (y + step.first_row)
-            while produced <= centre + radius:
+        for first in range(part.start, part.stop, 2):
+            stop = min(first + 2, part.stop)
+            last = smoothing.stride * (stop - 1 + step.first_row) + radius
+            while produced <= last:
                 row = produced
                 produced += 1
                 if job.wrap:
@@ -324,11 +375,15 @@ def smooth_moduli(like, step, wavelets, smoothing, part, worker, job):
                 elif row < 0 or row >= height:
                     continue
                 compute_moduli(like, step, wavelets, smoothing, group, row, worker, job)
-            find_moduli(step, smoothing, centre, worker, job)
+            for y in range(first, stop):
+                table = worker.row_offsets + 8 * (y - first) * smoothing.size
+                find_moduli(step, smoothing, smoothing.stride * (y + step.first_row), table, job)
             for theta in range(step.orientations):
-                set_modulus_window(step, smoothing, theta, worker, job)
                 number = group * step.orientations + theta
-                smooth_row(like, step, smoothing, number, y, worker, job)
+                for y in range(first, stop):
+                    table = worker.row_offsets + 8 * (y - first) * smoothing.size
+                    set_modulus_window(step, smoothing, theta, table, worker, job)
+                    smooth_row(like, step, smoothing, number, y, worker, job)
 
 
 @_inner
@@ -398,6 +453,8 @@ def make_worker(dtype: str) -> Dispatcher:
             for number in range(begin, end):
                 part = parts[number]
                 step = steps[part.step]
+                if step.emits:
+                    set_lane_bounds(step, worker, job)
                 if step.smoothing < 0:
                     pad_rows(like, step, part, worker, job)
                 elif step.wavelets < 0:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 from npscatter.bank import FilterBank
 from npscatter.cost import step_cost
 from npscatter.cpu.records import JOB, KERNEL, PART, STEP, WORKER
-from npscatter.cpu.row_codegen import RowKernel
+from npscatter.cpu.row_codegen import UNROLLED, RowKernel
 from npscatter.cpu.simd import vector_bytes
 from npscatter.program.plan import Plan
 from npscatter.program.steps import WEIGHT_ARRAYS, Maps, Step
@@ -99,18 +100,16 @@ class CpuLayout:
         """Return memory for the maps of `images_per_vector` images."""
         return aligned_zeros(self.workspace_size, self.dtype)
 
-    def new_worker(self, workspace: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        """Return a WORKER with no task, and the memory it has the addresses of."""
+    def new_worker(self) -> tuple[np.ndarray, ...]:
+        """Return a WORKER without task and workspace, and the memory it has the addresses of."""
         scratch = aligned_zeros(self.scratch_size, self.dtype)
         tables = np.zeros(self.table_size, np.uint8)
         worker = np.zeros(1, WORKER)
-        worker["task"] = -1
-        worker["workspace"] = workspace.ctypes.data
         for memory, offsets in ((scratch, self.scratch_offsets), (tables, self.table_offsets)):
             start = memory.ctypes.data
             for name, offset in offsets.items():
                 worker[name] = start + offset
-        return worker, (workspace, scratch, tables)
+        return worker, scratch, tables
 
 
 @lru_cache(maxsize=64)
@@ -271,8 +270,11 @@ class RowGeometry:
 
     def pitch(self, octave: int, reach: int) -> int:
         """Return the elements from one row to the next."""
+        columns = self.columns(octave)
+        # What is written behind a row's last column must not reach the next row.
+        columns = max(columns + reach, _up(columns, UNROLLED))
         # An odd number of vectors: rows that start at the same place of a page slow caches down.
-        return (self.margin + self.columns(octave) + reach | 1) * self.lanes
+        return (self.margin + columns | 1) * self.lanes
 
     def map_pitch(self, maps: Maps) -> int:
         """Return the pitch of maps in the workspace."""
@@ -383,7 +385,8 @@ def _place_tables(kernels: KernelSet, rows: RowGeometry) -> tuple[int, dict[str,
         "images": rows.lanes // rows.strips,
         "coefficients": rows.lanes // rows.strips,
         "lane_addresses": rows.lanes,
-        "row_offsets": max(summation.size for summation in summations),
+        "lane_bounds": 2 * rows.lanes,
+        "row_offsets": 2 * max(summation.size for summation in summations),
         "window_rows": max(summation.size * summation.maps for summation in summations),
     }
     size, offsets = 0, {}
@@ -397,7 +400,8 @@ def _modulus_rows(step: Step, kernels: KernelSet, rows: RowGeometry) -> int:
     """Return the elements that the rows of a step's moduli need while they are kept."""
     kernel = kernels.smoothing(step)
     pitch = rows.pitch(step.modulus_octave, max(1, kernel.radius))
-    return len(step.orientations) * (2 * kernel.summation.size - 1) * pitch
+    slots = 2 * kernel.summation.size - 1 + kernel.stride
+    return len(step.orientations) * slots * pitch
 
 
 def _job(plan: Plan, dtype: str, rows: RowGeometry, tables: dict[str, np.ndarray]) -> np.ndarray:
@@ -408,10 +412,24 @@ def _job(plan: Plan, dtype: str, rows: RowGeometry, tables: dict[str, np.ndarray
     job["itemsize"] = np.dtype(dtype).itemsize
     job["wrap"], job["margin"] = plan.edge == "wrap", rows.margin
     job["width"] = plan.padded_shape[1]
+    if rows.strips == 1:
+        job["run"], job["run_columns"] = _neighbours(plan.columns, rows.lanes)
     job["line_bytes"] = rows.line * np.dtype(dtype).itemsize
     for name, table in tables.items():
         job[name] = table.ctypes.data
     return job
+
+
+def _neighbours(columns: tuple[int, ...], least: int) -> tuple[int, int]:
+    """Return where `columns` rises by ones for longest, and how long.
+
+    The length is 0 if it is less than `least`, or if a column is not among them nor outside (-1).
+    """
+    starts = [x for x in range(len(columns)) if x == 0 or columns[x] != columns[x - 1] + 1]
+    length, start = max((stop - x, x) for x, stop in pairwise([*starts, len(columns)]))
+    run = columns[start : start + length]
+    found = length >= least and set(columns) - {-1} <= set(run) - {-1} == set(run)
+    return start, length if found else 0
 
 
 def aligned_zeros(elements: int, dtype: str) -> np.ndarray:

@@ -73,6 +73,8 @@ JOB = _int64s(
     "wrap",  # 1: maps are their own period; 0: zeros lie beyond them
     "margin",  # vectors in front of every row
     "width",  # of a padded image
+    "run",  # of its columns, the first of those that are neighbours in the image, too
+    "run_columns",  # how many; 0: rows are laid out as lines first
     "line_bytes",  # from one line of `WORKER.lines` to the next
     "weights",  # address of the table of weights
     "channels",  # address of the steps' channels
@@ -93,6 +95,16 @@ JOB = _int64s(
     "stop",  # other than 0: every worker shall stop
 )
 
+# The numbers of those fields that only a call knows, in the order it fills them in.
+CALL_FIELDS = [
+    (JOB.names or ()).index(name)
+    for name in (
+        *("images", "split", "tasks", "inputs", "outputs", "next_task", "finished_tasks", "stop"),
+        *("image_row_stride", "image_column_stride"),
+        *("channel_stride", "output_row_stride", "output_column_stride"),
+    )
+]
+
 # One worker of a call: memory of its own. All but `task` are addresses.
 WORKER = _int64s(
     "task",  # the one in hand, -1 for none
@@ -105,7 +117,8 @@ WORKER = _int64s(
     "square",  # as many vectors as a vector has lanes
     "images",  # table: where each image of the task is read
     "coefficients",  # table: where each image's coefficients are written
-    "lane_addresses",  # table: where in `lines` each lane's strip starts
-    "row_offsets",  # table: where in `moduli` each row of a window is; -1: outside
+    "lane_addresses",  # table: where each lane's strip starts, in `lines` or in the coefficients
+    "lane_bounds",  # table: the first column of each lane that is kept, and the one after the last
+    "row_offsets",  # table: where in `moduli` each row of two windows is; -1: outside
     "window_rows",  # table: the address of every row of a window, map by map
 )

@@ -12,6 +12,7 @@ always the next vector, every load is aligned, and no column is ever masked or s
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -42,6 +43,12 @@ def code_version() -> str:
     other vectors.
     """
     return f"{source_digest(SOURCES)} {vector_bytes()} {registers()}"
+
+
+# The most columns that are summed side by side.
+UNROLLED = 4
+# Outputs of a block, for which rows are folded into scratch memory: a power of two.
+BLOCK = 32
 
 
 @dataclass(frozen=True)
@@ -77,29 +84,35 @@ class RowKernel:
 
     @property
     def scratch(self) -> int:
-        """Vectors of scratch memory: squares of moduli, one to spare, parked accumulators."""
-        return 1 + self.columns_unrolled * (self.outputs + self.summation.accumulators)
+        """Vectors of scratch memory: squares of moduli, one to spare, parked sums, folded rows."""
+        sums = self.columns_unrolled * (self.outputs + self.summation.accumulators)
+        return 1 + sums + len(self.lines) * self.line
 
     @cached_property
     def columns_unrolled(self) -> int:
         """Columns summed side by side, which share weights and samples."""
-        # Measured: many sums hide each other's latency, few need those of the next columns.
+        # Measured: many sums hide each other's latency, few need those of the next columns. Where
+        # vectors are long, code for more columns at once outgrows what is kept of it decoded.
         sums = self.summation.accumulators
-        if registers() < 32 or sums >= 8:
-            return 1
-        return 4 if sums <= 2 else 2
+        if registers() < 32:
+            return 2 if sums >= 8 else UNROLLED
+        return 1 if sums >= 8 else 2 if sums > 2 else UNROLLED
 
     @cached_property
     def passes(self) -> list[set[int]]:
         """Accumulators that are summed together.
 
-        If there are too many for the registers, those that share no row are summed apart, for
-        then little is loaded twice.
+        If there are too many for the registers, those that share no row are summed apart, or at
+        least those that share no sample, for then little is loaded twice.
         """
-        most = 20 if registers() == 32 else 10
-        groups = [set(range(self.summation.accumulators))]
-        if self.summation.accumulators > most:
-            groups = self._without_common_rows()
+        most = max(1, min(20, (registers() - 1) // self.columns_unrolled - 1))
+        everything, samples = set(range(self.summation.accumulators)), self.summation.samples
+        groups = [everything]
+        if len(everything) > most:
+            groups = []
+            for group in self._apart(everything, [sample.row for sample in samples]):
+                apart = self._apart(group, range(len(samples))) if len(group) > most else [group]
+                groups += apart
         passes = []
         for group in groups:
             members, count = sorted(group), -(-len(group) // most)
@@ -107,12 +120,13 @@ class RowKernel:
             passes += [set(members[k : k + size]) for k in range(0, len(members), size)]
         return passes
 
-    def _without_common_rows(self) -> list[set[int]]:
-        """Part the accumulators into groups no two of which read the same row."""
+    def _apart(self, accumulators: set[int], keys: Iterable[int]) -> list[set[int]]:
+        """Part accumulators into groups no two of which read samples of the same key."""
+        readers: dict[int, set[int]] = {}
+        for key, sample in zip(keys, self.summation.samples, strict=True):
+            readers[key] = readers.get(key, set()) | (sample.sums & accumulators)
         groups: list[set[int]] = []
-        for row in range(len(self.summation.rows)):
-            readers = (sample.sums for sample in self.summation.samples if sample.row == row)
-            joined = set().union(*readers)
+        for joined in filter(None, readers.values()):
             for other in [group for group in groups if group & joined]:
                 groups.remove(other)
                 joined |= other
@@ -123,6 +137,32 @@ class RowKernel:
     def partial_sums(self) -> int:
         """Sums an accumulator is split into, by rows, so that enough products are independent."""
         return max(1, min(4, 8 // (self.columns_unrolled * min(map(len, self.passes)))))
+
+    @cached_property
+    def lines(self) -> dict[int, int]:
+        """Rows that are folded once for all their readers, and which line of scratch they take."""
+        # Measured: a line is worth its stores where five columns and more are read of the row, and
+        # sums are so many that there is other work meanwhile.
+        rows = enumerate(self.summation.rows)
+        lined = [n for n, row in rows if row.fold and len(self.columns_read(n)) > 4]
+        if self.summation.accumulators < 8:
+            lined = []
+        return {number: line for line, number in enumerate(lined)}
+
+    def columns_read(self, number: int) -> set[int]:
+        """Return which columns of a row are read, from that of the output."""
+        samples = [sample for sample in self.summation.samples if sample.row == number]
+        return {sign * s.offset for s in samples for sign in (1, -1 if s.fold else 1)}
+
+    @cached_property
+    def reach(self) -> int:
+        """Columns of folded rows that are read to each side of the output's."""
+        return max((abs(k) for number in self.lines for k in self.columns_read(number)), default=0)
+
+    @property
+    def line(self) -> int:
+        """Vectors of a folded row that are kept."""
+        return self.stride * BLOCK + 2 * self.reach
 
     @cached_property
     def digest(self) -> str:
@@ -184,6 +224,74 @@ def _row_pointers(emit: SimdEmitter, kernel: RowKernel, table, skip) -> dict:
     return rows
 
 
+class _FoldedRows:
+    """Emits the folding of `RowKernel.lines` into scratch memory, a turn's columns at a time.
+
+    A line holds a block: the columns of BLOCK outputs, and `reach` more on both sides. Those in
+    front of the turn's first output, and as many behind it, are folded when a block starts.
+    """
+
+    def __init__(self, emit: SimdEmitter, kernel: RowKernel, rows, memory):
+        self.emit, self.kernel, self.rows, self.memory = emit, kernel, rows, memory
+        self.source = self.place = emit.index(0)  # elements to the turn's first output, in a line
+        self.pairs: dict[tuple[int, int], list[int]] = {}  # what is folded of two rows
+        for number in kernel.lines:
+            row = kernel.summation.rows[number]
+            self.pairs.setdefault((row.map, row.offset), []).append(number)
+        self.due: set[tuple[int, int]] = set()
+
+    def start_turn(self, turn, source) -> None:
+        """Begin a turn, whose first output stands at element `source` of the rows."""
+        emit, builder, kernel = self.emit, self.emit.builder, self.kernel
+        self.due = set(self.pairs)
+        if not self.due:
+            return
+        inside = builder.and_(turn, emit.index(BLOCK // kernel.columns_unrolled - 1))
+        step = kernel.stride * emit.width
+        self.source = source
+        self.place = builder.mul(inside, emit.index(kernel.columns_unrolled * step))
+        with builder.if_then(builder.icmp_signed("==", inside, emit.index(0))):
+            turns = emit.index(2 * kernel.reach // kernel.stride)
+            with cgutils.for_range(builder, turns, intp=INDEX) as loop:
+                shift = builder.mul(loop.index, emit.index(step))
+                for pair in self.pairs:
+                    self.fold(pair, -kernel.reach, kernel.stride, shift)
+
+    def fold(self, pair: tuple[int, int], first: int, columns: int, shift) -> None:
+        """Fold so many columns of a pair of rows, from `first` and `shift` elements further."""
+        emit, builder, kernel = self.emit, self.emit.builder, self.kernel
+        source, place = builder.add(self.source, shift), builder.add(self.place, shift)
+        upper, lower = self.rows[pair[0], pair[1]], self.rows[pair[0], -pair[1]]
+        for column in range(first, first + columns):
+            readers = [
+                number
+                for number in self.pairs[pair]
+                if any((column - k) % kernel.stride == 0 for k in kernel.columns_read(number))
+            ]
+            if readers:
+                x = builder.add(source, emit.index(column * emit.width))
+                one, other = emit.load(emit.at(upper, x)), emit.load(emit.at(lower, x))
+                for number in readers:
+                    value = emit.folded(one, other, kernel.summation.rows[number].fold)
+                    emit.store(value, self.at(number, column, place))
+        # Or what was stored would be kept in registers until it is loaded.
+        emit.barrier()
+
+    def load(self, number: int, column: int):
+        """Load a column, counted from the turn's first output, of row `number`."""
+        row, kernel = self.kernel.summation.rows[number], self.kernel
+        if (pair := (row.map, row.offset)) in self.due:
+            self.due.remove(pair)
+            columns = kernel.stride * kernel.columns_unrolled
+            self.fold(pair, kernel.reach, columns, self.emit.index(0))
+        return self.emit.load(self.at(number, column, self.place))
+
+    def at(self, number: int, column: int, place):
+        """Return where the line of row `number` has a column."""
+        start = self.kernel.lines[number] * self.kernel.line + self.kernel.reach + column
+        return self.emit.at(self.emit.at(self.memory, place), start * self.emit.width)
+
+
 class _RowLoop:
     """Emits the loop over a row's columns, `columns_unrolled` of them in each turn.
 
@@ -194,6 +302,7 @@ class _RowLoop:
     def __init__(self, emit: SimdEmitter, kernel: RowKernel, rows, weights, scratch, out, stride):
         self.emit, self.kernel, self.rows = emit, kernel, rows
         self.weights, self.squares, self.out, self.out_stride = weights, scratch, out, stride
+        self.source = emit.index(0)  # elements from a row's start to the turn's first output
         self.unrolled = range(kernel.columns_unrolled)
         self.products = [
             (number, sample)
@@ -207,6 +316,8 @@ class _RowLoop:
         self.root_places = [len(self.products) * k // self.roots for k in range(self.roots)]
         self.spare = emit.at(scratch, self.roots * emit.width)
         self.parked = emit.at(self.spare, emit.width)
+        sums = kernel.columns_unrolled * kernel.summation.accumulators
+        self.folded = _FoldedRows(emit, kernel, rows, emit.at(self.parked, sums * emit.width))
 
     def emit_loop(self, turns) -> None:
         """Emit so many turns, and the roots that the last one leaves."""
@@ -216,7 +327,9 @@ class _RowLoop:
             x = builder.mul(loop.index, emit.index(step))
             before = builder.sub(x, emit.index(step))
             first_turn = builder.icmp_signed("==", loop.index, emit.index(0))
-            totals = self.sum_products(x, before, first_turn)
+            self.source = builder.mul(x, emit.index(self.kernel.stride))
+            self.folded.start_turn(loop.index, self.source)
+            totals = self.sum_products(before, first_turn)
             for column in self.unrolled:
                 self.combine(x, column, totals)
         if self.roots:
@@ -224,7 +337,7 @@ class _RowLoop:
             for k in range(self.roots):
                 emit.store(self.root(k), self.output(k, last))
 
-    def sum_products(self, x, before, first_turn) -> dict:
+    def sum_products(self, before, first_turn) -> dict:
         """Emit all passes, the roots of the turn before between them; return the last's totals."""
         drawn, sums = [], {}
         for count, (number, sample) in enumerate(self.products):
@@ -236,16 +349,16 @@ class _RowLoop:
                 self.store_roots(drawn, before, first_turn)
                 places = enumerate(self.root_places)
                 drawn = [(k, self.root(k)) for k, place in places if place == count]
-            self.add_products(sums, sample, self.kernel.passes[number], x)
+            self.add_products(sums, sample, self.kernel.passes[number])
         self.store_roots(drawn, before, first_turn)
         return self.totals(sums)
 
-    def add_products(self, sums: dict, sample: Sample, accumulators: set[int], x) -> None:
+    def add_products(self, sums: dict, sample: Sample, accumulators: set[int]) -> None:
         """Add a sample's products, of every unrolled column, to the sums of one pass."""
         emit = self.emit
-        values = [self.load(x, column, sample.row, sample.offset) for column in self.unrolled]
+        values = [self.load(column, sample.row, sample.offset) for column in self.unrolled]
         if sample.fold:
-            others = [self.load(x, column, sample.row, -sample.offset) for column in self.unrolled]
+            others = [self.load(column, sample.row, -sample.offset) for column in self.unrolled]
             pairs = zip(values, others, strict=True)
             values = [emit.folded(*pair, sample.fold) for pair in pairs]
         for accumulator, index in sample.terms:
@@ -258,12 +371,13 @@ class _RowLoop:
                     else:
                         sums[key] = emit.builder.fmul(value, weight)
 
-    def load(self, x, column: int, number: int, offset: int):
-        """Load the sample of row `number`, folded, that lies `offset` from output x + column."""
-        emit, builder, stride = self.emit, self.emit.builder, self.kernel.stride
-        row = self.kernel.summation.rows[number]
-        shift = emit.index((column * stride + offset) * emit.width)
-        place = builder.add(builder.mul(x, emit.index(stride)), shift)
+    def load(self, column: int, number: int, offset: int):
+        """Load the sample of row `number`, folded, that lies `offset` from a turn's output."""
+        emit, row = self.emit, self.kernel.summation.rows[number]
+        column = column * self.kernel.stride + offset
+        if number in self.kernel.lines:
+            return self.folded.load(number, column)
+        place = emit.builder.add(self.source, emit.index(column * emit.width))
         value = emit.load(emit.at(self.rows[row.map, row.offset], place))
         if row.fold:
             opposite = emit.load(emit.at(self.rows[row.map, -row.offset], place))

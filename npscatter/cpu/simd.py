@@ -75,11 +75,13 @@ class SimdEmitter:
 
     def store_some(self, vector: ir.Value, pointer: ir.Value, count: ir.Value) -> None:
         """Store the first `count` elements, wherever the pointer points."""
-        bits = ir.VectorType(ir.IntType(1), self.width)
         lanes = ir.Constant(ir.VectorType(INDEX, self.width), list(range(self.width)))
-        mask = self.builder.icmp_signed("<", lanes, self.spread(count))
+        self.store_masked(vector, pointer, self.builder.icmp_signed("<", lanes, self.spread(count)))
+
+    def store_masked(self, vector: ir.Value, pointer: ir.Value, mask: ir.Value) -> None:
+        """Store the elements for which a vector of bits says so."""
         place = self.builder.bitcast(pointer, self.vector.as_pointer())
-        arguments = [self.vector, place.type, ir.IntType(32), bits]
+        arguments = [self.vector, place.type, ir.IntType(32), mask.type]
         name = f"llvm.masked.store.v{self.width}f{8 * self.itemsize}.p0"
         function = cgutils.get_or_insert_function(
             self.builder.module, ir.FunctionType(ir.VoidType(), arguments), name
@@ -87,14 +89,14 @@ class SimdEmitter:
         self.builder.call(function, [vector, place, ir.Constant(ir.IntType(32), 1), mask])
 
     def transposed(self, rows: list[ir.Value]) -> list[ir.Value]:
-        """Return the columns of a square of vectors."""
-        size, lanes = self.width // 2, range(self.width)
+        """Return the columns of a square of vectors, or of two squares side by side."""
+        size, lanes = len(rows) // 2, range(self.width)
         while size:
             # Swap the off-diagonal quarters, of size x size, of every square on the diagonal.
             left = [k // size % 2 == 0 for k in lanes]
             upper = [k if left[k] else k - size + self.width for k in lanes]
             lower = [k + size if left[k] else k + self.width for k in lanes]
-            for row in lanes:
+            for row in range(len(rows)):
                 if left[row]:
                     one, other = rows[row], rows[row + size]
                     rows[row] = self.shuffle(one, other, upper)
@@ -167,19 +169,6 @@ def copy_vectors(typing, like, source, target, vectors):
 
 
 @intrinsic
-def copy_elements(typing, like, source, target, count):
-    """Copy the first elements, at most one vector, from one address to another."""
-
-    def generate(context, builder, _, values):
-        emit = SimdEmitter(builder, like.name)
-        _, source, target, count = values
-        emit.store_some(emit.load(emit.pointer(source)), emit.pointer(target), count)
-        return context.get_dummy_value()
-
-    return types.void(like, *[types.int64] * 3), generate
-
-
-@intrinsic
 def gather_lanes(typing, like, lane_addresses, offset, target):
     """Lay the next samples of every lane side by side.
 
@@ -210,11 +199,57 @@ def scatter_lanes(typing, like, source, lane_addresses, offset, count):
         emit = SimdEmitter(builder, like.name)
         _, source, lane_addresses, offset, count = values
         table = builder.inttoptr(lane_addresses, INDEX.as_pointer())
-        source = emit.pointer(source)
-        rows = [emit.load(emit.at(source, x * emit.width)) for x in range(emit.width)]
+        source, half = emit.pointer(source), emit.width // 2
+
+        def scatter(samples: int) -> None:
+            rows = [emit.load(emit.at(source, x * emit.width)) for x in range(samples)]
+            rows = emit.transposed(rows)
+            if samples == half:
+                upper = [(lane + half) % emit.width for lane in range(emit.width)]
+                rows += [emit.shuffle(row, row, upper) for row in rows]
+            for lane, row in enumerate(rows):
+                address = builder.add(builder.load(emit.at(table, lane)), offset)
+                emit.store_some(row, emit.pointer(address), count)
+
+        few = builder.icmp_signed("<=", count, emit.index(half))
+        with builder.if_else(few) as (then, otherwise):
+            with then:
+                scatter(half)
+            with otherwise:
+                scatter(emit.width)
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 4), generate
+
+
+@intrinsic
+def scatter_strips(typing, like, source, lane_addresses, bounds, x):
+    """Write columns x, x + 1, ... of every lane, a vector of them, as far as its bounds allow.
+
+    `lane_addresses` is the address of a table of where column 0 of each lane belongs, `bounds` that
+    of a table of its first column and the one after its last.
+    """
+
+    def generate(context, builder, _, values):
+        emit, short = SimdEmitter(builder, like.name), ir.IntType(32)
+        _, source, lane_addresses, bounds, x = values
+        source, offset = emit.pointer(source), builder.mul(x, emit.index(emit.itemsize))
+        table, bounds = (
+            builder.inttoptr(address, INDEX.as_pointer()) for address in (lane_addresses, bounds)
+        )
+        rows = [emit.load(emit.at(source, k * emit.width)) for k in range(emit.width)]
+        columns = ir.Constant(ir.VectorType(short, emit.width), list(range(emit.width)))
+        columns = builder.add(columns, emit.spread(builder.trunc(x, short)))
         for lane, row in enumerate(emit.transposed(rows)):
+            first, stop = (
+                emit.spread(builder.trunc(builder.load(emit.at(bounds, 2 * lane + k)), short))
+                for k in range(2)
+            )
+            mask = builder.and_(
+                builder.icmp_signed(">=", columns, first), builder.icmp_signed("<", columns, stop)
+            )
             address = builder.add(builder.load(emit.at(table, lane)), offset)
-            emit.store_some(row, emit.pointer(address), count)
+            emit.store_masked(row, emit.pointer(address), mask)
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * 4), generate
