@@ -82,8 +82,8 @@ class Selection:
     budget: float
     filters_until: float
     relax: float = 1.0
-    sample: float = 1.0
-    row: float = 1.0
+    sample: float = 2.8
+    row: float = 1.2
     polish: int = 20
     steps: int = 12
     filter_share: float = 0.1
@@ -308,7 +308,7 @@ class Selector:
         """Take one step, the last one if it gains less than a hundredth."""
         objective = self._objective(self.kept)
         before = objective.value(self.coefficients)
-        self.coefficients, value = minimise(objective, self.coefficients, 1, damping=1e-3)
+        self.coefficients, value = minimise(objective, self.coefficients, 1, damping=1e-4)
         taken = 1 + sum(entry["stage"] == "learn" for entry in self.log)
         over = value > 0.99 * before or taken >= self.recipe.steps
         told = {"before": before, "objective": value, "over": over}
