@@ -61,7 +61,6 @@ SLOW = (
     "tools/test_learning.py::test_learning_lowers",
     "tools/test_learning.py::test_resumed_run",
     "tools/test_selecting.py",
-    "tools/test_soundness.py",
     "transform/test_kymatio_conventions.py::test_at_the_finest_scale",
     "transform/test_kymatio_conventions.py::test_output_shapes",
     "transform/test_past_the_range.py",

@@ -26,12 +26,12 @@ def _selection(L: int, budget: float, start: float, relax: float = 1.0) -> Selec
 
 
 PRESETS = {
-    "accurate": _selection(8, 1140, 1700),
-    "accurate-L4": _selection(4, 340, 560),
-    "accurate-L6": _selection(6, 740, 1100),
-    "fast": _selection(8, 630, 1200, relax=4.0),
-    "fast-L4": _selection(4, 160, 400, relax=4.0),
-    "fast-L6": _selection(6, 350, 750, relax=4.0),
+    "accurate": _selection(8, 1000, 1700),
+    "accurate-L4": _selection(4, 300, 560),
+    "accurate-L6": _selection(6, 600, 1100),
+    "fast": _selection(8, 600, 1200, relax=4.0),
+    "fast-L4": _selection(4, 140, 400, relax=4.0),
+    "fast-L6": _selection(6, 280, 750, relax=4.0),
     # The paper's: Adam, rate 0.001, weight decay 0.01, batch 50, squared error, random start, 30
     # epochs of 32 x 32 images. Its Table 1 (noise of sigma 0.7 adds 0.49; a shift by two pixels
     # changes 0.73) tells that its images had variance one, which sets what the decay weighs.
