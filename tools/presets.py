@@ -30,7 +30,7 @@ PRESETS = {
     "accurate-L4": _selection(4, 300, 560),
     "accurate-L6": _selection(6, 600, 1100),
     "fast": _selection(8, 600, 1200, relax=4.0),
-    "fast-L4": _selection(4, 140, 400, relax=4.0),
+    "fast-L4": _selection(4, 120, 400, relax=4.0),
     "fast-L6": _selection(6, 280, 750, relax=4.0),
     # The paper's: Adam, rate 0.001, weight decay 0.01, batch 50, squared error, random start, 30
     # epochs of 32 x 32 images. Its Table 1 (noise of sigma 0.7 adds 0.49; a shift by two pixels
