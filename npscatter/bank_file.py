@@ -174,7 +174,7 @@ def list_banks() -> list[str]:
     --------
     >>> from npscatter import list_banks
     >>> list_banks()
-    ['accurate', 'accurate-L4', 'accurate-L6', 'paper', 'paper-tuned']
+    ['accurate', 'accurate-L4', 'accurate-L6', 'fast', 'fast-L4', 'fast-L6', 'paper', 'paper-tuned']
     """
     return sorted(path.stem for path in SHIPPED.glob("*.npz"))
 

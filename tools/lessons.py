@@ -88,6 +88,8 @@ SUBJECTS = (
     Subject(("photographs",), 8, 64, 1, 1, PHOTOGRAPHS),
     Subject(("photographs",), 16, 64, 2, 2, PHOTOGRAPHS),
     Subject(("photographs",), 24, 64, 3, 2, PHOTOGRAPHS),
+    Subject(("photographs",), 8, 64, 4, 2, PHOTOGRAPHS),
+    Subject(("photographs",), 16, 32, 5, 2, PHOTOGRAPHS),
     Subject(("photographs",), 4, 128, 5, 2, PHOTOGRAPHS.relaxed(1.5)),
     Subject(("photographs",), 8, 128, 6, 1, DEEP),
     Subject(("white noise",), 8, 64, 3, 2, Aims(5e-3, 3e-3, 5e-3, coarsest=1e-2)),

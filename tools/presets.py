@@ -26,7 +26,7 @@ def _selection(L: int, budget: float, start: float, relax: float = 1.0) -> Selec
 
 
 PRESETS = {
-    "accurate": _selection(8, 1000, 1700),
+    "accurate": _selection(8, 1090, 1700),
     "accurate-L4": _selection(4, 300, 560),
     "accurate-L6": _selection(6, 600, 1100),
     "fast": _selection(8, 600, 1200, relax=4.0),

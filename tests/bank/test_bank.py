@@ -22,7 +22,8 @@ from npscatter.cost import plan_cost
 from npscatter.program.plan import make_plan
 from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
 
-SHIPPED = ["accurate", "accurate-L4", "accurate-L6", "paper", "paper-tuned"]
+FAMILIES = ("accurate", "accurate-L4", "accurate-L6", "fast", "fast-L4", "fast-L6")
+SHIPPED = [*FAMILIES, "paper", "paper-tuned"]
 
 
 @pytest.fixture

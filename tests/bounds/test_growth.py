@@ -199,16 +199,7 @@ def test_a_bank_that_forgets_is_sound(recwarn, tmp_path):
     assert growth.noise == sorted(growth.noise, reverse=True)
 
 
-AMPLIFY = pytest.mark.xfail(strict=True, reason="they multiply a mode by -20 per octave")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=AMPLIFY if name.startswith("accurate") else ())
-        for name in list_banks()
-    ],
-)
+@pytest.mark.parametrize("name", list_banks())
 def test_no_shipped_bank_amplifies(name):
     check(FilterBank.load(name))
 
