@@ -88,7 +88,7 @@ SUBJECTS = (
     Subject(("photographs",), 8, 64, 1, 1, PHOTOGRAPHS),
     Subject(("photographs",), 16, 64, 2, 2, PHOTOGRAPHS),
     Subject(("photographs",), 24, 64, 3, 2, PHOTOGRAPHS),
-    Subject(("photographs",), 8, 64, 4, 2, PHOTOGRAPHS),
+    Subject(("photographs",), 8, 64, 5, 2, PHOTOGRAPHS),
     Subject(("photographs",), 16, 32, 5, 2, PHOTOGRAPHS),
     Subject(("photographs",), 4, 128, 5, 2, PHOTOGRAPHS.relaxed(1.5)),
     Subject(("photographs",), 8, 128, 6, 1, DEEP),

@@ -29,7 +29,7 @@ PRESETS = {
     "accurate": _selection(8, 1090, 1700),
     "accurate-L4": _selection(4, 300, 560),
     "accurate-L6": _selection(6, 600, 1100),
-    "fast": _selection(8, 600, 1200, relax=4.0),
+    "fast": _selection(8, 580, 1200, relax=4.0),
     "fast-L4": _selection(4, 120, 400, relax=4.0),
     "fast-L6": _selection(6, 280, 750, relax=4.0),
     # The paper's: Adam, rate 0.001, weight decay 0.01, batch 50, squared error, random start, 30
