@@ -22,7 +22,7 @@ exactly, up to rounding; between grid points the factor of Ehlich and Zeller cer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from math import cos, log10, pi, sqrt
 
@@ -64,9 +64,18 @@ class Growth:
         self.taps = bank["carry_next"]
 
     @cached_property
+    def units(self) -> np.ndarray:
+        """What the maps are multiplied by, (R,), to be in the units in which g_1 is smallest.
+
+        The scale of a carried map is arbitrary, for what makes it and what reads it cancel.
+        """
+        return _best_units(self.taps)
+
+    @cached_property
     def octaves(self) -> list[float]:
-        """g_1, g_2, ...: the most a disturbance grows in so many octaves, certified."""
-        return [self._largest(G) for G in self._spectra(self._undisturbed, OCTAVES)]
+        """g_1, g_2, ...: the most a disturbance grows in so many octaves, in `units`, certified."""
+        taps = _in_units(self.taps, self.units)
+        return [self._largest(G) for G in self._spectra(taps, self._undisturbed, OCTAVES)]
 
     @cached_property
     def cycles(self) -> list[dict]:
@@ -102,22 +111,25 @@ class Growth:
     @cached_property
     def noise(self) -> list[float]:
         """White noise of variance 1 in every map: its root mean square in all after n octaves."""
-        means = (np.trace(G.mean((0, 1))).real for G in self._spectra(self._undisturbed, OCTAVES))
+        spectra = self._spectra(self.taps, self._undisturbed, OCTAVES)
+        means = (np.trace(G.mean((0, 1))).real for G in spectra)
         return [sqrt(mean / (4**n * self.bank.R)) for n, mean in enumerate(means, 1)]
 
     @cached_property
     def one_octave(self) -> dict[str, float]:
-        """g_1 in the units of the maps in which it is smallest, certified.
+        """g_1, certified.
 
         Returns
         -------
         dict
-            "all maps", and "but the mean": of the maps after the first, among themselves. At most
-            1: no disturbance ever grows.
+            "all maps", in `units`, and "but the mean": of the maps after the first, among
+            themselves, in their best units. At most 1: no disturbance ever grows.
         """
-        found = {"all maps": _best_scaling(self.taps, self._largest)}
+        found = {"all maps": self.octaves[0]}
         if self.bank.R > 1:
-            found["but the mean"] = _best_scaling(self.taps[1:, 1:], self._largest)
+            others = self.taps[1:, 1:]
+            C = _matrices(_in_units(others, _best_units(others)), 4 * others.shape[-1])
+            found["but the mean"] = self._largest(_decimated(C @ _adjoint(C)))
         return found
 
     @cached_property
@@ -140,7 +152,8 @@ class Growth:
         for name, spectrum in _SPECTRA.items():
             power = spectrum(_frequencies(2 * N)).reshape(2 * N, 2 * N, 1, 1)
             start = _decimated(first * power @ _adjoint(first)) / 4
-            later = (G / 4**n for n, G in enumerate(self._spectra(start, LEAKS - 1), 1))
+            spectra = self._spectra(self.taps, start, LEAKS - 1)
+            later = (G / 4**n for n, G in enumerate(spectra, 1))
             maps[name] = [start, *later]
         leaks: dict[str, list[float | None]] = {name: [] for name in _SPECTRA}
         for j, v, seen in self._responses():
@@ -174,9 +187,10 @@ class Growth:
         N, R = 2 * self.taps.shape[-1], self.bank.R
         return np.broadcast_to(np.eye(R), (N, N, R, R))
 
-    def _spectra(self, G: np.ndarray, count: int) -> Iterator[np.ndarray]:
+    @staticmethod
+    def _spectra(taps: np.ndarray, G: np.ndarray, count: int) -> Iterator[np.ndarray]:
         """Yield G after 1, 2, ... octaves, on the grid G (N, N, R, R) is given on."""
-        C = _matrices(self.taps, 2 * len(G))
+        C = _matrices(taps, 2 * len(G))
         for _ in range(count):
             G = _decimated(C @ _interpolated(G, 2 * len(G)) @ _adjoint(C))
             yield G
@@ -216,16 +230,14 @@ def check(bank: FilterBank) -> None:
         raise BankError(explain("bank", bank.name, rule, "give the growth more weight in the fit"))
 
 
-def _best_scaling(taps: np.ndarray, largest: Callable) -> float:
-    """Return `largest` of one octave in the units of the maps in which it is smallest."""
+def _best_units(taps: np.ndarray) -> np.ndarray:
+    """Return the units of the maps in which g_1 is smallest, as powers of two: a search."""
     C = _matrices(taps, 2 * _COARSE)
 
-    def scaled(C: np.ndarray, d: np.ndarray) -> np.ndarray:
-        C = d[:, None] * C / d
-        return _decimated(C @ _adjoint(C))
-
     def value(logarithms: np.ndarray) -> float:
-        return np.linalg.eigvalsh(scaled(C, 2.0**logarithms)).max()
+        units = 2.0**logarithms
+        scaled = units[:, None] * C / units
+        return np.linalg.eigvalsh(_decimated(scaled @ _adjoint(scaled))).max()
 
     best = np.zeros(len(taps))
     least, step = value(best), 2.0
@@ -236,7 +248,12 @@ def _best_scaling(taps: np.ndarray, largest: Callable) -> float:
             least, best = min(values), tried[int(np.argmin(values))]
         else:
             step /= 2
-    return largest(scaled(_matrices(taps, 4 * taps.shape[-1]), 2.0**best))
+    return 2.0**best
+
+
+def _in_units(taps: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Return taps (R, R, K, K) for maps that are multiplied by `units`."""
+    return units[:, None, None, None] * taps / units[:, None, None]
 
 
 def _frequencies(N: int) -> np.ndarray:
