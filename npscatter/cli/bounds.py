@@ -97,7 +97,7 @@ def _print_growth(report: dict) -> None:
     click.echo(
         "\ncarried maps, from octave to octave"
         f"\n  constant maps are multiplied by  {'  '.join(modes)}"
-        f"\n  a disturbance grows in one octave, in the best units, by no more than\n"
+        f"\n  a disturbance grows in one octave, in the best units of the maps, by no more than\n"
         f"             {units}"
         f"\n  and in 1, 2, ... octaves by no more than\n             {listed(report['octaves'])}"
         "\n  waves that come back after 2, 3 and 4 octaves are multiplied, per octave, by up to\n"
