@@ -158,9 +158,8 @@ def choose(
         else:
             if images_per_vector > 1:
                 break
-            if layout.memory > 2 * limits.memory:
-                # Over budget either way: four rounds take half the memory of one, and no longer.
-                layout = lay_out(plan.in_rounds(4), bank, dtype, images_per_vector)
+            # Over budget either way: four rounds take half the memory of one, and no longer.
+            layout = lay_out(plan.in_rounds(4), bank, dtype, images_per_vector)
         busy = (
             images / (images_per_vector * threads * -(-vectors // threads))
             if images_per_vector > 1
