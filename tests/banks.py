@@ -139,13 +139,16 @@ def make_windowed_bank(name, L=8, R=1, card=None, seed=0):
     def low(inputs):
         return np.repeat(window[None, None] / window.sum() / inputs, inputs, axis=1)
 
+    # No mode of the carried maps keeps more than half of a disturbance.
+    carried = noise(R, R)
+    carried /= 2 * np.abs(carried).sum((1, 2, 3), keepdims=True)
     return FilterBank(
         name,
         psi_first=wavelets(1),
         carry_first=noise(R, 1),
         low_first=low(1),
         psi_next=wavelets(R),
-        carry_next=noise(R, R),
+        carry_next=carried,
         low_next=low(R),
         card=card,
     )

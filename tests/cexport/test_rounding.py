@@ -110,9 +110,11 @@ def test_rounding_keeps_sums_and_stays_near(integers):
         assert np.abs(filters.taps - exact).max() <= 8
         if np.abs(exact).max((2, 3)).min() == 0:
             continue
-        sums = filters.taps.sum((2, 3))
-        missed = np.abs(sums - exact.sum((2, 3)))
-        assert missed.max() <= 0.5 + 1e-6
+        missed = np.abs(filters.taps.sum((2, 3)) - exact.sum((2, 3)))
+        # A folded weight is that of up to eight tied taps, and moves the sum by as many.
+        free = exact[..., exact.shape[2] // 2, exact.shape[3] // 2] != 0
+        assert missed[free].max() <= 0.5 + 1e-6
+        assert missed.max() <= 4 + 1e-6
 
 
 def test_wavelets_without_a_mean_have_none_in_integers(integer_bank):
