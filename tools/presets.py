@@ -27,11 +27,11 @@ def _selection(L: int, budget: float, start: float, relax: float = 1.0) -> Selec
 
 PRESETS = {
     "accurate": _selection(8, 1090, 1700),
-    "accurate-L4": _selection(4, 300, 560),
+    "accurate-L4": _selection(4, 340, 560),
     "accurate-L6": _selection(6, 600, 1100),
     "fast": _selection(8, 580, 1200, relax=4.0),
     "fast-L4": _selection(4, 120, 400, relax=4.0),
-    "fast-L6": _selection(6, 280, 750, relax=4.0),
+    "fast-L6": _selection(6, 320, 750, relax=4.0),
     # The paper's: Adam, rate 0.001, weight decay 0.01, batch 50, squared error, random start, 30
     # epochs of 32 x 32 images. Its Table 1 (noise of sigma 0.7 adds 0.49; a shift by two pixels
     # changes 0.73) tells that its images had variance one, which sets what the decay weighs.
