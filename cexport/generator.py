@@ -230,7 +230,6 @@ class _Header:
     def _tables(self) -> list[str]:
         plan, layout, quantization = self.plan, self.layout, self.quantization
         sizes: dict[str, int | str] = {
-            "PFX_LONGEST_ROW": layout.longest_row,
             "PFX_ROW_SUMS": layout.row_sums,
             "PFX_SCRATCH_SUMS": layout.scratch_sums,
             "PFX_WORKSPACE_SAMPLES": plan.workspace.size,
