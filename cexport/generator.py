@@ -153,6 +153,7 @@ class _Header:
             self._template("kernel.h"),
             self._template("step.h"),
             section("The innermost loops"),
+            self._template("folded.h"),
             *inner_loops(self.layout),
             "",
             section("Tables"),

@@ -19,14 +19,13 @@ from npscatter.program.plan import Plan
 from npscatter.program.steps import Step
 from npscatter.program.summation import Row, Summation
 
-# Sums that a sample is added to at once, at most; and what the field `use` of c/kernel.h holds.
+# Sums that a sample is added to at once, at most.
 AT_ONCE = 4
-MOST_SUMS = 63
 
 
 @dataclass(frozen=True)
 class Use:
-    """A sample of a row and the sums it enters; see ``pfx_use`` in c/kernel.h.
+    """A sample of a row and some sums it enters; see ``pfx_use`` in c/kernel.h.
 
     ``fold`` is 0 for the sample alone, 1 or -1 for the sum or the difference of those at ``column``
     and ``-column``.
@@ -39,10 +38,10 @@ class Use:
 
 @dataclass(frozen=True)
 class Line:
-    """A row, folded or not, and its samples; see ``pfx_line`` in c/kernel.h."""
+    """A row, folded or not, and the uses of its samples; see ``pfx_line`` in c/kernel.h."""
 
     row: Row
-    samples: tuple[Use, ...]
+    uses: tuple[Use, ...]
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class CKernel:
     lines : tuple of Line
         The same, by rows.
     weights : ndarray
-        In the order of the samples and their sums.
+        In the order of the uses and their sums.
     """
 
     key: str
@@ -76,7 +75,7 @@ class CKernel:
     def half(self) -> int:
         """The farthest that a row or column is off: K // 2, or less if the outermost taps are 0."""
         return max(
-            max(abs(line.row.offset), *(abs(sample.column) for sample in line.samples))
+            max(abs(line.row.offset), *(abs(use.column) for use in line.uses))
             for line in self.lines
         )
 
@@ -186,7 +185,7 @@ def check_kernels(bank: FilterBank, kernels: Iterable[CKernel]) -> None:
         ("sums in one array", max(k.summation.accumulators for k in kernels), 255),
         ("carried maps", max(k.summation.maps for k in kernels), 255),
         ("rows in a filter", max(k.summation.size for k in kernels), 255),
-        ("samples of a row", max(len(line.samples) for k in kernels for line in k.lines), 255),
+        ("uses of a row", max(len(line.uses) for k in kernels for line in k.lines), 255),
         ("rows in one array", max(len(k.lines) for k in kernels), 65535),
     )
 
@@ -234,8 +233,8 @@ def make_kernel(
     for number, row in enumerate(summation.rows):
         uses = []
         for sample in (sample for sample in summation.samples if sample.row == number):
-            for start in range(0, len(sample.terms), MOST_SUMS):
-                terms = sample.terms[start : start + MOST_SUMS]
+            for start in range(0, len(sample.terms), AT_ONCE):
+                terms = sample.terms[start : start + AT_ONCE]
                 uses.append(Use(sample.offset, sample.fold, tuple(sum_ for sum_, _ in terms)))
                 order += [index for _, index in terms]
         lines.append(Line(row, tuple(uses)))

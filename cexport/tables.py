@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cexport.configuration import NO_PIXEL
-from cexport.layout import AT_ONCE, CKernel, CLayout
+from cexport.layout import CKernel, CLayout
 from cexport.quantization import Quantization
 from cexport.text import angle_of_theta, array, braces, comment, float_literal, integer_literal
 from npscatter.program.plan import Plan
@@ -17,16 +17,16 @@ def kernel_tables(kernel: CKernel, integers: bool) -> list[str]:
         f"{kernel.key}{some}: {S.maps} {'maps' if S.maps > 1 else 'map'} to {len(S.outputs)}, "
         f"{S.size} x {S.size}, {S.multiply_adds} multiply-adds in {S.accumulators} sums."
     )
-    samples = [sample for line in kernel.lines for sample in line.samples]
-    text += comment("map, row, fold, samples")
+    text += comment("map, row, fold, uses")
     lines = [
-        braces((line.row.map, line.row.offset, line.row.fold, len(line.samples)))
+        braces((line.row.map, line.row.offset, line.row.fold, len(line.uses)))
         for line in kernel.lines
     ]
     text += array("pfx_line", f"{name}_lines", lines)
-    uses = [f"{{{use.column}, PFX_USE({len(use.sums)}, {use.fold})}}" for use in samples]
-    text += array("pfx_use", f"{name}_samples", uses)
-    text += array("uint8_t", f"{name}_sums", [number for use in samples for number in use.sums])
+    uses = [use for line in kernel.lines for use in line.uses]
+    rows = [braces((use.column, f"PFX_USE({len(use.sums)}, {use.fold})")) for use in uses]
+    text += array("pfx_use", f"{name}_uses", rows)
+    text += array("uint8_t", f"{name}_sums", [number for use in uses for number in use.sums])
     number = integer_literal if integers else float_literal
     numbers = [number(weight) for weight in kernel.weights]
     text += array("pfx_weight", f"{name}_weights", numbers)
@@ -34,51 +34,53 @@ def kernel_tables(kernel: CKernel, integers: bool) -> list[str]:
     return [
         *text,
         f"static const pfx_kernel {name} = {{",
-        *(f"    {name}_{table}," for table in ("lines", "samples", "sums", "weights", "outputs")),
+        *(f"    {name}_{table}," for table in ("lines", "uses", "sums", "weights", "outputs")),
         f"    {len(kernel.lines)}, {S.accumulators}, {len(S.outputs)}, {kernel.half},",
         "};",
     ]
 
 
 def inner_loops(layout: CLayout) -> list[str]:
-    """Return the function that adds the products of a sample, for every use of one."""
-    uses = {
-        (count, use.fold)
+    """Return the function that adds the products of a row's samples: a loop for every use."""
+    kinds = {
+        (len(use.sums), use.fold)
         for kernel in layout.kernels.values()
         for line in kernel.lines
-        for use in line.samples
-        for count in {min(len(use.sums), AT_ONCE), len(use.sums) % AT_ONCE} - {0}
+        for use in line.uses
     }
-    text = comment(
-        f"Up to {AT_ONCE} sums grow by the products of one sample with a weight each; for output x "
-        "the sample is right[x], or it is folded with left[x]."
-    )
+    text = comment("The sums grow by the products of the next uses; returns what follows them.")
     text += [
-        f"#define PFX_AT_ONCE {AT_ONCE}",
-        "",
-        "static inline void pfx_add_products(",
-        "    int32_t use, const pfx_sum *right, const pfx_sum *left, const pfx_weight *weights,",
-        "    const uint8_t *list, pfx_sum *sums, int32_t n)",
+        "static inline pfx_products pfx_add_products(pfx_products next, int32_t uses,",
+        "                                            const pfx_folded *row, pfx_sum *sums,",
+        "                                            int32_t n)",
         "{",
-        "    switch (use) {",
+        "    for (; uses > 0; uses--, next.use++) {",
+        "        const int32_t column = next.use->column;",
+        "        const pfx_sum *const right = pfx_at(row, column);",
+        "        const pfx_sum *const left = pfx_at(row, -column);",
+        "        switch (next.use->how) {",
     ]
-    for count, fold in sorted(uses):
-        text += [f"    case PFX_USE({count}, {fold}): {{", *_loop(count, fold), "        break;"]
-        text += ["    }"]
-    return [*text, "    default:", "        break;", "    }", "}"]
+    for count, fold in sorted(kinds):
+        text += [f"        case PFX_USE({count}, {fold}): {{", *_loop(count, fold)]
+        text += ["            break;", "        }"]
+    text += ["        default:", "            break;", "        }", "    }"]
+    return [*text, "    return next;", "}"]
 
 
 def _loop(count: int, fold: int) -> list[str]:
     numbers = range(count)
     sample = "right[x]" + {0: "", 1: " + left[x]", -1: " - left[x]"}[fold]
-    return [
-        *(f"        const pfx_sum w{k} = weights[{k}];" for k in numbers),
-        *(f"        pfx_sum *const PFX_RESTRICT s{k} = sums + list[{k}] * n;" for k in numbers),
-        "        for (int32_t x = 0; x < n; x++) {",
-        f"            const pfx_sum sample = {sample};",
-        *(f"            s{k}[x] += w{k} * sample;" for k in numbers),
-        "        }",
+    lines = [
+        *(f"const pfx_sum w{k} = next.weights[{k}];" for k in numbers),
+        *(f"pfx_sum *const PFX_RESTRICT sum{k} = sums + next.sums[{k}] * n;" for k in numbers),
+        "for (int32_t x = 0; x < n; x++) {",
+        f"    const pfx_sum sample = {sample};",
+        *(f"    sum{k}[x] += w{k} * sample;" for k in numbers),
+        "}",
+        f"next.weights += {count};",
+        f"next.sums += {count};",
     ]
+    return [f"            {line}" for line in lines]
 
 
 def padding_tables(plan: Plan) -> list[str]:

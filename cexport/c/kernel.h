@@ -4,14 +4,14 @@ typedef struct {
     uint8_t map;
     int8_t row;
     int8_t fold;
-    uint8_t samples; /* how many of its samples are used: the next in the kernel's list */
+    uint8_t uses; /* how many uses of its samples follow in the kernel's list */
 } pfx_line;
 
 /* A sample of such a row: the one at a column, or folded, its sum with or difference from the one
  * at -column; and how many sums it enters, times a weight each. */
 typedef struct {
     int8_t column;
-    uint8_t use; /* PFX_USE(sums, fold) */
+    uint8_t how; /* PFX_USE(sums, fold) */
 } pfx_use;
 
 #define PFX_USE(sums, fold) (4 * (sums) + 1 + (fold))
@@ -23,11 +23,11 @@ typedef struct {
     int8_t sign;
 } pfx_output;
 
-/* How one array of filters is summed. Which sums a sample enters, and the weights, stand in the
+/* How one array of filters is summed. Which sums samples enter, and the weights, stand in the
  * order in which they are used. */
 typedef struct {
     const pfx_line *lines;
-    const pfx_use *samples;
+    const pfx_use *uses;
     const uint8_t *sums;
     const pfx_weight *weights;
     const pfx_output *outputs; /* of wavelets: all real parts, then all imaginary parts */

@@ -44,12 +44,6 @@ static inline const pfx_sample *pfx_row(const pfx_maps *maps, int32_t map, int32
     return maps->samples + (map * maps->stored_rows + stored) * maps->width;
 }
 
-/* Where column x of a row is kept: for stride 2 even and odd columns apart, `odd` samples off. */
-static inline int32_t pfx_place(int32_t x, int32_t odd)
-{
-    return odd == 0 ? x : (x >> 1) + (x & 1) * odd;
-}
-
 #if PFX_ZERO_EDGE
 /* row[i] = above[first + stride i] + fold below[first + stride i]; a row that is NULL is zero. */
 #else
@@ -86,26 +80,26 @@ static inline void pfx_fold(pfx_sum *PFX_RESTRICT row, const pfx_sample *above,
 }
 
 /* Columns -half to width + half of the rows at y + line->row and y - line->row, folded. */
-static inline void pfx_fold_rows(pfx_sum *row, const pfx_maps *maps, const pfx_line *line,
-                                 int32_t y, int32_t half, int32_t odd)
+static inline void pfx_fold_rows(const pfx_folded *row, const pfx_maps *maps, const pfx_line *line,
+                                 int32_t y, int32_t half)
 {
     const int32_t width = maps->width;
     const int32_t fold = line->fold;
     const pfx_sample *const above = pfx_row(maps, line->map, y + line->row);
     const pfx_sample *const below = fold != 0 ? pfx_row(maps, line->map, y - line->row) : NULL;
-    if (odd == 0) {
-        pfx_fold(row, above, below, fold, 0, 1, width);
+    if (row->shift == 0) {
+        pfx_fold(row->even, above, below, fold, 0, 1, width);
     } else {
-        pfx_fold(row, above, below, fold, 0, 2, (width + 1) >> 1);
-        pfx_fold(row + odd, above, below, fold, 1, 2, width >> 1);
+        pfx_fold(row->even, above, below, fold, 0, 2, (width + 1) >> 1);
+        pfx_fold(row->even + row->odd, above, below, fold, 1, 2, width >> 1);
     }
     for (int32_t x = 0; x < half; x++) {
 #if PFX_ZERO_EDGE
-        row[pfx_place(-1 - x, odd)] = 0;
-        row[pfx_place(width + x, odd)] = 0;
+        *pfx_at(row, -1 - x) = 0;
+        *pfx_at(row, width + x) = 0;
 #else
-        row[pfx_place(-1 - x, odd)] = row[pfx_place(pfx_modulo(-1 - x, width), odd)];
-        row[pfx_place(width + x, odd)] = row[pfx_place(pfx_modulo(x, width), odd)];
+        *pfx_at(row, -1 - x) = *pfx_at(row, pfx_modulo(-1 - x, width));
+        *pfx_at(row, width + x) = *pfx_at(row, pfx_modulo(x, width));
 #endif
     }
 }
@@ -114,28 +108,17 @@ static inline void pfx_fold_rows(pfx_sum *row, const pfx_maps *maps, const pfx_l
 static inline void pfx_correlate(const pfx_kernel *kernel, const pfx_maps *maps, int32_t y,
                                  int32_t x, int32_t stride, int32_t n, const pfx_scratch *scratch)
 {
-    const int32_t margin = stride == 1 ? kernel->half : (kernel->half + 1) >> 1;
-    const int32_t odd = stride == 1 ? 0 : ((maps->width + 1) >> 1) + 2 * margin;
-    pfx_sum *const row = scratch->row + margin;
-    const pfx_use *sample = kernel->samples;
-    const uint8_t *sums = kernel->sums;
-    const pfx_weight *weights = kernel->weights;
+    const int32_t margin = (kernel->half + stride - 1) >> (stride - 1);
+    const pfx_folded row = {scratch->row + margin,
+                             stride == 1 ? 0 : ((maps->width + 1) >> 1) + 2 * margin, stride - 1};
+    const pfx_folded from_x = {row.even + x, row.odd, row.shift};
+    pfx_products products = {kernel->uses, kernel->sums, kernel->weights};
     for (int32_t i = 0; i < kernel->n_sums * n; i++) {
         scratch->sums[i] = 0;
     }
     for (const pfx_line *line = kernel->lines; line != kernel->lines + kernel->n_lines; line++) {
-        pfx_fold_rows(row, maps, line, y, kernel->half, odd);
-        for (const pfx_use *const end = sample + line->samples; sample != end; sample++) {
-            const pfx_sum *const right = row + x + pfx_place(sample->column, odd);
-            const pfx_sum *const left = row + x + pfx_place(-sample->column, odd);
-            for (int32_t rest = sample->use >> 2; rest > 0; rest -= PFX_AT_ONCE) {
-                const int32_t count = rest < PFX_AT_ONCE ? rest : PFX_AT_ONCE;
-                pfx_add_products(PFX_USE(count, (sample->use & 3) - 1), right, left, weights, sums,
-                                 scratch->sums, n);
-                weights += count;
-                sums += count;
-            }
-        }
+        pfx_fold_rows(&row, maps, line, y, kernel->half);
+        products = pfx_add_products(products, line->uses, &from_x, scratch->sums, n);
     }
     /* Sums that mirrored filters share become their outputs. */
     for (int32_t o = 0; o < kernel->n_outputs; o++) {
