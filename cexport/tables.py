@@ -56,8 +56,8 @@ def inner_loops(layout: CLayout) -> list[str]:
         "{",
         "    for (; uses > 0; uses--, next.use++) {",
         "        const int32_t column = next.use->column;",
-        "        const pfx_sum *const right = pfx_at(row, column);",
-        "        const pfx_sum *const left = pfx_at(row, -column);",
+        "        const pfx_sum *const PFX_RESTRICT right = pfx_at(row, column);",
+        "        const pfx_sum *const PFX_RESTRICT left = pfx_at(row, -column);",
         "        switch (next.use->how) {",
     ]
     for count, fold in sorted(kinds):
