@@ -153,6 +153,7 @@ class _Header:
             self._template("kernel.h"),
             self._template("step.h"),
             section("The innermost loops"),
+            self._template("folded.h"),
             *inner_loops(self.layout),
             "",
             section("Tables"),
@@ -230,7 +231,6 @@ class _Header:
     def _tables(self) -> list[str]:
         plan, layout, quantization = self.plan, self.layout, self.quantization
         sizes: dict[str, int | str] = {
-            "PFX_LONGEST_ROW": layout.longest_row,
             "PFX_ROW_SUMS": layout.row_sums,
             "PFX_SCRATCH_SUMS": layout.scratch_sums,
             "PFX_WORKSPACE_SAMPLES": plan.workspace.size,

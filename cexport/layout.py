@@ -17,34 +17,31 @@ from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Step
-from npscatter.program.summation import Sample, Summation
+from npscatter.program.summation import Row, Summation
 
-# Samples of a row whose products are added to a sum at once, at most.
-LONGEST_RUN = 4
-
-
-@dataclass(frozen=True, order=True)
-class Line:
-    """Neighbouring samples of a row: columns first, first + 1, .., folded alike.
-
-    ``fold`` is 0 for the samples alone, 1 or -1 for the sum or the difference of those at
-    ``column`` and ``-column``; the one in the middle is never folded.
-    """
-
-    fold: int
-    first: int
-    count: int
+# Sums that a sample is added to at once, at most.
+AT_ONCE = 4
 
 
 @dataclass(frozen=True)
-class Run:
-    """A line of one row and the sums it enters; see ``pfx_run`` in c/kernel.h."""
+class Use:
+    """A sample of a row and some sums it enters; see ``pfx_use`` in c/kernel.h.
 
-    map: int
-    row: int
-    row_fold: int
-    line: Line
+    ``fold`` is 0 for the sample alone, 1 or -1 for the sum or the difference of those at ``column``
+    and ``-column``.
+    """
+
+    column: int
+    fold: int
     sums: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row, folded or not, and the uses of its samples; see ``pfx_line`` in c/kernel.h."""
+
+    row: Row
+    uses: tuple[Use, ...]
 
 
 @dataclass(frozen=True)
@@ -61,23 +58,26 @@ class CKernel:
         In C, without the prefix.
     summation : Summation
         The order of its sums.
-    runs : tuple of Run
-        The same, neighbouring samples in one.
+    lines : tuple of Line
+        The same, by rows.
     weights : ndarray
-        In the order of the runs.
+        In the order of the uses and their sums.
     """
 
     key: str
     orientations: tuple[int, ...] | None
     name: str
     summation: Summation
-    runs: tuple[Run, ...]
+    lines: tuple[Line, ...]
     weights: np.ndarray
 
     @property
     def half(self) -> int:
-        """K // 2."""
-        return self.summation.size // 2
+        """The farthest that a row or column is off: K // 2, or less if the outermost taps are 0."""
+        return max(
+            max(abs(line.row.offset), *(abs(use.column) for use in line.uses))
+            for line in self.lines
+        )
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class CLayout:
         return max(
             (
                 len(step.orientations)
-                * self.kernels_of(step)[1].summation.size
+                * (2 * self.kernels_of(step)[1].half + 1)
                 * step.modulus_shape[1]
                 for step in self.plan.steps
             ),
@@ -132,15 +132,10 @@ class CLayout:
         )
 
     @property
-    def longest_row(self) -> int:
-        """The most outputs of one row."""
-        return max(columns for _, _, columns in self._correlations())
-
-    @property
     def scratch_sums(self) -> int:
         """Numbers of 4 bytes in the scratch memory."""
         sums = max(kernel.summation.accumulators * n for kernel, _, n in self._correlations())
-        return 2 * self.row_sums + 2 * self.longest_row + sums
+        return self.row_sums + sums
 
     def scratch_bytes(self, sample_bytes: int) -> int:
         """Return the size of the whole scratch memory."""
@@ -183,7 +178,6 @@ def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> CLayo
 def check_kernels(bank: FilterBank, kernels: Iterable[CKernel]) -> None:
     """Refuse a bank whose filters the fields of c/kernel.h cannot hold."""
     kernels = list(kernels)
-    lists = [sum(len(sums) for sums in {run.sums for run in kernel.runs}) for kernel in kernels]
     _refuse(
         "bank",
         bank.name,
@@ -191,9 +185,8 @@ def check_kernels(bank: FilterBank, kernels: Iterable[CKernel]) -> None:
         ("sums in one array", max(k.summation.accumulators for k in kernels), 255),
         ("carried maps", max(k.summation.maps for k in kernels), 255),
         ("rows in a filter", max(k.summation.size for k in kernels), 255),
-        ("kinds of lines", len({run.line for k in kernels for run in k.runs}), 255),
-        ("lines in one array", max(len(k.runs) for k in kernels), 65535),
-        ("entries in lists of sums", max(lists), 65535),
+        ("uses of a row", max(len(line.uses) for k in kernels for line in k.lines), 255),
+        ("rows in one array", max(len(k.lines) for k in kernels), 65535),
     )
 
 
@@ -236,34 +229,15 @@ def make_kernel(
     if integers:
         # In the same order, though some weights have become zero.
         weights = folded(summation, integers.taps(key, orientations))
-    runs, order = [], []
+    lines, order = [], []
     for number, row in enumerate(summation.rows):
-        samples = [sample for sample in summation.samples if sample.row == number]
-        # Sums and differences apart, in each those that enter the same sums side by side.
-        for difference in (False, True):
-            some = [s for s in samples if (s.fold == -1) == difference]
-            for stretch in _stretches(sorted(some, key=lambda s: s.offset)):
-                accumulators = tuple(sorted(stretch[0].sums))
-                fold = max((s.fold for s in stretch), key=abs)
-                line = Line(fold, stretch[0].offset, len(stretch))
-                runs.append(Run(row.map, row.offset, row.fold, line, accumulators))
-                index = [dict(sample.terms) for sample in stretch]
-                order += [terms[a] for a in accumulators for terms in index]
-    if not runs:  # Filters of nothing but zeros; C has no empty tables.
-        runs, order, weights = [Run(0, 0, 0, Line(0, 0, 1), (0,))], [0], np.zeros(1)
-    return CKernel(key, orientations, name, summation, tuple(runs), weights[order])
-
-
-def _stretches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
-    """Cut samples, by offset, at gaps, where other sums begin, and into short parts."""
-    stretches: list[list[Sample]] = []
-    for sample in samples:
-        last = stretches[-1][-1] if stretches else None
-        if last and sample.offset == last.offset + 1 and sample.sums == last.sums:
-            stretches[-1].append(sample)
-        else:
-            stretches.append([sample])
-    for stretch in stretches:
-        parts = -(-len(stretch) // LONGEST_RUN)
-        for part in range(parts):
-            yield stretch[len(stretch) * part // parts : len(stretch) * (part + 1) // parts]
+        uses = []
+        for sample in (sample for sample in summation.samples if sample.row == number):
+            for start in range(0, len(sample.terms), AT_ONCE):
+                terms = sample.terms[start : start + AT_ONCE]
+                uses.append(Use(sample.offset, sample.fold, tuple(sum_ for sum_, _ in terms)))
+                order += [index for _, index in terms]
+        lines.append(Line(row, tuple(uses)))
+    if not lines:  # Filters of nothing but zeros; C has no empty tables.
+        lines, order, weights = [Line(Row(0, 0, 0), (Use(0, 0, (0,)),))], [0], np.zeros(1)
+    return CKernel(key, orientations, name, summation, tuple(lines), weights[order])

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from cexport.configuration import NO_PIXEL
-from cexport.layout import CKernel, CLayout, Line
+from cexport.layout import CKernel, CLayout
 from cexport.quantization import Quantization
 from cexport.text import angle_of_theta, array, braces, comment, float_literal, integer_literal
 from npscatter.program.plan import Plan
-
-
-def line_name(line: Line) -> str:
-    """Return the name of a line of samples, e.g. pfx_even_0_3."""
-    kind = {0: "plain", 1: "even", -1: "odd"}[line.fold]
-    ends = (line.first, line.first + line.count - 1)
-    return f"pfx_{kind}_" + "_".join(f"m{-end}" if end < 0 else str(end) for end in ends)
 
 
 def kernel_tables(kernel: CKernel, integers: bool) -> list[str]:
@@ -24,24 +17,16 @@ def kernel_tables(kernel: CKernel, integers: bool) -> list[str]:
         f"{kernel.key}{some}: {S.maps} {'maps' if S.maps > 1 else 'map'} to {len(S.outputs)}, "
         f"{S.size} x {S.size}, {S.multiply_adds} multiply-adds in {S.accumulators} sums."
     )
-    lists: list[int] = []
-    starts: dict[tuple[int, ...], int] = {}
-    for run in kernel.runs:
-        if run.sums not in starts:
-            starts[run.sums] = len(lists)
-            lists += run.sums
-    text += array("uint8_t", f"{name}_sum_list", lists)
-    text += comment("map, row, row fold, line, samples, sums, first in the list")
-    rows = [
-        braces(
-            (
-                *(run.map, run.row, run.row_fold, line_name(run.line).upper(), run.line.count),
-                *(len(run.sums), starts[run.sums]),
-            )
-        )
-        for run in kernel.runs
+    text += comment("map, row, fold, uses")
+    lines = [
+        braces((line.row.map, line.row.offset, line.row.fold, len(line.uses)))
+        for line in kernel.lines
     ]
-    text += array("pfx_run", f"{name}_runs", rows)
+    text += array("pfx_line", f"{name}_lines", lines)
+    uses = [use for line in kernel.lines for use in line.uses]
+    rows = [braces((use.column, f"PFX_USE({len(use.sums)}, {use.fold})")) for use in uses]
+    text += array("pfx_use", f"{name}_uses", rows)
+    text += array("uint8_t", f"{name}_sums", [number for use in uses for number in use.sums])
     number = integer_literal if integers else float_literal
     numbers = [number(weight) for weight in kernel.weights]
     text += array("pfx_weight", f"{name}_weights", numbers)
@@ -49,104 +34,53 @@ def kernel_tables(kernel: CKernel, integers: bool) -> list[str]:
     return [
         *text,
         f"static const pfx_kernel {name} = {{",
-        *(f"    {name}_{table}," for table in ("runs", "sum_list", "weights", "outputs")),
-        f"    {len(kernel.runs)}, {S.accumulators}, {len(S.outputs)}, {kernel.half},",
-        "};",
-    ]
-
-
-def line_enumeration(lines: list[Line]) -> list[str]:
-    """Return the enumeration of lines."""
-    names = [f"    {line_name(line).upper()} = {number}," for number, line in enumerate(lines)]
-    names[-1] = names[-1].rstrip(",")
-    return [
-        *comment(
-            "Lines: the samples at columns a to b (m for minus), for even and odd ones their sums "
-            "with, or differences from, those at columns -a to -b. The sample at 0 stays alone."
-        ),
-        "enum pfx_line {",
-        *names,
+        *(f"    {name}_{table}," for table in ("lines", "uses", "sums", "weights", "outputs")),
+        f"    {len(kernel.lines)}, {S.accumulators}, {len(S.outputs)}, {kernel.half},",
         "};",
     ]
 
 
 def inner_loops(layout: CLayout) -> list[str]:
-    """Return the enumeration of lines and the two functions that add their products."""
-    used: dict[Line, set[int]] = {}
-    for step in layout.plan.steps:
-        for kernel, stride in zip(
-            layout.kernels_of(step), (step.wavelet_stride, step.stride), strict=True
-        ):
-            for run in kernel.runs if kernel else ():
-                used.setdefault(run.line, set()).add(stride)
-    lines = sorted(used)
-    text = line_enumeration(lines)
-    for stride in (1, 2):
-        text += ["", *_add_line(stride, [line for line in lines if stride in used[line]])]
-    return text
-
-
-def _add_line(stride: int, lines: list[Line]) -> list[str]:
-    """Return the function that adds the products of any of some lines."""
-    rows: tuple[str, ...]
-    if stride == 1:
-        name, rows = "pfx_add_line", ("row",)
-        where = "row[x + c] is the sample at column c"
-    else:
-        name, rows = "pfx_add_strided_line", ("even", "odd")
-        where = "even[x + i] is the sample at column 2 i, odd[x + i] the next"
-    text = comment(
-        "first[x], and second[x] unless second is NULL, grow by the products of a line with as "
-        f"many weights each; for output x {where}."
-    )
-    samples = ", ".join(f"const pfx_sum *PFX_RESTRICT {row}" for row in rows)
+    """Return the function that adds the products of a row's samples: a loop for every use."""
+    kinds = {
+        (len(use.sums), use.fold)
+        for kernel in layout.kernels.values()
+        for line in kernel.lines
+        for use in line.uses
+    }
+    text = comment("The sums grow by the products of the next uses; returns what follows them.")
     text += [
-        f"static inline void {name}(",
-        "    int32_t line, pfx_sum *PFX_RESTRICT first, pfx_sum *PFX_RESTRICT second,",
-        f"    {samples},",
-        "    const pfx_weight *PFX_RESTRICT weights, int32_t n)",
+        "static inline pfx_products pfx_add_products(pfx_products next, int32_t uses,",
+        "                                            const pfx_folded *row, pfx_sum *sums,",
+        "                                            int32_t n)",
         "{",
+        "    for (; uses > 0; uses--, next.use++) {",
+        "        const int32_t column = next.use->column;",
+        "        const pfx_sum *const PFX_RESTRICT right = pfx_at(row, column);",
+        "        const pfx_sum *const PFX_RESTRICT left = pfx_at(row, -column);",
+        "        switch (next.use->how) {",
     ]
-    if not lines:
-        names = ("line", "first", "second", *rows, "weights", "n")
-        return [*text, *(f"    (void){unused}; /* no such step */" for unused in names), "}"]
-    text += ["    switch (line) {"]
-    for line in lines:
-        text += [f"    case {line_name(line).upper()}:", "        if (second != NULL) {"]
-        text += _loop(line, stride, both=True)
-        text += ["        } else {"]
-        text += _loop(line, stride, both=False)
-        text += ["        }", "        break;"]
-    return [*text, "    default:", "        break;", "    }", "}"]
+    for count, fold in sorted(kinds):
+        text += [f"        case PFX_USE({count}, {fold}): {{", *_loop(count, fold)]
+        text += ["            break;", "        }"]
+    text += ["        default:", "            break;", "        }", "    }"]
+    return [*text, "    return next;", "}"]
 
 
-def _loop(line: Line, stride: int, both: bool) -> list[str]:
-    count = range(line.count)
-    weights = [f"const pfx_sum u{i} = weights[{i}];" for i in count]
-    if both:
-        weights += [f"const pfx_sum v{i} = weights[{line.count + i}];" for i in count]
-    body = [f"const pfx_sum s{i} = {_sample(line, line.first + i, stride)};" for i in count]
-    for target, letter in (("first", "u"), ("second", "v"))[: 1 + both]:
-        body.append(f"{target}[x] += {' + '.join(f'{letter}{i} * s{i}' for i in count)};")
-    return [
-        *(f"            {part}" for part in weights),
-        "            for (int32_t x = 0; x < n; x++) {",
-        *(f"                {part}" for part in body),
-        "            }",
+def _loop(count: int, fold: int) -> list[str]:
+    numbers = range(count)
+    sample = "right[x]" + {0: "", 1: " + left[x]", -1: " - left[x]"}[fold]
+    lines = [
+        *(f"const pfx_sum w{k} = next.weights[{k}];" for k in numbers),
+        *(f"pfx_sum *const PFX_RESTRICT sum{k} = sums + next.sums[{k}] * n;" for k in numbers),
+        "for (int32_t x = 0; x < n; x++) {",
+        f"    const pfx_sum sample = {sample};",
+        *(f"    sum{k}[x] += w{k} * sample;" for k in numbers),
+        "}",
+        f"next.weights += {count};",
+        f"next.sums += {count};",
     ]
-
-
-def _sample(line: Line, column: int, stride: int) -> str:
-    def at(column: int) -> str:
-        row, index = ("row", column)
-        if stride == 2:
-            row, index = ("even", "odd")[column % 2], column // 2
-        sign = f" {'+' if index > 0 else '-'} {abs(index)}" if index else ""
-        return f"{row}[x{sign}]"
-
-    if line.fold == 0 or column == 0:
-        return at(column)
-    return f"{at(column)} {'+' if line.fold > 0 else '-'} {at(-column)}"
+    return [f"            {line}" for line in lines]
 
 
 def padding_tables(plan: Plan) -> list[str]:

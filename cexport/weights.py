@@ -10,7 +10,7 @@ from cexport.configuration import Configuration
 from cexport.integer_bank import IntegerBank, integer_bank
 from cexport.layout import check_kernels, make_kernel
 from cexport.proof import filter_proof
-from cexport.tables import kernel_tables, line_enumeration
+from cexport.tables import kernel_tables
 from cexport.templates import template
 from cexport.text import (
     angle_of_theta,
@@ -126,8 +126,7 @@ def _nested(taps: np.ndarray, number: Callable[[float], str]) -> list[str]:
 def _folded(configuration: Configuration, integers: IntegerBank | None) -> list[str]:
     kernels = [make_kernel(configuration.bank, integers, key) for key in configuration.bank]
     check_kernels(configuration.bank, kernels)
-    lines = sorted({run.line for kernel in kernels for run in kernel.runs})
-    text = [template("kernel.h", configuration.conditions), "", *line_enumeration(lines)]
+    text = [template("kernel.h", configuration.conditions)]
     for kernel in kernels:
         text += ["", *kernel_tables(kernel, integers is not None)]
     return text

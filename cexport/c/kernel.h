@@ -1,16 +1,20 @@
-/* Products of a few neighbouring samples of one row of a map with the weights of several sums. A
- * symmetric filter multiplies samples that were folded: first whole rows,
- * row(y + row) + row_fold row(y - row), row_fold being 1, -1, or 0 for none; then samples within
- * them, as the line says. */
+/* A row that filters read: row(y + row) of a map, or folded, row(y + row) + fold row(y - row), fold
+ * being 1 or -1, and 0 for none. */
 typedef struct {
     uint8_t map;
     int8_t row;
-    int8_t row_fold;
-    uint8_t line;      /* which samples, see pfx_add_line */
-    uint8_t samples;   /* how many */
-    uint8_t sums;      /* how many sums they enter */
-    uint16_t sum_list; /* which: from here on in the kernel's sum_list */
-} pfx_run;
+    int8_t fold;
+    uint8_t uses; /* how many uses of its samples follow in the kernel's list */
+} pfx_line;
+
+/* A sample of such a row: the one at a column, or folded, its sum with or difference from the one
+ * at -column; and how many sums it enters, times a weight each. */
+typedef struct {
+    int8_t column;
+    uint8_t how; /* PFX_USE(sums, fold) */
+} pfx_use;
+
+#define PFX_USE(sums, fold) (4 * (sums) + 1 + (fold))
 
 /* Output o of a kernel is sum[first] + sign sum[second]: mirrored filters share two sums. */
 typedef struct {
@@ -19,15 +23,16 @@ typedef struct {
     int8_t sign;
 } pfx_output;
 
-/* How one array of filters is summed. The weights stand in the order in which they are used: for
- * every run, for every sum, one per sample. */
+/* How one array of filters is summed. Which sums samples enter, and the weights, stand in the
+ * order in which they are used. */
 typedef struct {
-    const pfx_run *runs;
-    const uint8_t *sum_list;
+    const pfx_line *lines;
+    const pfx_use *uses;
+    const uint8_t *sums;
     const pfx_weight *weights;
     const pfx_output *outputs; /* of wavelets: all real parts, then all imaginary parts */
-    uint16_t n_runs;
+    uint16_t n_lines;
     uint8_t n_sums;
     uint8_t n_outputs;
-    uint8_t half; /* K / 2 of the K x K filters */
+    uint8_t half; /* the farthest that a row or column is off */
 } pfx_kernel;

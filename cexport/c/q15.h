@@ -23,7 +23,7 @@ static inline int32_t pfx_round(int32_t value, int32_t shift)
         const uint32_t trial = root + ((uint32_t)1 << (bit)); \
         const int fits = square >= trial;                     \
         square -= fits ? trial : 0U;                          \
-        root = (root >> 1) + (fits ? (uint32_t)1 << (bit) : 0U); \
+        root = (fits ? trial + ((uint32_t)1 << (bit)) : root) >> 1; \
     } while (0)
 
 /* round(sqrt(square)), for squares up to 65535^2 */

@@ -14,8 +14,6 @@ typedef struct {
     pfx_sample *moduli;    /* the last rows of one modulus per orientation */
     pfx_coefficient *emitted; /* the channels of one group */
     pfx_sum *row;          /* one folded row with its margins */
-    pfx_sum *halves;       /* the same, its even and its odd columns apart */
-    pfx_sum *joined;       /* two rows of outputs */
     pfx_sum *sums;         /* one row of every sum of a kernel */
 } pfx_scratch;
 
@@ -46,108 +44,103 @@ static inline const pfx_sample *pfx_row(const pfx_maps *maps, int32_t map, int32
     return maps->samples + (map * maps->stored_rows + stored) * maps->width;
 }
 
-/* row[-half .. width + half) = the rows at y + offset and y - offset, folded. */
-static inline void pfx_fold_rows(pfx_sum *PFX_RESTRICT row, const pfx_maps *maps, int32_t map,
-                                 int32_t y, int32_t offset, int32_t fold, int32_t half)
-{
-    const int32_t width = maps->width;
-    const pfx_sample *const above = pfx_row(maps, map, y + offset);
-    const pfx_sample *const below = fold != 0 ? pfx_row(maps, map, y - offset) : NULL;
 #if PFX_ZERO_EDGE
-    for (int32_t x = 0; x < width; x++) {
-        row[x] = above != NULL ? above[x] : 0;
+/* row[i] = above[first + stride i] + fold below[first + stride i]; a row that is NULL is zero. */
+#else
+/* row[i] = above[first + stride i] + fold below[first + stride i] */
+#endif
+static inline void pfx_fold(pfx_sum *PFX_RESTRICT row, const pfx_sample *above,
+                            const pfx_sample *below, int32_t fold, int32_t first, int32_t stride,
+                            int32_t n)
+{
+#if PFX_ZERO_EDGE
+    for (int32_t i = 0; i < n; i++) {
+        row[i] = above != NULL ? above[first + stride * i] : 0;
     }
     if (below != NULL) {
-        for (int32_t x = 0; x < width; x++) {
-            row[x] += fold > 0 ? below[x] : -below[x];
+        for (int32_t i = 0; i < n; i++) {
+            row[i] += fold > 0 ? below[first + stride * i] : -below[first + stride * i];
         }
-    }
-    for (int32_t x = 0; x < half; x++) {
-        row[-1 - x] = 0;
-        row[width + x] = 0;
     }
 #else
     if (fold == 0) {
-        for (int32_t x = 0; x < width; x++) {
-            row[x] = above[x];
+        for (int32_t i = 0; i < n; i++) {
+            row[i] = above[first + stride * i];
         }
     } else if (fold > 0) {
-        for (int32_t x = 0; x < width; x++) {
-            row[x] = (pfx_sum)above[x] + below[x];
+        for (int32_t i = 0; i < n; i++) {
+            row[i] = (pfx_sum)above[first + stride * i] + below[first + stride * i];
         }
     } else {
-        for (int32_t x = 0; x < width; x++) {
-            row[x] = (pfx_sum)above[x] - below[x];
+        for (int32_t i = 0; i < n; i++) {
+            row[i] = (pfx_sum)above[first + stride * i] - below[first + stride * i];
         }
     }
-    for (int32_t x = 0; x < half; x++) {
-        row[-1 - x] = row[pfx_modulo(-1 - x, width)];
-        row[width + x] = row[pfx_modulo(x, width)];
-    }
 #endif
+}
+
+/* Columns -half to width + half of the rows at y + line->row and y - line->row, folded. */
+static inline void pfx_fold_rows(const pfx_folded *row, const pfx_maps *maps, const pfx_line *line,
+                                 int32_t y, int32_t half)
+{
+    const int32_t width = maps->width;
+    const int32_t fold = line->fold;
+    const pfx_sample *const above = pfx_row(maps, line->map, y + line->row);
+    const pfx_sample *const below = fold != 0 ? pfx_row(maps, line->map, y - line->row) : NULL;
+    if (row->shift == 0) {
+        pfx_fold(row->even, above, below, fold, 0, 1, width);
+    } else {
+        pfx_fold(row->even, above, below, fold, 0, 2, (width + 1) >> 1);
+        pfx_fold(row->even + row->odd, above, below, fold, 1, 2, width >> 1);
+    }
+    for (int32_t x = 0; x < half; x++) {
+#if PFX_ZERO_EDGE
+        *pfx_at(row, -1 - x) = 0;
+        *pfx_at(row, width + x) = 0;
+#else
+        *pfx_at(row, -1 - x) = *pfx_at(row, pfx_modulo(-1 - x, width));
+        *pfx_at(row, width + x) = *pfx_at(row, pfx_modulo(x, width));
+#endif
+    }
 }
 
 /* Every sum of a kernel for n outputs of one row: those at row y and columns stride (x + i). */
 static inline void pfx_correlate(const pfx_kernel *kernel, const pfx_maps *maps, int32_t y,
                                  int32_t x, int32_t stride, int32_t n, const pfx_scratch *scratch)
 {
-    const int32_t half = kernel->half;
-    const int32_t quarter = (half + 1) >> 1;
-    const int32_t length = ((maps->width + 1) >> 1) + 2 * quarter;
-    pfx_sum *const row = scratch->row + 2 * quarter;
-    pfx_sum *const even = scratch->halves + quarter;
-    pfx_sum *const odd = even + length;
-    const pfx_weight *weights = kernel->weights;
+    const int32_t margin = (kernel->half + stride - 1) >> (stride - 1);
+    const pfx_folded row = {scratch->row + margin,
+                             stride == 1 ? 0 : ((maps->width + 1) >> 1) + 2 * margin, stride - 1};
+    const pfx_folded from_x = {row.even + x, row.odd, row.shift};
+    pfx_products products = {kernel->uses, kernel->sums, kernel->weights};
     for (int32_t i = 0; i < kernel->n_sums * n; i++) {
         scratch->sums[i] = 0;
     }
-    for (int32_t r = 0; r < kernel->n_runs; r++) {
-        const pfx_run *const run = &kernel->runs[r];
-        const pfx_run *const before = r > 0 ? run - 1 : NULL;
-        if (before == NULL || before->map != run->map || before->row != run->row ||
-            before->row_fold != run->row_fold) {
-            pfx_fold_rows(row, maps, run->map, y, run->row, run->row_fold, half);
-            if (stride == 2) {
-                for (int32_t i = -quarter; i < length - quarter; i++) {
-                    even[i] = row[2 * i];
-                    odd[i] = row[2 * i + 1];
-                }
+    for (const pfx_line *line = kernel->lines; line != kernel->lines + kernel->n_lines; line++) {
+        pfx_fold_rows(&row, maps, line, y, kernel->half);
+        products = pfx_add_products(products, line->uses, &from_x, scratch->sums, n);
+    }
+    /* Sums that mirrored filters share become their outputs. */
+    for (int32_t o = 0; o < kernel->n_outputs; o++) {
+        const pfx_output *const output = &kernel->outputs[o];
+        if (output->sign > 0) {
+            pfx_sum *const PFX_RESTRICT first = scratch->sums + output->first * n;
+            pfx_sum *const PFX_RESTRICT second = scratch->sums + output->second * n;
+            for (int32_t i = 0; i < n; i++) {
+                const pfx_sum sum = first[i] + second[i];
+                second[i] = first[i] - second[i];
+                first[i] = sum;
             }
-        }
-        for (int32_t i = 0; i < run->sums; i += 2) {
-            const uint8_t *const list = kernel->sum_list + run->sum_list + i;
-            pfx_sum *const first = scratch->sums + list[0] * n;
-            pfx_sum *const second = i + 1 < run->sums ? scratch->sums + list[1] * n : NULL;
-            if (stride == 1) {
-                pfx_add_line(run->line, first, second, row + x, weights, n);
-            } else {
-                pfx_add_strided_line(run->line, first, second, even + x, odd + x, weights, n);
-            }
-            weights += second != NULL ? 2 * run->samples : run->samples;
         }
     }
 }
 
-/* Output o of a kernel, from its sums. */
-static inline const pfx_sum *pfx_joined(const pfx_kernel *kernel, int32_t o, int32_t n,
-                                        pfx_sum *PFX_RESTRICT joined, const pfx_sum *sums)
+/* Output o of a kernel, after pfx_correlate. */
+static inline const pfx_sum *pfx_output_row(const pfx_kernel *kernel, int32_t o, int32_t n,
+                                            const pfx_sum *sums)
 {
     const pfx_output *const output = &kernel->outputs[o];
-    const pfx_sum *const first = sums + output->first * n;
-    const pfx_sum *const second = sums + output->second * n;
-    if (output->sign == 0) {
-        return first;
-    }
-    if (output->sign > 0) {
-        for (int32_t x = 0; x < n; x++) {
-            joined[x] = first[x] + second[x];
-        }
-    } else {
-        for (int32_t x = 0; x < n; x++) {
-            joined[x] = first[x] - second[x];
-        }
-    }
-    return joined;
+    return sums + (output->sign < 0 ? output->second : output->first) * n;
 }
 
 /* Row y of the modulus of every wavelet, into the rows that are kept of each. */
@@ -170,9 +163,9 @@ static inline void pfx_modulus_row(const pfx_step *step, const pfx_maps *source,
     pfx_correlate(wavelets, source, y * step->wavelet_stride, 0, step->wavelet_stride, n, scratch);
     for (int32_t o = 0; o < orientations; o++) {
         pfx_sample *const target = scratch->moduli + (o * moduli->stored_rows + stored) * n;
-        const pfx_sum *const real = pfx_joined(wavelets, o, n, scratch->joined, scratch->sums);
-        const pfx_sum *const imaginary = pfx_joined(wavelets, o + orientations, n,
-                                                    scratch->joined + n, scratch->sums);
+        const pfx_sum *const real = pfx_output_row(wavelets, o, n, scratch->sums);
+        const pfx_sum *const imaginary = pfx_output_row(wavelets, o + orientations, n,
+                                                        scratch->sums);
 #if PFX_Q15
         pfx_modulus(target, real, imaginary, n, shifts[o]);
 #else
@@ -234,8 +227,7 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
                 moduli.samples += moduli.stored_rows * moduli.width;
                 for (int32_t i = 0; i < smoothing->n_outputs; i++) {
                     const int32_t map = o * smoothing->n_outputs + i;
-                    const pfx_sum *const sum = pfx_joined(smoothing, i, n, scratch->joined,
-                                                          scratch->sums);
+                    const pfx_sum *const sum = pfx_output_row(smoothing, i, n, scratch->sums);
 #if PFX_Q15
                     pfx_store(target + map * target_size + y * n, sum, n, shifts[map]);
 #else
@@ -302,8 +294,6 @@ PFX_API int pfx_scatter_stream(const pfx_pixel *image, pfx_sink sink, void *cont
         samples + PFX_WORKSPACE_SAMPLES + PFX_MODULI_SAMPLES,
         sums,
         sums + PFX_ROW_SUMS,
-        sums + 2 * PFX_ROW_SUMS,
-        sums + 2 * PFX_ROW_SUMS + 2 * PFX_LONGEST_ROW,
     };
     /* The padded image. */
     pfx_sample *padded = parts.workspace + PFX_PADDED;
