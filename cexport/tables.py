@@ -57,9 +57,10 @@ def inner_loops(layout: CLayout) -> list[str]:
         "    for (; uses > 0; uses--, next.use++) {",
         "        const int32_t column = next.use->column;",
         "        const pfx_sum *const PFX_RESTRICT right = pfx_at(row, column);",
-        "        const pfx_sum *const PFX_RESTRICT left = pfx_at(row, -column);",
-        "        switch (next.use->how) {",
     ]
+    if any(fold for _, fold in kinds):
+        text.append("        const pfx_sum *const PFX_RESTRICT left = pfx_at(row, -column);")
+    text.append("        switch (next.use->how) {")
     for count, fold in sorted(kinds):
         text += [f"        case PFX_USE({count}, {fold}): {{", *_loop(count, fold)]
         text += ["            break;", "        }"]
