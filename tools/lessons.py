@@ -76,7 +76,7 @@ class Subject:
         return replace(self, aims=self.aims.relaxed(factor))
 
 
-PHOTOGRAPHS = Aims(2e-4, 1.8e-3, 2.5e-3, scale=6e-3)
+PHOTOGRAPHS = Aims(1.2e-4, 1.8e-3, 2.5e-3, scale=6e-3)
 DEEP = Aims(5e-4, 3e-3, 4e-3, scale=7e-3)
 OTHERS = Aims(1e-3, 3e-3, 4e-3, coarsest=1.2e-2)
 DRAWN = ("star field", "random binary", "sparse points", "lognormal field")
@@ -96,7 +96,7 @@ SUBJECTS = (
     Subject((*DRAWN, *FOUND), 1, 64, 3, 2, OTHERS, each=True),
     Subject((*DRAWN, "white noise", "halftone 3", "halftone 6"), 1, 128, 6, 1, OTHERS, each=True),
     Subject(PERIODIC, 2, 32, 3, 2, Aims(2e-3, 1e-2, 1.5e-2), each=True),
-    Subject(("plane waves",), 64, 32, 3, 1, Aims(0, 6e-3, 0), each=True),
+    Subject(("plane waves",), 64, 32, 3, 1, Aims(0, 5e-3, 0), each=True),
 )
 
 

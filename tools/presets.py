@@ -27,7 +27,7 @@ def _selection(L: int, budget: float, start: float, relax: float = 1.0) -> Selec
 
 PRESETS = {
     "accurate": _selection(8, 1090, 1700),
-    "accurate-L4": _selection(4, 340, 560),
+    "accurate-L4": _selection(4, 320, 560),
     "accurate-L6": _selection(6, 600, 1100),
     "fast": _selection(8, 580, 1200, relax=4.0),
     "fast-L4": _selection(4, 120, 400, relax=4.0),
