@@ -18,7 +18,8 @@ from benchmarks.tables import percent, table
 from npscatter import FilterBank, list_banks
 from npscatter.bounds import Growth
 from tools.data import HELD_OUT_PHOTOGRAPHS
-from tools.evidence import LEAST_S2, SECTIONS, applies, figures, limits, measured, misses
+from tools.evidence import SECTIONS, applies, figures, limits, measured, misses
+from tools.kinds import LEAST_S2
 from tools.measure import COUNTS, multiply_adds_per_pixel
 
 COMMAND = "python -m benchmarks.accuracy"

@@ -80,17 +80,15 @@ def step_costs(plan: Plan, bank: FilterBank, folded: bool | None = None) -> tupl
 
 def step_cost(step: Step, wavelets: Summation | None, smoothing: Summation) -> Cost:
     """Return what a step costs whose wavelets and smoothing are summed in these orders."""
-    source, written = step.source, len(smoothing.outputs) * step.size[0] * step.size[1]
+    source = step.source
     cost = Cost(
         samples_read=source.count * source.height * source.width,
-        samples_written=step.smoothed_groups * written,
+        samples_written=step.smoothed_samples * len(smoothing.outputs),
     )
     if wavelets:
-        height, width = step.modulus_shape
-        samples = step.groups * height * width
-        cost += _sums(wavelets, samples, step.wavelet_stride)
-        cost += Cost(moduli=samples * len(step.orientations))
-    return cost + _sums(smoothing, step.smoothed_groups * step.size[0] * step.size[1], step.stride)
+        cost += _sums(wavelets, step.modulus_samples, step.wavelet_stride)
+        cost += Cost(moduli=step.modulus_samples * len(step.orientations))
+    return cost + _sums(smoothing, step.smoothed_samples, step.stride)
 
 
 def _sums(order: Summation, samples: int, stride: int) -> Cost:

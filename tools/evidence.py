@@ -14,11 +14,9 @@ from itertools import product
 import numpy as np
 
 from npscatter import FilterBank
-from tools.kinds import KINDS
+from tools.kinds import KINDS, LEAST_S2
 from tools.measure import errors_by_scale, plane_wave_errors, test_images
 
-# Where S2 has less than this of S1's energy, its relative error says nothing.
-LEAST_S2 = 0.01
 PATTERNS = tuple(
     kind
     for kind in KINDS

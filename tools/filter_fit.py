@@ -135,10 +135,7 @@ class Targets:
         """Return exp(i 2^level w a) of an octave's frequencies for K x K taps a, (K * K, N)."""
         key = K, octave, level
         if key not in self._waves:
-            a = np.arange(K) - K // 2
-            w = 2**level * self.w[octave]
-            rows, columns = (np.exp(1j * np.multiply.outer(a, w[:, axis])) for axis in (0, 1))
-            self._waves[key] = (rows[:, None] * columns).reshape(K * K, -1)
+            self._waves[key] = _waves(K, 2**level * self.w[octave])
         return self._waves[key]
 
 
@@ -290,10 +287,7 @@ class FilterFit:
         i0, i1 = np.meshgrid(np.arange(GAINS + 1), np.arange(GAINS + 1), indexing="ij")
         w = np.pi / GAINS * np.stack([i0, i1], -1)[i1 <= i0]
         aliases = np.pi * np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
-        w = (w[:, None] / 2 + aliases).reshape(-1, 2)
-        a = np.arange(K) - K // 2
-        rows, columns = (np.exp(1j * np.multiply.outer(a, w[:, axis])) for axis in (0, 1))
-        return (rows[:, None] * columns).reshape(K * K, -1, 4)
+        return _waves(K, (w[:, None] / 2 + aliases).reshape(-1, 2)).reshape(K * K, -1, 4)
 
     def _carried(self, c, weights, octave: int, derivatives: bool):
         """Return h at an octave's frequencies, (R, N), its derivatives, and by what elements."""
@@ -320,3 +314,10 @@ class FilterFit:
                     dh[place[numbers], output] += each @ waves * h[inputs]
             h = (response * h).sum(1)
         return h, dh, carried
+
+
+def _waves(K: int, w: np.ndarray) -> np.ndarray:
+    """Return exp(i w a) of frequencies w (N, 2) for K x K taps a, shape (K * K, N)."""
+    a = np.arange(K) - K // 2
+    rows, columns = (np.exp(1j * np.multiply.outer(a, w[:, axis])) for axis in (0, 1))
+    return (rows[:, None] * columns).reshape(K * K, -1)

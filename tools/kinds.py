@@ -40,6 +40,8 @@ from tools.data import check_count_and_seed, choose_channel, crops, packaged_pho
 # Of what is drawn: seeds of one split are never those of the other.
 _SPLITS = {"learning": 0, "held-out": 1}
 HALFTONES, PATTERNS = (2, 3, 6), (1, 2, 3)
+# Where S2 has less than this of S1's energy, its relative error says nothing.
+LEAST_S2 = 0.01
 # Standard deviation of a star, in pixels.
 PSF = 1.0
 
@@ -74,6 +76,14 @@ def pictures(kind: str, split: str, count: int, side: int, seed: int = 0) -> np.
     generator = np.random.default_rng([seed, _SPLITS[split], KINDS.index(kind)])
     drawn = [_DRAWN[kind](generator, side, index) for index in range(count)]
     return np.stack(drawn).astype(np.float32)
+
+
+def cosines(w: np.ndarray, phase: np.ndarray, side: int) -> np.ndarray:
+    """Return plane waves cos(w u + phase), (N, side, side), of w (N, 2), radians per pixel."""
+    u = np.arange(side)
+    rows, columns = (np.exp(1j * np.multiply.outer(w[:, axis], u)) for axis in (0, 1))
+    waves = np.exp(1j * phase)[:, None, None] * rows[:, :, None] * columns[:, None]
+    return waves.real
 
 
 # Drawn: from a generator, the side and the picture's number.

@@ -13,11 +13,8 @@ from functools import lru_cache
 import numpy as np
 
 from tools.data import crops, photographs_from
-from tools.kinds import pictures
+from tools.kinds import LEAST_S2, cosines, pictures
 from tools.teacher import teach
-
-# S2 of pictures that have next to none counts as this share of S1's energy.
-LEAST_S2 = 0.01
 
 
 @dataclass(frozen=True)
@@ -194,5 +191,4 @@ def plane_waves(count: int, side: int, seed: int) -> np.ndarray:
     w[edge, generator.integers(0, 2, edge.sum())] = generator.uniform(2.4, np.pi, edge.sum())
     w[:3] = [(np.pi, np.pi), (np.pi, 0.5), (np.pi, 2.5)][:count]
     phase = generator.uniform(0, np.pi, count)
-    y, x = np.indices((side, side))
-    return np.cos(w[:, :1, None] * y + w[:, 1:, None] * x + phase[:, None, None])
+    return cosines(w, phase, side)

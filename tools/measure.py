@@ -12,7 +12,7 @@ from npscatter.metrics import relative_errors
 from npscatter.program.plan import Plan, make_plan
 from npscatter.reference import FloatArithmetic, interpret
 from tools.data import crops, packaged_photographs
-from tools.kinds import KINDS, pictures
+from tools.kinds import KINDS, cosines, pictures
 from tools.teacher import teach
 
 # Image side -> number of images measured.
@@ -138,10 +138,7 @@ def plane_waves(count: int, side: int, seed: int = SEED) -> tuple[np.ndarray, np
     w = generator.uniform(-np.pi, np.pi, (count, 2))
     phase = generator.uniform(0, 2 * np.pi, count)
     w[0], phase[0] = np.pi, 0
-    u = np.arange(side)
-    rows, columns = (np.exp(1j * np.multiply.outer(w[:, axis], u)) for axis in (0, 1))
-    waves = np.exp(1j * phase)[:, None, None] * rows[:, :, None] * columns[:, None]
-    return waves.real, w
+    return cosines(w, phase, side), w
 
 
 def plane_wave_errors(bank: FilterBank, count: int = 2000, J: int = 3, side: int = 64) -> dict:

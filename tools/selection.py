@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
@@ -62,8 +61,8 @@ def output_rates(architecture: Architecture, J: int, boundary: str) -> dict[str,
     rates = dict.fromkeys(WEIGHT_ARRAYS, 0.0)
     for step in plan.steps:
         if step.wavelets:
-            rates[step.wavelets] += step.groups * math.prod(step.modulus_shape) / 512**2
-        rates[step.smoothing] += step.smoothed_groups * math.prod(step.size) / 512**2
+            rates[step.wavelets] += step.modulus_samples / 512**2
+        rates[step.smoothing] += step.smoothed_samples / 512**2
     return rates
 
 

@@ -188,6 +188,17 @@ class Step:
         return height, width
 
     @property
+    def modulus_samples(self) -> int:
+        """Samples of one orientation's modulus, of all groups; 0 where there is none."""
+        height, width = self.modulus_shape
+        return self.groups * height * width if self.wavelets else 0
+
+    @property
+    def smoothed_samples(self) -> int:
+        """Samples that are computed of one target map, or channel, of all groups."""
+        return self.smoothed_groups * self.size[0] * self.size[1]
+
+    @property
     def modulus_octave(self) -> int:
         """How often the grid of what is smoothed has been halved."""
         return self.source.octave + self.wavelet_stride // 2
