@@ -259,6 +259,12 @@ def test_memory_of_a_thread(J, dtype):
         assert layout.memory <= 16 * 2**20, (side, images)
 
 
+def test_a_program_too_large_either_way_takes_four_rounds():
+    S = Scattering2D(2, (64, 64))
+    limits = Limits(memory=2**10)
+    assert choose(S.plan, S.bank, "float32", 1, 1, limits=limits).plan.rounds == 4
+
+
 @pytest.mark.parametrize("given", ["float32", "uint8", ">f4", "int64"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_measured_memory(threads, given):

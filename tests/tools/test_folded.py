@@ -9,7 +9,7 @@ from npscatter import FilterBank, Scattering2D, list_banks
 from npscatter.bounds.morlet import low_pass, morlet
 from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
 from tools.closed_form import carriers, closed_form
-from tools.filter_fit import FilterFit, Targets, Weighting
+from tools.filter_fit import QUIET, FilterFit, Targets, Weighting
 from tools.folded import FoldedBank, within
 from tools.least_squares import Freedom, Total, minimise
 from tools.measure import multiply_adds_per_pixel
@@ -185,6 +185,23 @@ def test_growth_costs_what_its_differences_say():
     # Nothing that is passed on is nothing that grows.
     still = np.where(folded.arrays == "carry_next", 0, c)
     assert loud.value(still) == quiet.value(still)
+
+
+def test_gains_of_the_derivatives_cost_above_a_threshold():
+    bank = FoldedBank(4, 3, SMALL)
+    fit = FilterFit(bank, Targets(4, Weighting(points=32, octaves=1, sound=1.0)))
+    silent = random(bank)
+    silent[bank.of_array("carry_next")] = 0
+    assert fit._soundness(silent, None) == 0
+    loud = silent.copy()
+    labels = {(element.array, element.label): n for n, element in enumerate(bank.kept)}
+    centre = labels["carry_next", (1, 1, 0, 0, 0, 0)]
+    # Each derivative is passed on as it is: twice as large in amplitude, as four aliases add up.
+    loud[centre] = 1.0
+    modes, gains = 2 * 1.0**2, 10 * 2 * (2 - QUIET) ** 2
+    assert fit._soundness(loud, None) == pytest.approx(modes + gains)
+    loud[centre] = 0.4
+    assert fit._soundness(loud, None) == pytest.approx(2 * 0.4**2)
 
 
 def test_relative_errors_of_filters_sum_to_one_for_a_bank_of_zeros():

@@ -14,6 +14,7 @@ from tools.coefficient_fit import CoefficientFit
 from tools.design import Design
 from tools.filter_fit import Weighting
 from tools.folded import FoldedBank
+from tools.kinds import LEAST_S2
 from tools.lessons import Aims, Subject, lesson
 from tools.presets import PAPER, PRESETS
 from tools.selecting import Selection, Selector
@@ -61,6 +62,17 @@ def test_every_subject_is_taught_kymatios_coefficients_by_its_aims():
     np.testing.assert_allclose(found, sum(1 / aim**2 for aim in groups) / 4)
     relaxed = lesson(SUBJECTS[0].relaxed(2.0), 4, 0)
     np.testing.assert_allclose(relaxed.scale, noise.scale / 2)
+
+
+def test_pictures_without_s2_count_it_by_their_s1():
+    stripes = Subject(("stripes 1",), 2, 32, 3, 2, AIMS, each=True)
+    taught = lesson(stripes, 4, 0)
+    first = np.square(taught.wanted[:, 1:13]).sum((1, 2, 3))
+    second = np.square(taught.wanted[:, 13:]).sum((1, 2, 3))
+    assert (second < LEAST_S2 * first).all()
+    whole = lesson(replace(stripes, aims=replace(AIMS, scale=0.0)), 4, 0).scale[:, 13:, 0, 0]
+    wanted = 1 / (2 * LEAST_S2 * first * AIMS.S2**2)
+    np.testing.assert_allclose(whole**2, np.broadcast_to(wanted[:, None], whole.shape))
 
 
 def test_coefficient_fits_are_the_errors_of_another_executor():
