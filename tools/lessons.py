@@ -73,28 +73,35 @@ class Subject:
         return replace(self, aims=self.aims.relaxed(factor))
 
 
-PHOTOGRAPHS = Aims(1.2e-4, 1.8e-3, 2.5e-3, scale=6e-3)
+PHOTOGRAPHS = Aims(2e-4, 1.8e-3, 2.5e-3, scale=6e-3)
 DEEP = Aims(5e-4, 3e-3, 4e-3, scale=7e-3)
 OTHERS = Aims(1e-3, 3e-3, 4e-3, coarsest=1.2e-2)
+NOISE = Aims(5e-3, 3e-3, 5e-3, coarsest=1e-2)
+PATTERNS, WAVES = Aims(2e-3, 1e-2, 1.5e-2), Aims(0, 6e-3, 0)
+DEEP_KINDS = ("white noise", "halftone 3", "halftone 6")
 DRAWN = ("star field", "random binary", "sparse points", "lognormal field")
 FOUND = ("halftone 2", "halftone 3", "halftone 6", "Bayer mosaic", "documents", "MRI")
 PERIODIC = tuple(
     f"{pattern} {width}" for pattern in ("stripes", "checkerboard") for width in (1, 2, 3)
 )
-SUBJECTS = (
-    Subject(("photographs",), 8, 64, 1, 1, PHOTOGRAPHS),
-    Subject(("photographs",), 16, 64, 2, 2, PHOTOGRAPHS),
-    Subject(("photographs",), 24, 64, 3, 2, PHOTOGRAPHS),
-    Subject(("photographs",), 8, 64, 5, 2, PHOTOGRAPHS),
-    Subject(("photographs",), 16, 32, 5, 2, PHOTOGRAPHS),
-    Subject(("photographs",), 4, 128, 5, 2, PHOTOGRAPHS.relaxed(1.5)),
-    Subject(("photographs",), 8, 128, 6, 1, DEEP),
-    Subject(("white noise",), 8, 64, 3, 2, Aims(5e-3, 3e-3, 5e-3, coarsest=1e-2)),
-    Subject((*DRAWN, *FOUND), 1, 64, 3, 2, OTHERS, each=True),
-    Subject((*DRAWN, "white noise", "halftone 3", "halftone 6"), 1, 128, 6, 1, OTHERS, each=True),
-    Subject(PERIODIC, 2, 32, 3, 2, Aims(2e-3, 1e-2, 1.5e-2), each=True),
-    Subject(("plane waves",), 64, 32, 3, 1, Aims(0, 5e-3, 0), each=True),
-)
+
+
+def subjects(photographs: Aims = PHOTOGRAPHS) -> tuple[Subject, ...]:
+    """Return what the shipped banks are taught, with such aims on photographs."""
+    return (
+        Subject(("photographs",), 8, 64, 1, 1, photographs),
+        Subject(("photographs",), 16, 64, 2, 2, photographs),
+        Subject(("photographs",), 24, 64, 3, 2, photographs),
+        Subject(("photographs",), 8, 64, 5, 2, photographs),
+        Subject(("photographs",), 16, 32, 5, 2, photographs),
+        Subject(("photographs",), 4, 128, 5, 2, photographs.relaxed(1.5)),
+        Subject(("photographs",), 8, 128, 6, 1, DEEP),
+        Subject(("white noise",), 8, 64, 3, 2, NOISE),
+        Subject((*DRAWN, *FOUND), 1, 64, 3, 2, OTHERS, each=True),
+        Subject((*DRAWN, *DEEP_KINDS), 1, 128, 6, 1, OTHERS, each=True),
+        Subject(PERIODIC, 2, 32, 3, 2, PATTERNS, each=True),
+        Subject(("plane waves",), 64, 32, 3, 1, WAVES, each=True),
+    )
 
 
 @dataclass(frozen=True)

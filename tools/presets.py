@@ -7,6 +7,7 @@ from dataclasses import replace
 from npscatter.program.steps import WEIGHT_ARRAYS
 from tools.design import Design
 from tools.learning import Recipe
+from tools.lessons import PHOTOGRAPHS, subjects
 from tools.selecting import Selection
 
 ACCURATE = Design(8, 4, dict.fromkeys(WEIGHT_ARRAYS, 7) | {"psi_first": 9})
@@ -21,13 +22,17 @@ PAPER = Design(
 )
 
 
-def _selection(L: int, budget: float, start: float, relax: float = 1.0) -> Selection:
-    return Selection(replace(ACCURATE, L=L), budget, start, relax)
+def _selection(L: int, budget: float, start: float, relax: float = 1.0, **more) -> Selection:
+    return Selection(replace(ACCURATE, L=L), budget, start, relax, **more)
+
+
+# So near in S1 that it would pay for that with S0.
+_ACCURATE_L4 = subjects(replace(PHOTOGRAPHS, S0=1.6e-4))
 
 
 PRESETS = {
     "accurate": _selection(8, 1090, 1700),
-    "accurate-L4": _selection(4, 320, 560),
+    "accurate-L4": _selection(4, 320, 560, subjects=_ACCURATE_L4),
     "accurate-L6": _selection(6, 600, 1100),
     "fast": _selection(8, 580, 1200, relax=4.0),
     "fast-L4": _selection(4, 120, 400, relax=4.0),

@@ -33,7 +33,7 @@ from tools.design import Design
 from tools.filter_fit import FilterFit, Targets, Weighting
 from tools.folded import Element, FoldedBank, elements
 from tools.least_squares import Total, minimise
-from tools.lessons import SUBJECTS, Aims, Lesson, Subject, lesson
+from tools.lessons import Aims, Lesson, Subject, lesson, subjects
 from tools.run_folder import environment, write_json, write_log
 from tools.selection import Prices, eliminate, multiply_adds, output_rates
 
@@ -90,7 +90,7 @@ class Selection:
     filter_round: float = 0.07
     coefficient_round: float = 0.12
     weighting: Weighting = field(default_factory=Weighting)
-    subjects: tuple[Subject, ...] = SUBJECTS
+    subjects: tuple[Subject, ...] = subjects()
     source: str = "photographs"
     seed: int = 1
 
