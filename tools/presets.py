@@ -32,7 +32,7 @@ _ACCURATE_L4 = subjects(replace(PHOTOGRAPHS, S0=1.6e-4))
 
 PRESETS = {
     "accurate": _selection(8, 1090, 1700),
-    "accurate-L4": _selection(4, 320, 560, subjects=_ACCURATE_L4),
+    "accurate-L4": _selection(4, 350, 560, subjects=_ACCURATE_L4),
     "accurate-L6": _selection(6, 600, 1100),
     "fast": _selection(8, 580, 1200, relax=4.0),
     "fast-L4": _selection(4, 120, 400, relax=4.0),

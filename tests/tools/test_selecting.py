@@ -142,6 +142,15 @@ def test_a_budget_below_what_must_stay_is_told(whole, tmp_path):
         selector.learn()
 
 
+@pytest.mark.parametrize(
+    "name", [name for name, recipe in PRESETS.items() if isinstance(recipe, Selection)]
+)
+def test_shipped_banks_were_selected_by_the_presets(name):
+    learned = FilterBank.load(name).card["learned"]
+    assert learned["recipe"] == PRESETS[name].as_dict()
+    assert f"train {name} " in learned["sessions"][0]["command"]
+
+
 def test_recipes_survive_json():
     for preset in (SMALL, PRESETS["accurate"], PRESETS["fast-L4"], PRESETS["paper"]):
         assert type(preset).from_dict(json.loads(json.dumps(preset.as_dict()))) == preset
