@@ -27,7 +27,7 @@ def _selection(L: int, budget: float, start: float, relax: float = 1.0, **more) 
 
 
 # So near in S1 that it would pay for that with S0.
-_ACCURATE_L4 = subjects(replace(PHOTOGRAPHS, S0=1.6e-4))
+_ACCURATE_L4 = subjects(replace(PHOTOGRAPHS, S0=1.72e-4))
 
 
 PRESETS = {
