@@ -19,7 +19,8 @@ Rows of W columns are cut into strips of s columns, so that all lanes of a vecto
 
 Lane ``image * strips_per_vector + strip`` holds one strip. Columns from W on (``*``) repeat the row
 under periodic edges and are zero otherwise. On both sides a row goes on, so that a window finds its
-columns wherever it stands: the margins of most lanes are columns of the strip beside them.
+columns wherever it stands: the margins of most lanes are columns of the strip beside them. A step
+halves the strips it reads; where its target's are not that wide, its rows are cut anew.
 
 A step that takes moduli keeps only the rows that its smoothing will read again, for two of its rows
 at a time: what both read of a modulus is then still near. With a smoothing kernel of radius r and
@@ -142,9 +143,42 @@ def pad_line(like, source, line, columns, job):
         value = load(like, source + column * stride) if column >= 0 else 0
         store(like, line + x * size, value)
         x += 1
+    continue_line(like, line, width, columns, job)
+
+
+@_inner
+def continue_line(like, line, width, columns, job):
+    """Continue a line of so many columns that are its own, periodically or by zeros."""
+    size = job.itemsize
     for x in range(width, columns):
         value = load(like, line + (x - width) * size) if job.wrap else 0
         store(like, line + x * size, value)
+
+
+@_inner
+def cut_lines(like, target, ends, worker, job):
+    """Cut every image's line into strips, and interleave them as a row."""
+    size, lanes, columns = job.itemsize, job.lanes, get(job.row_ends + 8 * ends, 1)
+    set_lane_addresses(columns, worker, job)
+    for x in range(0, columns, lanes):
+        vectors = min(lanes, columns - x)
+        gather_lanes(like, worker.lane_addresses, x * size, worker.square, vectors)
+        copy_vectors(like, worker.square, target + x * lanes * size, vectors)
+    fill_margins(like, target, ends, job)
+
+
+@_inner
+def recut_row(like, row, columns, target, ends, worker, job):
+    """Cut a row, of strips of so many columns, into the strips of its target."""
+    size, lanes, table = job.itemsize, job.lanes, job.row_ends + 8 * ends
+    set_lane_addresses(columns, worker, job)
+    for x in range(0, columns, lanes):
+        place = row + x * lanes * size
+        scatter_lanes(like, place, worker.lane_addresses, x * size, columns - x)
+    width, columns = get(table, 0), get(table, 1) * job.strips_per_vector
+    for image in range(job.images_per_vector):
+        continue_line(like, worker.lines + image * job.line_bytes, width, columns, job)
+    cut_lines(like, target, ends, worker, job)
 
 
 @_inner
@@ -155,7 +189,8 @@ def pad_row_directly(like, row, target, worker, job):
     for x in range(0, job.run_columns, lanes):
         # The last vector of columns ends with the run: nothing beyond an image is read.
         first = min(x, job.run_columns - lanes)
-        gather_lanes(like, worker.images, start + first * size, target + (run + first) * vector)
+        place = target + (run + first) * vector
+        gather_lanes(like, worker.images, start + first * size, place, lanes)
     for x in range(job.width):
         if x < run or x >= run + job.run_columns:
             column = get(table, x)
@@ -171,7 +206,6 @@ def pad_rows(like, step, part, worker, job):
     """
     size, lanes = job.itemsize, job.lanes
     columns = step.columns * job.strips_per_vector
-    set_lane_addresses(step.columns, worker, job)
     direct = job.run_columns > 0 and job.image_column_stride == size
     for y in range(part.start, part.stop):
         row = get(job.image_rows, y)
@@ -188,11 +222,7 @@ def pad_rows(like, step, part, worker, job):
             else:
                 source = get(worker.images, image) + row * job.image_row_stride
                 pad_line(like, source, line, columns, job)
-        for x in range(0, step.columns, lanes):
-            gather_lanes(like, worker.lane_addresses, x * size, worker.square)
-            vectors = min(lanes, step.columns - x)
-            copy_vectors(like, worker.square, target + x * lanes * size, vectors)
-        fill_margins(like, target, step.target_ends, job)
+        cut_lines(like, target, step.target_ends, worker, job)
 
 
 @_inlined
@@ -303,7 +333,7 @@ def set_lane_bounds(step, worker, job):
 def emit_row(like, step, offset, worker, job):
     """Copy one row of coefficients to the outputs, `offset` bytes into each image's."""
     size, lanes, strips = job.itemsize, job.lanes, job.strips_per_vector
-    row, columns, width = worker.emitted_row, step.columns, step.width
+    row, columns, width = worker.passing_rows, step.columns, step.width
     if strips == 1 and job.output_column_stride == size:
         row += step.first_column * lanes * size
         for x in range(0, width, lanes):
@@ -342,17 +372,26 @@ def smooth_row(like, step, smoothing, group, y, worker, job):
         # Of one strip only the columns that are kept, of several all.
         first = step.first_column if job.strips_per_vector == 1 else 0
         columns = step.width if job.strips_per_vector == 1 else step.columns
-        place = worker.emitted_row + first * job.lanes * size
+        place = worker.passing_rows + first * job.lanes * size
         correlate(smoothing, place, first, columns, 0, worker, job)
         channel = get(job.channels, step.channels + group)
         emit_row(like, step, channel * job.channel_stride + y * job.output_row_stride, worker, job)
         return
     offset = step.target + group * smoothing.outputs * step.target_plane
     offset += y * step.target_pitch + job.margin * job.lanes
-    out = worker.workspace + offset * size
-    correlate(smoothing, out, 0, step.columns, step.target_plane, worker, job)
+    target, plane = worker.workspace + offset * size, step.target_plane * size
+    recut = step.recut_plane * size
+    out, out_stride = (
+        (worker.passing_rows, step.recut_plane) if recut else (target, step.target_plane)
+    )
+    correlate(smoothing, out, 0, step.columns, out_stride, worker, job)
     for o in range(smoothing.outputs):
-        fill_margins(like, out + o * step.target_plane * size, step.target_ends, job)
+        place = target + o * plane
+        if recut:
+            row = worker.passing_rows + o * recut
+            recut_row(like, row, step.columns, place, step.target_ends, worker, job)
+        else:
+            fill_margins(like, place, step.target_ends, job)
 
 
 @_inner

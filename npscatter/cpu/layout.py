@@ -227,6 +227,11 @@ class KernelSet:
         return step_cost(step, wavelets, self.smoothing(step).summation).multiply_adds
 
 
+# How much wider than need be strips may get, as a ratio or in columns, before rows are cut anew
+# instead. Measured: that takes as long as some columns.
+WIDER, COLUMNS_WIDER = 9 / 8, 4
+
+
 class RowGeometry:
     """How rows lie in vectors, by the octave of their grid and how far they are read.
 
@@ -251,26 +256,44 @@ class RowGeometry:
         self.margin = max(1, *(kernel.radius for kernel in kernels.kernels))
         self.slack = (4 * self.margin + 8) * lanes
         self.ends: list[int] = []
-        self._J = plan.J
-        # Halved from octave to octave, so fixed at the coarsest.
-        self._coarsest = _up(_up(plan.padded_shape[1], 2**plan.J) >> plan.J, strips) // strips
+        self._columns = strip_columns(plan.padded_shape[1], plan.J, strips)
         self._reaches = [1] * len(plan.buffers)
         for step in plan.steps:
             buffer, radius = step.source.buffer, kernels.reader(step).radius
             self._reaches[buffer] = max(self._reaches[buffer], radius)
 
-    def columns(self, octave: int) -> int:
-        """Return the columns of a strip."""
-        return self._coarsest << (self._J - octave)
+    def columns(self, maps: Maps) -> int:
+        """Return the columns of a strip of maps in the workspace."""
+        return self._columns[maps.octave]
+
+    def modulus_columns(self, step: Step) -> int:
+        """Return the columns of a strip of what a step smooths."""
+        return self.columns(step.source) // step.wavelet_stride
+
+    def written_columns(self, step: Step) -> int:
+        """Return the columns of a strip of what a step writes or emits."""
+        return self.modulus_columns(step) // step.stride
+
+    def is_cut_anew(self, step: Step) -> bool:
+        """Say whether the strips of what a step writes are not those of its target."""
+        return step.target is not None and self.written_columns(step) != self.columns(step.target)
+
+    def passing_plane(self, step: Step) -> int:
+        """Return the elements between rows that a step writes but does not keep."""
+        return self.pitch(self.written_columns(step), self.margin)
+
+    @property
+    def widest(self) -> int:
+        """The most columns of a strip."""
+        return max(self._columns)
 
     @property
     def line(self) -> int:
-        """Elements of a padded row, pixel by pixel, with a vector to spare."""
-        return self.strips * self.columns(0) + self.lanes
+        """Elements of a row, pixel by pixel, with a vector to spare."""
+        return self.strips * self.widest + self.lanes
 
-    def pitch(self, octave: int, reach: int) -> int:
-        """Return the elements from one row to the next."""
-        columns = self.columns(octave)
+    def pitch(self, columns: int, reach: int) -> int:
+        """Return the elements from one row to the next, of strips of so many columns."""
         # What is written behind a row's last column must not reach the next row.
         columns = max(columns + reach, _up(columns, UNROLLED))
         # An odd number of vectors: rows that start at the same place of a page slow caches down.
@@ -278,11 +301,11 @@ class RowGeometry:
 
     def map_pitch(self, maps: Maps) -> int:
         """Return the pitch of maps in the workspace."""
-        return self.pitch(maps.octave, self._reaches[maps.buffer])
+        return self.pitch(self.columns(maps), self._reaches[maps.buffer])
 
-    def add_ends(self, width: int, octave: int, reach: int) -> int:
+    def add_ends(self, width: int, columns: int, reach: int) -> int:
         """Append how rows of a kind continue to `ends`, and return where that stands."""
-        start, columns = len(self.ends), self.columns(octave)
+        start = len(self.ends)
         beyond = [width - k for k in range(1, reach + 1)]
         beyond += [(self.strips * columns + k) for k in range(reach)]
         self.ends += width, columns, reach
@@ -293,7 +316,28 @@ class RowGeometry:
 
     def add_map_ends(self, maps: Maps) -> int:
         """Append how rows of maps in the workspace continue."""
-        return self.add_ends(maps.width, maps.octave, self._reaches[maps.buffer])
+        return self.add_ends(maps.width, self.columns(maps), self._reaches[maps.buffer])
+
+
+def strip_columns(width: int, J: int, strips: int) -> list[int]:
+    """Return the columns of a strip at octaves 0 to J - 1, of rows of `width` columns at octave 0.
+
+    A step halves the strips it reads. Those of many octaves that halve one another are a multiple
+    of a large power of two wide; where that is too wide, a row is cut anew between two octaves.
+    """
+    columns: list[int] = []
+    while len(columns) < J:
+        octave = len(columns)
+        # Columns that can be halved as far as octave `stop`.
+        starts = {
+            stop: -(-width // (strips << stop)) << (stop - octave)
+            for stop in range(octave + 1, J + 1)
+        }
+        least = starts[octave + 1]
+        most = max(WIDER * least, least + COLUMNS_WIDER)
+        stop = max(stop for stop, start in starts.items() if start <= most)
+        columns += [starts[stop] >> k for k in range(stop - octave)]
+    return columns
 
 
 def _step_table(
@@ -316,7 +360,7 @@ def _padding_record(image: Maps, rows: RowGeometry, workspace: Workspace) -> np.
     record["wavelets"] = record["smoothing"] = -1
     record["groups"] = 1
     record["height"], record["width"] = image.shape
-    record["columns"] = rows.columns(0)
+    record["columns"] = rows.columns(image)
     record["work"] = image.height * image.width
     _set_target(record, image, rows, workspace)
     return record
@@ -339,14 +383,16 @@ def _step_record(
     record["source_pitch"] = workspace.pitch(step.source)
     record["source_plane"] = workspace.plane(step.source)
     if step.wavelets:
-        octave, radius = step.modulus_octave, kernels.smoothing(step).radius
+        columns, radius = rows.modulus_columns(step), kernels.smoothing(step).radius
         record["modulus_height"], width = step.modulus_shape
-        record["modulus_columns"] = rows.columns(octave)
-        record["modulus_pitch"] = rows.pitch(octave, max(1, radius))
-        record["modulus_ends"] = rows.add_ends(width, octave, radius)
-    record["columns"] = rows.columns(step.target_octave)
+        record["modulus_columns"] = columns
+        record["modulus_pitch"] = rows.pitch(columns, max(1, radius))
+        record["modulus_ends"] = rows.add_ends(width, columns, radius)
+    record["columns"] = rows.written_columns(step)
     if step.target:
         _set_target(record, step.target, rows, workspace)
+        if rows.is_cut_anew(step):
+            record["recut_plane"] = rows.passing_plane(step)
     return record
 
 
@@ -363,10 +409,10 @@ def _place_scratch(
     """Return the elements of scratch memory a worker needs, and at which byte each part starts."""
     itemsize = np.dtype(dtype).itemsize
     parts = {
-        "zero_row": rows.pitch(0, rows.margin),
+        "zero_row": rows.pitch(rows.widest, rows.margin),
         "row_scratch": max(kernel.scratch for kernel in kernels.kernels) * rows.lanes,
         "moduli": max(_modulus_rows(step, kernels, rows) for step in plan.steps),
-        "emitted_row": (rows.columns(plan.J) + 2 * rows.margin) * rows.lanes,
+        "passing_rows": max(_passing_rows(step, kernels, rows) for step in plan.steps),
         "lines": rows.lanes // rows.strips * rows.line,
         "square": rows.lanes * rows.lanes,
     }
@@ -399,9 +445,16 @@ def _place_tables(kernels: KernelSet, rows: RowGeometry) -> tuple[int, dict[str,
 def _modulus_rows(step: Step, kernels: KernelSet, rows: RowGeometry) -> int:
     """Return the elements that the rows of a step's moduli need while they are kept."""
     kernel = kernels.smoothing(step)
-    pitch = rows.pitch(step.modulus_octave, max(1, kernel.radius))
+    pitch = rows.pitch(rows.modulus_columns(step), max(1, kernel.radius))
     slots = 2 * kernel.summation.size - 1 + kernel.stride
     return len(step.orientations) * slots * pitch
+
+
+def _passing_rows(step: Step, kernels: KernelSet, rows: RowGeometry) -> int:
+    """Return the elements of the rows that a step writes but does not keep."""
+    if step.emits or rows.is_cut_anew(step):
+        return kernels.smoothing(step).outputs * rows.passing_plane(step)
+    return 0
 
 
 def _job(plan: Plan, dtype: str, rows: RowGeometry, tables: dict[str, np.ndarray]) -> np.ndarray:

@@ -35,6 +35,7 @@ STEP = _int64s(
     "target_pitch",
     "target_plane",
     "target_ends",
+    "recut_plane",  # from one row that is cut anew to the next map's; 0: strips stay as they are
     "height",  # rows to compute
     "width",  # columns to compute
     "columns",  # the same, of one strip
@@ -112,8 +113,8 @@ WORKER = _int64s(
     "zero_row",  # column 0 of a row of zeros
     "row_scratch",  # what the functions that compute rows keep for themselves
     "moduli",  # the last rows of every modulus
-    "emitted_row",
-    "lines",  # a padded row of every image, pixel by pixel
+    "passing_rows",  # what is emitted or cut anew
+    "lines",  # a row of every image, pixel by pixel
     "square",  # as many vectors as a vector has lanes
     "images",  # table: where each image of the task is read
     "coefficients",  # table: where each image's coefficients are written

@@ -62,9 +62,12 @@ class SimdEmitter:
             elements = self.index(elements)
         return self.builder.gep(pointer, [elements])
 
-    def load(self, pointer: ir.Value, align: int | None = None) -> ir.Value:
+    def load(
+        self, pointer: ir.Value, align: int | None = None, width: int | None = None
+    ) -> ir.Value:
         """Load a vector; rows start anywhere, so only an element's alignment is promised."""
-        place = self.builder.bitcast(pointer, self.vector.as_pointer())
+        kind = ir.VectorType(self.scalar, width or self.width)
+        place = self.builder.bitcast(pointer, kind.as_pointer())
         loaded = self.builder.load(place)
         loaded.align = align or self.itemsize
         return loaded
@@ -169,26 +172,36 @@ def copy_vectors(typing, like, source, target, vectors):
 
 
 @intrinsic
-def gather_lanes(typing, like, lane_addresses, offset, target):
-    """Lay the next samples of every lane side by side.
+def gather_lanes(typing, like, lane_addresses, offset, target, count):
+    """Lay the next `count` samples, at most a vector of them, of every lane side by side.
 
     `lane_addresses` is the address of a table with one address per lane, `offset` the bytes from
-    there to the first sample; one vector of samples of every lane is read.
+    there to the first sample. Half a vector of samples of every lane is read, or a whole one.
     """
 
     def generate(context, builder, _, values):
         emit = SimdEmitter(builder, like.name)
-        _, lane_addresses, offset, target = values
-        table = builder.inttoptr(lane_addresses, INDEX.as_pointer())
-        rows = []
-        for lane in range(emit.width):
+        _, lane_addresses, offset, target, count = values
+        table, half = builder.inttoptr(lane_addresses, INDEX.as_pointer()), emit.width // 2
+
+        def samples(lane: int, width: int) -> ir.Value:
             address = builder.add(builder.load(emit.at(table, lane)), offset)
-            rows.append(emit.load(emit.pointer(address), align=1))
-        for x, row in enumerate(emit.transposed(rows)):
-            emit.store(row, emit.at(emit.pointer(target), x * emit.width))
+            return emit.load(emit.pointer(address), align=1, width=width)
+
+        def lay(rows: list[ir.Value]) -> None:
+            for x, row in enumerate(emit.transposed(rows)):
+                emit.store(row, emit.at(emit.pointer(target), x * emit.width))
+
+        few = builder.icmp_signed("<=", count, emit.index(half))
+        with builder.if_else(few) as (then, otherwise):
+            with then:  # two lanes in a vector
+                pairs = [(samples(k, half), samples(k + half, half)) for k in range(half)]
+                lay([emit.shuffle(*pair, list(range(emit.width))) for pair in pairs])
+            with otherwise:
+                lay([samples(lane, emit.width) for lane in range(emit.width)])
         return context.get_dummy_value()
 
-    return types.void(like, *[types.int64] * 3), generate
+    return types.void(like, *[types.int64] * 4), generate
 
 
 @intrinsic

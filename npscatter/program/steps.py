@@ -198,16 +198,6 @@ class Step:
         """Samples that are computed of one target map, or channel, of all groups."""
         return self.smoothed_groups * self.size[0] * self.size[1]
 
-    @property
-    def modulus_octave(self) -> int:
-        """How often the grid of what is smoothed has been halved."""
-        return self.source.octave + self.wavelet_stride // 2
-
-    @property
-    def target_octave(self) -> int:
-        """How often the grid of the target, or of the channels, has been halved."""
-        return self.modulus_octave + self.stride // 2
-
 
 @dataclass(frozen=True, slots=True)
 class Path:

@@ -23,7 +23,7 @@ from npscatter.cpu.executor import (
     execute,
     run_layout,
 )
-from npscatter.cpu.layout import lay_out
+from npscatter.cpu.layout import lay_out, strip_columns
 from npscatter.cpu.simd import vector_bytes
 
 ARCHITECTURES = [
@@ -144,11 +144,42 @@ def test_batches_equal_the_definition(name, boundary):
         assert_close(actual[index], expected, S, images[index])
 
 
+@pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
+@pytest.mark.parametrize("name", ["symmetric L=4 R=3", "paper shape"])
+def test_rows_cut_anew_between_octaves(name, boundary):
+    """Of one image: strips of its coarse octaves are not halves of the finer ones'."""
+    S = Scattering2D(6, (64, 320), L=4, bank=bank_of(name), boundary=boundary)
+    N = Scattering2D(6, (64, 320), L=4, bank=bank_of(name), boundary=boundary, backend="numpy")
+    image = images_of(S)
+    expected = N(image)
+    cut = []
+    for images_per_vector in (1 << k for k in range(lanes(float).bit_length())):
+        layout = lay_out(S.plan, S.bank, "float64", images_per_vector)
+        cut.append(layout.steps["recut_plane"].any())
+        images = np.stack([image] * images_per_vector)
+        for actual in run_side_by_side(S, images, images_per_vector):
+            assert_close(actual, expected, S, image)
+    assert cut[0] and not cut[-1]
+
+
+@pytest.mark.parametrize("strips", [1, 2, 4, 8, 16])
+def test_strips_are_even_and_hardly_wider_than_need_be(strips):
+    for J, width in product(range(1, 9), (1, 3, 40, 240, 768, 1000, 2080)):
+        width *= 2**J
+        columns = strip_columns(width, J, strips)
+        assert len(columns) == J
+        for octave, own in enumerate(columns):
+            least = 2 * -(-width // (2 * strips << octave))
+            assert own % 2 == 0 and least <= own <= max(9 / 8 * least, least + 4)
+        if strips == 1:
+            assert columns == [width >> octave for octave in range(J)]
+
+
 # The same bits, however the work is shared
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("J", "shape"), [(1, (2, 3)), (2, (9, 14)), (3, (8, 37))])
+@pytest.mark.parametrize(("J", "shape"), [(1, (2, 3)), (2, (9, 14)), (3, (8, 37)), (4, (16, 130))])
 @pytest.mark.parametrize("name", ["symmetric L=4 R=3", "free, strided wavelets"])
 def test_images_side_by_side_have_the_bits_of_each_alone(toy_bank, name, J, shape, dtype):
     S = Scattering2D(J, shape, L=4, bank=bank_of(name), threads=2)
@@ -257,6 +288,13 @@ def test_memory_of_a_thread(J, dtype):
         S = Scattering2D(J, (side, side))
         layout = choose(S.plan, S.bank, dtype, images, threads)
         assert layout.memory <= 16 * 2**20, (side, images)
+
+
+@pytest.mark.parametrize(("J", "side"), [(6, 256), (7, 256), (8, 256), (6, 512), (7, 512)])
+def test_memory_of_a_thread_in_depth(J, side):
+    S = Scattering2D(J, (side, side))
+    for images in (1, 16, 99):
+        assert choose(S.plan, S.bank, "float32", images, 1).memory <= 16 * 2**20
 
 
 def test_a_program_too_large_either_way_takes_four_rounds():

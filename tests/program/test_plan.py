@@ -176,8 +176,9 @@ def run_symbolically(plan, name):
         else:
             assert (step.orientations, step.wavelet_stride) == ((), 1)
         assert step.modulus_shape == shape
-        assert grid_of(plan, step.modulus_octave) == shape
-        assert grid_of(plan, step.target_octave) == strided(shape, step.stride)
+        # Every step halves the resolution once, in its wavelets or in what smooths.
+        assert step.wavelet_stride * step.stride == 2
+        assert grid_of(plan, step.source.octave + 1) == strided(shape, step.stride)
         kind, _, generation = step.smoothing.partition("_")
         assert ("low" if step.emits else "carry") == kind
         assert len(groups[0]) == inputs[generation]
