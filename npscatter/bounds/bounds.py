@@ -81,7 +81,7 @@ class Bounds:
     >>> from npscatter.bounds import Bounds
     >>> bounds = Bounds("accurate-L4", J=1, shape=(16, 16), boundary="periodic")
     >>> bounds.lipschitz()
-    0.508...
+    0.509...
     """
 
     def __init__(
