@@ -81,6 +81,7 @@ def contestants(backend: str = "auto") -> list[Contestant]:
     return [
         ours("accurate", "accurate", backend=backend),
         ours("accurate out=", "accurate", reuse=True, backend=backend),
+        ours("fast", "fast", backend=backend),
         ours("paper", "paper", backend=backend),
         ours("paper-tuned", "paper-tuned", backend=backend),
         ours("paper-tuned zero", "paper-tuned", "zero", backend=backend),

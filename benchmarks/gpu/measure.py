@@ -33,6 +33,7 @@ ROUNDS, QUICK_ROUNDS = 15, 3
 OURS: dict[str, tuple[str | FilterBank, str | None]] = {
     "accurate": ("accurate", None),
     "accurate float16": ("accurate", "float16"),
+    "fast": ("fast", None),
     "paper-tuned": ("paper-tuned", None),
     "paper": ("paper", None),
 }
