@@ -37,7 +37,7 @@ from npscatter.program.plan import Plan
 from npscatter.program.steps import WEIGHT_ARRAYS, Maps
 from npscatter.program.workspace import lay_out_workspace
 
-BANKS = ("accurate", "paper", "paper-tuned")
+BANKS = ("accurate", "fast", "paper", "paper-tuned")
 # Columns of one call, as a 32 x 32 image has them at the second octave.
 COLUMNS = 20
 CALLS = 20_000

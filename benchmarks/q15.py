@@ -22,7 +22,7 @@ from tools.data import HELD_OUT_PHOTOGRAPHS
 from tools.measure import COUNTS, float16_errors, test_images
 
 SIZES = (32, 64)
-SCALES = (1, 2, 3, 4)
+SCALES = (1, 2, 3, 4, 5)
 
 
 def measure(bank: FilterBank, size: int, J: int) -> dict:

@@ -56,6 +56,7 @@ WORKLOADS = {
         Workload(512, 128, 8, 2),
         Workload(224, 224, 16, 3),
         Workload(2048, 2048, 1, 4),
+        Workload(256, 256, 4, 8),
     )
 }
 # Batches large enough for a GPU.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from npscatter.program.steps import WEIGHT_ARRAYS
 from tools.design import Design
 from tools.learning import Recipe
-from tools.lessons import PHOTOGRAPHS, subjects
+from tools.lessons import PHOTOGRAPHS, POINTS, Subject, subjects
 from tools.selecting import Selection
 
 ACCURATE = Design(8, 4, dict.fromkeys(WEIGHT_ARRAYS, 7) | {"psi_first": 9})
@@ -28,12 +28,14 @@ def _selection(L: int, budget: float, start: float, relax: float = 1.0, **more) 
 
 # So near in S1 that it would pay for that with S0.
 _ACCURATE_L4 = subjects(replace(PHOTOGRAPHS, S0=1.72e-4))
+# S0 of sparse points at J = 2, the one figure that these left above its limit.
+_MORE_POINTS = (*subjects(), Subject(("sparse points",), 4, 32, 2, 1, POINTS, each=True))
 
 
 PRESETS = {
-    "accurate": _selection(8, 1090, 1700),
+    "accurate": _selection(8, 1090, 1700, subjects=_MORE_POINTS),
     "accurate-L4": _selection(4, 350, 560, subjects=_ACCURATE_L4),
-    "accurate-L6": _selection(6, 600, 1100),
+    "accurate-L6": _selection(6, 600, 1100, subjects=_MORE_POINTS),
     "fast": _selection(8, 580, 1200, relax=4.0),
     "fast-L4": _selection(4, 120, 400, relax=4.0),
     "fast-L6": _selection(6, 320, 750, relax=4.0),
