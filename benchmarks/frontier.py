@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 from benchmarks import results
+from benchmarks.kernels import priced
 from npscatter import FilterBank, list_banks
 from npscatter.program.steps import WEIGHT_ARRAYS
 from tools.closed_form import closed_form
@@ -75,14 +76,8 @@ def nanoseconds(bank: FilterBank, model: dict[str, float]) -> float:
     total = 0.0
     for key, rate in output_rates(bank.architecture, 2, bank.boundary).items():
         order, _ = bank.summation(key)
-        psi = WEIGHT_ARRAYS[key].is_complex
-        counts = {
-            "multiply": order.multiply_adds,
-            "folded sample": sum(sample.fold != 0 for sample in order.samples),
-            # A stride of 2 takes even and odd columns.
-            "row and column": (1 if psi else 2) * len(order.rows),
-            "modulus": bank.L if psi else 0,
-        }
+        psi, psi_stride = WEIGHT_ARRAYS[key].is_complex, bank.architecture.psi_stride
+        counts = priced(order, psi_stride if psi else 2 // psi_stride, bank.L if psi else 0)
         total += rate * sum(model[name] * count for name, count in counts.items()) / 16
     return total
 

@@ -27,7 +27,7 @@ from numba.extending import intrinsic
 
 from benchmarks import results
 from benchmarks.timing import interleaved, seconds
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import BANKS, WORKLOADS
 from npscatter import FilterBank, Scattering2D
 from npscatter.cpu.executor import choose, run_layout
 from npscatter.cpu.layout import aligned_zeros, lay_out
@@ -35,9 +35,9 @@ from npscatter.cpu.row_codegen import RowKernel, compiled_row
 from npscatter.cpu.simd import call_row, vector_bytes
 from npscatter.program.plan import Plan
 from npscatter.program.steps import WEIGHT_ARRAYS, Maps
+from npscatter.program.summation import Summation
 from npscatter.program.workspace import lay_out_workspace
 
-BANKS = ("accurate", "fast", "paper", "paper-tuned")
 # Columns of one call, as a 32 x 32 image has them at the second octave.
 COLUMNS = 20
 CALLS = 20_000
@@ -207,6 +207,19 @@ def row_rates() -> dict:
     return {"vector_bytes": vector_bytes(), "peak": highest, "kernels": rates}
 
 
+def priced(order: Summation, stride: int, moduli: int) -> dict[str, int]:
+    """Return how much of everything that the cost model has a price for a vector takes.
+
+    `stride` is of the kernel: 2 takes even and odd columns; `moduli` are of all outputs.
+    """
+    return {
+        "multiply": order.multiply_adds,
+        "folded sample": sum(sample.fold != 0 for sample in order.samples),
+        "row and column": stride * len(order.rows),
+        "modulus": moduli,
+    }
+
+
 def cost_model() -> dict:
     """Fit what a multiplication, a folded sample, a row and a modulus cost, in nanoseconds."""
     kernels, bank = {}, FilterBank.load("accurate")
@@ -214,18 +227,12 @@ def cost_model() -> dict:
         kernels |= kernels_of(thinned(bank, share))
     taken = vector_nanoseconds(kernels)
     counts = [
-        (
-            order.multiply_adds,
-            sum(sample.fold != 0 for sample in order.samples),
-            kernel.stride * len(order.rows),
-            kernel.outputs if kernel.modulus else 0,
-        )
+        priced(kernel.summation, kernel.stride, kernel.modulus * kernel.outputs)
         for kernel, _ in kernels.values()
-        for order in [kernel.summation]
     ]
+    names, counts = tuple(counts[0]), [tuple(count.values()) for count in counts]
     table = np.array(counts) / np.array([*taken.values()])[:, None]  # relative errors count
     costs = np.linalg.lstsq(table, np.ones(len(table)))[0]
-    names = ("multiply", "folded sample", "row and column", "modulus")
     rows = zip(taken, counts, (table @ costs - 1).tolist(), strict=True)
     return {
         "nanoseconds": dict(zip(names, np.round(costs, 4).tolist(), strict=True)),

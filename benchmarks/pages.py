@@ -17,10 +17,10 @@ from benchmarks.gpu import NOT_MEASURED, WAYS
 from benchmarks.peers import NETWORK
 from benchmarks.tables import number, percent, table, update
 from benchmarks.verify import TAUGHT
+from benchmarks.workloads import BANKS
 
 PASSES = ("one thread", "all cores")
 SUMMARY = ("32x32 J=2", "64x64 J=2", "224x224 J=3", "2048x2048 J=4")
-OURS = ("accurate", "fast", "paper-tuned", "paper")
 
 
 def written(result: dict, *more: str) -> str:
@@ -115,13 +115,13 @@ def speed() -> str:
             "conv2d": number(contestants[NETWORK]["ms_per_image"]),
         }
         for peer, shown in (
-            ("kymatio", (*OURS, "pytorch-wavelets")),
+            ("kymatio", (*BANKS, "pytorch-wavelets")),
             ("conv2d", ("paper", "paper-tuned zero")),
         ):
             cells = [timed_cell(contestants[one], peer) for one in shown]
             rows[peer].append([name, str(timed["threads"]), first[peer], *cells])
     machine, versions = result["environment"], result["environment"]["versions"]
-    head, banks = ["images", "threads"], [f"`{bank}`" for bank in OURS]
+    head, banks = ["images", "threads"], [f"`{bank}`" for bank in BANKS]
     return (
         f"{table([*head, 'Kymatio', *banks, 'pytorch-wavelets'], rows['kymatio'])}\n\n"
         "Milliseconds per image, and how many times as fast as the faster of Kymatio "
@@ -143,14 +143,14 @@ def memory() -> str:
     rows = []
     for name, held in result["workloads"].items():
         row = [name]
-        for bank in OURS:
+        for bank in BANKS:
             works = [held[timed]["contestants"][bank]["work"] for timed in PASSES if timed in held]
             shares = " / ".join(f"{100 * work['of_peak']:.0f} %" for work in works)
             row.append(f"{works[0]['multiply_adds'] / 1e6:.3g} M, {shares}" if works else "")
         measured = held.get("memory", {}).get("contestants", {})
-        row += [number(measured.get(one, {}).get("working_mib")) for one in (*OURS, *peers)]
+        row += [number(measured.get(one, {}).get("working_mib")) for one in (*BANKS, *peers)]
         rows.append(row)
-    head = [f"`{bank}` of peak" for bank in OURS] + [f"`{bank}` MiB" for bank in OURS]
+    head = [f"`{bank}` of peak" for bank in BANKS] + [f"`{bank}` MiB" for bank in BANKS]
     return (
         f"{table(['images', *head, *(f'{peer} MiB' for peer in peers)], rows)}\n\n"
         "Multiply-adds per image and the share of the machine's measured peak that they reach on "

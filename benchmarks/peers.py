@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from benchmarks.results import usable_threads
 from benchmarks.timing import UnavailableError
-from benchmarks.workloads import Workload
+from benchmarks.workloads import BANKS, Workload
 from npscatter import FilterBank, Scattering2D
 from tools.teacher import quick_filters
 
@@ -79,11 +79,8 @@ class Prepared:
 def contestants(backend: str = "auto") -> list[Contestant]:
     """Return everything that is timed; `backend` is npscatter's."""
     return [
-        ours("accurate", "accurate", backend=backend),
+        *(ours(bank, bank, backend=backend) for bank in BANKS),
         ours("accurate out=", "accurate", reuse=True, backend=backend),
-        ours("fast", "fast", backend=backend),
-        ours("paper", "paper", backend=backend),
-        ours("paper-tuned", "paper-tuned", backend=backend),
         ours("paper-tuned zero", "paper-tuned", "zero", backend=backend),
         Contestant(KYMATIO[0], "numpy", lambda workload, _: kymatio(workload, "numpy")),
         Contestant(KYMATIO[1], "torch", lambda work, _: of_arrays(kymatio(work, "torch"))),

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from benchmarks.peers import conv2d_network, kymatio, scattering
-from benchmarks.workloads import Workload
+from benchmarks.workloads import BANKS, Workload
 from npscatter import FilterBank
 from npscatter.metrics import relative_errors
 
@@ -16,10 +16,7 @@ from npscatter.metrics import relative_errors
 TAUGHT = {"accurate": 0.01, "fast": 0.03}
 SAME_NETWORK, SAME_BACKEND = 1e-4, 1e-5
 # (bank, boundary) of every transform of ours that is timed.
-OURS = (
-    *((bank, None) for bank in ("accurate", "fast", "paper", "paper-tuned")),
-    ("paper-tuned", "zero"),
-)
+OURS = (*((bank, None) for bank in BANKS), ("paper-tuned", "zero"))
 # The NumPy executor is for reading, not for speed: it checks images cut to this side.
 NUMPY_SIDE = 512
 

@@ -10,6 +10,8 @@ import numpy as np
 from tools.data import crops, packaged_photographs
 
 SEED = 30
+# Of eight orientations, as Kymatio has by default.
+BANKS = ("accurate", "fast", "paper-tuned", "paper")
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def signal_to_noise(quantization: Quantization, images: np.ndarray) -> dict[str,
 
 
 class Q15Arithmetic:
-    """Integer arithmetic for `npscatter.reference.run`: whole numbers held in float64.
+    """Integer arithmetic for `npscatter.reference.interpret`: whole numbers held in float64.
 
     None of them reaches 2^53, so nothing is rounded but on purpose.
     """

@@ -2,7 +2,13 @@
 
 from npscatter.bank import FilterBank
 from npscatter.bank_file import list_banks
-from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, BankError
+from npscatter.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BackendError,
+    BankError,
+    BankWarning,
+)
 from npscatter.scattering import Scattering2D, scatter
 
 __version__ = "0.1.0"
@@ -11,6 +17,7 @@ __all__ = [
     "ArgumentTypeError",
     "BackendError",
     "BankError",
+    "BankWarning",
     "FilterBank",
     "Scattering2D",
     "list_banks",

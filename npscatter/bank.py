@@ -13,7 +13,7 @@ import numpy as np
 
 from npscatter import bank_file
 from npscatter.arguments import integer
-from npscatter.errors import ArgumentError, BankError, BankWarning, explain
+from npscatter.errors import ArgumentError, BankError, BankWarning, explain, outside_package
 from npscatter.program.padding import BOUNDARIES
 from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
 from npscatter.program.summation import Summation, make_summation
@@ -141,6 +141,11 @@ class FilterBank:
         return self._symmetric
 
     @property
+    def family(self) -> str:
+        """The name that stands for the bank and its relatives of other L; its own by default."""
+        return self.card.get("family", self.name)
+
+    @property
     def modes(self) -> np.ndarray:
         """What an octave multiplies constant carried maps by, the mean first, then by size.
 
@@ -151,11 +156,16 @@ class FilterBank:
         others = np.delete(modes, mean)
         return np.r_[modes[mean], others[np.argsort(-abs(others), kind="stable")]]
 
-    def amplifies(self) -> str | None:
-        """Say which mode besides the mean grows or hardly decays from octave to octave, if any.
+    def instability(self) -> str | None:
+        """Say which mode besides the mean grows or hardly decays from octave to octave.
 
         What enters it, aliases and rounding above all, grows with J; a mode of 1/2 or less forgets
-        it. `npscatter.bounds.growth` proves more.
+        it. `npscatter.bounds.Growth` proves more.
+
+        Returns
+        -------
+        str or None
+            The fault as a sentence; None if there is no such mode.
         """
         others = self.modes[1:]
         if not others.size or abs(others[0]) <= LARGEST_MODE:
@@ -163,7 +173,9 @@ class FilterBank:
         mode = f"{others[0].real:.3g}" if others[0].imag == 0 else f"{others[0]:.3g}"
         rule = f"carry_next multiplies a mode of the carried maps by {mode} per octave, where "
         rule += f"{LARGEST_MODE} is the most: what leaks into it grows with J"
-        remedy = "check its errors at the J you use, or learn it again with python -m tools.learn"
+        remedy = (
+            "check its errors at the J you use, or learn it again, as the page on learning says"
+        )
         return explain("bank", self.name, rule, remedy)
 
     def __getitem__(self, key: str) -> np.ndarray:
@@ -281,7 +293,7 @@ class FilterBank:
         Warns
         -----
         BankWarning
-            If it `amplifies`.
+            If it has an `instability`.
 
         Examples
         --------
@@ -352,12 +364,12 @@ def resolve(
 
 def _relative(bank: FilterBank, L: int, is_family: bool) -> FilterBank:
     """Return the member of a bank's family that has L orientations, if it was named by family."""
-    if not is_family or _family(bank) != bank.name:
+    if not is_family or bank.family != bank.name:
         raise ArgumentError(
             explain("L", L, f"bank {bank.name!r} has L={bank.L}", f"pass L={bank.L}")
         )
     family = [FilterBank.load(name) for name in bank_file.list_banks()]
-    family = sorted((one for one in family if _family(one) == _family(bank)), key=lambda b: b.L)
+    family = sorted((one for one in family if one.family == bank.family), key=lambda b: b.L)
     for member in family:
         if member.L == L:
             return member
@@ -367,13 +379,9 @@ def _relative(bank: FilterBank, L: int, is_family: bool) -> FilterBank:
             "L",
             L,
             f"bank {bank.name!r} was learned for {learned}",
-            "use one of these, or learn a bank with python -m tools.learn",
+            "use one of these, or learn a bank (the page on learning)",
         )
     )
-
-
-def _family(bank: FilterBank) -> str:
-    return bank.card.get("family", bank.name)
 
 
 @lru_cache(maxsize=32)
@@ -401,8 +409,8 @@ def _read(path: Path) -> FilterBank:
         raise bank_file.refused(path, f"it does not hold a valid bank ({error})") from None
     if bank.describe() != card:
         raise bank_file.refused(path, "its card and its taps, of another sha256, contradict")
-    if fault := bank.amplifies():
-        warnings.warn(BankWarning(fault), stacklevel=3)
+    if fault := bank.instability():
+        warnings.warn(BankWarning(fault), stacklevel=outside_package())
     return bank
 
 

@@ -6,6 +6,8 @@ a ``RuntimeError`` too, so except-clauses written for Kymatio keep working.
 
 from __future__ import annotations
 
+import sys
+
 
 class ArgumentError(ValueError, RuntimeError):
     """An argument has a value that the transform cannot use."""
@@ -41,3 +43,12 @@ def explain(argument: str, value: object, rule: str, remedy: str) -> str:
     if len(shown) > 120:
         shown = shown[:117] + "..."
     return f"{argument}={shown}: {rule}; {remedy}"
+
+
+def outside_package() -> int:
+    """Return the `stacklevel` that lets a warning of the caller's point to who called npscatter."""
+    frame, level = sys._getframe(1), 1
+    package = __name__.partition(".")[0]
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level

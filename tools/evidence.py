@@ -138,7 +138,7 @@ def applies(bank: FilterBank, case: Case) -> bool:
 
 def measured(bank: FilterBank, case: Case) -> dict:
     """Return the row of one bank and one case."""
-    row = {"bank": bank.name, "family": bank.card.get("family", bank.name), **asdict(case)}
+    row = {"bank": bank.name, "family": bank.family, **asdict(case)}
     if case.section == "plane waves":
         found = plane_wave_errors(bank, J=case.J, side=case.size)
         errors = found["S1"]
@@ -164,8 +164,7 @@ def figures(row: dict) -> dict[str, float]:
 
 def limits(row: dict) -> dict[str, float]:
     """Return the largest figures allowed in a row, by the family of its bank; {} for any."""
-    family = row["family"].partition("-")[0]
-    allowed = dict(LIMITS.get(family, {}).get(row["section"], {}))
+    allowed = dict(LIMITS.get(row["family"], {}).get(row["section"], {}))
     if allowed and row["section"] == "unlike":
         if row["source"] == "white noise":
             allowed["S0"] = 0.01

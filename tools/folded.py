@@ -230,7 +230,8 @@ class FoldedBank:
         """
         scale = np.abs(self.dense("carry_first", coefficients)).sum((-3, -2, -1))
         scale[0] = 1
-        scale[1:3] = scale[1:3].mean()
+        if len(scale) > 1:  # both first derivatives alike
+            scale[1:3] = scale[1:3].mean()
         factor = np.ones(len(self.kept))
         for number, element in enumerate(self.kept):
             if element.array.endswith("next"):

@@ -68,7 +68,6 @@ class Freedom:
         held = sorted({number for number in held if number is not None})
         count = len(bank.kept)
         self.free = np.setdiff1d(np.arange(count), [*follows, *held])
-        self.fixed = np.array([*follows, *held])
         inverse = np.linalg.inv(A[:, follows])
         self.T = np.zeros((count, len(self.free)))
         self.T[self.free, np.arange(len(self.free))] = 1

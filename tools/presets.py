@@ -26,9 +26,9 @@ def _selection(L: int, budget: float, start: float, relax: float = 1.0, **more) 
     return Selection(replace(ACCURATE, L=L), budget, start, relax, **more)
 
 
-# So near in S1 that it would pay for that with S0.
+# S0 weighs more than with the others: four orientations reach S1 for so little.
 _ACCURATE_L4 = subjects(replace(PHOTOGRAPHS, S0=1.72e-4))
-# S0 of sparse points at J = 2, the one figure that these left above its limit.
+# S0 of sparse points at J = 2, which no other subject holds.
 _MORE_POINTS = (*subjects(), Subject(("sparse points",), 4, 32, 2, 1, POINTS, each=True))
 
 

@@ -19,11 +19,11 @@ from tqdm import tqdm
 from benchmarks.paper.experiment import Experiment, Settings, measured_on
 from benchmarks.paper.labelled import LabelledSet, digits, draw_training, faces, textures
 from benchmarks.tables import table
+from benchmarks.workloads import BANKS
 from npscatter import Scattering2D
 from tools.teacher import teach
 
 J, SEED = 2, 60
-BANKS = ("accurate", "fast", "paper-tuned", "paper")
 KYMATIO, PIXELS = "Kymatio", "pixels"
 REPRESENTATIONS = (KYMATIO, *BANKS, PIXELS)
 KERNELS = ("linear", "RBF")

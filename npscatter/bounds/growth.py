@@ -33,7 +33,7 @@ from npscatter.bounds.cascade import transfer
 from npscatter.bounds.morlet import morlet
 from npscatter.errors import BankError, explain
 
-# More than an image has that fits into memory.
+# Proven one by one; what more octaves do is no more than a product of these.
 OCTAVES = 12
 # What a learned bank's `Growth.octaves` must stay below, up to OCTAVES.
 LARGEST_GROWTH = 4.0
@@ -195,10 +195,10 @@ class Growth:
             G = _decimated(C @ _interpolated(G, 2 * len(G)) @ _adjoint(C))
             yield G
 
-    def _largest(self, G: np.ndarray, points: int = _FINE) -> float:
+    def _largest(self, G: np.ndarray) -> float:
         """Return the root of the largest eigenvalue over all frequencies, certified."""
         degree = self.taps.shape[-1] - 1
-        points = max(points, 4 * degree)
+        points = max(_FINE, 4 * degree)
         found = np.linalg.eigvalsh(_interpolated(G, points)).max()
         return sqrt(found) / ((1 + cos(pi * degree / points)) / 2)
 
@@ -221,7 +221,7 @@ class Growth:
 
 def check(bank: FilterBank) -> None:
     """Raise a `BankError` if a bank amplifies: a mode, or a disturbance over many octaves."""
-    if fault := bank.amplifies():
+    if fault := bank.instability():
         raise BankError(fault)
     grown = max(Growth(bank).octaves)
     if grown > LARGEST_GROWTH:
@@ -292,7 +292,7 @@ def _decimated(G: np.ndarray) -> np.ndarray:
 
 
 def _interpolated(G: np.ndarray, points: int) -> np.ndarray:
-    """Return a trigonometric polynomial given on a grid of N frequencies on another, as fine."""
+    """Return a trigonometric polynomial (N, N, ...), given on a grid, on one of more points."""
     N = len(G)
     coefficients = np.zeros((points, points, *G.shape[2:]), complex)
     places = np.r_[: N // 2, points - N // 2 : points]

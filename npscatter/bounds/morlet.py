@@ -2,7 +2,7 @@
 
 Kymatio samples Gabor functions at the pixels of a grid and takes their FFT, which sums the aliases
 of their transform; so do these functions, at any frequency. They are transfer functions of
-correlations, sum_a w[a] exp(i a w), as `npscatter.program.plan.Step` correlates.
+correlations, sum_a w[a] exp(i a w), as `npscatter.program.steps.Step` correlates.
 """
 
 from __future__ import annotations

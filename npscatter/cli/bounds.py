@@ -6,7 +6,8 @@ import json
 
 import click
 
-from npscatter.bounds import Bounds
+from npscatter.bank import FilterBank
+from npscatter.bounds import Bounds, Growth
 from npscatter.cli.options import boundary_option, scale_option, times, told_in_one_line
 
 
@@ -71,10 +72,11 @@ def bounds(
     Takes about a minute at J=2, minutes above; --growth, which J does not matter for, seconds.
     """
     with told_in_one_line():
-        proven = Bounds(name, J, shape=size, boundary=boundary)
-        report = (
-            proven.growth.report() if growth_alone else proven.report(list(displacements), attempts)
-        )
+        if growth_alone:
+            report = Growth(FilterBank.load(name)).report()
+        else:
+            proven = Bounds(name, J, shape=size, boundary=boundary)
+            report = proven.report(list(displacements), attempts)
     if as_json:
         click.echo(json.dumps(report, indent=1))
     elif growth_alone:

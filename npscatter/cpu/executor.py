@@ -158,7 +158,8 @@ def choose(
         else:
             if images_per_vector > 1:
                 break
-            # Over budget either way: four rounds take half the memory of one, and no longer.
+            # Over budget either way: of programs that large, four rounds take about as long as one,
+            # and half the memory.
             layout = lay_out(plan.in_rounds(4), bank, dtype, images_per_vector)
         busy = (
             images / (images_per_vector * threads * -(-vectors // threads))

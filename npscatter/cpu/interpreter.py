@@ -20,7 +20,8 @@ Rows of W columns are cut into strips of s columns, so that all lanes of a vecto
 Lane ``image * strips_per_vector + strip`` holds one strip. Columns from W on (``*``) repeat the row
 under periodic edges and are zero otherwise. On both sides a row goes on, so that a window finds its
 columns wherever it stands: the margins of most lanes are columns of the strip beside them. A step
-halves the strips it reads; where its target's are not that wide, its rows are cut anew.
+halves the strips it reads; where its target's are not that wide, its rows are cut anew, by way of
+lines, pixel by pixel (`npscatter.cpu.layout.columns_by_octave`).
 
 A step that takes moduli keeps only the rows that its smoothing will read again, for two of its rows
 at a time: what both read of a modulus is then still near. With a smoothing kernel of radius r and
@@ -277,19 +278,13 @@ def modulus_slot(row, height, smoothing):
     return 2 * radius + row % (smoothing.size + smoothing.stride)
 
 
-@_inner
-def modulus_plane(step, smoothing):
-    """Return the elements between the moduli of two orientations."""
-    return (2 * smoothing.size - 1 + smoothing.stride) * step.modulus_pitch
-
-
 @_inlined
 def compute_moduli(like, step, wavelets, smoothing, group, row, worker, job):
     """Compute a row of every orientation's modulus, and keep it."""
     set_window(step, wavelets, group, wavelets.stride * row, worker, job)
     slot = modulus_slot(row, step.modulus_height, smoothing)
     offset = slot * step.modulus_pitch + job.margin * job.lanes
-    out, plane = worker.moduli + offset * job.itemsize, modulus_plane(step, smoothing)
+    out, plane = worker.moduli + offset * job.itemsize, step.modulus_plane
     correlate(wavelets, out, 0, step.modulus_columns, plane, worker, job)
     for theta in range(step.orientations):
         fill_margins(like, out + theta * plane * job.itemsize, step.modulus_ends, job)
@@ -312,7 +307,7 @@ def find_moduli(step, smoothing, centre, table, job):
 @_inlined
 def set_modulus_window(step, smoothing, theta, offsets, worker, job):
     """Let the window's rows be those of one modulus that `find_moduli` found."""
-    modulus = worker.moduli + theta * modulus_plane(step, smoothing) * job.itemsize
+    modulus = worker.moduli + theta * step.modulus_plane * job.itemsize
     table, zero_row = worker.window_rows, worker.zero_row
     for a in range(smoothing.size):
         offset = get(offsets, a)

@@ -148,7 +148,7 @@ def lay_out(
         "image_rows": np.array(plan.rows, np.int64),
         "image_columns": np.array(plan.columns, np.int64),
     }
-    scratch_size, scratch_offsets = _place_scratch(plan, dtype, kernels, rows)
+    scratch_size, scratch_offsets = _place_scratch(plan, dtype, kernels, rows, steps)
     table_size, table_offsets = _place_tables(kernels, rows)
     return CpuLayout(
         plan=plan,
@@ -256,7 +256,7 @@ class RowGeometry:
         self.margin = max(1, *(kernel.radius for kernel in kernels.kernels))
         self.slack = (4 * self.margin + 8) * lanes
         self.ends: list[int] = []
-        self._columns = strip_columns(plan.padded_shape[1], plan.J, strips)
+        self._columns = columns_by_octave(plan.padded_shape[1], plan.J, strips)
         self._reaches = [1] * len(plan.buffers)
         for step in plan.steps:
             buffer, radius = step.source.buffer, kernels.reader(step).radius
@@ -274,8 +274,8 @@ class RowGeometry:
         """Return the columns of a strip of what a step writes or emits."""
         return self.modulus_columns(step) // step.stride
 
-    def is_cut_anew(self, step: Step) -> bool:
-        """Say whether the strips of what a step writes are not those of its target."""
+    def recuts(self, step: Step) -> bool:
+        """Say whether a step cuts what it writes anew: into other strips, its target's."""
         return step.target is not None and self.written_columns(step) != self.columns(step.target)
 
     def passing_plane(self, step: Step) -> int:
@@ -319,7 +319,7 @@ class RowGeometry:
         return self.add_ends(maps.width, self.columns(maps), self._reaches[maps.buffer])
 
 
-def strip_columns(width: int, J: int, strips: int) -> list[int]:
+def columns_by_octave(width: int, J: int, strips: int) -> list[int]:
     """Return the columns of a strip at octaves 0 to J - 1, of rows of `width` columns at octave 0.
 
     A step halves the strips it reads. Those of many octaves that halve one another are a multiple
@@ -383,15 +383,19 @@ def _step_record(
     record["source_pitch"] = workspace.pitch(step.source)
     record["source_plane"] = workspace.plane(step.source)
     if step.wavelets:
-        columns, radius = rows.modulus_columns(step), kernels.smoothing(step).radius
+        smoothing, columns = kernels.smoothing(step), rows.modulus_columns(step)
+        radius = smoothing.radius
         record["modulus_height"], width = step.modulus_shape
         record["modulus_columns"] = columns
-        record["modulus_pitch"] = rows.pitch(columns, max(1, radius))
+        record["modulus_pitch"] = pitch = rows.pitch(columns, max(1, radius))
+        # The slots that the interpreter keeps rows in.
+        slots = 2 * smoothing.summation.size - 1 + smoothing.stride
+        record["modulus_plane"] = slots * pitch
         record["modulus_ends"] = rows.add_ends(width, columns, radius)
     record["columns"] = rows.written_columns(step)
     if step.target:
         _set_target(record, step.target, rows, workspace)
-        if rows.is_cut_anew(step):
+        if rows.recuts(step):
             record["recut_plane"] = rows.passing_plane(step)
     return record
 
@@ -404,14 +408,14 @@ def _set_target(record: np.ndarray, target: Maps, rows: RowGeometry, workspace: 
 
 
 def _place_scratch(
-    plan: Plan, dtype: str, kernels: KernelSet, rows: RowGeometry
+    plan: Plan, dtype: str, kernels: KernelSet, rows: RowGeometry, steps: np.ndarray
 ) -> tuple[int, dict[str, int]]:
     """Return the elements of scratch memory a worker needs, and at which byte each part starts."""
     itemsize = np.dtype(dtype).itemsize
     parts = {
         "zero_row": rows.pitch(rows.widest, rows.margin),
         "row_scratch": max(kernel.scratch for kernel in kernels.kernels) * rows.lanes,
-        "moduli": max(_modulus_rows(step, kernels, rows) for step in plan.steps),
+        "moduli": int((steps["orientations"] * steps["modulus_plane"]).max()),
         "passing_rows": max(_passing_rows(step, kernels, rows) for step in plan.steps),
         "lines": rows.lanes // rows.strips * rows.line,
         "square": rows.lanes * rows.lanes,
@@ -442,17 +446,9 @@ def _place_tables(kernels: KernelSet, rows: RowGeometry) -> tuple[int, dict[str,
     return size, offsets
 
 
-def _modulus_rows(step: Step, kernels: KernelSet, rows: RowGeometry) -> int:
-    """Return the elements that the rows of a step's moduli need while they are kept."""
-    kernel = kernels.smoothing(step)
-    pitch = rows.pitch(rows.modulus_columns(step), max(1, kernel.radius))
-    slots = 2 * kernel.summation.size - 1 + kernel.stride
-    return len(step.orientations) * slots * pitch
-
-
 def _passing_rows(step: Step, kernels: KernelSet, rows: RowGeometry) -> int:
     """Return the elements of the rows that a step writes but does not keep."""
-    if step.emits or rows.is_cut_anew(step):
+    if step.emits or rows.recuts(step):
         return kernels.smoothing(step).outputs * rows.passing_plane(step)
     return 0
 

@@ -30,6 +30,7 @@ STEP = _int64s(
     "modulus_height",
     "modulus_columns",  # of one strip
     "modulus_pitch",
+    "modulus_plane",  # from one orientation's to the next
     "modulus_ends",  # where the table of row ends tells of such rows
     "target",  # offset of the first map
     "target_pitch",

@@ -86,7 +86,7 @@ class RowKernel:
     def scratch(self) -> int:
         """Vectors of scratch memory: squares of moduli, one to spare, parked sums, folded rows."""
         sums = self.columns_unrolled * (self.outputs + self.summation.accumulators)
-        return 1 + sums + len(self.lines) * self.line
+        return 1 + sums + len(self.folded_rows) * self.folded_row_vectors
 
     @cached_property
     def columns_unrolled(self) -> int:
@@ -139,15 +139,15 @@ class RowKernel:
         return max(1, min(4, 8 // (self.columns_unrolled * min(map(len, self.passes)))))
 
     @cached_property
-    def lines(self) -> dict[int, int]:
-        """Rows that are folded once for all their readers, and which line of scratch they take."""
-        # Measured: a line is worth its stores where five columns and more are read of the row, and
+    def folded_rows(self) -> dict[int, int]:
+        """Rows that are folded once for all their readers, and their place in scratch memory."""
+        # Measured: that is worth its stores where five columns and more are read of the row, and
         # sums are so many that there is other work meanwhile.
         rows = enumerate(self.summation.rows)
-        lined = [n for n, row in rows if row.fold and len(self.columns_read(n)) > 4]
+        kept = [n for n, row in rows if row.fold and len(self.columns_read(n)) > 4]
         if self.summation.accumulators < 8:
-            lined = []
-        return {number: line for line, number in enumerate(lined)}
+            kept = []
+        return {number: place for place, number in enumerate(kept)}
 
     def columns_read(self, number: int) -> set[int]:
         """Return which columns of a row are read, from that of the output."""
@@ -157,10 +157,12 @@ class RowKernel:
     @cached_property
     def reach(self) -> int:
         """Columns of folded rows that are read to each side of the output's."""
-        return max((abs(k) for number in self.lines for k in self.columns_read(number)), default=0)
+        return max(
+            (abs(k) for number in self.folded_rows for k in self.columns_read(number)), default=0
+        )
 
     @property
-    def line(self) -> int:
+    def folded_row_vectors(self) -> int:
         """Vectors of a folded row that are kept."""
         return self.stride * BLOCK + 2 * self.reach
 
@@ -225,17 +227,17 @@ def _row_pointers(emit: SimdEmitter, kernel: RowKernel, table, skip) -> dict:
 
 
 class _FoldedRows:
-    """Emits the folding of `RowKernel.lines` into scratch memory, a turn's columns at a time.
+    """Emits the folding of `RowKernel.folded_rows` into scratch memory, a turn's columns at a time.
 
-    A line holds a block: the columns of BLOCK outputs, and `reach` more on both sides. Those in
+    Of a row a block is kept: the columns of BLOCK outputs, and `reach` more on both sides. Those in
     front of the turn's first output, and as many behind it, are folded when a block starts.
     """
 
     def __init__(self, emit: SimdEmitter, kernel: RowKernel, rows, memory):
         self.emit, self.kernel, self.rows, self.memory = emit, kernel, rows, memory
-        self.source = self.place = emit.index(0)  # elements to the turn's first output, in a line
+        self.source = self.place = emit.index(0)  # elements to the turn's first output
         self.pairs: dict[tuple[int, int], list[int]] = {}  # what is folded of two rows
-        for number in kernel.lines:
+        for number in kernel.folded_rows:
             row = kernel.summation.rows[number]
             self.pairs.setdefault((row.map, row.offset), []).append(number)
         self.due: set[tuple[int, int]] = set()
@@ -287,8 +289,12 @@ class _FoldedRows:
         return self.emit.load(self.at(number, column, self.place))
 
     def at(self, number: int, column: int, place):
-        """Return where the line of row `number` has a column."""
-        start = self.kernel.lines[number] * self.kernel.line + self.kernel.reach + column
+        """Return where the folded row `number` has a column."""
+        start = (
+            self.kernel.folded_rows[number] * self.kernel.folded_row_vectors
+            + self.kernel.reach
+            + column
+        )
         return self.emit.at(self.emit.at(self.memory, place), start * self.emit.width)
 
 
@@ -375,7 +381,7 @@ class _RowLoop:
         """Load the sample of row `number`, folded, that lies `offset` from a turn's output."""
         emit, row = self.emit, self.kernel.summation.rows[number]
         column = column * self.kernel.stride + offset
-        if number in self.kernel.lines:
+        if number in self.kernel.folded_rows:
             return self.folded.load(number, column)
         place = emit.builder.add(self.source, emit.index(column * emit.width))
         value = emit.load(emit.at(self.rows[row.map, row.offset], place))

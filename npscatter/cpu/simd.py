@@ -65,7 +65,7 @@ class SimdEmitter:
     def load(
         self, pointer: ir.Value, align: int | None = None, width: int | None = None
     ) -> ir.Value:
-        """Load a vector; rows start anywhere, so only an element's alignment is promised."""
+        """Load a vector; images start anywhere, so only an element's alignment is promised."""
         kind = ir.VectorType(self.scalar, width or self.width)
         place = self.builder.bitcast(pointer, kind.as_pointer())
         loaded = self.builder.load(place)

@@ -37,7 +37,7 @@ from npscatter.program.workspace import Workspace, lay_out_workspace
 
 # The wavelets along a path, by their numbers n = j L + theta.
 PathNumbers = tuple[int, ...]
-# Rounds of orientations, each of which stores fewer maps at a time than the one before.
+# Rounds of orientations: the more, the fewer maps are stored at a time.
 ROUNDS = (1, 2, 4, 8, 16, 32)
 
 
@@ -117,7 +117,7 @@ class Plan:
         return self._made_again(1, True)
 
     def by_memory(self) -> Iterator[Plan]:
-        """Yield plans of the same transform, each of which needs less memory than the last."""
+        """Yield plans of the same transform, of which none needs more memory than those before."""
         return (self.in_rounds(rounds) for rounds in ROUNDS)
 
     def _made_again(self, rounds: int, breadth_first: bool) -> Plan:

@@ -76,5 +76,5 @@ def test_passes_part_the_sums_and_fit_the_registers(name, registers):
         for some in kernel.passes:
             assert (len(some) + 1) * kernel.columns_unrolled < registers
         rows = kernel.summation.rows
-        assert all(rows[number].fold for number in kernel.lines)
-        assert sorted(kernel.lines.values()) == list(range(len(kernel.lines)))
+        assert all(rows[number].fold for number in kernel.folded_rows)
+        assert sorted(kernel.folded_rows.values()) == list(range(len(kernel.folded_rows)))

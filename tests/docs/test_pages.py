@@ -1,5 +1,6 @@
 """The front door: its commands, its links, and that its Python runs."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -56,3 +57,14 @@ def test_python_on_a_page_runs(name, tmp_path, monkeypatch):
     for line, block in blocks:
         code = compile("\n" * (line - 1) + block, str(ROOT / name), "exec")
         exec(code, {"__name__": "page"})
+
+
+def test_the_interface_page_names_what_there_is():
+    text, module, names = (ROOT / "docs/api/index.md").read_text(), None, 0
+    for line in text.splitlines():
+        if "currentmodule::" in line:
+            module = importlib.import_module(line.split()[-1])
+        elif re.fullmatch(r"   \w+", line):
+            names += 1
+            assert hasattr(module, line.strip()), line
+    assert names > 10

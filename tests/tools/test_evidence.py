@@ -62,7 +62,7 @@ def test_figures_are_the_largest_of_all_scales():
         (row_of("unlike", "blue noise"), []),
         (row_of("unlike", "white noise", errors={"S0": 0.009, "S1": 0.007}), ["S1", "coarsest S1"]),
         (row_of("photographs", errors={"S0": 0.001, "S1": float("nan")}), ["S0", "S1"]),
-        (row_of("photographs", family="accurate-L4", errors={"S0": 0.001}), ["S0"]),
+        (row_of("photographs", family="accurate", errors={"S0": 0.001}), ["S0"]),
         (row_of("photographs", family="paper", errors={"S0": 1.0}), []),
         (row_of("depth", family="fast", errors={"S1": 0.017, "S2": 0.03}), ["S2"]),
         ({**row_of("plane waves"), "median": 0.006, "99 %": 0.01, "worst": 0.01}, ["median"]),

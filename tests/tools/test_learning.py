@@ -113,7 +113,7 @@ def test_free_taps_carry_one_map():
 def test_a_learner_starts_from_a_closed_form_and_refuses_one_for_free_taps():
     start = Learner(recipe(start="closed-form", polish=2, epochs=0)).bank("start")
     errors = photograph_like_errors(start)
-    # Seen when written: 0.06 and 0.09; a bank that is not fitted is near or above 1.
+    # A bank that is not fitted is near or above 1.
     assert errors["S1"] < 0.15 and errors["S2"] < 0.2
     with pytest.raises(ValueError, match="start='random'"):
         Learner(recipe(design=PAPER, start="closed-form"))
