@@ -19,8 +19,8 @@ from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
 from npscatter.program.summation import Summation, make_summation
 from npscatter.program.symmetry import is_symmetric
 
-# What the carried maps may keep of a disturbance from octave to octave.
-LARGEST_MODE = 0.5
+# What an octave may multiply the mean by, and what any other mode.
+LARGEST_MEAN, LARGEST_MODE = 1.1, 0.5
 
 
 class FilterBank:
@@ -157,7 +157,7 @@ class FilterBank:
         return np.r_[modes[mean], others[np.argsort(-abs(others), kind="stable")]]
 
     def instability(self) -> str | None:
-        """Say which mode besides the mean grows or hardly decays from octave to octave.
+        """Say whether the mean grows from octave to octave, or another mode hardly decays.
 
         What enters it, aliases and rounding above all, grows with J; a mode of 1/2 or less forgets
         it. `npscatter.bounds.Growth` proves more.
@@ -167,12 +167,17 @@ class FilterBank:
         str or None
             The fault as a sentence; None if there is no such mode.
         """
-        others = self.modes[1:]
-        if not others.size or abs(others[0]) <= LARGEST_MODE:
+        mean, *others = self.modes
+        if abs(mean) > LARGEST_MEAN:
+            what, mode, most = "the mean", mean, LARGEST_MEAN
+        # Eigenvalues are known to rounding.
+        elif others and abs(others[0]) > LARGEST_MODE + 1e-9:
+            what, mode, most = "a mode", others[0], LARGEST_MODE
+        else:
             return None
-        mode = f"{others[0].real:.3g}" if others[0].imag == 0 else f"{others[0]:.3g}"
-        rule = f"carry_next multiplies a mode of the carried maps by {mode} per octave, where "
-        rule += f"{LARGEST_MODE} is the most: what leaks into it grows with J"
+        by = f"{mode.real:.3g}" if mode.imag == 0 else f"{mode:.3g}"
+        rule = f"carry_next multiplies {what} of the carried maps by {by} per octave, where "
+        rule += f"{most} is the most: what leaks into it grows with J"
         remedy = (
             "check its errors at the J you use, or learn it again, as the page on learning says"
         )

@@ -86,6 +86,16 @@ def packaged_photographs(split, channel="grey"):
     return {name: choose_channel(picture, channel) for name, picture in pictures.items()}
 
 
+def check_photographs(source):
+    """Raise an ArgumentError unless `photographs_from` knows such a source."""
+    kind, _, path = source.partition(":")
+    if kind not in ("photographs", "folder"):
+        rule = "must be photographs or folder:PATH"
+        raise ArgumentError(explain("source", source, rule, "pass one of them"))
+    if kind == "folder" and not Path(path).is_dir():
+        raise ArgumentError(explain("source", source, "must name a folder", "check the path"))
+
+
 def photographs_from(source):
     """Read photographs to learn from, grey.
 
@@ -102,9 +112,7 @@ def photographs_from(source):
     kind, _, path = source.partition(":")
     if kind == "photographs":
         return packaged_photographs("learning")
-    if kind != "folder":
-        rule = "must be photographs or folder:PATH"
-        raise ArgumentError(explain("source", source, rule, "pass one of them"))
+    check_photographs(source)
     photographs, unreadable = photographs_in_folder(path)
     for name, reason in unreadable:
         print(f"left out {name}: {reason}")

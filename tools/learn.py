@@ -12,11 +12,14 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
 import click
 
+from npscatter.errors import ArgumentError, explain
 from npscatter.program.steps import WEIGHT_ARRAYS
 from tools.learning import Learner, Recipe
 from tools.presets import PRESETS
@@ -56,15 +59,15 @@ def main() -> None:
 @click.option("--shape", nargs=2, type=click.IntRange(2), help="H W of the training images.")
 @click.option("--count", type=click.IntRange(1), help="Number of training images.")
 @click.option("--J", "scales", multiple=True, type=click.IntRange(1), help="Scales learned for.")
-@click.option("--epochs", type=click.IntRange(0))
-@click.option("--batch", type=click.IntRange(1))
-@click.option("--loss", type=click.Choice(["mse", "balanced"]))
-@click.option("--start", type=click.Choice(["closed-form", "random"]))
+@click.option("--epochs", type=click.IntRange(0), help="Passes over the training images.")
+@click.option("--batch", type=click.IntRange(1), help="Images of a gradient step.")
+@click.option("--loss", type=click.Choice(["mse", "balanced"]), help="balanced: over orders.")
+@click.option("--start", type=click.Choice(["closed-form", "random"]), help="First weights.")
 @click.option("--polish", type=click.IntRange(0), help="Levenberg-Marquardt steps.")
-@click.option("--learning-rate", type=float)
-@click.option("--weight-decay", type=float)
-@click.option("--schedule", type=click.Choice(["constant", "cosine"]))
-@click.option("--seed", type=int)
+@click.option("--learning-rate", type=float, help="Adam's.")
+@click.option("--weight-decay", type=float, help="Added to the gradient, times the weights.")
+@click.option("--schedule", type=click.Choice(["constant", "cosine"]), help="Of the rate.")
+@click.option("--seed", type=click.IntRange(0), help="Of all that is drawn.")
 @click.option("--threads", type=click.IntRange(1), help="All cores by default.")
 def train(preset, folder, resume, orientations, carriers, kernels, threads, **options):
     """Learn by a preset's recipe, or go on learning.
@@ -89,16 +92,35 @@ def train(preset, folder, resume, orientations, carriers, kernels, threads, **op
             raise click.UsageError(
                 f"--run {folder}: holds a checkpoint; pass --resume to go on, or another folder"
             )
-        learner = LEARNERS[type(recipe)](recipe, folder, resume, threads=threads)
-        learner.save()
-        record = json.loads((folder / "run.json").read_text()) if resume else {"sessions": []}
+        with reading(folder):
+            learner = LEARNERS[type(recipe)](recipe, folder, resume, threads=threads)
+            record = {"sessions": _record(folder)["sessions"] if resume else []}
         record |= {"preset": preset, "recipe": recipe.as_dict()}
         command = shlex.join(["python", "-m", "tools.learn", *sys.argv[1:]])
         record["sessions"].append({"command": command, **learner.environment()})
+        # Before the checkpoint: a run killed in between begins anew.
         write_json(folder / "run.json", record)
+        learner.save()
         learner.learn()
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
+
+
+def _record(folder: Path) -> dict:
+    return json.loads((folder / "run.json").read_text())
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Raise an `ArgumentError` that names the folder if what is read there makes no sense."""
+    try:
+        yield
+    except ArgumentError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        rule = f"must hold a run of this version ({type(error).__name__}: {error})"
+        remedy = "name another folder, or begin anew in a new one"
+        raise ArgumentError(explain("run", str(folder), rule, remedy)) from None
 
 
 def _per_array(option: str, texts: tuple[str, ...]) -> dict[str, int]:
@@ -125,9 +147,10 @@ def _per_array(option: str, texts: tuple[str, ...]) -> dict[str, int]:
 def freeze_run(folder: Path, name: str, family: str | None, output: Path) -> None:
     """Write a run's bank and its card."""
     try:
-        record = json.loads((folder / "run.json").read_text())
-        kind = type(PRESETS[record["preset"]])
-        learner = LEARNERS[kind](kind.from_dict(record["recipe"]), folder, resume=True)
+        with reading(folder):
+            record = _record(folder)
+            kind = type(PRESETS[record["preset"]])
+            learner = LEARNERS[kind](kind.from_dict(record["recipe"]), folder, resume=True)
         bank = freeze(learner, name, family or name, record["sessions"])
         path = bank.save(output / name)
     except (ValueError, OSError) as error:

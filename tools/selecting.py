@@ -29,6 +29,7 @@ from npscatter.errors import ArgumentError, explain
 from npscatter.jit_cache import trial_banks
 from tools.closed_form import closed_form
 from tools.coefficient_fit import CoefficientFit
+from tools.data import check_photographs
 from tools.design import Design
 from tools.filter_fit import FilterFit, Targets, Weighting
 from tools.folded import Element, FoldedBank, elements
@@ -98,9 +99,12 @@ class Selection:
         if not self.design.tied:
             raise ArgumentError(explain("design.tied", False, "must be True", "tie the taps"))
         for name in ("budget", "filters_until", "relax"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < np.inf:
                 rule = "must be a positive number"
                 raise ArgumentError(explain(name, getattr(self, name), rule, "pass one"))
+        if (least := min(self.design.kernels.values())) < 3:
+            rule = "a single tap has no direction: kernels must be 3 or larger"
+            raise ArgumentError(explain("kernel", least, rule, "pass 3, 5, 7 or 9"))
 
     def as_dict(self) -> dict:
         """Return the fields, for cards and checkpoints."""
@@ -137,7 +141,7 @@ class Selector:
     Raises
     ------
     ArgumentError
-        If the checkpoint was made by another recipe.
+        If the checkpoint was made by another recipe, or there are no such photographs.
     FileNotFoundError
         If there is none.
     """
@@ -164,6 +168,8 @@ class Selector:
         self.coefficients = None
         if resume:
             self._resume()
+        else:
+            check_photographs(recipe.source)
 
     @cached_property
     def targets(self) -> Targets:
@@ -183,6 +189,8 @@ class Selector:
             rule = "its checkpoint was made by another recipe"
             remedy = "resume with the same options, or use a new folder"
             raise ArgumentError(explain("folder", str(self.folder), rule, remedy))
+        if state["stage"] not in self.STAGES:
+            raise ValueError(f"stage {state['stage']!r}")
         self.stage, self.log = state["stage"], state["log"]
         if state["kept"] is not None:
             design = self.recipe.design
@@ -193,7 +201,9 @@ class Selector:
             }
             kept = [named[key, tuple(label)] for key, label in state["kept"]]
             self.kept = self._folded(kept)
-            self.coefficients = np.array(state["coefficients"])
+            self.coefficients = np.array(state["coefficients"], float)
+            if self.coefficients.shape != (len(kept),):
+                raise ValueError(f"{self.coefficients.shape} coefficients of {len(kept)} elements")
 
     def save(self) -> None:
         """Write the checkpoint, the log, and the bank of this round."""

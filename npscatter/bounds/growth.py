@@ -35,8 +35,9 @@ from npscatter.errors import BankError, explain
 
 # Proven one by one; what more octaves do is no more than a product of these.
 OCTAVES = 12
-# What a learned bank's `Growth.octaves` must stay below, up to OCTAVES.
+# What a learned bank's `Growth.octaves` and `Growth.noise` must stay below, up to OCTAVES.
 LARGEST_GROWTH = 4.0
+LARGEST_TAP = 1e6
 # Octaves that leaks are given for.
 LEAKS = 8
 # Points per axis: of suprema over all frequencies, of searches, of a wavelet's band.
@@ -51,6 +52,11 @@ class Growth:
     bank : FilterBank
         Any; strides and `next_from` do not matter, as carried maps are smoothed alike in all.
 
+    Raises
+    ------
+    BankError
+        If taps of `carry_next` are so large that growth is no finite number.
+
     Examples
     --------
     >>> from npscatter import FilterBank
@@ -62,6 +68,11 @@ class Growth:
     def __init__(self, bank: FilterBank):
         self.bank = bank
         self.taps = bank["carry_next"]
+        if (largest := abs(self.taps).max()) > LARGEST_TAP:
+            rule = (
+                f"over {OCTAVES} octaves growth is a finite number for taps up to {LARGEST_TAP:g}"
+            )
+            raise BankError(explain("carry_next", largest, rule, "check what made the bank"))
 
     @cached_property
     def units(self) -> np.ndarray:
@@ -220,10 +231,11 @@ class Growth:
 
 
 def check(bank: FilterBank) -> None:
-    """Raise a `BankError` if a bank amplifies: a mode, or a disturbance over many octaves."""
+    """Raise a `BankError` if a bank amplifies: a mode, a disturbance, or noise in its own units."""
     if fault := bank.instability():
         raise BankError(fault)
-    grown = max(Growth(bank).octaves)
+    growth = Growth(bank)
+    grown = max(*growth.octaves, *growth.noise)
     if grown > LARGEST_GROWTH:
         rule = f"a disturbance of its carried maps may grow {grown:.3g} times, but no more than "
         rule += f"{LARGEST_GROWTH:g} times over {OCTAVES} octaves"

@@ -165,6 +165,24 @@ def test_a_bank_that_amplifies_is_warned_of_when_loaded_and_cannot_be_learned(tm
         check(amplifying)
 
 
+def test_a_mean_that_grows_and_a_coupling_that_units_hide_are_refused():
+    for gain, refused in ((1.09, False), (1.12, True), (-1.2, True), (3, True)):
+        fault = with_carry_next(float(gain) * IMPULSE[None, None]).instability()
+        assert bool(fault) == refused and (not fault or "multiplies the mean" in fault)
+    # Of exactly half, though eigenvalues are known to rounding only.
+    half = np.zeros((3, 3, 1, 1))
+    half[0, 0], half[1, 2], half[2, 1] = 1, 0.5, -0.5
+    assert with_carry_next(half).instability() is None
+    coupled = mean_and(0.5 * IMPULSE)
+    coupled[0, 1] = 1e5 * IMPULSE
+    bank = with_carry_next(coupled, "coupled")
+    assert bank.instability() is None and max(Growth(bank).octaves) < 4
+    with pytest.raises(BankError, match=r"may grow .* times, but no more than 4 times"):
+        check(bank)
+    with pytest.raises(BankError, match=r"carry_next=1e\+160: growth is a finite number for taps"):
+        Growth(with_carry_next(np.full((2, 2, 3, 3), 1e160)))
+
+
 def test_cycles_are_waves_that_come_back():
     growth = Growth(with_carry_next(CYCLING))
     one, two, *_ = growth.cycles

@@ -1,6 +1,7 @@
 """Selected banks: errors of coefficients, runs that resume, the command, and what is not frozen."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -160,8 +161,9 @@ def test_free_taps_and_senseless_sizes_are_refused():
     with pytest.raises(ValueError, match="tied"):
         replace(SMALL, design=PAPER)
     for name in ("budget", "filters_until", "relax"):
-        with pytest.raises(ValueError, match=f"{name}=-1"):
-            replace(SMALL, **{name: -1})
+        for value in (-1, np.inf, np.nan):
+            with pytest.raises(ValueError, match=f"{name}={value}"):
+                replace(SMALL, **{name: value})
 
 
 def test_a_bank_that_amplifies_is_not_frozen(whole):
@@ -209,6 +211,10 @@ def test_command_line_selects_resumes_and_freezes(tmp_path, monkeypatch):
         ("accurate", ["--L=5"], "must be even"),
         ("accurate", ["--kernel=psi=5"], "psi=5"),
         ("accurate", ["--kernel=4"], "K odd"),
+        ("accurate", ["--kernel=1"], "kernel=1"),
+        ("accurate", ["--seed=-1"], "--seed"),
+        ("accurate", ["--data=nowhere"], "source='nowhere'"),
+        ("accurate", ["--data=folder:nowhere"], "source='folder:nowhere'"),
         ("paper", ["--R=3"], "R=1"),
     ],
 )
@@ -217,6 +223,45 @@ def test_options_that_cannot_be_are_told(tmp_path, preset, options, words):
     assert result.exit_code in (1, 2)
     assert words in result.output
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "accurate", replace(SMALL, steps=0, budget=124))
+
+    def train():
+        return CliRunner().invoke(learn.main, ["train", "accurate", f"--run={tmp_path}"])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Selector, "save", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert train().exit_code != 0
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+    assert train().exit_code == 0
+    assert len(json.loads((tmp_path / "run.json").read_text())["sessions"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("checkpoint.json", lambda state: {}, "KeyError: 'recipe'"),
+        ("checkpoint.json", lambda state: [], "TypeError"),
+        ("checkpoint.json", lambda state: state | {"stage": "bogus"}, "stage 'bogus'"),
+        ("checkpoint.json", lambda state: state | {"coefficients": [1.0]}, "coefficients of"),
+        ("checkpoint.json", lambda state: state | {"recipe": state["recipe"] | {"x": 1}}, "'x'"),
+        ("run.json", lambda record: {}, "KeyError: 'preset'"),
+        ("run.json", lambda record: record | {"preset": "gone"}, "'gone'"),
+        ("run.json", None, "JSONDecodeError"),
+    ],
+)
+def test_run_folders_that_make_no_sense_are_told(whole, tmp_path, name, change, words):
+    shutil.copytree(whole.folder, tmp_path / "run")
+    record = {"preset": "accurate", "recipe": SMALL.as_dict(), "sessions": []}
+    run_folder.write_json(tmp_path / "run" / "run.json", record)
+    path = tmp_path / "run" / name
+    path.write_text(json.dumps(change(json.loads(path.read_text()))) if change else "{")
+    given = ["freeze", str(tmp_path / "run"), "--name=x", "-o", str(tmp_path)]
+    result = CliRunner().invoke(learn.main, given)
+    assert result.exit_code == 1 and result.output.startswith("Error: run=")
+    assert words in result.output and not list(tmp_path.glob("x.*"))
 
 
 def test_own_photographs_are_read_from_a_folder(tmp_path):
