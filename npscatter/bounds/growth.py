@@ -68,10 +68,8 @@ class Growth:
     def __init__(self, bank: FilterBank):
         self.bank = bank
         self.taps = bank["carry_next"]
-        if (largest := abs(self.taps).max()) > LARGEST_TAP:
-            rule = (
-                f"over {OCTAVES} octaves growth is a finite number for taps up to {LARGEST_TAP:g}"
-            )
+        if (largest := float(abs(self.taps).max())) > LARGEST_TAP:
+            rule = f"growth is a finite number for taps up to {LARGEST_TAP:g}"
             raise BankError(explain("carry_next", largest, rule, "check what made the bank"))
 
     @cached_property
