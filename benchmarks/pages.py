@@ -70,6 +70,22 @@ def accuracy() -> str:
     return "\n\n".join([*sections(result), f"{written(result)}: {link('accuracy')}."])
 
 
+def banks() -> str:
+    """Return what every bank costs, and how far it is off on photographs."""
+    result, rows = results.read("accuracy"), []
+    for name, bank in result["banks"].items():
+        own = [row for row in result["rows"] if row["bank"] == name]
+        errors = [row["errors"] for row in own if row["section"] == "photographs"]
+        worst = [percent(max(each.get(order, 0) for each in errors)) for order in ("S1", "S2")]
+        counts = bank["multiply_adds_per_pixel_J2"]
+        cost = counts["folded"] or counts["direct"]
+        rows.append([f"`{name}`", f"{cost:.0f}", " / ".join(worst)])
+    return (
+        f"{table(['bank', 'multiply-adds per pixel', 'S1 / S2 error, %'], rows)}\n\nAt J = 2; the "
+        f"largest errors on photographs kept out of learning, J = 1 to 5: {link('accuracy')}."
+    )
+
+
 def frontier_choice() -> str:
     """Return what choosing taps one by one saves."""
     result = results.read("frontier")
@@ -360,6 +376,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "startup": startup,
         "kernels": kernels,
     },
+    "docs/banks.md": {"banks": banks},
     "docs/gpu.md": {"gpu": gpu, "float16": float16},
     "docs/c.md": {"footprint": footprint, "q15": q15},
     "cexport/GUIDE.md": {"microcontroller": microcontroller, "desktop": desktop},

@@ -179,7 +179,7 @@ class FilterBank:
         rule = f"carry_next multiplies {what} of the carried maps by {by} per octave, where "
         rule += f"{most} is the most: what leaks into it grows with J"
         remedy = (
-            "check its errors at the J you use, or learn it again, as the page on learning says"
+            "check its errors at the J you use, or learn it again (docs/learning.md)"
         )
         return explain("bank", self.name, rule, remedy)
 
@@ -384,7 +384,7 @@ def _relative(bank: FilterBank, L: int, is_family: bool) -> FilterBank:
             "L",
             L,
             f"bank {bank.name!r} was learned for {learned}",
-            "use one of these, or learn a bank (the page on learning)",
+            "use one of these, or learn a bank (docs/learning.md)",
         )
     )
 

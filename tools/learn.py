@@ -140,7 +140,10 @@ def _per_array(option: str, texts: tuple[str, ...]) -> dict[str, int]:
 @main.command("freeze")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--name", required=True, help="What the bank is called.")
-@click.option("--family", help="The name that stands for it at its L; the bank's by default.")
+@click.option(
+    "--family",
+    help="What `bank=` and its L find it by, as accurate finds accurate-L4; default: its name.",
+)
 @click.option(
     "-o", "--output", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
 )

@@ -8,6 +8,7 @@ import click
 
 from npscatter.bank import FilterBank
 from npscatter.bounds import Bounds, Growth
+from npscatter.bounds.growth import LARGEST_GROWTH
 from npscatter.cli.options import boundary_option, scale_option, times, told_in_one_line
 
 
@@ -109,6 +110,12 @@ def _print_growth(report: dict) -> None:
     )
     for name, leaks in report["leaks, dB"].items():
         click.echo(f"  of {name} noise:\n             {listed(leaks)}")
+    most = max(*report["octaves"], *report["noise"])
+    sound = "is sound at every scale: " if most <= LARGEST_GROWTH else "AMPLIFIES: "
+    click.echo(
+        f"  the bank {sound}a disturbance grows {most:.3g} times at most in "
+        f"{len(report['octaves'])} octaves, where a learned bank's may {LARGEST_GROWTH:g} times"
+    )
 
 
 def _print_bounds(report: dict) -> None:

@@ -56,6 +56,9 @@ def demo(bank: str, J: int, backend: str, output: Path, no_figure: bool) -> None
         filters = FilterBank.load(bank)
         S = npscatter.Scattering2D(J, picture.shape, filters.L, backend=backend, bank=filters)
         seconds = []
+        click.echo(
+            "computing; the very first call on a machine compiles, for some seconds", err=True
+        )
         for _ in range(2):
             start = time.perf_counter()
             coefficients = S(picture)
