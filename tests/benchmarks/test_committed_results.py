@@ -42,3 +42,10 @@ def test_chosen_taps_cost_less_than_discs_and_the_frontier_has_the_shipped_banks
         if point["family"] == "shipped":
             bank = FilterBank.load(point["label"])
             assert multiply_adds_per_pixel(bank)["folded"] == point["multiply_adds"]
+
+
+def test_q15_is_as_near_as_promised():
+    rows = [row for row in results.read("q15")["rows"] if row["bank"] != "paper" and row["J"] <= 4]
+    assert {row["bank"] for row in rows} == {*list_banks()} - {"paper"}
+    for row in rows:
+        assert row["dB"]["S1"] >= 60 and row["dB"].get("S2", 52) >= 52, row
