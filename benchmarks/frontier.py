@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from threadpoolctl import threadpool_limits
 
 from benchmarks import results
@@ -29,6 +30,7 @@ from tools.selection import output_rates
 SHOWN = "photographs 64x64 J=2"
 # Relative errors of S0, S1 and S2 at J = 2 on photographs.
 AIMS = {"S0": 0.001, "S1": 0.003, "S2": 0.005}
+BESIDE = {"textcoords": "offset points", "ha": "left", "va": "top"}
 MARKERS = {"disc": "o", "selected": "s", "shipped": "*"}
 COSTS = {
     "multiply_adds": "multiply-adds per pixel, folded",
@@ -109,9 +111,14 @@ def plot(points: list[dict]) -> Figure:
                 errors = [100 * point["errors"][SHOWN][order] for point in chosen]
                 costs = [point[cost] for point in chosen]
                 axis.scatter(costs, errors, marker=marker, label=family)
+                for point, *place in zip(chosen, costs, errors, strict=True):
+                    if family == "shipped":
+                        axis.annotate(point["label"], place, (6, -3), **BESIDE)
             axis.axhline(100 * AIMS[order], color="0.6", lw=1, ls="--", label="aim")
             axis.set(xlabel=words, ylabel=f"relative L2 error of {order} (%)", yscale="log")
+            axis.margins(y=0.1)
             axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
             axis.yaxis.set_minor_formatter("{x:g}")
             axis.legend()
     figure.suptitle(f"Error against Kymatio on {SHOWN}, held out")

@@ -178,9 +178,7 @@ class FilterBank:
         by = f"{mode.real:.3g}" if mode.imag == 0 else f"{mode:.3g}"
         rule = f"carry_next multiplies {what} of the carried maps by {by} per octave, where "
         rule += f"{most} is the most: what leaks into it grows with J"
-        remedy = (
-            "check its errors at the J you use, or learn it again (docs/learning.md)"
-        )
+        remedy = "check its errors at the J you use, or learn it again (docs/learning.md)"
         return explain("bank", self.name, rule, remedy)
 
     def __getitem__(self, key: str) -> np.ndarray:
