@@ -17,21 +17,22 @@ from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Step
-from npscatter.program.summation import Row, Summation
+from npscatter.program.summation import Row, Sample, Summation
 
-# Sums that a sample is added to at once, at most.
+# Sums that a sample is added to at once, or samples that are added to a sum at once, at most.
 AT_ONCE = 4
 
 
 @dataclass(frozen=True)
 class Use:
-    """A sample of a row and some sums it enters; see ``pfx_use`` in c/kernel.h.
+    """Samples of a row from ``column`` on and some sums they enter; see ``pfx_use`` in c/kernel.h.
 
-    ``fold`` is 0 for the sample alone, 1 or -1 for the sum or the difference of those at ``column``
-    and ``-column``.
+    ``fold`` is 0 for a sample alone, 1 or -1 for the sum or the difference of those at a column and
+    the opposite one.
     """
 
     column: int
+    samples: int
     fold: int
     sums: tuple[int, ...]
 
@@ -229,15 +230,36 @@ def make_kernel(
     if integers:
         # In the same order, though some weights have become zero.
         weights = folded(summation, integers.taps(key, orientations))
+    stretches = _stretches(summation)
     lines, order = [], []
     for number, row in enumerate(summation.rows):
         uses = []
-        for sample in (sample for sample in summation.samples if sample.row == number):
-            for start in range(0, len(sample.terms), AT_ONCE):
-                terms = sample.terms[start : start + AT_ONCE]
-                uses.append(Use(sample.offset, sample.fold, tuple(sum_ for sum_, _ in terms)))
-                order += [index for _, index in terms]
+        for stretch in (stretch for stretch in stretches if stretch[0].row == number):
+            # The weights of several samples need registers too.
+            at_once = AT_ONCE if len(stretch) == 1 else AT_ONCE // 2
+            for start in range(0, len(stretch[0].terms), at_once):
+                terms = [sample.terms[start : start + at_once] for sample in stretch]
+                sums = tuple(sum_ for sum_, _ in terms[0])
+                uses.append(Use(stretch[0].offset, len(stretch), stretch[-1].fold, sums))
+                order += [index for some in terms for _, index in some]
         lines.append(Line(row, tuple(uses)))
     if not lines:  # Filters of nothing but zeros; C has no empty tables.
-        lines, order, weights = [Line(Row(0, 0, 0), (Use(0, 0, (0,)),))], [0], np.zeros(1)
+        lines, order, weights = [Line(Row(0, 0, 0), (Use(0, 1, 0, (0,)),))], [0], np.zeros(1)
     return CKernel(key, orientations, name, summation, tuple(lines), weights[order])
+
+
+def _stretches(summation: Summation) -> list[tuple[Sample, ...]]:
+    """Return the samples that are used together: those of a row, folded alike, or single ones.
+
+    Single ones if any row has gaps or is long: loops of many lengths take more flash than they
+    save in instructions.
+    """
+    half = max((abs(sample.offset) for sample in summation.samples), default=0)
+    rows: dict[tuple[int, bool], list[Sample]] = {}
+    for sample in summation.samples:
+        rows.setdefault((sample.row, sample.fold < 0), []).append(sample)
+    for (_, difference), row in rows.items():
+        gapless = [sample.offset for sample in row] == list(range(int(difference), half + 1))
+        if not gapless or len(row) > AT_ONCE or any(s.sums != row[0].sums for s in row):
+            return [(sample,) for sample in summation.samples]
+    return [tuple(row) for row in rows.values()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cexport.configuration import NO_PIXEL
-from cexport.layout import CKernel, CLayout
+from cexport.layout import CKernel, CLayout, Use
 from cexport.quantization import Quantization
 from cexport.text import angle_of_theta, array, braces, comment, float_literal, integer_literal
 from npscatter.program.plan import Plan
@@ -24,7 +24,7 @@ def kernel_tables(kernel: CKernel, integers: bool) -> list[str]:
     ]
     text += array("pfx_line", f"{name}_lines", lines)
     uses = [use for line in kernel.lines for use in line.uses]
-    rows = [braces((use.column, f"PFX_USE({len(use.sums)}, {use.fold})")) for use in uses]
+    rows = [braces((use.column, f"PFX_USE{_kind(use)}")) for use in uses]
     text += array("pfx_use", f"{name}_uses", rows)
     text += array("uint8_t", f"{name}_sums", [number for use in uses for number in use.sums])
     number = integer_literal if integers else float_literal
@@ -42,12 +42,14 @@ def kernel_tables(kernel: CKernel, integers: bool) -> list[str]:
 
 def inner_loops(layout: CLayout) -> list[str]:
     """Return the function that adds the products of a row's samples: a loop for every use."""
-    kinds = {
-        (len(use.sums), use.fold)
-        for kernel in layout.kernels.values()
-        for line in kernel.lines
-        for use in line.uses
-    }
+    strides: dict[tuple[int, int, int], set[int]] = {}
+    for step in layout.plan.steps:
+        for kernel, stride in zip(
+            layout.kernels_of(step), (step.wavelet_stride, step.stride), strict=True
+        ):
+            for line in kernel.lines if kernel else ():
+                for use in line.uses:
+                    strides.setdefault(_kind(use), set()).add(stride)
     text = comment("The sums grow by the products of the next uses; returns what follows them.")
     text += [
         "static inline pfx_products pfx_add_products(pfx_products next, int32_t uses,",
@@ -55,33 +57,78 @@ def inner_loops(layout: CLayout) -> list[str]:
         "                                            int32_t n)",
         "{",
         "    for (; uses > 0; uses--, next.use++) {",
-        "        const int32_t column = next.use->column;",
-        "        const pfx_sum *const PFX_RESTRICT right = pfx_at(row, column);",
     ]
-    if any(fold for _, fold in kinds):
+    single = [fold for samples, _, fold in strides if samples == 1]
+    if single:
+        text.append("        const int32_t column = next.use->column;")
+        text.append("        const pfx_sum *const PFX_RESTRICT right = pfx_at(row, column);")
+    if any(single):
         text.append("        const pfx_sum *const PFX_RESTRICT left = pfx_at(row, -column);")
     text.append("        switch (next.use->how) {")
-    for count, fold in sorted(kinds):
-        text += [f"        case PFX_USE({count}, {fold}): {{", *_loop(count, fold)]
+    for kind in sorted(strides):
+        lines = _products(*kind, strides[kind])
+        text += [f"        case PFX_USE{kind}: {{", *(f"            {line}" for line in lines)]
         text += ["            break;", "        }"]
     text += ["        default:", "            break;", "        }", "    }"]
     return [*text, "    return next;", "}"]
 
 
-def _loop(count: int, fold: int) -> list[str]:
-    numbers = range(count)
-    sample = "right[x]" + {0: "", 1: " + left[x]", -1: " - left[x]"}[fold]
+def _kind(use: Use) -> tuple[int, int, int]:
+    return use.samples, len(use.sums), use.fold
+
+
+def _products(samples: int, sums: int, fold: int, strides: set[int]) -> list[str]:
+    """Return the statements that add the products of one kind of use."""
+    weights = [f"w{s}{k}" for s in range(samples) for k in range(sums)]
     lines = [
-        *(f"const pfx_sum w{k} = next.weights[{k}];" for k in numbers),
-        *(f"pfx_sum *const PFX_RESTRICT sum{k} = sums + next.sums[{k}] * n;" for k in numbers),
-        "for (int32_t x = 0; x < n; x++) {",
-        f"    const pfx_sum sample = {sample};",
-        *(f"    sum{k}[x] += w{k} * sample;" for k in numbers),
-        "}",
-        f"next.weights += {count};",
-        f"next.sums += {count};",
+        *(f"const pfx_sum {name} = next.weights[{i}];" for i, name in enumerate(weights)),
+        *(f"pfx_sum *const PFX_RESTRICT sum{k} = sums + next.sums[{k}] * n;" for k in range(sums)),
     ]
-    return [f"            {line}" for line in lines]
+    if samples == 1:
+        lines += _loop([_sample("right[x]", "left[x]", fold)], sums)
+    else:
+        lines += _loops_of_rows(samples, sums, fold, strides)
+    return [*lines, f"next.weights += {len(weights)};", f"next.sums += {sums};"]
+
+
+def _loops_of_rows(samples: int, sums: int, fold: int, strides: set[int]) -> list[str]:
+    """Return a loop for every stride: columns at fixed distances need fewer registers."""
+    columns = range(int(fold < 0), samples + int(fold < 0))
+    loops = {
+        stride: _loop(
+            [_sample(_at(c, stride), _at(-c, stride), fold if c else 0) for c in columns], sums
+        )
+        for stride in strides
+    }
+    lines = ["const pfx_sum *const PFX_RESTRICT even = row->even;"]
+    if 2 in strides:
+        lines.append("const pfx_sum *const PFX_RESTRICT odd = row->even + row->odd;")
+    if len(strides) == 1:
+        return [*lines, *loops.popitem()[1]]
+    apart, together = ([f"    {line}" for line in loops[stride]] for stride in (2, 1))
+    return [*lines, "if (row->shift == 0) {", *together, "} else {", *apart, "}"]
+
+
+def _loop(samples: list[str], sums: int) -> list[str]:
+    numbers = range(len(samples))
+    products = [" + ".join(f"w{s}{k} * sample{s}" for s in numbers) for k in range(sums)]
+    return [
+        "for (int32_t x = 0; x < n; x++) {",
+        *(f"    const pfx_sum sample{s} = {sample};" for s, sample in enumerate(samples)),
+        *(f"    sum{k}[x] += {total};" for k, total in enumerate(products)),
+        "}",
+    ]
+
+
+def _sample(right: str, left: str, fold: int) -> str:
+    return right + {0: "", 1: f" + {left}", -1: f" - {left}"}[fold]
+
+
+def _at(column: int, stride: int) -> str:
+    """Return the number at a column from output x of a row; see ``pfx_folded`` in c/folded.h."""
+    half = "odd" if stride == 2 and column % 2 else "even"
+    index = column // stride
+    return f"{half}[x {'-' if index < 0 else '+'} {abs(index)}]"
 
 
 def padding_tables(plan: Plan) -> list[str]:

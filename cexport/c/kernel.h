@@ -7,14 +7,15 @@ typedef struct {
     uint8_t uses; /* how many uses of its samples follow in the kernel's list */
 } pfx_line;
 
-/* A sample of such a row: the one at a column, or folded, its sum with or difference from the one
- * at -column; and how many sums it enters, times a weight each. */
+/* Samples of such a row, side by side from a column on: each the one at its column, or folded, its
+ * sum with or difference from the one at -column, but at 0 always the one alone. And how many sums
+ * they enter, times a weight each; the weights of the first sample stand first. */
 typedef struct {
     int8_t column;
-    uint8_t how; /* PFX_USE(sums, fold) */
+    uint8_t how; /* PFX_USE(samples, sums, fold) */
 } pfx_use;
 
-#define PFX_USE(sums, fold) (4 * (sums) + 1 + (fold))
+#define PFX_USE(samples, sums, fold) (16 * (samples) + 3 * (sums) + 1 + (fold))
 
 /* Output o of a kernel is sum[first] + sign sum[second]: mirrored filters share two sums. */
 typedef struct {

@@ -45,6 +45,24 @@ static inline const pfx_sample *pfx_row(const pfx_maps *maps, int32_t map, int32
 }
 
 #if PFX_ZERO_EDGE
+/* The margins before and after n numbers of a row. */
+#else
+/* The margins before and after n numbers of a row, outwards: they may be wider than n. */
+#endif
+static inline void pfx_add_margins(pfx_sum *row, int32_t n, int32_t margin)
+{
+    for (int32_t i = 0; i < margin; i++) {
+#if PFX_ZERO_EDGE
+        row[-1 - i] = 0;
+        row[n + i] = 0;
+#else
+        row[-1 - i] = row[n - 1 - i];
+        row[n + i] = row[i];
+#endif
+    }
+}
+
+#if PFX_ZERO_EDGE
 /* row[i] = above[first + stride i] + fold below[first + stride i]; a row that is NULL is zero. */
 #else
 /* row[i] = above[first + stride i] + fold below[first + stride i] */
@@ -79,28 +97,28 @@ static inline void pfx_fold(pfx_sum *PFX_RESTRICT row, const pfx_sample *above,
 #endif
 }
 
-/* Columns -half to width + half of the rows at y + line->row and y - line->row, folded. */
+#if PFX_ZERO_EDGE
+/* The rows at y + line->row and y - line->row, folded, with margins. */
+#else
+/* The rows at y + line->row and y - line->row, folded, with margins. Even and odd columns have
+ * their own: where they are apart, the width is even. */
+#endif
 static inline void pfx_fold_rows(const pfx_folded *row, const pfx_maps *maps, const pfx_line *line,
-                                 int32_t y, int32_t half)
+                                 int32_t y, int32_t margin)
 {
-    const int32_t width = maps->width;
     const int32_t fold = line->fold;
     const pfx_sample *const above = pfx_row(maps, line->map, y + line->row);
     const pfx_sample *const below = fold != 0 ? pfx_row(maps, line->map, y - line->row) : NULL;
+    const int32_t width = maps->width;
     if (row->shift == 0) {
         pfx_fold(row->even, above, below, fold, 0, 1, width);
     } else {
         pfx_fold(row->even, above, below, fold, 0, 2, (width + 1) >> 1);
         pfx_fold(row->even + row->odd, above, below, fold, 1, 2, width >> 1);
     }
-    for (int32_t x = 0; x < half; x++) {
-#if PFX_ZERO_EDGE
-        *pfx_at(row, -1 - x) = 0;
-        *pfx_at(row, width + x) = 0;
-#else
-        *pfx_at(row, -1 - x) = *pfx_at(row, pfx_modulo(-1 - x, width));
-        *pfx_at(row, width + x) = *pfx_at(row, pfx_modulo(x, width));
-#endif
+    for (int32_t odd = 0; odd <= row->shift; odd++) {
+        pfx_add_margins(row->even + odd * row->odd, (width + row->shift - odd) >> row->shift,
+                        margin);
     }
 }
 
@@ -117,7 +135,7 @@ static inline void pfx_correlate(const pfx_kernel *kernel, const pfx_maps *maps,
         scratch->sums[i] = 0;
     }
     for (const pfx_line *line = kernel->lines; line != kernel->lines + kernel->n_lines; line++) {
-        pfx_fold_rows(&row, maps, line, y, kernel->half);
+        pfx_fold_rows(&row, maps, line, y, margin);
         products = pfx_add_products(products, line->uses, &from_x, scratch->sums, n);
     }
     /* Sums that mirrored filters share become their outputs. */

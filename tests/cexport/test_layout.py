@@ -17,9 +17,10 @@ def test_every_product_of_a_summation_is_in_the_tables_once(name):
         kernel = make_kernel(bank, None, key)
         weight = iter(kernel.weights)
         found = [
-            (line.row, use.column, use.fold, accumulator, next(weight))
+            (line.row, column, use.fold if column else 0, accumulator, next(weight))
             for line in kernel.lines
             for use in line.uses
+            for column in range(use.column, use.column + use.samples)
             for accumulator in use.sums
         ]
         expected = [
@@ -30,6 +31,14 @@ def test_every_product_of_a_summation_is_in_the_tables_once(name):
         assert len(found) == len(kernel.weights)
         assert sorted(found, key=repr) == sorted(expected, key=repr)
         assert max(len(use.sums) for line in kernel.lines for use in line.uses) <= AT_ONCE
+
+
+def test_rows_without_gaps_are_used_as_a_whole():
+    for name, most in (("paper-tuned", 4), ("accurate", 1)):
+        bank = FilterBank.load(name)
+        kernels = [make_kernel(bank, None, key) for key in bank]
+        uses = [use for kernel in kernels for line in kernel.lines for use in line.uses]
+        assert max(use.samples for use in uses) == most
 
 
 def test_taps_of_zero_around_filters_cost_nothing():

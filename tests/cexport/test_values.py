@@ -37,6 +37,7 @@ CASES = [
     ("paper-tuned", 2, (19, 8), {"max_order": 1}),
     ("paper-tuned", 4, (16, 35), {"rounds": 2}),
     ("paper-tuned", 2, (16, 8), {"boundary": "periodic"}),
+    ("paper-tuned", 2, (9, 14), {"boundary": "zero", "rounds": 2}),
     ("free L=4 R=1", 2, (4, 4), {"boundary": "periodic"}),
     ("free L=4 R=1", 3, (13, 8), {"boundary": "zero", "rounds": 2}),
     ("free L=2 R=3", 2, (5, 7), {}),
