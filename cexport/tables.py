@@ -56,7 +56,7 @@ def inner_loops(layout: CLayout) -> list[str]:
         "                                            const pfx_folded *row, pfx_sum *sums,",
         "                                            int32_t n)",
         "{",
-        "    for (; uses > 0; uses--, next.use++) {",
+        "    for (; uses > 0; uses--) {",
     ]
     single = [fold for samples, _, fold in strides if samples == 1]
     if single:
@@ -69,7 +69,7 @@ def inner_loops(layout: CLayout) -> list[str]:
         lines = _products(*kind, strides[kind])
         text += [f"        case PFX_USE{kind}: {{", *(f"            {line}" for line in lines)]
         text += ["            break;", "        }"]
-    text += ["        default:", "            break;", "        }", "    }"]
+    text += ["        default:", "            break;", "        }", "        next.use++;", "    }"]
     return [*text, "    return next;", "}"]
 
 
@@ -113,6 +113,7 @@ def _loop(samples: list[str], sums: int) -> list[str]:
     numbers = range(len(samples))
     products = [" + ".join(f"w{s}{k} * sample{s}" for s in numbers) for k in range(sums)]
     return [
+        "PFX_INDEPENDENT",
         "for (int32_t x = 0; x < n; x++) {",
         *(f"    const pfx_sum sample{s} = {sample};" for s, sample in enumerate(samples)),
         *(f"    sum{k}[x] += {total};" for k, total in enumerate(products)),

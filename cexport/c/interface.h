@@ -21,6 +21,15 @@ extern "C" {
 #define PFX_RESTRICT
 #endif
 
+/* Before a loop whose turns are independent: more pointers than compilers check for that. */
+#if defined(__clang__)
+#define PFX_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define PFX_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define PFX_INDEPENDENT
+#endif
+
 PFX_ASSERT(sizeof(int) == 4, int_has_32_bits);
 
 #if PFX_Q15

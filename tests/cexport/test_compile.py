@@ -388,8 +388,10 @@ def test_every_innermost_loop_becomes_vector_code(tmp_path, text_of, dtype, comp
     printed = run(compiler, *flags, "-c", "user.c", cwd=tmp_path)
     done = {int(n) for n in re.findall(r"nps\.h:(\d+):\d+: \w+: .*vectorized", printed)}
     lines = text.splitlines()
-    first = lines.index("enum nps_line {")
-    last = next(n for n, line in enumerate(lines) if "---- Tables" in line)
+    first, last = (
+        next(n for n, line in enumerate(lines) if f"---- {part} -" in line)
+        for part in ("The innermost loops", "Tables")
+    )
     loops = [n + 1 for n in range(first, last) if "for (int32_t x" in lines[n]]
     modulus = next(n for n, line in enumerate(lines) if "inline void nps_modulus(" in line)
     loops.append(next(n + 1 for n in range(modulus, first) if "for (int32_t x" in lines[n]))
