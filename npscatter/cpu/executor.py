@@ -49,6 +49,8 @@ class Limits:
         Multiply-adds that are worth another thread.
     work_per_part : float
         Multiply-adds of a step that are worth a part of their own.
+    work_per_step : float
+        Multiply-adds in the time that it takes threads to wait for each other after a step.
     rows_per_part : int
         Rows of output that are worth a part of their own: rows around them are computed twice.
     """
@@ -57,6 +59,7 @@ class Limits:
     work_per_turn: float = 1e9
     work_per_thread: float = 5e6
     work_per_part: float = 5e5
+    work_per_step: float = 1e6
     rows_per_part: int = 24
 
 
@@ -215,6 +218,14 @@ def _blocks(length: int, count: int) -> list[tuple[int, int]]:
     return list(pairwise(bounds))
 
 
+@lru_cache(maxsize=256)
+def is_worth_sharing(layout: CpuLayout, threads: int, limits: Limits = DEFAULT) -> bool:
+    """Say whether threads that share one image, step by step, are done sooner than one alone."""
+    work = layout.steps["work"]
+    parts = np.bincount(cut_steps(layout, threads, limits)["step"])
+    return bool((work / np.minimum(parts, threads) + limits.work_per_step).sum() < work.sum())
+
+
 class KeptMemory:
     """Memory that calls leave to the next one of the same layout: fresh pages take their time."""
 
@@ -253,10 +264,12 @@ class _Call:
     ):
         self.layout = layout
         count, work = len(targets), layout.work * layout.images_per_vector
-        split = layout.images_per_vector == 1 and (
-            work > limits.work_per_turn
-            or (threads > 1 and count < 4 * threads and work > 4 * limits.work_per_thread)
-        )
+        few = threads > 1 and count < 4 * threads and work > 4 * limits.work_per_thread
+        long = work > limits.work_per_turn
+        split = layout.images_per_vector == 1 and (few or long)
+        if split and not is_worth_sharing(layout, threads, limits):
+            # One image after the other by one thread, or, side by side, each by its own.
+            split, threads = long, 1 if long else threads
         self.parts = cut_steps(layout, threads, limits) if split else layout.whole_steps
         tasks = count * len(self.parts) if split else -(-count // layout.images_per_vector)
         worthwhile = int(layout.work * count / limits.work_per_thread)

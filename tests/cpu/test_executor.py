@@ -21,6 +21,7 @@ from npscatter.cpu.executor import (
     choose,
     cut_steps,
     execute,
+    is_worth_sharing,
     run_layout,
 )
 from npscatter.cpu.layout import columns_by_octave, lay_out
@@ -55,6 +56,8 @@ CASES = [
     (4, (16, 32), {"boundary": "periodic"}),
 ]
 DTYPES = [np.float32, np.float64]
+# Limits by which all is cut as finely as can be, and shared by all threads.
+FINEST = {"work_per_thread": 1, "work_per_part": 1, "work_per_step": 0, "rows_per_part": 1}
 
 
 @pytest.fixture(params=[*ARCHITECTURES, *list_banks()])
@@ -218,12 +221,11 @@ def test_bits_depend_neither_on_threads_nor_on_parts(toy_bank, name, boundary):
     S = Scattering2D(3, (48, 24), L=bank.L, bank=bank, boundary=boundary, threads=1)
     images = images_of(S, 7, dtype=np.float32)
     expected = np.stack([S(image) for image in images])
-    finest = {"work_per_thread": 1, "work_per_part": 1, "rows_per_part": 1}
     # Images whole or in parts, and coming back to Python after every part or never.
     for settings in (
         {},
-        finest,
-        {**finest, "rows_per_part": 5, "work_per_turn": 1},
+        FINEST,
+        {**FINEST, "rows_per_part": 5, "work_per_turn": 1},
         {"work_per_turn": 1},
     ):
         for threads, together in product((1, 2, 3, 5), (1, 4)):
@@ -231,7 +233,7 @@ def test_bits_depend_neither_on_threads_nor_on_parts(toy_bank, name, boundary):
                 actual = run_side_by_side(S, images[some], together, Limits(**settings), threads)
                 assert np.array_equal(actual, expected[some])
     layout = lay_out(S.plan, bank, "float32", 1)
-    assert len(cut_steps(layout, 5, Limits(**finest))) > 5 * len(layout.steps)
+    assert len(cut_steps(layout, 5, Limits(**FINEST))) > 5 * len(layout.steps)
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero"])
@@ -303,6 +305,15 @@ def test_a_program_too_large_either_way_takes_four_rounds():
     assert choose(S.plan, S.bank, "float32", 1, 1, limits=limits).plan.rounds == 4
 
 
+def test_an_image_is_shared_only_where_threads_are_done_sooner():
+    deep, large = Scattering2D(8, (256, 256)), Scattering2D(2, (1024, 1024))
+    for S, shared in ((deep, False), (large, True)):
+        layout = choose(S.plan, S.bank, "float32", 1, 2)
+        assert is_worth_sharing(layout, 2) == shared
+        assert is_worth_sharing(layout, 2, Limits(work_per_step=0))
+        assert not is_worth_sharing(layout, 2, Limits(work_per_step=1e12))
+
+
 @pytest.mark.parametrize("given", ["float32", "uint8", ">f4", "int64"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_measured_memory(threads, given):
@@ -368,7 +379,7 @@ def test_no_thread_outlives_a_call(toy_bank):
     S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2))
     before = _thread._count()
     for count in (1, 40):
-        execute_with(S, images_of(S, count), Limits(work_per_thread=1), threads=5)
+        execute_with(S, images_of(S, count), Limits(work_per_thread=1, work_per_step=0), threads=5)
         deadline = time.monotonic() + 60
         while _thread._count() > before:  # they have done their work, and are about to end
             assert time.monotonic() < deadline
@@ -383,16 +394,17 @@ def test_threads_are_as_many_as_numbas_unless_given(toy_bank, monkeypatch, cores
     )
     S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2))
     images = images_of(S, 50)
+    limits = Limits(**FINEST)
     for threads in (None, 1, 2):
         for x in (images, images[0], images.astype(int)[:7]):
             started.clear()
-            execute_with(S, x, Limits(work_per_thread=1), threads)
+            execute_with(S, x, limits, threads)
             calls, rest = divmod(len(started), max(1, (threads or cores) - 1))
             assert rest == 0 and (calls > 0) == ((threads or cores) > 1)
 
 
 def test_a_failure_in_any_thread_ends_the_call_and_is_raised(toy_bank, monkeypatch):
-    limits = Limits(work_per_thread=1, work_per_turn=1)
+    limits = Limits(work_per_thread=1, work_per_turn=1, work_per_step=0)
     S = Scattering2D(2, (64, 64), L=4, bank=toy_bank("free", 4, 2))
     images = images_of(S, 50)
     expected, take, main = S(images), KeptMemory.take, _thread.get_ident()

@@ -227,7 +227,7 @@ import threading
 from npscatter.cpu.executor import Limits, execute
 def in_threads(images):
     out = np.empty((*images.shape[:-2], *S.output_shape))
-    execute(S.plan, bank, images, out, 2, Limits(work_per_thread=1))
+    execute(S.plan, bank, images, out, 2, Limits(work_per_thread=1, work_per_step=0))
     return out
 expected, stop = in_threads(x), threading.Event()
 def work():
