@@ -21,11 +21,18 @@ extern "C" {
 #define PFX_RESTRICT
 #endif
 
-/* Before a loop whose turns are independent: more pointers than compilers check for that. */
-#if defined(__clang__)
-#define PFX_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
+#ifdef __has_feature
+#define PFX_SANITIZED (__has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer))
+#else
+#define PFX_SANITIZED 0
+#endif
+
+/* Before a loop whose turns are independent: more pointers than compilers check for that. Clang
+ * warns where it is told so and makes no vector code. */
+#if !defined(__clang__) && defined(__GNUC__)
 #define PFX_INDEPENDENT _Pragma("GCC ivdep")
+#elif defined(__clang__) && defined(__OPTIMIZE__) && defined(__SSE2__) && !PFX_SANITIZED
+#define PFX_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define PFX_INDEPENDENT
 #endif

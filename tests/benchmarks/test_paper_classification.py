@@ -181,7 +181,7 @@ def test_whole_experiment_on_few_images(monkeypatch):
         monkeypatch.setattr(classification, name, lambda *_, few=few: few)
     monkeypatch.setattr(classification, "DRAWS", 100)
     result = json.loads(json.dumps(classification.measure(Few()), allow_nan=False))
-    assert list(result["sets"]) == list(names) and len(result["summary"]) == 18
+    assert list(result["sets"]) == list(names) and len(result["summary"]) == 3 * 2 * len(BANKS)
     for found in result["sets"].values():
         assert found["sizes"] == [2, 5, 8]
         own = {

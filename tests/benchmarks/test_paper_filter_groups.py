@@ -267,6 +267,6 @@ def test_banks_of_fewer_orientations_are_verified(monkeypatch):
     workload = speed.CifarWorkload(32, 32, 3, 2)
     found = speed.verify_fewer_orientations(workload)
     assert len(found) == 2 and all(0 < max(errors.values()) < 0.01 for errors in found.values())
-    monkeypatch.setattr(speed.verify, "KYMATIO", 1e-6)
+    monkeypatch.setitem(speed.verify.TAUGHT, "accurate", 1e-6)
     with pytest.raises(MismatchError, match="accurate-L4"):
         speed.verify_fewer_orientations(workload)
