@@ -22,7 +22,8 @@ extern "C" {
 #endif
 
 #ifdef __has_feature
-#define PFX_SANITIZED (__has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer))
+#define PFX_SANITIZED \
+    (__has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer))
 #else
 #define PFX_SANITIZED 0
 #endif
