@@ -265,11 +265,9 @@ class _Call:
         self.layout = layout
         count, work = len(targets), layout.work * layout.images_per_vector
         few = threads > 1 and count < 4 * threads and work > 4 * limits.work_per_thread
-        long = work > limits.work_per_turn
-        split = layout.images_per_vector == 1 and (few or long)
-        if split and not is_worth_sharing(layout, threads, limits):
-            # One image after the other by one thread, or, side by side, each by its own.
-            split, threads = long, 1 if long else threads
+        split = layout.images_per_vector == 1 and (few or work > limits.work_per_turn)
+        # What is not worth sharing has many short steps, and takes not long whole.
+        split = split and (threads == 1 or is_worth_sharing(layout, threads, limits))
         self.parts = cut_steps(layout, threads, limits) if split else layout.whole_steps
         tasks = count * len(self.parts) if split else -(-count // layout.images_per_vector)
         worthwhile = int(layout.work * count / limits.work_per_thread)

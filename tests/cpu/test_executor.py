@@ -305,11 +305,20 @@ def test_a_program_too_large_either_way_takes_four_rounds():
     assert choose(S.plan, S.bank, "float32", 1, 1, limits=limits).plan.rounds == 4
 
 
-def test_an_image_is_shared_only_where_threads_are_done_sooner():
-    deep, large = Scattering2D(8, (256, 256)), Scattering2D(2, (1024, 1024))
+def test_an_image_is_shared_only_where_threads_are_done_sooner(monkeypatch):
+    started, start = [], _thread.start_new_thread
+    monkeypatch.setattr(
+        _thread, "start_new_thread", lambda *given: started.append(1) or start(*given)
+    )
+    deep, large = (Scattering2D(*case, threads=2) for case in ((8, (256, 256)), (2, (1024, 1024))))
+    deep(np.zeros((3, 256, 256), np.float32))
+    assert started  # images side by side are
     for S, shared in ((deep, False), (large, True)):
         layout = choose(S.plan, S.bank, "float32", 1, 2)
         assert is_worth_sharing(layout, 2) == shared
+        started.clear()
+        S(np.zeros((1, *S.shape), np.float32))
+        assert bool(started) == shared
         assert is_worth_sharing(layout, 2, Limits(work_per_step=0))
         assert not is_worth_sharing(layout, 2, Limits(work_per_step=1e12))
 
