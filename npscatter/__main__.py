@@ -3,6 +3,8 @@
 import importlib
 import sys
 
+from npscatter.errors import install_extra
+
 
 def run(module: str, command: str, name: str) -> None:
     """Run a click command of a module under a name, or say what it needs."""
@@ -12,7 +14,7 @@ def run(module: str, command: str, name: str) -> None:
         if error.name != "click":
             raise
         print(
-            f"Error: the {name} command needs click, not installed: pip install 'npscatter[cli]'",
+            f"Error: the {name} command needs click, not installed: {install_extra('cli')}",
             file=sys.stderr,
         )
         raise SystemExit(2) from None

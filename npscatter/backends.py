@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from npscatter.errors import BackendError, explain
+from npscatter.errors import BackendError, explain, install_extra
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,8 +27,8 @@ _MODULES = {
 _AUTOMATIC = ("numba", "numpy")
 _REMEDIES = {
     "numba": "install a numba that supports this NumPy, or pass backend='numpy'",
-    "cuda": "install NVIDIA's driver and npscatter[cuda13] (or [cuda12], as the driver allows), or "
-    "pass backend='numba'",
+    "cuda": f"install NVIDIA's driver and {install_extra('cuda13')} (or [cuda12], as the driver "
+    "allows), or pass backend='numba'",
 }
 
 

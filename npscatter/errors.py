@@ -45,6 +45,14 @@ def explain(argument: str, value: object, rule: str, remedy: str) -> str:
     return f"{argument}={shown}: {rule}; {remedy}"
 
 
+def install_extra(name: str) -> str:
+    """Return the remedy where something is missing that an extra of the package brings."""
+    return (
+        f"install npscatter with its extra [{name}], "
+        f"as pip install '.[{name}]' in its source repository does"
+    )
+
+
 def outside_package() -> int:
     """Return the `stacklevel` that lets a warning of the caller's point to who called npscatter."""
     frame, level = sys._getframe(1), 1

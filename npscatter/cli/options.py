@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from npscatter.atomic_write import atomic_write
-from npscatter.errors import ArgumentError, ArgumentTypeError
+from npscatter.errors import ArgumentError, ArgumentTypeError, install_extra
 from npscatter.program.padding import BOUNDARIES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INSTALL = "pip install 'npscatter[cli]'"
 FIGURES = (".png", ".pdf", ".svg")
 _DISTRIBUTIONS = {"PIL": "Pillow", "matplotlib": "matplotlib", "tqdm": "tqdm"}
 
@@ -57,9 +56,8 @@ def extra(module: str) -> ModuleType:
         missing = (error.name or "").partition(".")[0]
         if missing not in _DISTRIBUTIONS:
             raise
-        raise Failure(
-            f"this command needs {_DISTRIBUTIONS[missing]}, not installed: {INSTALL}"
-        ) from None
+        rule = f"this command needs {_DISTRIBUTIONS[missing]}, not installed"
+        raise Failure(f"{rule}: {install_extra('cli')}") from None
 
 
 def check_output(path: Path, *suffixes: str) -> None:
