@@ -25,7 +25,7 @@ from numba.core.dispatcher import Dispatcher
 from npscatter.bank import FilterBank
 from npscatter.cpu.interpreter import DONE, WAITING, make_worker
 from npscatter.cpu.layout import CpuLayout, lay_out
-from npscatter.cpu.records import CALL_FIELDS, JOB, PART
+from npscatter.cpu.records import CALL_FIELDS, JOB, PART, address
 from npscatter.cpu.row_codegen import compiled_row
 from npscatter.cpu.simd import vector_bytes
 from npscatter.jit_cache import alone
@@ -65,6 +65,8 @@ class Limits:
 
 
 DEFAULT = Limits()
+# By their characters: NumPy imports something to tell a name, which fails once Python shuts down.
+_NAMES = {"f": "float32", "d": "float64"}
 
 
 def run(
@@ -94,7 +96,7 @@ def execute(
     """Run the plan's program, within limits; other parameters as for `run`."""
     threads = threads or _all_threads()
     count, extra = math.prod(output.shape[:-3]), _conversion_bytes(images, output)
-    layout = choose(plan, bank, output.dtype.name, count, threads, extra, limits)
+    layout = choose(plan, bank, _NAMES[output.dtype.char], count, threads, extra, limits)
     run_layout(layout, images, output, threads, limits)
 
 
@@ -278,10 +280,10 @@ class _Call:
         self.state = np.zeros(3, np.int64)
         # Compiled code has their addresses: they must live as long as any thread works.
         self.arrays = images, sources, output, targets, self.state
-        state = self.state.ctypes.data
+        state = address(self.state)
         job = layout.job.view(np.int64).copy()  # plain numbers: records are slow to copy and fill
         job[CALL_FIELDS] = (
-            *(count, split, tasks, sources.ctypes.data, targets.ctypes.data),
+            *(count, split, tasks, address(sources), address(targets)),
             *(state, state + 8, state + 16, *images.strides[-2:], *output.strides[-3:]),
         )
         self.job = job.view(JOB)
@@ -358,7 +360,7 @@ class _Call:
         workspace = self.workspace or _WORKSPACES.take(self.layout, self._new_workspace)
         memory = _WORKERS.take(self.layout, self.layout.new_worker)
         worker = memory[0]
-        worker["task"], worker["workspace"] = -1, workspace[0].ctypes.data
+        worker["task"], worker["workspace"] = -1, address(workspace[0])
         arguments = (
             *(self.job, worker, self.layout.steps, self.kernel_table, self.parts),
             self.tasks_per_turn,
@@ -393,7 +395,7 @@ def _worker(dtype: str) -> Dispatcher:
 
 def _addresses(array: np.ndarray, inner: int) -> np.ndarray:
     """Return where each of the arrays of the last `inner` axes starts."""
-    addresses = np.array(array.ctypes.data, np.int64)
+    addresses = np.array(address(array), np.int64)
     for size, stride in zip(array.shape[:-inner], array.strides[:-inner], strict=True):
         addresses = addresses[..., None] + stride * np.arange(size)
     return addresses.ravel()
