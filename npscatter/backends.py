@@ -11,12 +11,10 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
-from contextlib import nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from npscatter.errors import BackendError, BackendWarning, explain, outside_package
-from npscatter.jit_cache import alone
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,6 +146,10 @@ def _wrong_setting(name: str) -> tuple[str, str] | None:
 @lru_cache
 def load(name: str) -> Backend:
     """Return the module of a backend: the same one until the interpreter has ended."""
-    # Whoever compiles is imported alone, for no fork may leave a child with half of it.
-    with nullcontext() if name == "numpy" else alone():
+    if name == "numpy":
+        return importlib.import_module(_MODULES[name])
+    from npscatter.jit_cache import alone  # which the others load anyway
+
+    # A fork meanwhile would leave the child with half of a compiler.
+    with alone():
         return importlib.import_module(_MODULES[name])

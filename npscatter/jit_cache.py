@@ -11,6 +11,7 @@ import errno
 import gc
 import hashlib
 import importlib.util
+import logging  # noqa: F401  (before the hooks below are registered)
 import os
 import pickle
 import signal
@@ -240,6 +241,7 @@ def _after_fork_in_child() -> None:
     _after_fork()
 
 
+# The last to be registered is called first: before logging locks what the compiler logs with.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_before_fork,
