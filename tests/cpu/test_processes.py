@@ -7,50 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from processes import EQUALS_NUMPY, IN_THREADS, ROOT, SMALL_BANK, copy_worker, run_python
 
-ROOT = Path(__file__).resolve().parents[2]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux's system calls")
 POSIX = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 X86 = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="names CPUs of x86-64"
 )
 
-SMALL_BANK = """
-import hashlib, os, sys
-import numpy as np
-from npscatter import FilterBank, Scattering2D
-generator = np.random.default_rng(0)
-def taps(*leading):
-    return generator.normal(size=(*leading, 3, 3))
-bank = FilterBank(
-    "small", carry_first=taps(1, 1), low_first=taps(1, 1), carry_next=taps(1, 1),
-    low_next=taps(1, 1), psi_first=taps(2, 1) + 1j * taps(2, 1), psi_next=taps(2, 1) + 1j,
-)
-S = Scattering2D(2, (16, 20), L=2, bank=bank, backend="numba", threads=2)
-x = generator.normal(size=(20, 16, 20))
-"""
-EQUALS_NUMPY = """
-N = Scattering2D(2, (16, 20), L=2, bank=bank, backend="numpy")
-for images in (x, x[0]):
-    assert np.abs(S(images) - N(images)).max() < 1e-12 * np.abs(N(images)).max()
-"""
 SHOW_DIGEST = "print(hashlib.sha256(S(x).tobytes() + S(x[0]).tobytes()).hexdigest())"
-
-
-def run_python(code, *arguments, folder=ROOT, without=(), **variables):
-    """Run code in a new process and return what it printed."""
-    environment = {key: value for key, value in os.environ.items() if key not in without}
-    result = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        **{"cwd": folder, "env": {**environment, **variables}, "timeout": 300},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, f"{result.returncode}: {result.stderr}"
-    return result.stdout
 
 
 # Ctrl-C
@@ -106,15 +73,14 @@ def test_ctrl_c_is_heeded(side, count, threads):
 
 def files_in(folder):
     """Return when each file Numba keeps was written."""
-    found = [path for path in folder.rglob("*") if path.suffix in (".nbc", ".nbi")]
-    return {path: path.stat().st_mtime_ns for path in found}
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.nbc")}
 
 
 def test_a_second_process_compiles_nothing(tmp_path):
     code = SMALL_BANK + EQUALS_NUMPY
     run_python(code, NUMBA_CACHE_DIR=str(tmp_path))
     compiled = files_in(tmp_path)
-    assert sum(path.suffix == ".nbc" for path in compiled) >= 3
+    assert len(compiled) >= 3
     run_python(code, NUMBA_CACHE_DIR=str(tmp_path))
     assert files_in(tmp_path) == compiled
     # Other weights of the same sizes are the same code, another size is not.
@@ -122,6 +88,26 @@ def test_a_second_process_compiles_nothing(tmp_path):
     assert files_in(tmp_path) == compiled
     run_python(code.replace("3, 3", "5, 5"), NUMBA_CACHE_DIR=str(tmp_path))
     assert len(files_in(tmp_path)) > len(compiled)
+
+
+def test_damaged_files_are_compiled_anew(tmp_path):
+    """Banks' kernels, cut, emptied, zeroed or with one bit turned; the worker is left whole."""
+    copy_worker(tmp_path)
+    run_python(SMALL_BANK + EQUALS_NUMPY, NUMBA_CACHE_DIR=str(tmp_path))
+    rows = [path for path in files_in(tmp_path) if "row" in path.name]
+    damages = [
+        lambda content: content[: len(content) // 2],
+        lambda content: b"",
+        lambda content: bytes(len(content)),
+        lambda content: content[:-2000] + bytes([content[-2000] ^ 16]) + content[-1999:],
+    ]
+    assert len(rows) >= len(damages)
+    for path, damaged in zip(rows, damages, strict=False):
+        path.write_bytes(damaged(path.read_bytes()))
+    damaged = files_in(tmp_path)
+    run_python(SMALL_BANK + EQUALS_NUMPY, NUMBA_CACHE_DIR=str(tmp_path))
+    replaced = {path for path, written in files_in(tmp_path).items() if written != damaged[path]}
+    assert replaced == set(rows[: len(damages)])
 
 
 @pytest.fixture
@@ -143,7 +129,7 @@ def test_no_code_outlives_the_sources_it_was_made_from(package, tmp_path):
     compiled = files_in(cache)
     simd.write_bytes(source + b"# A remark.\n")
     assert result() == before
-    assert sum(p.suffix == ".nbc" for p in set(files_in(cache)) - set(compiled)) >= 3
+    assert len(set(files_in(cache)) - set(compiled)) >= 3
     simd.write_bytes(source + b"SimdEmitter.multiply_add = lambda self, a, b, c: c\n")
     assert result() != before
     simd.write_bytes(source)
@@ -152,9 +138,27 @@ def test_no_code_outlives_the_sources_it_was_made_from(package, tmp_path):
     assert files_in(cache) == compiled
 
 
+ONE_FUNCTION = """
+import numba
+from npscatter import jit_cache, reference
+names = {}
+exec(compile("def one(): return 1", reference.__file__, "exec"), names)
+one = numba.njit(names["one"])
+jit_cache.compile_cached(one, lambda: one.compile(()))
+assert one() == 1
+"""
+
+
+def test_compiled_code_lies_outside_the_package(package, tmp_path):
+    """So that nothing is left where it was installed once it is uninstalled."""
+    own = {name: str(tmp_path / "own") for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA")}
+    without = ["NUMBA_CACHE_DIR"]
+    run_python(ONE_FUNCTION, folder=package, without=without, PYTHONDONTWRITEBYTECODE="1", **own)
+    assert len(files_in(tmp_path / "own")) == 1
+    assert not list(package.rglob("__pycache__"))
+
+
 def test_it_works_where_no_folder_can_be_written(package):
-    """A file stands where the folder would be made, which stops root, too."""
-    (package / "npscatter" / "cpu" / "__pycache__").write_text("")
     nowhere = {name: "/dev/null/nowhere" for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA")}
     run_python(SMALL_BANK + EQUALS_NUMPY, folder=package, without=["NUMBA_CACHE_DIR"], **nowhere)
     assert not files_in(package)
@@ -224,11 +228,6 @@ def test_a_forked_child_computes(tmp_path):
     """Also while a thread of its parent is computing."""
     code = """
 import threading
-from npscatter.cpu.executor import Limits, execute
-def in_threads(images):
-    out = np.empty((*images.shape[:-2], *S.output_shape))
-    execute(S.plan, bank, images, out, 2, Limits(work_per_thread=1, work_per_step=0))
-    return out
 expected, stop = in_threads(x), threading.Event()
 def work():
     while not stop.is_set():
@@ -247,7 +246,7 @@ for busy in (False, True):
 stop.set()
 thread.join()
 """
-    run_python(SMALL_BANK + code)
+    run_python(SMALL_BANK + IN_THREADS + code)
 
 
 @LINUX
