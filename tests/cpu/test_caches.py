@@ -7,9 +7,11 @@ import signal
 import sys
 import time
 import warnings
+from importlib.util import find_spec
 
 import numba
 import pytest
+from processes import run_python
 
 from npscatter import BackendWarning, jit_cache
 from npscatter.jit_cache import compile_cached
@@ -123,6 +125,29 @@ def test_it_works_where_the_disk_is_full(folder, monkeypatch):
 
     monkeypatch.setattr(jit_cache, "atomic_write", full)
     assert not is_on_disk(1) and not is_on_disk(1)
+
+
+NUMBA_CUDA = """
+import sys
+import numba_cuda
+from numba import cuda
+from numba.cuda.core import config
+from npscatter.jit_cache import SealedFiles
+config.CACHE_DIR = sys.argv[1]
+kernel = cuda.jit(lto=False)(SealedFiles.load)  # any function that stands in a file
+kernel.enable_caching()
+files = SealedFiles(kernel._cache, lambda: None)
+files.save("key", b"code")
+assert files.load("key") == b"code" and files.load("another") is None
+files._path(files._name("key")).write_bytes(b"")
+assert files.load("key") is None
+kernel._cache.disable()
+"""
+
+
+@pytest.mark.skipif(find_spec("numba_cuda") is None, reason="needs numba-cuda")
+def test_files_of_numba_cuda_are_sealed_too(tmp_path):
+    run_python(NUMBA_CUDA, tmp_path)
 
 
 # Many processes

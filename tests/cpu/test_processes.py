@@ -91,23 +91,19 @@ def test_a_second_process_compiles_nothing(tmp_path):
 
 
 def test_damaged_files_are_compiled_anew(tmp_path):
-    """Banks' kernels, cut, emptied, zeroed or with one bit turned; the worker is left whole."""
+    """Those of a bank's kernels, cut or with one bit turned; the worker's is left whole."""
     copy_worker(tmp_path)
-    run_python(SMALL_BANK + EQUALS_NUMPY, NUMBA_CACHE_DIR=str(tmp_path))
-    rows = [path for path in files_in(tmp_path) if "row" in path.name]
-    damages = [
-        lambda content: content[: len(content) // 2],
-        lambda content: b"",
-        lambda content: bytes(len(content)),
-        lambda content: content[:-2000] + bytes([content[-2000] ^ 16]) + content[-1999:],
-    ]
-    assert len(rows) >= len(damages)
-    for path, damaged in zip(rows, damages, strict=False):
-        path.write_bytes(damaged(path.read_bytes()))
+    code = SMALL_BANK + EQUALS_NUMPY
+    run_python(code, NUMBA_CACHE_DIR=str(tmp_path))
+    cut, turned = (path for path in files_in(tmp_path) if "row" in path.name)
+    content = cut.read_bytes()
+    cut.write_bytes(content[: len(content) // 2])
+    content = turned.read_bytes()
+    turned.write_bytes(content[:-2000] + bytes([content[-2000] ^ 16]) + content[-1999:])
     damaged = files_in(tmp_path)
-    run_python(SMALL_BANK + EQUALS_NUMPY, NUMBA_CACHE_DIR=str(tmp_path))
+    run_python(code, NUMBA_CACHE_DIR=str(tmp_path))
     replaced = {path for path, written in files_in(tmp_path).items() if written != damaged[path]}
-    assert replaced == set(rows[: len(damages)])
+    assert replaced == {cut, turned}
 
 
 @pytest.fixture
@@ -282,23 +278,30 @@ os._exit(0)
 # Without Numba
 
 
-@pytest.mark.parametrize("error", ["ModuleNotFoundError", "ImportError", "OSError"])
+@pytest.mark.parametrize(
+    "error", ["ModuleNotFoundError", "ImportError", "OSError", "AttributeError", "SystemError"]
+)
 def test_without_numba_there_is_numpy(error):
-    """What llvmlite raises is OSError if it cannot load LLVM."""
+    """What llvmlite raises is OSError if it cannot load LLVM; what is broken raises anything."""
     code = f"""
-import importlib.abc, sys
+import importlib.abc, sys, warnings
 import numpy as np
-from npscatter import BackendError, Scattering2D, scatter
+from npscatter import BackendError, BackendWarning, Scattering2D, scatter
 class Broken(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name == "numba":
             raise {error}("numba is broken")
 sys.meta_path.insert(0, Broken())
-S = Scattering2D(2, (8, 8))
-assert S.backend == "numpy"
-x = np.ones((8, 8))
-assert np.array_equal(S(x), Scattering2D(2, (8, 8), backend="numpy")(x))
-assert np.array_equal(S(x), scatter(x))
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    S = Scattering2D(2, (8, 8))
+    assert S.backend == Scattering2D(2, (8, 8)).backend == "numpy"
+    x = np.ones((8, 8))
+    assert np.array_equal(S(x), Scattering2D(2, (8, 8), backend="numpy")(x))
+    assert np.array_equal(S(x), scatter(x))
+[warning] = caught
+assert warning.category is BackendWarning and warning.filename == "<string>"
+assert "backend='auto'" in str(warning.message) and "numba is broken" in str(warning.message)
 try:
     Scattering2D(2, (8, 8), backend="numba")
 except BackendError as refused:
@@ -308,6 +311,39 @@ else:
     raise AssertionError("accepted")
 """
     run_python(code)
+
+
+SETTINGS = """
+import warnings
+from npscatter import BackendError, Scattering2D
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    assert Scattering2D(2, (8, 8)).backend == Scattering2D(2, (8, 8)).backend == "numpy"
+try:
+    Scattering2D(2, (8, 8), backend="numba")
+except BackendError as refused:
+    print(len(caught), caught[0].message, refused, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("NUMBA_DISABLE_JIT", value) for value in ("1", "yes")),
+        *(("NUMBA_NUM_THREADS", value) for value in ("0", "-2", "two", "")),
+    ],
+)
+def test_settings_that_numba_cannot_work_with_are_named(name, value):
+    count, warning, refusal = run_python(SETTINGS, **{name: value}).splitlines()
+    assert count == "1"
+    assert warning.startswith("backend='auto': is 'numpy'")
+    assert refusal.startswith("backend='numba': ")
+    assert all(f"{name}={value}; unset it, or pass" in told for told in (warning, refusal))
+
+
+def test_settings_that_numba_was_given_otherwise_are_heeded():
+    told = run_python("import numba; numba.config.DISABLE_JIT = 1" + SETTINGS)
+    assert told.count("NUMBA_DISABLE_JIT=1; unset it") == 2
 
 
 def test_numba_is_the_first_choice():
