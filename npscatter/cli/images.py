@@ -6,7 +6,7 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -240,12 +240,10 @@ def luminance(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarra
 def _opened(path: str | os.PathLike | IO[bytes], frame: int) -> Iterator[Image.Image]:
     """Open a picture at a frame; whatever goes wrong with it becomes an `ImageError`."""
     try:
-        if isinstance(path, str | os.PathLike):
-            _check_file(path)
         # Pillow warns of what it mends, and of sizes below its limit.
-        with warnings.catch_warnings():
+        with _open_file(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_formats()) as image:
+            with Image.open(file, formats=_formats()) as image:
                 _seek(image, frame)
                 _check_size(image)
                 yield image
@@ -262,13 +260,21 @@ def _opened(path: str | os.PathLike | IO[bytes], frame: int) -> Iterator[Image.I
         raise ImageError("cannot be read", _one_line(error)) from None
 
 
-def _check_file(path: str | os.PathLike) -> None:
+def _open_file(path: str | os.PathLike | IO[bytes]) -> AbstractContextManager[IO[bytes]]:
+    """Open a picture's file, unless its name or its kind says that there is nothing to read.
+
+    Pillow is not given the name: it would map the pixels of TIFF files into memory, and scramble
+    those that are to be turned.
+    """
+    if not isinstance(path, str | os.PathLike):
+        return nullcontext(path)
     kind = _foreign_suffixes().get(Path(path).suffix.lower())
     if kind is not None:
         raise ImageError(kind[0], remedy=kind[1])
     # A pipe would wait for ever, or be empty when it is read again after its header.
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ImageError("not a regular file")
+    return open(path, "rb")
 
 
 def _seek(image: Image.Image, frame: int) -> None:

@@ -56,10 +56,11 @@ class _Sectioned(click.Command):
         options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
         shown = {option.name: option.get_help_record(ctx) for option in options}
         for title, names in SECTIONS.items():
+            rows = [shown.pop(name) for name in names]
+            # The last section has what is not named here.
+            rows += shown.values() if title == "Output" else ()
             with formatter.section(title):
-                formatter.write_dl([shown.pop(name) for name in names])
-        with formatter.section("Help"):
-            formatter.write_dl(list(shown.values()))
+                formatter.write_dl(rows)
 
 
 def _sides(name: str, words: str) -> Callable:
@@ -178,8 +179,8 @@ def transform(
 
     8-bit samples are divided by 255 and 16-bit ones by 65535 (or see --range), which the Python
     functions do not do: npscatter.scatter(samples / 255) is what equals this. Pictures are turned
-    as their EXIF orientation says; of several frames one is read; transparency is ignored; colour
-    of 16 bits is read with 8.
+    as their EXIF orientation says; of several frames the first is read, or see --frame;
+    transparency is ignored; colour of 16 bits is read with 8.
 
     All pictures must have one size. Where they do not, nothing is done, and the sizes are told:
     bring them to one with --crop, --pad, both, or --size. Without these, none is resampled.
