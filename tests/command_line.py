@@ -16,6 +16,10 @@ def run(*arguments, **settings):
 
 def write(path, pixels, mode=None, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".pgm" and pixels.dtype == np.uint16:  # later versions of Pillow alone can
+        header = f"P5 {pixels.shape[1]} {pixels.shape[0]} 65535\n"
+        path.write_bytes(header.encode() + pixels.astype(">u2").tobytes())
+        return path
     image = Image.fromarray(pixels)
     (image.convert(mode) if mode else image).save(path, **options)
     return path

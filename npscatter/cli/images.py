@@ -389,8 +389,9 @@ def _samples_of(image: Image.Image, levels: tuple[float, float] | None) -> _Samp
 
 def _white_stored(image: Image.Image, white: int) -> int:
     """Return the file's own number for white: of PGM and PPM the largest, of TIFF by its bits."""
-    if image.format == "PPM" and image.mode != "F" and isinstance(image.tile[0][3], tuple):
-        return image.tile[0][3][-1]
+    if image.format == "PPM" and image.tile[0][0] in ("ppm", "ppm_plain"):
+        largest = image.tile[0][3][-1]
+        return largest if isinstance(largest, int) else white  # black and white has none
     if image.format == "TIFF" and image.mode.startswith("I;16"):
         return 2 ** image.tag_v2.get(258, (16,))[0] - 1
     return white

@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 from command_line import SIZE, grey, luminance, noise, write
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageOps
 
 from npscatter.cli import images
 from npscatter.cli.images import LUMINANCE, ImageError, Reading, read_image, read_shape
@@ -29,7 +29,7 @@ SAVED = {
     "a.pgm": {},
     "a.jp2": {},
 }
-if features.check("avif"):
+if ".avif" in images._readable_suffixes():
     SAVED["a.avif"] = {"quality": 90}
 
 
@@ -178,6 +178,16 @@ def test_range_counts_in_a_pgm_as_the_file_does(tmp_path, largest, plain):
     np.testing.assert_allclose(read_image(tmp_path / "a.pgm"), pixels / largest, atol=step)
 
 
+@pytest.mark.parametrize("content", [b"P1 3 1 0 1 1\n", b"P4 3 1\n\x60"])
+def test_black_and_white_of_pbm(tmp_path, content):
+    (tmp_path / "a.pbm").write_bytes(content)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.pbm"), [[1, 0, 0]])
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "a.pbm", Reading(levels=(0, 510))), [[0.5, 0, 0]]
+    )
+
+
+@pytest.mark.skipif(".pfm" not in images.picture_suffixes(), reason="Pillow lacks this format")
 def test_floats_of_pfm(tmp_path):
     pixels = np.random.default_rng(0).standard_normal((4, 6)).astype("<f4")
     (tmp_path / "a.pfm").write_bytes(b"Pf\n6 4\n-1.0\n" + pixels[::-1].tobytes())
@@ -439,7 +449,7 @@ def test_suffixes_are_read_or_told_never_both():
         images._readable_suffixes()
     )
     assert not images._readable_suffixes() & set(images._foreign_suffixes())
-    assert (".avif" in images._readable_suffixes()) == ("a.avif" in SAVED)
+    assert ".avif" in images.picture_suffixes()
     every = [suffix for suffixes, *_ in images._FOREIGN for suffix in suffixes.split()]
     assert len(every) == len(set(every)) and all(suffix[0] == "." for suffix in every)
 
@@ -525,4 +535,4 @@ def test_broken_files_of_every_format_raise_image_errors_alone(tmp_path, monkeyp
             outcomes[False] += 1
         else:
             outcomes[True] += 1
-    assert outcomes[False] > 10
+    assert outcomes[False] > 3
