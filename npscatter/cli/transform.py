@@ -12,17 +12,19 @@ import numpy as np
 import npscatter
 from npscatter.bank import resolve
 from npscatter.cli.options import (
-    Failure,
+    COMPUTING,
     backend_option,
     bank_option,
     boundary_option,
     check_output,
     extra,
     output_file,
+    output_option,
     scale_option,
     times,
     told_in_one_line,
 )
+from npscatter.cli.terminal import Failure, echo, shown
 from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, BankError
 
 # Images are handed to the transform together until they have this many pixels.
@@ -37,13 +39,7 @@ Examples:
   npscatter transform 'scans/**/*.tif' -o scans.npz --channel all --dtype float64"""
 )
 @click.argument("images", nargs=-1, required=True)
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The file to write: .npy or .npz.",
-)
+@output_option("The file to write: .npy or .npz.", required=True)
 @scale_option
 @click.option(
     "--L",
@@ -115,7 +111,7 @@ def transform(
     reader, tqdm = extra("npscatter.cli.images"), extra("tqdm").tqdm
     files, empty = reader.find_images(images)
     for argument in empty:
-        click.echo(f"{argument}: no pictures here", err=True)
+        echo(f"{argument}: no pictures here", err=True)
     if not files:
         raise Failure("there is no picture to transform")
     with told_in_one_line():
@@ -134,7 +130,7 @@ def transform(
                 try:
                     work.add(name, reader.read_image(name, channel, size))
                 except (reader.ImageError, WrongSizeError) as error:
-                    bar.write(f"{name}: {error}; skipped", file=sys.stderr)
+                    bar.write(shown(f"{name}: {error}; skipped"), file=sys.stderr)
         coefficients = work.finish()
         if not work.names:
             raise Failure(f"0 of {len(files)} pictures were transformed; nothing was written", 1)
@@ -148,7 +144,7 @@ def transform(
         raise Failure("interrupted; nothing was written", 130) from None
     except MemoryError as error:
         raise Failure(f"out of memory ({error}); transform fewer pictures at a time") from None
-    click.echo(
+    echo(
         f"{len(work.names)} of {len(files)} pictures transformed: "
         f"{times(coefficients.shape)}, {coefficients.dtype}, in {output}",
         err=True,
@@ -217,7 +213,7 @@ class _Transform:
     def _transform_waiting(self) -> None:
         if self._waiting:
             until = self._done + len(self._waiting)
-            with told_in_one_line():
+            with told_in_one_line(COMPUTING):
                 self._output[self._done : until] = self.S(np.stack(self._waiting))
             self._done = until
             self._waiting.clear()
