@@ -16,10 +16,10 @@ OURS = ("npscatter", "cexport", "tools", "benchmarks")
 
 def main() -> None:
     """Run the command line."""
-    run("npscatter.cli.group", "main", "npscatter")
+    run_by_name("npscatter.cli.group", "main", "npscatter")
 
 
-def run(module: str, command: str, name: str) -> None:
+def run_by_name(module: str, command: str, name: str) -> None:
     """Run a click command of a module under a name, or say what it needs."""
     try:
         found = getattr(importlib.import_module(module), command)
@@ -31,10 +31,10 @@ def run(module: str, command: str, name: str) -> None:
             file=sys.stderr,
         )
         raise SystemExit(2) from None
-    run_command(found, name)
+    run(found, name)
 
 
-def run_command(command: click.Command, name: str | None = None) -> None:
+def run(command: click.Command, name: str | None = None) -> None:
     """Run a click command and end the process with its status; what fails is told in a line."""
     importlib.import_module("npscatter.cli.terminal").run(command, name)
 

@@ -61,9 +61,7 @@ def extra(module: str) -> ModuleType:
 
 def output_option(words: str, **settings: Any) -> Callable:
     """Return the options of a file to write: -o, with settings for click, and --force."""
-    output = click.option(
-        "-o", "--output", type=click.Path(path_type=Path), help=words, metavar="FILE", **settings
-    )
+    output = click.option("-o", "--output", type=_File(path_type=Path), help=words, **settings)
     force = click.option(
         "--force",
         is_flag=True,
@@ -75,6 +73,16 @@ def output_option(words: str, **settings: Any) -> Callable:
 
 
 _FORCE = "npscatter.force"
+
+
+class _File(click.Path):
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        # Which `Path` takes for the current folder.
+        if not value:
+            self.fail("'' names no file", param, ctx)
+        return Path(super().convert(value, param, ctx))
 
 
 def _forced() -> bool:

@@ -109,6 +109,9 @@ def _told(error: BaseException) -> int:
     message, status = error, 2
     if isinstance(error, click.Abort | KeyboardInterrupt):
         message, status = "interrupted", INTERRUPTED
+    elif type(error).__name__ == "NoArgsIsHelpError":  # which click has from 8.2 on
+        error.show()
+        return error.exit_code
     elif isinstance(error, click.ClickException):
         # What click lists below each other goes on one line.
         told = error.format_message()
