@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -91,14 +92,15 @@ def run(command: click.Command, name: str | None = None) -> NoReturn:
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _end)
+    stdout = sys.stdout
     try:
         status = command.main(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
-    except SystemExit as end:
-        # Thus click ends where nobody reads what is printed.
-        if not isinstance(end.__context__, BrokenPipeError):
+    except SystemExit:
+        # Where nobody reads what is printed, click puts something else there and ends.
+        if sys.stdout is stdout:
             raise
-        status = _told(end.__context__)
+        status = _told(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
     except BaseException as error:
         status = _told(error)
     sys.exit(status if isinstance(status, int) else 0)
@@ -125,7 +127,8 @@ def _told(error: BaseException) -> int:
         # What has no name is open from the start.
         message = f"{error.filename or 'standard output'}: {error.strerror or error}"
         status = BROKEN_PIPE if isinstance(error, BrokenPipeError) else 2
-        _abandon(sys.stdout)
+        if error.filename is None:
+            _abandon(sys.stdout)
     elif isinstance(error, ModuleNotFoundError) or not isinstance(
         error, ArgumentError | ArgumentTypeError | ImportError
     ):
