@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from npscatter.cli.options import Failure
+from npscatter.cli.terminal import Failure
 
 if TYPE_CHECKING:
     from npscatter.cli.images import ImageError

@@ -19,18 +19,20 @@ import npscatter
 from npscatter.bank import resolve
 from npscatter.cli.finding import Found
 from npscatter.cli.options import (
-    Failure,
+    COMPUTING,
     backend_option,
     bank_option,
     boundary_option,
     check_output,
     extra,
     output_file,
+    output_option,
     scale_option,
     times,
     told_in_one_line,
 )
 from npscatter.cli.skips import NAMED, Capped, Skips
+from npscatter.cli.terminal import Failure, shown
 from npscatter.errors import explain
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ SECTIONS = {
     "Which pictures": "recursive strict".split(),
     "How they are read": "channel levels frame crop pad size".split(),
     "The transform": "J L max_order bank boundary backend threads dtype".split(),
-    "Output": "output no_clobber quiet".split(),
+    "Output": "output force no_clobber quiet".split(),
 }
 
 
@@ -133,13 +135,7 @@ Examples:
     show_default=True,
     help="Precision of the transform and of the output.",
 )
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The file to write: .npy or .npz.",
-)
+@output_option("The file to write: .npy or .npz.", required=True)
 @click.option("--no-clobber", is_flag=True, help="Never replace an output that exists.")
 @click.option(
     "-q", "--quiet", is_flag=True, help="No progress, notes or summary; faults are still told."
@@ -234,7 +230,7 @@ def transform(
                 boundary=boundary,
                 threads=threads,
             )
-        work = _Batches(S, len(sizes), dtype, channel)
+        work = _Batches(S, len(sizes), dtype, channel, "" if quiet else COMPUTING)
         for name in progress(sizes, desc="transforming"):
             with skips.caught(name, reader.ImageError):
                 work.add(name, _read(reader, name, how, shape))
@@ -263,7 +259,7 @@ def _stopped_in_one_line() -> Iterator[None]:
 
 def _say(line: str) -> None:
     """Print a line above the progress bar, if there is one."""
-    extra("tqdm").tqdm.write(line, file=sys.stderr)
+    extra("tqdm").tqdm.write(shown(line), file=sys.stderr)
 
 
 def _check(output: Path, no_clobber: bool) -> None:
@@ -394,11 +390,13 @@ class _Batches:
         Of the transform.
     channel : str
         As in `npscatter.cli.images.Reading`.
+    doing : str
+        What is said if a batch takes long.
     """
 
-    def __init__(self, S: npscatter.Scattering2D, count: int, dtype: str, channel: str):
+    def __init__(self, S: npscatter.Scattering2D, count: int, dtype: str, channel: str, doing: str):
         self.names: list[str] = []
-        self._S, self._dtype = S, dtype
+        self._S, self._dtype, self._doing = S, dtype, doing
         self._waiting: list[np.ndarray] = []
         self._done = 0
         # Pages that no picture ever reaches are never touched.
@@ -420,7 +418,7 @@ class _Batches:
     def _transform_waiting(self) -> None:
         if self._waiting:
             until = self._done + len(self._waiting)
-            with told_in_one_line():
+            with told_in_one_line(self._doing):
                 self._output[self._done : until] = self._S(np.stack(self._waiting))
             self._done = until
             self._waiting.clear()
