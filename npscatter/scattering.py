@@ -242,7 +242,8 @@ class Scattering2D:
             Real images; any leading shape, none and zero-length included; any memory layout;
             never written to. float32 and float64 are kept; bool, integers and float16 keep their
             values (no rescaling) in the dtype NumPy promotes them to with float32: float32 up to
-            16 bits, float64 beyond. With the "cuda" backend also an array on the GPU, of any
+            16 bits, float64 beyond. (``npscatter transform`` divides 8-bit samples by 255 and
+            16-bit ones by 65535 before.) With the "cuda" backend also an array on the GPU, of any
             library that has the CUDA array interface or DLPack's (CuPy, Torch, Numba); it is not
             copied.
         out : ndarray, shape (..., C, H // 2^J, W // 2^J), optional
