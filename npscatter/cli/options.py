@@ -96,7 +96,7 @@ def check_output(path: Path, *suffixes: str) -> None:
     except OSError as error:
         problem = f"{str(path)!r}: {error.strerror}"
     if problem:
-        raise click.BadParameter(problem, param_hint="'-o'")
+        raise Failure(f"-o: {problem}")
 
 
 def _problem(path: Path, suffixes: tuple[str, ...]) -> str | None:

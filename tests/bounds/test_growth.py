@@ -232,7 +232,7 @@ def test_the_command_prints_it():
     ran = CliRunner().invoke(main, ["bounds", "paper-tuned", "--growth", "--json", "--J", "8"])
     assert ran.exit_code == 0, ran.output
     growth = Growth(FilterBank.load("paper-tuned"))
-    assert json.loads(ran.output) == growth.report()
+    assert json.loads(ran.stdout) == growth.report()
     text = CliRunner().invoke(main, ["bounds", "paper-tuned", "--growth"]).output
     for value in (growth.octaves[-1], growth.noise[1], growth.leaks["blue"][7]):
         assert f"{value:.3g}" in text
