@@ -15,7 +15,7 @@ from PIL import Image
 
 import npscatter
 import npscatter.bank
-from npscatter import FilterBank
+from npscatter import FilterBank, bank_file
 from npscatter.cli.banks import MEASURED
 from npscatter.cli.demo import DEMO
 from npscatter.cli.group import main
@@ -647,6 +647,7 @@ def test_no_command_uses_what_the_extra_does_not_bring(folder, shipped):
     ship = (
         "import pathlib, npscatter.bank_file\n"
         f"npscatter.bank_file.SHIPPED = pathlib.Path({str(shipped)!r})\n"
+        f"npscatter.bank_file.NAMES = {bank_file.NAMES}\n"
     )
     code = WITHOUT.format(["scipy", "kymatio", "torch", "skimage"]) + ship + RUN_MODULE
     for arguments in (
