@@ -204,18 +204,19 @@ def _sealed(card: dict, payload: bytes) -> dict:
 
 def _unsealed(sealed: dict, payload: bytes) -> dict | None:
     """Return a card without its seals; None if it is another .npz's."""
-    version = sealed.get("format_version")
-    if "card_sha256" not in sealed or "format_version" not in sealed:
+    if not all(seal in sealed for seal in SEALS):
         raise _FileError("its card is not a bank's card")
+    version, npz_sha256, card_sha256 = (sealed[seal] for seal in SEALS)
     if type(version) is not int or version != FORMAT_VERSION:
         rule = f"its format version is {version!r:.40}, this npscatter reads {FORMAT_VERSION}"
         raise _FileError(rule, "use the npscatter release that wrote it, or learn the bank again")
-    card = {key: value for key, value in sealed.items() if key not in SEALS}
-    sha256 = sealed.get("npz_sha256")
     signed = {key: value for key, value in sealed.items() if key != "card_sha256"}
-    if hashlib.sha256(canonical_json(signed)).hexdigest() != sealed["card_sha256"]:
+    if hashlib.sha256(canonical_json(signed)).hexdigest() != card_sha256:
         raise _FileError("its card was altered: card_sha256 does not match")
-    return card if sha256 == hashlib.sha256(payload).hexdigest() else None
+    if not isinstance(npz_sha256, str):
+        raise _FileError("its card seals no .npz file")
+    card = {key: value for key, value in sealed.items() if key not in SEALS}
+    return card if npz_sha256 == hashlib.sha256(payload).hexdigest() else None
 
 
 def _card_within(payload: bytes) -> dict | None:
@@ -393,9 +394,12 @@ def _member(key: str, payload: bytes, name: bytes, entry: tuple, most: int) -> b
         raise _FileError(f"the .npz file's directory says where {key} is, and it is not there")
     start += name_size + extra
     content = payload[start : start + packed]
+    complete = len(content) == packed
     if method == _DEFLATED:
-        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, unpacked + 1)
-    if len(content) != unpacked or zlib.crc32(content) != crc:
+        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        content = stream.decompress(content, unpacked + 1)
+        complete = complete and stream.eof and not stream.unused_data
+    if not complete or len(content) != unpacked or zlib.crc32(content) != crc:
         raise _FileError(f"{key} is damaged, or not as long as the .npz file's directory says")
     return content
 
