@@ -359,8 +359,8 @@ def _directory(payload: bytes) -> dict[bytes, tuple]:
         at += _ENTRY.size
         entries[payload[at : at + name]] = flags, method, crc, packed, unpacked, offset
         at += name + extra + comment
-    if at != end or len(entries) != count:
-        raise _FileError("the .npz file's directory is damaged, or names an array twice")
+    if at != end:
+        raise _FileError("the .npz file's directory is damaged")
     return entries
 
 
@@ -394,11 +394,11 @@ def _member(key: str, payload: bytes, name: bytes, entry: tuple, most: int) -> b
         raise _FileError(f"the .npz file's directory says where {key} is, and it is not there")
     start += name_size + extra
     content = payload[start : start + packed]
-    complete = len(content) == packed
+    complete = True
     if method == _DEFLATED:
         stream = zlib.decompressobj(-zlib.MAX_WBITS)
         content = stream.decompress(content, unpacked + 1)
-        complete = complete and stream.eof and not stream.unused_data
+        complete = stream.eof and not stream.unused_data
     if not complete or len(content) != unpacked or zlib.crc32(content) != crc:
         raise _FileError(f"{key} is damaged, or not as long as the .npz file's directory says")
     return content

@@ -98,7 +98,8 @@ def test_damage_of_the_card_within_is_noticed(files, bank, damage):
     assert same_bits(FilterBank.load(files), bank)
     damaged = {
         "flip": [
-            whole[:place] + b"7" + whole[place + 1 :] for place in range(start, len(whole), 9)
+            whole[:place] + b"7" + whole[place + 1 :]
+            for place in [start - 2, start - 1, *range(start, len(whole), 9)]
         ],
         "cut": [whole[:-1], whole[:start]],
         "longer": [whole + b" "],

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from bank_files import (
     zipped,
 )
 
-from npscatter import FilterBank
+from npscatter import BankWarning, FilterBank
 
 
 def mutated(content, other, generator):
@@ -46,13 +47,13 @@ def test_accidents_to_both_files(files, toy_bank, bank):
     generator = np.random.default_rng(71)
     other = toy_bank("paper", 4).save(files.with_name("other.npz"))
     refused = 0
-    for turn in range(400):
+    for turn in range(300):
         path = files.with_suffix((".npz", ".json")[turn % 2])
         whole = path.read_bytes()
         path.write_bytes(mutated(whole, other.with_suffix(path.suffix).read_bytes(), generator))
         refused += refused_or_same(files, bank)
         path.write_bytes(whole)
-    assert refused > 300
+    assert refused > 200
 
 
 @pytest.mark.parametrize("stored", [True, False])
@@ -64,7 +65,7 @@ def test_accidents_to_the_archive_under_valid_seals(files, toy_bank, bank, store
         for one in (bank, toy_bank("paper", 4))
     )
     refused = 0
-    for turn in range(400):
+    for turn in range(300):
         content = mutated(archive, other, generator)
         if turn % 2:  # structure: the directory, and what stands before the first member
             place = generator.choice([0, archive.index(b"PK\x01\x02")]) + generator.integers(0, 120)
@@ -73,7 +74,7 @@ def test_accidents_to_the_archive_under_valid_seals(files, toy_bank, bank, store
             content = archive[:place] + bytes([value]) * size + archive[place + size :]
         seal(files, content)
         refused += refused_or_same(files, bank)
-    assert 200 < refused < 400
+    assert 150 < refused < 300
 
 
 WORDS = [
@@ -130,5 +131,7 @@ def test_taps_of_any_value_load_or_are_refused(files, bank):
         if generator.random() < 0.5:
             arrays["carry_next"].flat[generator.integers(0, 99)] = generator.choice(values)
         seal(files, packed(**arrays), sha256=taps_seal(bank, arrays))
-        refused += refused_or_same(files)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BankWarning)  # of what such banks amplify
+            refused += refused_or_same(files)
     assert 0 < refused < 60
