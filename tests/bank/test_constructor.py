@@ -1,10 +1,14 @@
 """What makes a bank, and what its constructor refuses."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from bank_files import parts, same_bits
 
 from npscatter import ArgumentTypeError, BankError, FilterBank, bank_file
+from npscatter.bank import LARGEST_TAP
 from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
 
 
@@ -178,6 +182,19 @@ def sized(L=2, R=1, **kernel_sizes):
 def test_sizes_beyond_the_limits_are_refused(sizes, told):
     with pytest.raises(BankError, match=f"^{told}"):
         FilterBank("large", **sized(**sizes))
+
+
+def test_the_documentation_has_the_limits():
+    page = (Path(__file__).parents[2] / "docs" / "banks.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("|") and "`" in line]
+    names = ["LARGEST_FILE", "MOST_ORIENTATIONS", "MOST_CARRIERS", "LARGEST_KERNEL", "MOST_TAPS"]
+    names += ["LONGEST_NAME", "LARGEST_CARD", "DEEPEST_CARD", "MOST_DIGITS"]
+    limits = {name: f"{getattr(bank_file, name):,}" for name in names}
+    limits["LARGEST_TAP"] = "1e100"
+    assert LARGEST_TAP == float(limits["LARGEST_TAP"])
+    for name, limit in limits.items():
+        (row,) = (row for row in rows if f"`{name}`" in row)
+        assert limit in re.split(r"[| ]+|, ", row)
 
 
 def test_sizes_at_the_limits_are_a_bank():

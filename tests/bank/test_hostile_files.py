@@ -157,7 +157,7 @@ def test_other_payloads_with_valid_seals_are_refused(files, bank, payload):
 
 
 def edited(archive, mark, place, form, value):
-    """Return an .npz file with a number changed after the last such mark: low_next's, or the end's."""
+    """Return an .npz file with a number changed after the last mark: low_next's, or the end."""
     changed = bytearray(archive)
     struct.pack_into(f"<{form}", changed, archive.rindex(mark) + place, value)
     return bytes(changed)
@@ -404,6 +404,15 @@ def test_cards_of_what_json_should_not_hold_are_refused(files, change):
     beside.write_text(sealed_text(changed), encoding="utf-8")
     with pytest.raises(BankError, match=r"^bank="):
         FilterBank.load(files)
+
+
+def test_the_costliest_card_takes_little_memory(files):
+    """As many objects as a file of the largest size can announce."""
+    text = files.with_suffix(".json").read_text(encoding="utf-8")
+    entries = '{"":1},' * ((bank_file.LARGEST_FILE - 3000) // 7)
+    text = text.replace('"random numbers"', f"[{entries}0]")
+    files.with_suffix(".json").write_text(text, encoding="utf-8")
+    assert peak_of(files, "altered") < 100e6
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig", "latin-1"])

@@ -541,6 +541,13 @@ def test_demo_states_the_distance_to_the_stored_coefficients(folder):
         assert errors[order] == pytest.approx(expected, rel=6e-3)
 
 
+def test_a_shipped_file_that_is_missing_is_told_in_one_line(folder, shipped, monkeypatch):
+    (shipped / "accurate-L4.npz").unlink()
+    failed(run("banks"), 2, "accurate-L4.npz' is missing; install npscatter again\n")
+    monkeypatch.setattr("npscatter.cli.demo.DEMO", folder)
+    failed(run("demo", "--no-figure"), 2, "camera.png is shipped", "install npscatter again\n")
+
+
 def test_demo_draws(folder):
     result = run("demo")
     assert result.exit_code == 0, result.output
