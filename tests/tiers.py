@@ -6,7 +6,7 @@ Names begin in tests/: a folder, a file, a test ("file::test") or some of its ca
 """
 
 SLOW = (
-    "bank/test_bank.py::test_a_shipped_bank_is_sound",
+    "bank/test_shipped_banks.py::test_a_shipped_bank_is_sound",
     "bank/test_shipped_banks.py::test_cards",
     "bank/test_shipped_banks.py::test_errors",
     "benchmarks",
@@ -69,7 +69,7 @@ SLOW = (
     "transform/test_laws.py::test_a_constant_image_has_an_average_and_nothing_else[numba",
 )
 FAST = (
-    "bank/test_bank.py::test_a_shipped_bank_is_sound[paper-tuned",
+    "bank/test_shipped_banks.py::test_a_shipped_bank_is_sound[paper-tuned",
     "cexport/test_compile.py::test_the_text_is_plain",
     "cexport/test_compile.py::test_two_units_compile_without_warnings_and_run[float-gcc",
     "cexport/test_values.py::test_float_coefficients_are_those_in_double_precision[accurate-J=2-32x32",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import time
+from importlib.resources import as_file, files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -13,6 +16,7 @@ from npscatter.bank import FilterBank
 from npscatter.cli.options import (
     COMPUTING,
     FIGURES,
+    Failure,
     backend_option,
     bank_option,
     check_output,
@@ -26,7 +30,10 @@ from npscatter.cli.options import (
 from npscatter.cli.terminal import echo
 from npscatter.metrics import relative_errors
 
-DEMO = Path(__file__).parent / "demo_data"
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
+
+DEMO: Traversable = files("npscatter.cli") / "demo_data"
 
 
 @click.command(
@@ -51,8 +58,9 @@ def demo(bank: str, J: int, backend: str, output: Path, no_figure: bool) -> None
         check_output(output, *FIGURES)
     images = extra("npscatter.cli.images")
     figures = None if no_figure else extra("npscatter.cli.figures")
-    picture = images.read_image(DEMO / "camera.png").astype(np.float32)
-    with np.load(DEMO / "camera-kymatio-J2-L8.npz") as stored:
+    with as_file(_shipped("camera.png")) as path:
+        picture = images.read_image(path).astype(np.float32)
+    with np.load(io.BytesIO(_shipped("camera-kymatio-J2-L8.npz").read_bytes())) as stored:
         reference = {key: stored[key] for key in stored.files}
     with told_in_one_line(COMPUTING):
         filters = FilterBank.load(bank)
@@ -82,6 +90,13 @@ def demo(bank: str, J: int, backend: str, output: Path, no_figure: bool) -> None
         figure = figures.demo_figure(picture, crop, filters, coefficients, S.meta())
         save_figure(figure, output)
         echo(f"figure        {output}")
+
+
+def _shipped(name: str) -> Traversable:
+    file = DEMO / name
+    if not file.is_file():
+        raise Failure(f"{file} is shipped with npscatter, and is missing: install npscatter again")
+    return file
 
 
 def _print_errors(

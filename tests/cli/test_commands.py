@@ -14,7 +14,7 @@ from command_line import failed, grey, only, run
 from PIL import Image
 
 import npscatter
-from npscatter import FilterBank
+from npscatter import FilterBank, bank_file
 from npscatter.cli.demo import DEMO
 
 # banks
@@ -145,6 +145,13 @@ def test_demo_states_the_distance_to_the_stored_coefficients(folder):
         assert errors[order] == pytest.approx(expected, rel=6e-3)
 
 
+def test_a_shipped_file_that_is_missing_is_told_in_one_line(folder, shipped, monkeypatch):
+    (shipped / "accurate-L4.npz").unlink()
+    failed(run("banks"), 2, "accurate-L4.npz' is missing; install npscatter again\n")
+    monkeypatch.setattr("npscatter.cli.demo.DEMO", folder)
+    failed(run("demo", "--no-figure"), 2, "camera.png is shipped", "install npscatter again\n")
+
+
 def test_demo_draws(folder):
     result = run("demo")
     assert result.exit_code == 0, result.output
@@ -251,6 +258,7 @@ def test_no_command_uses_what_the_extra_does_not_bring(folder, shipped):
     ship = (
         "import pathlib, npscatter.bank_file\n"
         f"npscatter.bank_file.SHIPPED = pathlib.Path({str(shipped)!r})\n"
+        f"npscatter.bank_file.NAMES = {bank_file.NAMES}\n"
     )
     code = WITHOUT.format(["scipy", "kymatio", "torch", "skimage"]) + ship + RUN_MODULE
     for arguments in (
