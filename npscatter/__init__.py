@@ -6,6 +6,7 @@ from npscatter.errors import (
     ArgumentError,
     ArgumentTypeError,
     BackendError,
+    BackendWarning,
     BankError,
     BankWarning,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "BackendError",
+    "BackendWarning",
     "BankError",
     "BankWarning",
     "FilterBank",

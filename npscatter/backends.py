@@ -7,10 +7,14 @@ and a row of `_MODULES`.
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from npscatter.errors import BackendError, explain
+from npscatter.errors import BackendError, BackendWarning, explain, outside_package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,10 +29,17 @@ _MODULES = {
 }
 # What "auto" looks for, best first.
 _AUTOMATIC = ("numba", "numpy")
+_USE_NUMPY = "pass backend='numpy'"
 _REMEDIES = {
-    "numba": "install a numba that supports this NumPy, or pass backend='numpy'",
+    "numba": f"install a numba that supports this NumPy, or {_USE_NUMPY}",
     "cuda": "install NVIDIA's driver and npscatter[cuda13] (or [cuda12], as the driver allows), or "
     "pass backend='numba'",
+}
+# Of Numba's environment variables those that could keep it from compiling or from having a thread:
+# their names in its configuration, the least and the most they may be.
+_SETTINGS = {
+    "NUMBA_DISABLE_JIT": ("DISABLE_JIT", 0, 0),
+    "NUMBA_NUM_THREADS": ("NUMBA_NUM_THREADS", 1, sys.maxsize),
 }
 
 
@@ -77,24 +88,68 @@ class Backend(Protocol):
 
 
 def resolve(backend: object) -> str:
-    """Return the name of the backend a caller means, which can be imported, or raise."""
-    names = _AUTOMATIC if isinstance(backend, str) and backend == "auto" else (backend,)
-    failure: BaseException | None = None
-    for name in names:
-        if not isinstance(name, str) or name not in _MODULES:
-            rule = f"must be 'auto' or one of {tuple(_MODULES)}"
-            raise BackendError(explain("backend", backend, rule, "pass backend='auto'"))
-        try:
-            load(name)
-        except (ImportError, OSError) as error:  # llvmlite raises the latter without its LLVM
-            failure, remedy = error, _REMEDIES.get(name, "install NumPy again")
-        else:
+    """Return the name of the backend a caller means, which can be used, or raise."""
+    if isinstance(backend, str) and backend == "auto":
+        return _automatic()
+    if not isinstance(backend, str) or backend not in _MODULES:
+        rule = f"must be 'auto' or one of {tuple(_MODULES)}"
+        raise BackendError(explain("backend", backend, rule, "pass backend='auto'"))
+    if refusal := _refusal(backend):
+        raise BackendError(explain("backend", backend, *refusal[:2])) from refusal[2]
+    return backend
+
+
+@lru_cache(maxsize=1)
+def _automatic() -> str:
+    """Return the first backend that can be used; warn, once, if that is not the first one."""
+    *better, last = _AUTOMATIC
+    for name in better:
+        refusal = _refusal(name)
+        if not refusal:
             return name
-    raise BackendError(
-        explain("backend", backend, f"cannot be imported ({failure})", remedy)
-    ) from failure
+        rule = f"is {last!r}, which is many times slower, for {name!r} {refusal[0]}"
+        warning = BackendWarning(explain("backend", "auto", rule, refusal[1]))
+        warnings.warn(warning, stacklevel=outside_package())
+    return last
 
 
+def _refusal(name: str) -> tuple[str, str, Exception | None] | None:
+    """Return the rule a backend breaks that cannot be used, the remedy and the cause, or None."""
+    try:
+        refusal = _wrong_setting(name)
+        if not refusal:
+            load(name)
+            refusal = _wrong_setting(name)  # as Numba has read it, perhaps from a file
+    except Exception as error:  # what is broken raises anything
+        rule = f"cannot be imported ({type(error).__name__}: {error})"
+        return rule, _REMEDIES.get(name, "install NumPy again"), error
+    return (*refusal, None) if refusal else None
+
+
+def _wrong_setting(name: str) -> tuple[str, str] | None:
+    """Return what Numba's settings forbid, and the remedy, or None.
+
+    Before it is imported they stand in the environment: it would raise, or show tracebacks.
+    """
+    config = getattr(sys.modules.get("numba"), "config", None)
+    for variable, (attribute, least, most) in _SETTINGS.items() if name == "numba" else ():
+        value = getattr(config, attribute, os.environ.get(variable, least))
+        try:
+            right = least <= int(value) <= most
+        except ValueError:
+            right = False
+        if not right:
+            return f"does not work with {variable}={value}", f"unset it, or {_USE_NUMPY}"
+    return None
+
+
+@lru_cache
 def load(name: str) -> Backend:
-    """Return the module of a backend."""
-    return importlib.import_module(_MODULES[name])
+    """Return the module of a backend: the same one until the interpreter has ended."""
+    if name == "numpy":
+        return importlib.import_module(_MODULES[name])
+    from npscatter.jit_cache import alone  # which the others load anyway
+
+    # A fork meanwhile would leave the child with half of a compiler.
+    with alone():
+        return importlib.import_module(_MODULES[name])

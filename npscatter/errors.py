@@ -1,4 +1,4 @@
-"""The exceptions npscatter raises, and its warning.
+"""The exceptions npscatter raises, and its warnings.
 
 Each is both the built-in a Python reader expects and, where Kymatio raises ``RuntimeError``,
 a ``RuntimeError`` too, so except-clauses written for Kymatio keep working.
@@ -27,6 +27,10 @@ class BankWarning(UserWarning):
 
 class BackendError(ArgumentError, ImportError):
     """A backend is unknown or not installed (Kymatio raises ``ImportError`` here)."""
+
+
+class BackendWarning(UserWarning):
+    """A backend works, but slower or less safely than it should."""
 
 
 def explain(argument: str, value: object, rule: str, remedy: str) -> str:

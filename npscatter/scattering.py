@@ -70,7 +70,7 @@ class Scattering2D:
         the output still has H // 2^J x W // 2^J samples.
     backend : str, optional
         "numba" (compiled, on all cores), "numpy" (plain, slow), "cuda" (on the current NVIDIA GPU),
-        or "auto" (the first of "numba" and "numpy" that can be imported).
+        or "auto" ("numba", or "numpy" with a `BackendWarning` where that cannot be used).
     out_type : str, optional
         "array", or "list" for a list of dicts with the keys ``coef``, ``j``, ``n``, ``theta``.
     bank : str, path or FilterBank, optional

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _thread
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,10 +25,10 @@ from numba.core.dispatcher import Dispatcher
 from npscatter.bank import FilterBank
 from npscatter.cpu.interpreter import DONE, WAITING, make_worker
 from npscatter.cpu.layout import CpuLayout, lay_out
-from npscatter.cpu.records import CALL_FIELDS, JOB, PART
+from npscatter.cpu.records import CALL_FIELDS, JOB, PART, address
 from npscatter.cpu.row_codegen import compiled_row
 from npscatter.cpu.simd import vector_bytes
-from npscatter.jit_cache import uncollected
+from npscatter.jit_cache import alone
 from npscatter.program.plan import Plan
 
 # Arguments of `npscatter.Scattering2D` that have a meaning here.
@@ -64,6 +65,8 @@ class Limits:
 
 
 DEFAULT = Limits()
+# By their characters: NumPy imports something to tell a name, which fails once Python shuts down.
+_NAMES = {"f": "float32", "d": "float64"}
 
 
 def run(
@@ -93,7 +96,7 @@ def execute(
     """Run the plan's program, within limits; other parameters as for `run`."""
     threads = threads or _all_threads()
     count, extra = math.prod(output.shape[:-3]), _conversion_bytes(images, output)
-    layout = choose(plan, bank, output.dtype.name, count, threads, extra, limits)
+    layout = choose(plan, bank, _NAMES[output.dtype.char], count, threads, extra, limits)
     run_layout(layout, images, output, threads, limits)
 
 
@@ -277,32 +280,28 @@ class _Call:
         self.state = np.zeros(3, np.int64)
         # Compiled code has their addresses: they must live as long as any thread works.
         self.arrays = images, sources, output, targets, self.state
-        state = self.state.ctypes.data
+        state = address(self.state)
         job = layout.job.view(np.int64).copy()  # plain numbers: records are slow to copy and fill
         job[CALL_FIELDS] = (
-            *(count, split, tasks, sources.ctypes.data, targets.ctypes.data),
+            *(count, split, tasks, address(sources), address(targets)),
             *(state, state + 8, state + 16, *images.strides[-2:], *output.strides[-3:]),
         )
         self.job = job.view(JOB)
         self.failures: list[BaseException] = []
+        self.helpers: list[_thread.LockType] = []  # locked by those that work
+        self.is_over = False
 
     def run(self) -> None:
-        """Work off all tasks, or raise what any thread raised."""
+        """Work off all tasks, or raise what any thread raised; no thread works any more then."""
         self.work, self.kernel_table = _compiled(self.layout)
         self.workspace = _WORKSPACES.take(self.layout, self._new_workspace) if self.split else None
-        others: list[_thread.LockType] = []
         try:
-            for _ in range(1, self.threads):
-                busy = _thread.allocate_lock()
-                busy.acquire()
-                _thread.start_new_thread(self._help, (busy,))
-                others.append(busy)
+            if self.threads > 1:
+                self._start_helpers()
             self._work()
-            _wait(others)
-        except BaseException:
-            self._stop()
-            _wait(others)
-            raise
+            self._finish()
+        except BaseException as failure:
+            raise self._stopped(failure)  # noqa: B904  (mostly the same)
         if self.failures:
             raise self.failures[0]
         if self.workspace:
@@ -311,39 +310,64 @@ class _Call:
     def _new_workspace(self) -> tuple[np.ndarray]:
         return (self.layout.new_workspace(),)
 
+    def _start_helpers(self) -> None:
+        """Start as many threads as can be had; tasks wait for none in particular."""
+        # While the interpreter ends, those that are started never run.
+        if not sys.is_finalizing():
+            for _ in range(1, self.threads):
+                try:
+                    _thread.start_new_thread(self._help, ())
+                except RuntimeError:
+                    break
+
+    def _finish(self) -> None:
+        """Wait until no helper works any more; those that start later find nothing to do."""
+        self.is_over = True
+        for busy in self.helpers:
+            with busy:
+                pass
+
     def _stop(self) -> None:
         self.state[2] = 1
 
-    def _help(self, busy: _thread.LockType) -> None:
-        try:
-            self._work()
-        except BaseException as failure:
-            self.failures.append(failure)
-            self._stop()
-        finally:
-            busy.release()
+    def _stopped(self, failure: BaseException) -> BaseException:
+        """Stop all threads, wait for them, and return the last thing that was raised meanwhile.
+
+        That is a further Ctrl-C, if anything.
+        """
+        while True:
+            try:
+                self._stop()
+                self._finish()
+                return failure
+            except BaseException as further:
+                failure = further
+
+    def _help(self) -> None:
+        busy = _thread.allocate_lock()
+        with busy:
+            self.helpers.append(busy)
+            if self.is_over:
+                return
+            try:
+                self._work()
+            except BaseException as failure:
+                self.failures.append(failure)
+                self._stop()
 
     def _work(self) -> None:
         """Take tasks until there are none left."""
         workspace = self.workspace or _WORKSPACES.take(self.layout, self._new_workspace)
         memory = _WORKERS.take(self.layout, self.layout.new_worker)
         worker = memory[0]
-        worker["task"], worker["workspace"] = -1, workspace[0].ctypes.data
+        worker["task"], worker["workspace"] = -1, address(workspace[0])
         arguments = (
             *(self.job, worker, self.layout.steps, self.kernel_table, self.parts),
             self.tasks_per_turn,
         )
-        work = self.work
-        if not work.overloads:
-            with uncollected():
-                try:
-                    work.compile(tuple(numba.typeof(argument) for argument in arguments))
-                except OSError:  # compiled, but the cache's disk is full
-                    if not work.overloads:
-                        raise
         answer = WAITING
         while answer != DONE:
-            answer = work(*arguments)
+            answer = self.work(*arguments)
             if answer == WAITING:
                 time.sleep(0)
         _WORKERS.keep(self.layout, memory)
@@ -351,19 +375,17 @@ class _Call:
             _WORKSPACES.keep(self.layout, workspace)
 
 
-def _wait(others: list[_thread.LockType]) -> None:
-    """Wait until no thread is busy any more."""
-    for busy in others:
-        with busy:
-            pass
-
-
 @lru_cache(maxsize=256)
 def _compiled(layout: CpuLayout) -> tuple[Dispatcher, np.ndarray]:
-    """Return the function workers run, and the kernel table with the addresses of their code."""
-    table = layout.kernel_table.copy()
-    table["code"] = [compiled_row(kernel).address for kernel in layout.kernels]
-    return _worker(layout.dtype), table
+    """Return the function workers run, and the kernel table with the addresses of their code.
+
+    Whatever a call needs is compiled here, before it has threads that would wait for a compiler
+    which its main thread was interrupted in.
+    """
+    with alone():
+        table = layout.kernel_table.copy()
+        table["code"] = [compiled_row(kernel).address for kernel in layout.kernels]
+        return _worker(layout.dtype), table
 
 
 @lru_cache
@@ -373,7 +395,7 @@ def _worker(dtype: str) -> Dispatcher:
 
 def _addresses(array: np.ndarray, inner: int) -> np.ndarray:
     """Return where each of the arrays of the last `inner` axes starts."""
-    addresses = np.array(array.ctypes.data, np.int64)
+    addresses = np.array(address(array), np.int64)
     for size, stride in zip(array.shape[:-inner], array.strides[:-inner], strict=True):
         addresses = addresses[..., None] + stride * np.arange(size)
     return addresses.ravel()

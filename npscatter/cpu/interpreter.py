@@ -36,8 +36,10 @@ stride s on maps of height H (`modulus_slot`)::
 from __future__ import annotations
 
 import numba
+import numpy as np
 from numba.core.dispatcher import Dispatcher
 
+from npscatter.cpu.records import JOB, KERNEL, PART, STEP, WORKER
 from npscatter.cpu.row_codegen import code_version
 from npscatter.cpu.simd import (
     FLUSH,
@@ -55,7 +57,7 @@ from npscatter.cpu.simd import (
     set_float_mode,
     store,
 )
-from npscatter.jit_cache import cached
+from npscatter.jit_cache import compile_cached
 
 # What a worker answers: no task is left; another worker has in hand what this one waits for; it
 # has done as many tasks as it was given.
@@ -449,7 +451,7 @@ def are_finished(tasks, job):
 
 
 def make_worker(dtype: str) -> Dispatcher:
-    """Return the function that works on a call's tasks until there are none left.
+    """Return the function that works on a call's tasks until there are none left, compiled.
 
     Its arguments: `jobs` and `workers`, of one record each, `steps`, `kernels` and `parts`, arrays
     of the records in `npscatter.cpu.records`; and `tasks_per_turn`, the tasks after which to come
@@ -501,4 +503,9 @@ def make_worker(dtype: str) -> Dispatcher:
         set_float_mode(mode)
         return answer
 
-    return cached(lambda cache: numba.njit(nogil=True, cache=cache, error_model="numpy")(work))
+    compiled = numba.njit(nogil=True, error_model="numpy")(work)
+    records = [numba.typeof(np.zeros(1, of)) for of in (JOB, WORKER, STEP, KERNEL, PART)]
+    compile_cached(compiled, lambda: compiled.compile((*records, numba.int64)))
+    # Or threads would compile, should they ever bring other types.
+    compiled.disable_compile()
+    return compiled

@@ -14,7 +14,7 @@ import numpy as np
 
 from npscatter.bank import FilterBank
 from npscatter.cost import step_cost
-from npscatter.cpu.records import JOB, KERNEL, PART, STEP, WORKER
+from npscatter.cpu.records import JOB, KERNEL, PART, STEP, WORKER, address
 from npscatter.cpu.row_codegen import UNROLLED, RowKernel
 from npscatter.cpu.simd import vector_bytes
 from npscatter.program.plan import Plan
@@ -106,7 +106,7 @@ class CpuLayout:
         tables = np.zeros(self.table_size, np.uint8)
         worker = np.zeros(1, WORKER)
         for memory, offsets in ((scratch, self.scratch_offsets), (tables, self.table_offsets)):
-            start = memory.ctypes.data
+            start = address(memory)
             for name, offset in offsets.items():
                 worker[name] = start + offset
         return worker, scratch, tables
@@ -465,7 +465,7 @@ def _job(plan: Plan, dtype: str, rows: RowGeometry, tables: dict[str, np.ndarray
         job["run"], job["run_columns"] = _neighbours(plan.columns, rows.lanes)
     job["line_bytes"] = rows.line * np.dtype(dtype).itemsize
     for name, table in tables.items():
-        job[name] = table.ctypes.data
+        job[name] = address(table)
     return job
 
 
@@ -485,7 +485,7 @@ def aligned_zeros(elements: int, dtype: str) -> np.ndarray:
     """Return zeros that start at the boundary of a vector."""
     size = elements * np.dtype(dtype).itemsize
     memory = np.zeros(size + vector_bytes(), np.uint8)
-    start = -memory.ctypes.data % vector_bytes()
+    start = -address(memory) % vector_bytes()
     return memory[start : start + size].view(dtype)
 
 

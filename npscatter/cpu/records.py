@@ -15,6 +15,14 @@ def _int64s(*names: str) -> np.dtype:
     return np.dtype([(name, np.int64) for name in names])
 
 
+def address(array: np.ndarray) -> int:
+    """Return where an array starts: `array.ctypes` would import something, which may be too late.
+
+    Objects that Python deletes as it shuts down may still call.
+    """
+    return array.__array_interface__["data"][0]
+
+
 # One step of the program; the first one fills the padded image.
 STEP = _int64s(
     "wavelets",  # number of their kernel; -1: no modulus is taken

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from llvmlite import ir
-from numba import cfunc
 from numba.core import cgutils, types
 from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
 from npscatter.cpu.simd import INDEX, SimdEmitter, registers, vector_bytes
-from npscatter.jit_cache import cached, source_digest
+from npscatter.jit_cache import compile_cached, source_digest
 from npscatter.program.summation import Sample, Summation
 
 # Modules that decide what is compiled, here and in the interpreter.
@@ -192,8 +191,9 @@ def compiled_row(kernel: RowKernel) -> CFunc:
     def row(rows, skip, scratch, weights, out, vectors, out_stride):
         _row(digest, rows, skip, scratch, weights, out, vectors, out_stride)
 
-    signature = types.void(*[types.int64] * 7)
-    return cached(lambda cache: cfunc(signature, cache=cache)(row), of_a_bank=True)
+    code = CFunc(row, ((types.int64,) * 7, types.void), locals={}, options={})
+    compile_cached(code, code.compile, of_a_bank=True)
+    return code
 
 
 @intrinsic(prefer_literal=True)

@@ -19,7 +19,7 @@ from numba.cuda.np.numpy_support import from_dtype
 
 from npscatter.gpu.launches import Geometry
 from npscatter.gpu.tiling import ANY_GPU, REGISTERS, THREADS, Device, KernelSpec
-from npscatter.jit_cache import cached
+from npscatter.jit_cache import compile_cached
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 
@@ -68,16 +68,17 @@ def compiled(function: Callable, spec: KernelSpec, images: np.dtype):
     """Return a kernel that can be launched on the current GPU."""
     if SIMULATED:
         return cuda.jit(function)
-    return cached(
-        lambda cache: cuda.jit(
-            signature(spec, images),
-            launch_bounds=LAUNCH_BOUNDS[spec.dtype],
-            shared_memory_carveout="MaxShared",
-            # Linked as it was compiled, which is what the tests look at.
-            lto=False,
-            cache=cache,
-        )(function)
-    )
+    kernel = cuda.jit(
+        launch_bounds=LAUNCH_BOUNDS[spec.dtype],
+        shared_memory_carveout="MaxShared",
+        # Linked as it was compiled, which is what the tests look at.
+        lto=False,
+    )(function)
+    compile_cached(kernel, lambda: kernel.compile(signature(spec, images).args))
+    # As `cuda.jit` does where it is given the signature: launched without looking at types.
+    kernel._specialized = True
+    kernel.disable_compile()
+    return kernel
 
 
 def limits() -> Device:

@@ -7,50 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from processes import EQUALS_NUMPY, IN_THREADS, ROOT, SMALL_BANK, copy_worker, run_python
 
-ROOT = Path(__file__).resolve().parents[2]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux's system calls")
 POSIX = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 X86 = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="names CPUs of x86-64"
 )
 
-SMALL_BANK = """
-import hashlib, os, sys
-import numpy as np
-from npscatter import FilterBank, Scattering2D
-generator = np.random.default_rng(0)
-def taps(*leading):
-    return generator.normal(size=(*leading, 3, 3))
-bank = FilterBank(
-    "small", carry_first=taps(1, 1), low_first=taps(1, 1), carry_next=taps(1, 1),
-    low_next=taps(1, 1), psi_first=taps(2, 1) + 1j * taps(2, 1), psi_next=taps(2, 1) + 1j,
-)
-S = Scattering2D(2, (16, 20), L=2, bank=bank, backend="numba", threads=2)
-x = generator.normal(size=(20, 16, 20))
-"""
-EQUALS_NUMPY = """
-N = Scattering2D(2, (16, 20), L=2, bank=bank, backend="numpy")
-for images in (x, x[0]):
-    assert np.abs(S(images) - N(images)).max() < 1e-12 * np.abs(N(images)).max()
-"""
 SHOW_DIGEST = "print(hashlib.sha256(S(x).tobytes() + S(x[0]).tobytes()).hexdigest())"
-
-
-def run_python(code, *arguments, folder=ROOT, without=(), **variables):
-    """Run code in a new process and return what it printed."""
-    environment = {key: value for key, value in os.environ.items() if key not in without}
-    result = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        **{"cwd": folder, "env": {**environment, **variables}, "timeout": 300},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, f"{result.returncode}: {result.stderr}"
-    return result.stdout
 
 
 # Ctrl-C
@@ -106,15 +73,14 @@ def test_ctrl_c_is_heeded(side, count, threads):
 
 def files_in(folder):
     """Return when each file Numba keeps was written."""
-    found = [path for path in folder.rglob("*") if path.suffix in (".nbc", ".nbi")]
-    return {path: path.stat().st_mtime_ns for path in found}
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.nbc")}
 
 
 def test_a_second_process_compiles_nothing(tmp_path):
     code = SMALL_BANK + EQUALS_NUMPY
     run_python(code, NUMBA_CACHE_DIR=str(tmp_path))
     compiled = files_in(tmp_path)
-    assert sum(path.suffix == ".nbc" for path in compiled) >= 3
+    assert len(compiled) >= 3
     run_python(code, NUMBA_CACHE_DIR=str(tmp_path))
     assert files_in(tmp_path) == compiled
     # Other weights of the same sizes are the same code, another size is not.
@@ -122,6 +88,22 @@ def test_a_second_process_compiles_nothing(tmp_path):
     assert files_in(tmp_path) == compiled
     run_python(code.replace("3, 3", "5, 5"), NUMBA_CACHE_DIR=str(tmp_path))
     assert len(files_in(tmp_path)) > len(compiled)
+
+
+def test_damaged_files_are_compiled_anew(tmp_path):
+    """Those of a bank's kernels, cut or with one bit turned; the worker's is left whole."""
+    copy_worker(tmp_path)
+    code = SMALL_BANK + EQUALS_NUMPY
+    run_python(code, NUMBA_CACHE_DIR=str(tmp_path))
+    cut, turned = (path for path in files_in(tmp_path) if "row" in path.name)
+    content = cut.read_bytes()
+    cut.write_bytes(content[: len(content) // 2])
+    content = turned.read_bytes()
+    turned.write_bytes(content[:-2000] + bytes([content[-2000] ^ 16]) + content[-1999:])
+    damaged = files_in(tmp_path)
+    run_python(code, NUMBA_CACHE_DIR=str(tmp_path))
+    replaced = {path for path, written in files_in(tmp_path).items() if written != damaged[path]}
+    assert replaced == {cut, turned}
 
 
 @pytest.fixture
@@ -143,7 +125,7 @@ def test_no_code_outlives_the_sources_it_was_made_from(package, tmp_path):
     compiled = files_in(cache)
     simd.write_bytes(source + b"# A remark.\n")
     assert result() == before
-    assert sum(p.suffix == ".nbc" for p in set(files_in(cache)) - set(compiled)) >= 3
+    assert len(set(files_in(cache)) - set(compiled)) >= 3
     simd.write_bytes(source + b"SimdEmitter.multiply_add = lambda self, a, b, c: c\n")
     assert result() != before
     simd.write_bytes(source)
@@ -224,11 +206,6 @@ def test_a_forked_child_computes(tmp_path):
     """Also while a thread of its parent is computing."""
     code = """
 import threading
-from npscatter.cpu.executor import Limits, execute
-def in_threads(images):
-    out = np.empty((*images.shape[:-2], *S.output_shape))
-    execute(S.plan, bank, images, out, 2, Limits(work_per_thread=1, work_per_step=0))
-    return out
 expected, stop = in_threads(x), threading.Event()
 def work():
     while not stop.is_set():
@@ -247,7 +224,7 @@ for busy in (False, True):
 stop.set()
 thread.join()
 """
-    run_python(SMALL_BANK + code)
+    run_python(SMALL_BANK + IN_THREADS + code)
 
 
 @LINUX
@@ -283,23 +260,30 @@ os._exit(0)
 # Without Numba
 
 
-@pytest.mark.parametrize("error", ["ModuleNotFoundError", "ImportError", "OSError"])
+@pytest.mark.parametrize(
+    "error", ["ModuleNotFoundError", "ImportError", "OSError", "AttributeError", "SystemError"]
+)
 def test_without_numba_there_is_numpy(error):
-    """What llvmlite raises is OSError if it cannot load LLVM."""
+    """What llvmlite raises is OSError if it cannot load LLVM; what is broken raises anything."""
     code = f"""
-import importlib.abc, sys
+import importlib.abc, sys, warnings
 import numpy as np
-from npscatter import BackendError, Scattering2D, scatter
+from npscatter import BackendError, BackendWarning, Scattering2D, scatter
 class Broken(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name == "numba":
             raise {error}("numba is broken")
 sys.meta_path.insert(0, Broken())
-S = Scattering2D(2, (8, 8))
-assert S.backend == "numpy"
-x = np.ones((8, 8))
-assert np.array_equal(S(x), Scattering2D(2, (8, 8), backend="numpy")(x))
-assert np.array_equal(S(x), scatter(x))
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    S = Scattering2D(2, (8, 8))
+    assert S.backend == Scattering2D(2, (8, 8)).backend == "numpy"
+    x = np.ones((8, 8))
+    assert np.array_equal(S(x), Scattering2D(2, (8, 8), backend="numpy")(x))
+    assert np.array_equal(S(x), scatter(x))
+[warning] = caught
+assert warning.category is BackendWarning and warning.filename == "<string>"
+assert "backend='auto'" in str(warning.message) and "numba is broken" in str(warning.message)
 try:
     Scattering2D(2, (8, 8), backend="numba")
 except BackendError as refused:
@@ -309,6 +293,39 @@ else:
     raise AssertionError("accepted")
 """
     run_python(code)
+
+
+SETTINGS = """
+import warnings
+from npscatter import BackendError, Scattering2D
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    assert Scattering2D(2, (8, 8)).backend == Scattering2D(2, (8, 8)).backend == "numpy"
+try:
+    Scattering2D(2, (8, 8), backend="numba")
+except BackendError as refused:
+    print(len(caught), caught[0].message, refused, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("NUMBA_DISABLE_JIT", value) for value in ("1", "yes")),
+        *(("NUMBA_NUM_THREADS", value) for value in ("0", "-2", "two", "")),
+    ],
+)
+def test_settings_that_numba_cannot_work_with_are_named(name, value):
+    count, warning, refusal = run_python(SETTINGS, **{name: value}).splitlines()
+    assert count == "1"
+    assert warning.startswith("backend='auto': is 'numpy'")
+    assert refusal.startswith("backend='numba': ")
+    assert all(f"{name}={value}; unset it, or pass" in told for told in (warning, refusal))
+
+
+def test_settings_that_numba_was_given_otherwise_are_heeded():
+    told = run_python("import numba; numba.config.DISABLE_JIT = 1" + SETTINGS)
+    assert told.count("NUMBA_DISABLE_JIT=1; unset it") == 2
 
 
 def test_numba_is_the_first_choice():
