@@ -349,6 +349,65 @@ def put(typing, table, index, value):
     return types.void(*[types.int64] * 3), generate
 
 
+@intrinsic
+def widen_extremes(typing, like, source, vectors, extremes):
+    """Take so many vectors into the two at `extremes`: every lane's lowest and highest value.
+
+    Values are compared as integers in the same order, so that NaN lies beyond infinity and denormal
+    numbers are no zeros.
+    """
+
+    def generate(context, builder, _, values):
+        emit = SimdEmitter(builder, like.name)
+        _, source, vectors, extremes = values
+        bits = 8 * emit.itemsize
+        numbers = ir.VectorType(ir.IntType(bits), emit.width)
+        last, magnitude = (
+            ir.Constant(numbers, [value] * emit.width) for value in (bits - 1, 2 ** (bits - 1) - 1)
+        )
+
+        def in_order(vector: ir.Value) -> ir.Value:
+            """Return bits as numbers in the order of what they stand for, or the other way."""
+            flipped = builder.and_(builder.ashr(vector, last), magnitude)
+            return builder.xor(vector, flipped)
+
+        def numbers_at(place: ir.Value) -> ir.Value:
+            return in_order(builder.bitcast(emit.load(place, align=1), numbers))
+
+        places = [emit.at(emit.pointer(extremes), k * emit.width) for k in range(2)]
+        found = [cgutils.alloca_once_value(builder, numbers_at(place)) for place in places]
+        with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
+            x = builder.mul(loop.index, emit.index(emit.width))
+            vector = numbers_at(emit.at(emit.pointer(source), x))
+            for best, relation in zip(found, "<>", strict=True):
+                before = builder.load(best)
+                further = builder.icmp_signed(relation, vector, before)
+                builder.store(builder.select(further, vector, before), best)
+        for best, place in zip(found, places, strict=True):
+            emit.store(builder.bitcast(in_order(builder.load(best)), emit.vector), place)
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 3), generate
+
+
+@intrinsic
+def rescale(typing, like, row, vectors, scaling):
+    """Make ``(v - a) * b * c - d`` of so many vectors v; a to d are the four at `scaling`."""
+
+    def generate(context, builder, _, values):
+        emit = SimdEmitter(builder, like.name)
+        _, row, vectors, scaling = values
+        scaling = emit.pointer(scaling)
+        a, b, c, d = (emit.load(emit.at(scaling, k * emit.width)) for k in range(4))
+        with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
+            place = emit.at(emit.pointer(row), builder.mul(loop.index, emit.index(emit.width)))
+            scaled = builder.fmul(builder.fmul(builder.fsub(emit.load(place), a), b), c)
+            emit.store(builder.fsub(scaled, d), place)
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 3), generate
+
+
 _X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 # Bits of x86's control register that take denormal operands and results for zero.
 FLUSH = 0x8040
