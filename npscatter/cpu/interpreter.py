@@ -507,7 +507,6 @@ def make_worker(dtype: str) -> Dispatcher:
                     set_lane_bounds(step, worker, job)
                 if step.smoothing == MAGNITUDES:
                     find_magnitudes(like, image, worker, job)
-                    set_scalings(like, image, worker, job)
                 elif step.smoothing == PADDING:
                     pad_rows(like, step, part, worker, job)
                 elif step.wavelets < 0:

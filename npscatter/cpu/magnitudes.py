@@ -18,8 +18,10 @@ from npscatter.cpu.simd import (
     float_mode,
     get,
     load,
+    lowest_and_highest,
     put,
     rescale,
+    reset_extremes,
     set_float_mode,
     store,
     widen_extremes,
@@ -53,7 +55,7 @@ def finite_extremes(like, source, job):
         for x in range(job.image_width):
             value = load(like, row + x * job.image_column_stride)
             if math.isfinite(value):
-                low, high = min(low, value), max(high, value)
+                low, high = min(low, np.float64(value)), max(high, np.float64(value))
     return low, high
 
 
@@ -74,36 +76,17 @@ def widen_by_row(like, row, columns, worker, job):
 @_inner
 def image_extremes(like, source, worker, job):
     """Return the lowest and the highest finite value of an image; inf, -inf if there is none."""
-    size, lanes, extremes = job.itemsize, job.lanes, worker.square
-    for lane in range(lanes):
-        store(like, extremes + lane * size, math.inf)
-        store(like, extremes + (lanes + lane) * size, -math.inf)
+    size, extremes = job.itemsize, worker.square
+    reset_extremes(like, extremes)
     rows, columns, pitch = job.image_height, job.image_width, job.image_row_stride
     if job.image_column_stride == size and pitch == columns * size:
         rows, columns = 1, rows * columns
     for y in range(rows):
         widen_by_row(like, source + y * pitch, columns, worker, job)
-    low, high = math.inf, -math.inf
-    for lane in range(lanes):
-        lowest = load(like, extremes + lane * size)
-        highest = load(like, extremes + (lanes + lane) * size)
-        if not (math.isfinite(lowest) and math.isfinite(highest)):
-            return finite_extremes(like, source, job)
-        low, high = min(low, lowest), max(high, highest)
-    return low, high
-
-
-@_inner
-def find_magnitudes(like, first, worker, job):
-    """Write level and shift of the task's images, from number `first` on, to the call's table."""
-    mode = stop_flushing()
-    for image in range(first, min(first + job.images_per_vector, job.images)):
-        low, high = image_extremes(like, get(job.inputs, image), worker, job)
-        level, shift = level_and_shift_of(low, high, job)
-        record = job.magnitudes + image * RECORD_BYTES
-        store(like, record, level)
-        put(record, 1, shift)
-    set_float_mode(mode)
+    low, high = lowest_and_highest(like, extremes)
+    if math.isfinite(low) and math.isfinite(high):
+        return np.float64(low), np.float64(high)
+    return finite_extremes(like, source, job)
 
 
 @_inner
@@ -147,6 +130,24 @@ def set_lane_scalings(like, lane, image, worker, job):
     )
     for k in range(SCALINGS * SCALING_VECTORS):
         store(like, worker.scalings + (k * vector + lane) * size, scaling[k])
+
+
+@_inner
+def find_magnitudes(like, first, worker, job):
+    """Write level and shift of the task's images, from number `first` on, to the call's table."""
+    mode, rescales = stop_flushing(), 0
+    for image in range(first, min(first + job.images_per_vector, job.images)):
+        low, high = image_extremes(like, get(job.inputs, image), worker, job)
+        level, shift = level_and_shift_of(low, high, job)
+        record = job.magnitudes + image * RECORD_BYTES
+        store(like, record, level)
+        put(record, 1, shift)
+        if level != 0 or shift != 0:
+            rescales = 1
+    set_float_mode(mode)
+    worker.rescales = rescales
+    if rescales:
+        set_scalings(like, first, worker, job)
 
 
 @_inner

@@ -6,6 +6,7 @@ layout. The type of the elements is that of the scalar `like`.
 
 from __future__ import annotations
 
+import math
 import platform
 from functools import lru_cache
 
@@ -349,6 +350,34 @@ def put(typing, table, index, value):
     return types.void(*[types.int64] * 3), generate
 
 
+def _in_order(emit: SimdEmitter, vector: ir.Value) -> ir.Value:
+    """Return the bits of a vector as integers in the order of its values, or these as bits."""
+    bits, build = 8 * emit.itemsize, emit.builder
+    kind = ir.VectorType(ir.IntType(bits), emit.width)
+    sign = build.ashr(vector, ir.Constant(kind, [bits - 1] * emit.width))
+    magnitude = ir.Constant(kind, [2 ** (bits - 1) - 1] * emit.width)
+    return build.xor(vector, build.and_(sign, magnitude))
+
+
+def _load_in_order(emit: SimdEmitter, place: ir.Value) -> ir.Value:
+    kind = ir.VectorType(ir.IntType(8 * emit.itemsize), emit.width)
+    return _in_order(emit, emit.builder.bitcast(emit.load(place, align=1), kind))
+
+
+@intrinsic
+def reset_extremes(typing, like, extremes):
+    """Begin with nothing taken in: infinity as the lowest value, minus infinity as the highest."""
+
+    def generate(context, builder, _, values):
+        emit = SimdEmitter(builder, like.name)
+        for k, value in enumerate((math.inf, -math.inf)):
+            vector = ir.Constant(emit.vector, [value] * emit.width)
+            emit.store(vector, emit.at(emit.pointer(values[1]), k * emit.width))
+        return context.get_dummy_value()
+
+    return types.void(like, types.int64), generate
+
+
 @intrinsic
 def widen_extremes(typing, like, source, vectors, extremes):
     """Take so many vectors into the two at `extremes`: every lane's lowest and highest value.
@@ -360,34 +389,42 @@ def widen_extremes(typing, like, source, vectors, extremes):
     def generate(context, builder, _, values):
         emit = SimdEmitter(builder, like.name)
         _, source, vectors, extremes = values
-        bits = 8 * emit.itemsize
-        numbers = ir.VectorType(ir.IntType(bits), emit.width)
-        last, magnitude = (
-            ir.Constant(numbers, [value] * emit.width) for value in (bits - 1, 2 ** (bits - 1) - 1)
-        )
-
-        def in_order(vector: ir.Value) -> ir.Value:
-            """Return bits as numbers in the order of what they stand for, or the other way."""
-            flipped = builder.and_(builder.ashr(vector, last), magnitude)
-            return builder.xor(vector, flipped)
-
-        def numbers_at(place: ir.Value) -> ir.Value:
-            return in_order(builder.bitcast(emit.load(place, align=1), numbers))
-
         places = [emit.at(emit.pointer(extremes), k * emit.width) for k in range(2)]
-        found = [cgutils.alloca_once_value(builder, numbers_at(place)) for place in places]
+        found = [cgutils.alloca_once_value(builder, _load_in_order(emit, at)) for at in places]
         with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
             x = builder.mul(loop.index, emit.index(emit.width))
-            vector = numbers_at(emit.at(emit.pointer(source), x))
+            vector = _load_in_order(emit, emit.at(emit.pointer(source), x))
             for best, relation in zip(found, "<>", strict=True):
                 before = builder.load(best)
                 further = builder.icmp_signed(relation, vector, before)
                 builder.store(builder.select(further, vector, before), best)
         for best, place in zip(found, places, strict=True):
-            emit.store(builder.bitcast(in_order(builder.load(best)), emit.vector), place)
+            bits = _in_order(emit, builder.load(best))
+            emit.store(builder.bitcast(bits, emit.vector), place)
         return context.get_dummy_value()
 
     return types.void(like, *[types.int64] * 3), generate
+
+
+@intrinsic
+def lowest_and_highest(typing, like, extremes):
+    """Return the lowest and the highest of what `widen_extremes` took in."""
+
+    def generate(context, builder, signature, values):
+        emit = SimdEmitter(builder, like.name)
+        number = ir.IntType(8 * emit.itemsize)
+        ends = []
+        for k, relation in enumerate(("smin", "smax")):
+            vector = _load_in_order(emit, emit.at(emit.pointer(values[1]), k * emit.width))
+            name = f"llvm.vector.reduce.{relation}.v{emit.width}i{number.width}"
+            kind = ir.FunctionType(number, [vector.type])
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            end = emit.spread(builder.call(function, [vector]))
+            bits = builder.bitcast(_in_order(emit, end), emit.vector)
+            ends.append(builder.extract_element(bits, ir.Constant(ir.IntType(32), 0)))
+        return context.make_tuple(builder, signature.return_type, ends)
+
+    return types.UniTuple(like, 2)(like, types.int64), generate
 
 
 @intrinsic
