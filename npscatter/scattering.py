@@ -490,9 +490,7 @@ def scatter(
             explain("x.shape", images.shape, "both sides must be at least 1", "pass real images")
         )
     if looks_channels_last(tuple(images.shape)):
-        rule = (
-            f"are these images of {shape[0]} x {shape[1]} pixels, or of {shape[1]} channels, last?"
-        )
+        rule = f"may be images of {shape[0]} x {shape[1]} pixels, or of {shape[1]} channels, last"
         remedy = f"{CHANNELS_FIRST}, or use Scattering2D(J, shape={shape}) if they are that narrow"
         raise ArgumentError(explain("x.shape", images.shape, rule, remedy))
     if pre_pad:
