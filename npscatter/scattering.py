@@ -25,7 +25,7 @@ from npscatter.arguments import (
     positive,
 )
 from npscatter.bank import FilterBank, resolve
-from npscatter.errors import ArgumentError, ArgumentTypeError, explain
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain, shown
 from npscatter.program.padding import shape_before_padding
 from npscatter.program.plan import Plan, make_plan
 
@@ -427,7 +427,7 @@ class Scattering2D:
             f"Scattering2D(J={self.J}, shape={self.shape}, L={self.L}, "
             f"max_order={self.max_order}, pre_pad={self.pre_pad}, backend={self.backend!r}, "
             f"out_type={self.out_type!r}, bank={self.bank.name!r}, boundary={self.boundary!r}"
-            f"{''.join(f', {name}={value!r}' for name, value in self._options.items())})"
+            f"{''.join(f', {name}={shown(value)}' for name, value in self._options.items())})"
         )
 
 
