@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,9 @@ from cexport.configuration import DTYPES
 from cexport.generator import generate
 from npscatter.cli.options import output_file, told_in_one_line
 from npscatter.program.padding import BOUNDARIES
+
+# Seconds after which a command says why it takes so long.
+PATIENCE = 2.0
 
 
 @click.command(
@@ -74,10 +80,23 @@ Examples:
 )
 def export_c(output: Path | None, **arguments: Any) -> None:
     """Generate a C99 header that computes the scattering transform."""
-    with told_in_one_line():
+    with told_in_one_line(), _told_if_slow():
         text = generate(**arguments)
     if output is None:
         click.echo(text, nl=False)
         return
     with output_file(output) as file:
         file.write(text.encode("ascii"))
+
+
+@contextmanager
+def _told_if_slow() -> Iterator[None]:
+    words = "Computing what the header's self-test expects: large images and filters take minutes."
+    timer = threading.Timer(PATIENCE, click.echo, (words,), {"err": True})
+    timer.daemon = True
+    with suppress(RuntimeError):  # Without a thread there are no words.
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
