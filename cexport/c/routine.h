@@ -208,7 +208,7 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
 #endif
     for (int32_t group = 0; group < step->groups; group++) {
 #if PFX_Q15
-        const uint8_t *const own_shifts = shifts;
+        const uint8_t *const own = shifts; /* of the moduli */
         if (step->wavelets != NULL) {
             shifts += orientations;
         }
@@ -231,7 +231,7 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
                 }
 #endif
 #if PFX_Q15
-                pfx_modulus_row(step, &source, next, &moduli, scratch, own_shifts);
+                pfx_modulus_row(step, &source, next, &moduli, scratch, own);
 #else
                 pfx_modulus_row(step, &source, next, &moduli, scratch);
 #endif
