@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from npscatter.errors import BackendError, explain
+from npscatter.errors import BackendError, explain, install_extra
 
 
 def sample_picture(shape: tuple[int, int]) -> np.ndarray:
@@ -31,7 +31,7 @@ def sample_picture(shape: tuple[int, int]) -> np.ndarray:
                 "dtype",
                 "q15",
                 "needs Pillow, not installed, to read the picture it measures itself on",
-                "pip install 'npscatter[cli]'",
+                install_extra("cli"),
             )
         ) from None
     with (files("npscatter") / "cli" / "demo_data" / "camera.png").open("rb") as file:

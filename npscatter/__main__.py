@@ -7,6 +7,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from npscatter.errors import install_extra
+
 if TYPE_CHECKING:
     import click
 
@@ -27,7 +29,7 @@ def run_by_name(module: str, command: str, name: str) -> None:
         if error.name != "click":
             raise
         print(
-            f"Error: the {name} command needs click, not installed: pip install 'npscatter[cli]'",
+            f"Error: the {name} command needs click, not installed: {install_extra('cli')}",
             file=sys.stderr,
         )
         raise SystemExit(2) from None

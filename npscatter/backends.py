@@ -14,7 +14,13 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from npscatter.errors import BackendError, BackendWarning, explain, outside_package
+from npscatter.errors import (
+    BackendError,
+    BackendWarning,
+    explain,
+    install_extra,
+    outside_package,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +38,8 @@ _AUTOMATIC = ("numba", "numpy")
 _USE_NUMPY = "pass backend='numpy'"
 _REMEDIES = {
     "numba": f"install a numba that supports this NumPy, or {_USE_NUMPY}",
-    "cuda": "install NVIDIA's driver and npscatter[cuda13] (or [cuda12], as the driver allows), or "
-    "pass backend='numba'",
+    "cuda": f"install NVIDIA's driver and {install_extra('cuda13')} (or [cuda12], as the driver "
+    "allows), or pass backend='numba'",
 }
 # Of Numba's environment variables those that could keep it from compiling or from having a thread:
 # their names in its configuration, the least and the most they may be.

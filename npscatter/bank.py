@@ -186,7 +186,8 @@ class FilterBank:
         by = f"{mode.real:.3g}" if mode.imag == 0 else f"{mode:.3g}"
         rule = f"carry_next multiplies {what} of the carried maps by {by} per octave, where "
         rule += f"{most} is the most: what leaks into it grows with J"
-        remedy = "check its errors at the J you use, or learn it again (docs/learning.md)"
+        remedy = "check its errors at the J you use, or learn it again "
+        remedy += "(docs/learning.md in the source repository)"
         return explain("bank", self.name, rule, remedy)
 
     def __getitem__(self, key: str) -> np.ndarray:
@@ -392,7 +393,7 @@ def _relative(bank: FilterBank, L: int, is_family: bool) -> FilterBank:
             "L",
             L,
             f"bank {bank.name!r} was learned for {learned}",
-            "use one of these, or learn a bank (docs/learning.md)",
+            "use one of these, or learn a bank (docs/learning.md in the source repository)",
         )
     )
 

@@ -76,8 +76,20 @@ def shown(value: object) -> str:
 
 def one_line(text: str) -> str:
     """Return a text without line breaks, and with what does not print, or steers, spelt out."""
-    text = re.sub(r"\s*[\r\n]\s*", " ", text)
+    return printable(re.sub(r"\s*[\r\n]\s*", " ", text))
+
+
+def printable(text: str) -> str:
+    """Return a text with what does not print, or steers, spelt out as in Python's strings."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def install_extra(name: str) -> str:
+    """Return the remedy where something is missing that an extra of the package brings."""
+    return (
+        f"install npscatter with its extra [{name}], "
+        f"as pip install '.[{name}]' in its source repository does"
+    )
 
 
 def outside_package() -> int:

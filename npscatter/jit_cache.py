@@ -11,6 +11,7 @@ import errno
 import gc
 import hashlib
 import importlib.util
+import inspect
 import logging  # noqa: F401  (before the hooks below are registered)
 import os
 import pickle
@@ -95,11 +96,12 @@ def compile_cached(code: Any, compile_it: Callable[[], object], of_a_bank: bool 
     with alone(), _HeldSignals() as held, _uncollected():
         files = None
         if not (of_a_bank and _ON_TRIAL.get()):
-            # Numba raises either where it finds no place.
-            with suppress(RuntimeError, OSError):
+            try:
                 code.enable_caching()
                 files = code._cache._cache_file = SealedFiles(code._cache, held.heed)
                 _warn_of(files.folder)
+            except (RuntimeError, OSError):  # either where there is no place
+                code._cache.disable()
         try:
             with _between_passes(held.heed):
                 try:
@@ -272,7 +274,7 @@ class SealedFiles:
 
     def __init__(self, cache: Any, heed: Callable[[], None]):
         files = cache._cache_file
-        self.folder = Path(cache.cache_path)
+        self.folder = _outside_the_package(cache)
         self._base = cache._impl.filename_base
         self._made_by = files._version, files._source_stamp
         self._dump, self._heed = files._dump, heed
@@ -332,6 +334,25 @@ class SealedFiles:
                 time.sleep(0.02)
             else:
                 return
+
+
+def _outside_the_package(cache: Any) -> Path:
+    """Return the folder that Numba chose, or the user's where that is the package's own.
+
+    So that nothing is left of a package which is uninstalled.
+    """
+    chosen = Path(cache.cache_path)
+    if not chosen.is_relative_to(Path(__file__).parent):
+        return chosen
+    from numba.core.caching import UserWideCacheLocator
+
+    with suppress(OSError):
+        chosen.rmdir()  # which Numba may have made, to see whether it can
+    locator = UserWideCacheLocator.from_function(cache._py_func, inspect.getfile(cache._py_func))
+    if locator is None:
+        raise FileNotFoundError("no folder for compiled code")
+    cache._impl._locator = locator  # where Numba makes a folder again that is gone
+    return Path(locator.get_cache_path())
 
 
 def _seal(name: str, content: bytes) -> bytes:

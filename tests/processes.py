@@ -54,7 +54,7 @@ WORKER = """
 from numba.core.caching import UserProvidedCacheLocator
 from npscatter.cpu import executor, interpreter
 S(x)
-print(executor._worker("float64")._cache.cache_path)
+print(executor._worker("float64")._cache._cache_file.folder)
 print(UserProvidedCacheLocator.get_suitable_cache_subpath(interpreter.__file__))
 """
 

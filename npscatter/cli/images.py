@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from npscatter.errors import ArgumentError, explain
+from npscatter.errors import ArgumentError, explain, printable
 
 # What photographs and scientific pictures come in. Of what else Pillow would open, some formats
 # hand the file to other programs, and some take almost any bytes for theirs.
@@ -314,8 +314,7 @@ def _turned_shape(image: Image.Image) -> tuple[int, int]:
 def _one_line(error: Exception) -> str:
     # Messages may quote the file's bytes, and name the file anew.
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    line = " ".join(text.split()) or type(error).__name__
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)[:200]
+    return printable(" ".join(text.split()) or type(error).__name__)[:200]
 
 
 # Samples

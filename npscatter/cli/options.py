@@ -15,13 +15,12 @@ import click
 
 from npscatter.atomic_write import atomic_write, is_read_only, stat_or_none
 from npscatter.cli.terminal import Failure, busy, echo
-from npscatter.errors import ArgumentError, ArgumentTypeError
+from npscatter.errors import ArgumentError, ArgumentTypeError, install_extra
 from npscatter.program.padding import BOUNDARIES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INSTALL = "pip install 'npscatter[cli]'"
 COMPUTING = "computing; the very first call on a machine compiles, for some seconds"
 FIGURES = (".png", ".pdf", ".svg")
 _DISTRIBUTIONS = {"PIL": "Pillow", "matplotlib": "matplotlib", "tqdm": "tqdm"}
@@ -54,9 +53,8 @@ def extra(module: str) -> ModuleType:
         missing = (error.name or "").partition(".")[0]
         if missing not in _DISTRIBUTIONS:
             raise
-        raise Failure(
-            f"this command needs {_DISTRIBUTIONS[missing]}, not installed: {INSTALL}"
-        ) from None
+        rule = f"this command needs {_DISTRIBUTIONS[missing]}, not installed"
+        raise Failure(f"{rule}: {install_extra('cli')}") from None
 
 
 def output_option(words: str, **settings: Any) -> Callable:

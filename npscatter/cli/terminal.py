@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
-from npscatter.errors import ArgumentError, ArgumentTypeError
+from npscatter.errors import ArgumentError, ArgumentTypeError, printable
 
 # As shells count: 128 and the signal's number.
 INTERRUPTED, BROKEN_PIPE = 130, 141
@@ -41,9 +41,7 @@ def shown(text: object) -> str:
     Python would write it in a string: control characters, escapes, newlines, characters that turn
     the direction of writing, bytes that are no UTF-8.
     """
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text)
-    )
+    return printable(str(text))
 
 
 def echo(*lines: object, err: bool = False) -> None:

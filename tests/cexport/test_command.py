@@ -19,7 +19,13 @@ from cexport.sample import sample_picture
 from cexport.simulation import signal_to_noise
 from npscatter import FilterBank
 from npscatter.cli.group import main
-from npscatter.errors import ArgumentError, ArgumentTypeError, BackendError, BankError
+from npscatter.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BackendError,
+    BankError,
+    install_extra,
+)
 from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.program.symmetry import angle
 
@@ -147,7 +153,7 @@ def test_the_ratios_in_the_header_are_those_of_its_picture():
 def test_without_pillow_q15_says_what_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "npscatter.cli.images", raising=False)
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(BackendError, match=r"pip install 'npscatter\[cli\]'"):
+    with pytest.raises(BackendError, match=re.escape(install_extra("cli"))):
         generate(dtype="q15")
     assert generate().startswith("/* Scattering")
 

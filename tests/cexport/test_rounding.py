@@ -300,6 +300,6 @@ def test_no_image_exceeds_the_bounds_and_some_come_near(
     assert (moduli <= bounds).all() and (smoothings <= smoothed_bounds).all()
     first = [n for n, step in enumerate(plan.steps) if step.wavelets and step.source.count == 1]
     ratios = moduli[first] / bounds[first]
-    record_property("first octave's modulus over its bound", ratios.max())
+    record_property("first octave's modulus over its bound", float(ratios.max()))
     assert ratios.max() > 0.9
     assert smoothings[-1] > 0

@@ -134,9 +134,27 @@ def test_no_code_outlives_the_sources_it_was_made_from(package, tmp_path):
     assert files_in(cache) == compiled
 
 
+ONE_FUNCTION = """
+import numba
+from npscatter import jit_cache, reference
+names = {}
+exec(compile("def one(): return 1", reference.__file__, "exec"), names)
+one = numba.njit(names["one"])
+jit_cache.compile_cached(one, lambda: one.compile(()))
+assert one() == 1
+"""
+
+
+def test_compiled_code_lies_outside_the_package(package, tmp_path):
+    """So that nothing is left where it was installed once it is uninstalled."""
+    own = {name: str(tmp_path / "own") for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA")}
+    without = ["NUMBA_CACHE_DIR"]
+    run_python(ONE_FUNCTION, folder=package, without=without, PYTHONDONTWRITEBYTECODE="1", **own)
+    assert len(files_in(tmp_path / "own")) == 1
+    assert not list(package.rglob("__pycache__"))
+
+
 def test_it_works_where_no_folder_can_be_written(package):
-    """A file stands where the folder would be made, which stops root, too."""
-    (package / "npscatter" / "cpu" / "__pycache__").write_text("")
     nowhere = {name: "/dev/null/nowhere" for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA")}
     run_python(SMALL_BANK + EQUALS_NUMPY, folder=package, without=["NUMBA_CACHE_DIR"], **nowhere)
     assert not files_in(package)
