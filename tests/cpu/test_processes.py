@@ -52,7 +52,7 @@ assert np.abs(S(images)[:2] - expected).max() < 1e-4 * expected.max()
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(("side", "count"), [(32, 10**7), (1500, 1000)])
 def test_ctrl_c_is_heeded(side, count, threads):
-    """Within a second, or three where machines are shared; the calls would take minutes."""
+    """In seconds, wherever machines are shared; the calls would take minutes."""
     process = subprocess.Popen(
         [sys.executable, "-c", LONG_CALL, str(side), str(count), str(threads)],
         **{"cwd": ROOT, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE},
@@ -61,7 +61,7 @@ def test_ctrl_c_is_heeded(side, count, threads):
         assert process.stdout.readline() == "ready\n", process.stderr.read()
         time.sleep(0.3)  # It has begun by then, and has minutes to go.
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=3)
+        output, errors = process.communicate(timeout=20)
         assert output == "interrupted\n" and process.returncode == 0, errors
     finally:
         process.kill()
