@@ -25,6 +25,7 @@ SLOW = (
     "cexport/test_command.py::test_what_the_tables_cannot_hold",
     "cexport/test_compile.py",
     "cexport/test_examples.py",
+    "cexport/test_magnitudes.py::test_finite_images",
     "cexport/test_microcontroller.py",
     "cexport/test_rounding.py::test_no_image_exceeds",
     "cexport/test_rounding.py::test_rounding_is_no_worse",
