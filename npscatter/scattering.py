@@ -269,9 +269,20 @@ class Scattering2D:
         Notes
         -----
         NaN and infinity are not refused: every coefficient whose window holds one is NaN or
-        infinite, the others are what they would be without it. The squares in the modulus
-        overflow or vanish beyond magnitudes of about 1e18 and 1e-18 in float32. The "numba" backend
-        takes denormal numbers for zero, and the "cuda" backend their square roots.
+        infinite, the others are what they would be if it were a value between the image's others.
+
+        Images may have any magnitude. Where the largest is below 5e-7 or above 9e12 in float32
+        (7e-52 and 9e102 in float64), the "numba" and "numpy" backends scale the image by a power of
+        two and its coefficients back, so ``S(2**k * x)`` is ``2**k * S(x)`` to the last bit as long
+        as both hold normal numbers only; coefficients that are denormal are rounded to such
+        numbers. In the dark parts of one image moduli below 1e-19 vanish, or below 2e-32 of its
+        largest magnitude if it is scaled.
+
+        Wavelets are blind to constants, so where all values of an image are within a sixteenth of
+        the least of their magnitudes, these backends take that value off, exactly, and give it back
+        to S0: contrast on a high level is as precise as without the level, and a constant image
+        has nothing but its average. Not so under ``boundary="zero"``, whose edges are part of the
+        picture, nor with a bank that sees constants ("paper").
         """
         check_device(x, self.backend)
         if on_gpu(x):
