@@ -264,6 +264,11 @@ CASES = {
 }
 
 
+def named(*prefixes):
+    """Return the names of cases that begin so."""
+    return [name for name in CASES if name.startswith(prefixes)]
+
+
 def refusals():
     """Call in ways that are refused; return what was said."""
     from npscatter.gpu.target import cuda

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import by_definition
-from gpu_cases import CASES
+from gpu_cases import CASES, named
 
 SCRIPT = Path(__file__).parents[1] / "gpu_cases.py"
 
@@ -55,11 +55,6 @@ def computed(request, tmp_path_factory):
     return results
 
 
-def of(*prefixes):
-    """Return the names of cases that begin so."""
-    return [name for name in CASES if name.startswith(prefixes)]
-
-
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"not finite"}))
 def test_kernels_equal_numpys(computed, name):
     case = CASES[name]
@@ -76,14 +71,14 @@ def test_kernels_equal_numpys(computed, name):
         assert error <= case.tolerance * np.abs(exact[..., order == o, :, :]).max()
 
 
-@pytest.mark.parametrize("name", of("powers of two"))
+@pytest.mark.parametrize("name", named("powers of two"))
 def test_powers_of_two_scale_the_bits(computed, name):
     """So errors are those of ordinary magnitudes, where maps are stored as halves too."""
     powers = np.array(CASES[name].powers, np.intc)[:, None, None, None]
     assert np.array_equal(computed[name], np.ldexp(computed[name][0], powers))
 
 
-@pytest.mark.parametrize("name", of("levels"))
+@pytest.mark.parametrize("name", named("levels"))
 def test_a_constant_that_is_added_changes_the_average_alone(computed, name):
     plain, *raised = computed[name]
     for found, level in zip(raised, CASES[name].levels[1:], strict=True):
@@ -91,7 +86,7 @@ def test_a_constant_that_is_added_changes_the_average_alone(computed, name):
         assert np.abs(found[0] - (plain[0] + level)).max() <= 2e-7 * level
 
 
-@pytest.mark.parametrize("name", of("not finite"))
+@pytest.mark.parametrize("name", named("not finite"))
 def test_what_is_not_finite_decides_nothing(computed, name):
     clean, *poisoned = computed[name]
     for found in poisoned:
@@ -100,7 +95,7 @@ def test_what_is_not_finite_decides_nothing(computed, name):
         assert np.array_equal(found[there], clean[there])
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("architecture")])
+@pytest.mark.parametrize("name", named("architecture"))
 def test_kernels_equal_the_definition(computed, name):
     case = CASES[name]
     S, image = case.scattering("numpy"), case.images()[0]
