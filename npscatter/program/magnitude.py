@@ -45,6 +45,7 @@ def ordinary_exponents(dtype: np.dtype | type | str) -> tuple[int, int]:
 
     Examples
     --------
+    >>> from npscatter.program.magnitude import ordinary_exponents
     >>> ordinary_exponents("float32"), ordinary_exponents("float64")
     ((-21, 42), (-170, 341))
     """
