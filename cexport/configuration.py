@@ -17,6 +17,7 @@ from npscatter.arguments import image_shape, integer, one_of
 from npscatter.bank import FilterBank, resolve
 from npscatter.cost import plan_cost
 from npscatter.errors import ArgumentError, BankError, explain
+from npscatter.program.magnitude import level_gain
 from npscatter.program.padding import check_scale
 from npscatter.program.plan import Plan, make_plan
 from npscatter.program.steps import Step
@@ -78,9 +79,13 @@ class Configuration:
         """What the templates ask for.
 
         ``PFX_Q15``: integers are computed with. ``PFX_ZERO_EDGE``: beyond their edge maps are
-        zero, not their own period.
+        zero, not their own period. ``PFX_LEVEL``: a level may be taken off images.
         """
-        return {"PFX_Q15": self.dtype == "q15", "PFX_ZERO_EDGE": self.plan.edge == "zero"}
+        return {
+            "PFX_Q15": self.dtype == "q15",
+            "PFX_ZERO_EDGE": self.plan.edge == "zero",
+            "PFX_LEVEL": level_gain(self.plan, self.bank) is not None,
+        }
 
     @property
     def command(self) -> str:

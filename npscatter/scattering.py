@@ -146,8 +146,8 @@ class Scattering2D:
         ``NUMBA_NUM_THREADS``, which is all cores unless it is set.
     storage : str, optional
         What the "cuda" backend stores carried maps as: "float16" halves its memory traffic and
-        workspace, at relative errors of about 2e-3 in S1 and S2 and for magnitudes from 6e-5 to
-        65504; None for the precision of the computation.
+        workspace, at relative errors of about 2e-3 in S1 and S2, whatever the image's magnitude
+        from 1e-35 on; None for the precision of the computation.
     memory : int, optional
         Bytes that the "cuda" backend may use for carried maps, per stream; None for 1 GiB, or a
         quarter of the GPU's memory where that is less. Batches are cut into pieces to fit.
@@ -352,15 +352,15 @@ class Scattering2D:
         infinite, the others are what they would be if it were a value between the image's others.
 
         Images may have any magnitude. Where the largest is below 5e-7 or above 9e12 in float32
-        (7e-52 and 9e102 in float64), the "numba" and "numpy" backends scale the image by a power of
-        two and its coefficients back, so ``S(2**k * x)`` is ``2**k * S(x)`` to the last bit as long
+        (7e-52 and 9e102 in float64), the image is scaled by a power of two and its coefficients are
+        scaled back, so ``S(2**k * x)`` is ``2**k * S(x)`` to the last bit as long
         as both hold normal numbers only; coefficients that are denormal are rounded to such
         numbers. In the dark parts of one image moduli below 1e-19 vanish, or below 2e-32 of its
         largest magnitude if it is scaled.
 
         Wavelets are blind to constants, so where all values of an image are within a sixteenth of
-        the least of their magnitudes, these backends take that value off, exactly, and give it back
-        to S0: contrast on a high level is as precise as without the level, and a constant image
+        the least of their magnitudes, that value is taken off, exactly, and given back to S0:
+        contrast on a high level is as precise as without the level, and a constant image
         has nothing but its average. Not so under ``boundary="zero"``, whose edges are part of the
         picture, nor with a bank that sees constants ("paper").
         """
