@@ -28,7 +28,6 @@ SLOW = (
     "cexport/test_guide.py",
     "cexport/test_hostile.py::test_absurd_banks",
     "cexport/test_hostile.py::test_banks_of_any_magnitude",
-    "cexport/test_hostile.py::test_pixels_may_be",
     "cexport/test_hostile.py::test_random_magnitudes",
     "cexport/test_magnitudes.py::test_finite_images",
     "cexport/test_microcontroller.py",

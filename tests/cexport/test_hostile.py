@@ -295,15 +295,6 @@ def test_rounding_ends_where_numbers_are_too_unlike_for_it():
         IntegerBank(scaled("carry_first", 0, 1e-8))
 
 
-def test_pixels_may_be_as_large_and_as_small_as_the_guide_says(compiled):
-    header = compiled(generate("paper-tuned", 2, (16, 16)), "float")
-    image = np.random.default_rng(0).random((1, 16, 16), np.float32)
-    plain = header(image, (4, 4))
-    for factor in (2.0**40, 2.0**-40):
-        scaled_down = header(image * np.float32(factor), (4, 4)) / np.float32(factor)
-        np.testing.assert_allclose(scaled_down, plain, rtol=1e-5, atol=1e-7 * plain.max())
-
-
 def test_the_selftests_image_is_cs_where_32_bits_overflow():
     y, x = np.indices((60000, 3), np.uint32)
     chirp = (x * x + np.uint32(2) * y * y + np.uint32(3) * x * y) // np.uint32(16)
@@ -320,7 +311,7 @@ def test_the_selftests_image_is_cs_where_32_bits_overflow():
         ({"J": 10**9}, "J=1000000000: must be at least 1 and"),
         ({"shape": (10**8, 2), "J": 1}, "fewer than 65535 rows"),
         ({"shape": (10**8, 10**8), "J": 26}, "fewer than 65535 rows"),
-        ({"shape": (40000, 40000), "J": 15}, "fewer than 65535 rows"),
+        ({"shape": (40000, 40000), "J": 15}, "has more than 4294967296 pixels"),
         ({"shape": (2500, 2500)}, "numbers at a time, and its self-test may take at most"),
         ({"shape": (2500, 2500), "max_order": 1, "J": 1}, "numbers at a time"),
         ({"shape": (0, 4)}, "both sides must be at least 1"),
