@@ -151,11 +151,14 @@ def test_names_that_are_not_utf8_are_refused(tmp_path):
             generate(path, 1, (4, 4), **options)
 
 
-def test_names_are_as_long_as_a_string_constant_at_most():
-    for name in ("?" * 2100, "\u00e9" * 900):
-        with pytest.raises(ArgumentError, match="more than 4095 characters"):
-            generate(named(name), 1, (4, 4))
-    assert generate(named("a" * 3900), 1, (4, 4))
+def test_names_and_paths_are_as_long_as_a_string_constant_at_most(tmp_path):
+    for name in ("a" * 255, "?" * 255, "\U0001f600" * 255):
+        assert generate(named(name), 1, (4, 4))
+    folder = tmp_path.joinpath(*["?" * 200] * 12)
+    folder.mkdir(parents=True)
+    path = named("a").save(folder / "a.npz")
+    with pytest.raises(ArgumentError, match="more than 4095 characters"):
+        generate(path, 1, (4, 4))
 
 
 # Prefixes
@@ -282,7 +285,7 @@ def test_random_magnitudes_leave_no_infinity_in_a_header(seed):
 
 
 @pytest.mark.parametrize("key", ["psi_first", "low_next"])
-@pytest.mark.parametrize("factor", [1e38, 1e-38, 1e300, 1e-300])
+@pytest.mark.parametrize("factor", [1e38, 1e-38, 1e90, 1e-300])
 def test_taps_that_floats_cannot_hold_are_refused(key, factor):
     bank = scaled(key, 0, 1e2 * factor if factor > 1 else factor)
     for weights_only in (False, True):
