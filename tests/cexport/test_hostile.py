@@ -128,7 +128,7 @@ def test_names_and_paths_are_nothing_but_text(hostile, compiler, standard):
     assert RUNS in provenance and provenance.startswith("python -m cexport --bank '/")
 
 
-@pytest.mark.parametrize("name", [*NAMES, "?" * 5, "\\" * 3, "? ?" * 90, "a\\ " * 90])
+@pytest.mark.parametrize("name", [*NAMES, "?" * 5, "\\" * 3, "? ?" * 85, "a\\ " * 85])
 @pytest.mark.parametrize("weights_only", [False, True])
 def test_headers_have_no_trigraph_and_no_comment_that_goes_on(name, weights_only):
     text = generate(named(name), 1, (4, 4), weights_only=weights_only)
@@ -143,11 +143,11 @@ def test_headers_have_no_trigraph_and_no_comment_that_goes_on(name, weights_only
 
 
 def test_names_that_are_not_utf8_are_refused(tmp_path):
-    with pytest.raises(ArgumentError, match="is not UTF-8"):
+    with pytest.raises(BankError, match="UTF-8 cannot hold"):
         generate(named("caf\udce9"), 1, (4, 4))
     path = named("plain").save(f"{tmp_path}/caf\udce9")
     for options in ({}, {"weights_only": True}):
-        with pytest.raises(ArgumentError, match=r"caf\\udce9.*is not UTF-8"):
+        with pytest.raises(ArgumentError, match="bank=.*is not UTF-8"):
             generate(path, 1, (4, 4), **options)
 
 
