@@ -330,16 +330,14 @@ def test_absurd_sizes_are_refused(options, words):
 def test_absurd_banks_are_refused(toy_bank):
     with hangs_not():
         with pytest.raises(ArgumentError, match="channels, and a header holds at most 65535"):
-            generate(toy_bank("free", 500, 1, K=1), 2, (4, 4))
-        wide = toy_bank("free", 2, 1, K=129)
+            generate(toy_bank("free", 250, 1, K=1), 3, (8, 8))
+        wide = toy_bank("free", 2, 1, K=31)
         with pytest.raises(ArgumentError, match="products, and its self-test may take"):
             generate(wide, 1, (1500, 1500), max_order=1)
-        with pytest.raises(BankError, match="16641 taps and 1 carried maps"):
+        with pytest.raises(BankError, match="961 taps and 1 carried maps"):
             generate(wide, 1, (4, 4), dtype="q15")
         with pytest.raises(BankError, match="16 can be rounded to integers"):
             generate(toy_bank("free", 2, 17, K=3), 1, (4, 4), dtype="q15")
-        with pytest.raises(BankError, match="taps, and a header holds at most 262144"):
-            generate(toy_bank("free", 8, 1, K=129), 1, (4, 4))
 
 
 def test_what_is_large_but_not_absurd_is_planned():

@@ -204,6 +204,9 @@ def command(output):
         print("ready", flush=True)
         time.sleep(60)
 
+# As in a shell's foreground, wherever the tests run.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # The library and the modules of the commands leave signals as they are.
 assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 run(command, "command")
