@@ -147,7 +147,7 @@ def test_names_that_are_not_utf8_are_refused(tmp_path):
         generate(named("caf\udce9"), 1, (4, 4))
     path = named("plain").save(f"{tmp_path}/caf\udce9")
     for options in ({}, {"weights_only": True}):
-        with pytest.raises(ArgumentError, match="bank=.*is not UTF-8"):
+        with pytest.raises(ArgumentError, match=r"bank=.*is not UTF-8"):
             generate(path, 1, (4, 4), **options)
 
 
