@@ -183,8 +183,8 @@ def make_plan(
     ------
     ArgumentError, ArgumentTypeError
         For values no plan can be made from, or none that could be used: beyond `LARGEST_CHANNELS`
-        channels, a side of ``npscatter.program.padding.LARGEST_SIDE``, or `LARGEST_PADDED` pixels of
-        a padded image.
+        channels, a side of ``npscatter.program.padding.LARGEST_SIDE``, or `LARGEST_PADDED` pixels
+        of a padded image.
     """
     J = integer("J", J)
     max_order = integer("max_order", max_order)
