@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from benchmarks import results
+from benchmarks import results, run
 from benchmarks.tables import percent, table
 from npscatter import FilterBank, list_banks
 from npscatter.bounds import Growth
@@ -116,4 +116,4 @@ def _leaks(banks: dict) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

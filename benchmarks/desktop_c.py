@@ -17,7 +17,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks import results
+from benchmarks import results, run
 from benchmarks.timing import interleaved
 from cexport import generate, simulate_q15
 from npscatter import Scattering2D
@@ -125,4 +125,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from threadpoolctl import threadpool_limits
 
-from benchmarks import results
+from benchmarks import results, run
 from benchmarks.kernels import priced
 from npscatter import FilterBank, list_banks
 from npscatter.program.steps import WEIGHT_ARRAYS
@@ -66,8 +66,8 @@ def banks(runs: tuple[Path, ...], steps: int) -> Iterator[tuple[str, FilterBank]
     for name in list_banks():
         if (bank := FilterBank.load(name)).L == 8 and bank.architecture.psi_stride == 1:
             yield "shipped", bank
-    for run in runs:
-        for path in sorted((run / "rounds").glob("*.npz")):
+    for folder in runs:
+        for path in sorted((folder / "rounds").glob("*.npz")):
             yield "selected", FilterBank.load(path)
     for chosen in DISCS:
         yield "disc", disc(*chosen, steps)
@@ -149,4 +149,4 @@ def main(runs: tuple[Path, ...], steps: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -25,7 +25,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from benchmarks import results
+from benchmarks import results, run
 from benchmarks.timing import interleaved, seconds
 from benchmarks.workloads import BANKS, WORKLOADS
 from npscatter import FilterBank, Scattering2D
@@ -320,4 +320,4 @@ def main(rows: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import torch
 
+from benchmarks import run
 from benchmarks.peers import Contestant, contestants
 from benchmarks.results import usable_threads
 from benchmarks.timing import UnavailableError
@@ -79,4 +80,4 @@ def main(workload: str, contestant: str, block: int | None, backend: str) -> Non
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

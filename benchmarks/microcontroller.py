@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from benchmarks import results
+from benchmarks import results, run
 from cexport import generate
 
 EXAMPLE = Path(__file__).parents[1] / "cexport" / "examples" / "baremetal"
@@ -91,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

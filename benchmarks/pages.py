@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import click
 
-from benchmarks import frontier, results
+from benchmarks import frontier, results, run
 from benchmarks.accuracy import sections
 from benchmarks.gpu import NOT_MEASURED, WAYS
 from benchmarks.peers import NETWORK
@@ -392,4 +392,4 @@ def main(check: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -12,7 +12,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks import results
+from benchmarks import results, run
 from cexport.integer_bank import integer_bank
 from cexport.quantization import Quantization
 from cexport.simulation import signal_to_noise
@@ -56,4 +56,4 @@ def main(name: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -22,7 +22,7 @@ import click
 import numpy as np
 import torch
 
-from benchmarks import kernels, results
+from benchmarks import kernels, results, run
 from benchmarks.peers import KYMATIO, NETWORK, Contestant, Prepared, contestants, scattering
 from benchmarks.timing import (
     UnavailableError,
@@ -244,4 +244,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

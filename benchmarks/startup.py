@@ -13,7 +13,7 @@ from statistics import median
 
 import click
 
-from benchmarks import results
+from benchmarks import results, run
 
 RUNS = 5
 PROGRAM = """
@@ -56,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -9,7 +9,7 @@ import click
 
 from cexport.configuration import DTYPES
 from cexport.generator import generate
-from npscatter.cli.options import output_file, told_in_one_line
+from npscatter.cli.options import check_output, output_file, output_option, told_in_one_line
 from npscatter.program.padding import BOUNDARIES
 
 
@@ -66,15 +66,12 @@ Examples:
     is_flag=True,
     help="Only the filters, as documented arrays; J, shape and the like are without effect.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The header to write.  [default: standard output]",
-)
+@output_option("The header to write.  [default: standard output]")
 def export_c(output: Path | None, **arguments: Any) -> None:
     """Generate a C99 header that computes the scattering transform."""
-    with told_in_one_line():
+    if output is not None:
+        check_output(output)
+    with told_in_one_line("generating the header; large images and q15 take longest"):
         text = generate(**arguments)
     if output is None:
         click.echo(text, nl=False)

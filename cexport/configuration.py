@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import zlib
 from dataclasses import InitVar, dataclass, field
@@ -11,22 +10,27 @@ from dataclasses import InitVar, dataclass, field
 import numpy as np
 
 import npscatter
+from cexport.prefix import check_prefix
 from cexport.text import in_comment, string_literal
 from npscatter import list_banks
-from npscatter.arguments import one_of
+from npscatter.arguments import image_shape, integer, one_of
 from npscatter.bank import FilterBank, resolve
-from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
+from npscatter.cost import plan_cost
+from npscatter.errors import ArgumentError, BankError, explain
+from npscatter.program.magnitude import level_gain
+from npscatter.program.padding import check_scale
 from npscatter.program.plan import Plan, make_plan
+from npscatter.program.steps import Step
 
 DTYPES = ("float", "q15")
 # Stands for a pixel that is zero; so rows and columns of the padded image are numbered below it.
 NO_PIXEL = 65535
-# For which PREFIX_WIDTH is a macro of limits.h or stdint.h.
-_STANDARD_WIDTHS = (
-    "bool char schar uchar short ushort int uint long ulong llong ullong size ptrdiff wchar wint "
-    "sig_atomic intptr uintptr intmax uintmax"
-).split()
-_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}")
+# What a header's tables hold; then what NumPy may take to compute what the self-test expects:
+# numbers of 8 bytes at a time, 2 GiB of them, and multiply-adds, so many of which take minutes.
+LARGEST_TAPS, LARGEST_CHANNELS, LARGEST_COEFFICIENTS = 2**18, 65535, 2**31 - 1
+LARGEST_MEMORY, LARGEST_WORK = 2**28, 2**37
+# Of a string constant, C99 promises no more.
+LARGEST_LITERAL = 4095
 
 
 @dataclass(frozen=True)
@@ -59,24 +63,29 @@ class Configuration:
         rounds: int,
     ) -> None:
         one_of("dtype", self.dtype, DTYPES, "pass one")
-        _check_prefix(self.prefix)
+        check_prefix(self.prefix)
         bank, edge = resolve(self.requested, L, boundary)
         _check_taps(bank)
+        _check_program(J, shape, max_order, rounds, bank.L)
         plan = make_plan(J, shape, bank.architecture, max_order, edge, rounds=rounds)
-        if max(plan.padded_shape) >= NO_PIXEL:
-            rule = f"the padded image must have fewer than {NO_PIXEL} rows and columns"
-            raise ArgumentError(explain("shape", plan.shape, rule, "cut the image into parts"))
+        _check_plan(plan, bank)
         object.__setattr__(self, "bank", bank)
         object.__setattr__(self, "plan", plan)
+        for words in (bank.name, self.command):
+            _check_words(words)
 
     @property
     def conditions(self) -> dict[str, bool]:
         """What the templates ask for.
 
         ``PFX_Q15``: integers are computed with. ``PFX_ZERO_EDGE``: beyond their edge maps are
-        zero, not their own period.
+        zero, not their own period. ``PFX_LEVEL``: a level may be taken off images.
         """
-        return {"PFX_Q15": self.dtype == "q15", "PFX_ZERO_EDGE": self.plan.edge == "zero"}
+        return {
+            "PFX_Q15": self.dtype == "q15",
+            "PFX_ZERO_EDGE": self.plan.edge == "zero",
+            "PFX_LEVEL": level_gain(self.plan, self.bank) is not None,
+        }
 
     @property
     def command(self) -> str:
@@ -134,22 +143,78 @@ class Configuration:
         ]
 
 
-def _check_prefix(prefix: object) -> None:
-    if not isinstance(prefix, str):
-        raise ArgumentTypeError(explain("prefix", prefix, "must be a str", "pass 'nps'"))
-    if not _PREFIX.fullmatch(prefix):
-        rule = "must be a C identifier of at most 31 characters that begins with a letter"
-        raise ArgumentError(explain("prefix", prefix, rule, "pass e.g. 'nps'"))
-    if prefix.lower() in _STANDARD_WIDTHS:
-        rule = f"would redefine the standard macro {prefix.upper()}_WIDTH"
-        raise ArgumentError(explain("prefix", prefix, rule, "pass another, e.g. 'nps'"))
+def _check_words(words: str) -> None:
+    """Refuse a bank's name, or a command with its path, that no string constant can hold."""
+    try:
+        words.encode()
+    except UnicodeEncodeError:
+        rule = "is not UTF-8, and the header must tell where it comes from"
+        raise ArgumentError(explain("bank", words, rule, "rename it")) from None
+    if len(string_literal(words)) > LARGEST_LITERAL:
+        rule = f"is more than {LARGEST_LITERAL} characters long as a string constant of C"
+        raise ArgumentError(explain("bank", words, rule, "give it a shorter name or path"))
 
 
 def _check_taps(bank: FilterBank) -> None:
+    count = sum(bank.real_taps(key).size for key in bank)
+    if count > LARGEST_TAPS:
+        rule = f"has {count} taps, and a header holds at most {LARGEST_TAPS}"
+        raise BankError(explain("bank", bank.name, rule, "use one of smaller kernels"))
+    limits = np.finfo(np.float32)
     for key in bank:
-        if np.abs(bank.real_taps(key)).max() > np.finfo(np.float32).max:
+        largest = np.abs(bank.real_taps(key)).max((1, 2, 3))
+        if largest.max() > limits.max or (largest[largest > 0] < limits.tiny).any():
+            remedy = f"scale its filters to between {limits.tiny:.2g} and {limits.max:.2g}"
             rule = f"{key} has taps that a float cannot hold"
-            raise BankError(explain("bank", bank.name, rule, "scale its filters down"))
+            raise BankError(explain("bank", bank.name, rule, remedy))
+
+
+def _check_program(
+    J: int, shape: tuple[int, int], max_order: int, rounds: int, orientations: int
+) -> None:
+    """Refuse, before it is planned, what no header can hold; `make_plan` checks the rest."""
+    J, shape = integer("J", J), image_shape(shape)
+    check_scale(J, shape)
+    _check_sides(shape, shape)
+    channels = 1 + orientations * J
+    if max_order == 2:
+        channels += orientations**2 * J * (J - 1) // 2
+    if channels > LARGEST_CHANNELS:
+        rule = f"makes {channels} channels, and a header holds at most {LARGEST_CHANNELS}"
+        raise ArgumentError(explain("J", J, rule, "use a smaller one, or max_order=1"))
+    if integer("rounds", rounds) > 4 * orientations:
+        rule = f"more than 4 L = {4 * orientations} rounds save no memory"
+        raise ArgumentError(explain("rounds", rounds, rule, "use fewer"))
+
+
+def _check_sides(shape: tuple[int, int], padded_shape: tuple[int, int]) -> None:
+    if max(padded_shape) >= NO_PIXEL:
+        rule = f"the padded image must have fewer than {NO_PIXEL} rows and columns"
+        raise ArgumentError(explain("shape", shape, rule, "cut the image into parts"))
+
+
+def _check_plan(plan: Plan, bank: FilterBank) -> None:
+    """Refuse a program of more numbers than a header can index, or NumPy can compute in minutes."""
+    _check_sides(plan.shape, plan.padded_shape)
+    coefficients = plan.n_coefficients * plan.output_shape[0] * plan.output_shape[1]
+    _limit(plan, coefficients, LARGEST_COEFFICIENTS, "coefficients, and a header holds")
+    memory = plan.workspace.size + max(map(_temporaries, plan.steps))
+    _limit(plan, memory, LARGEST_MEMORY, "numbers at a time, and its self-test may take")
+    work = plan_cost(plan, bank, folded=False).multiply_adds
+    _limit(plan, work, LARGEST_WORK, "products, and its self-test may take")
+
+
+def _temporaries(step: Step) -> int:
+    """Return about how many numbers `npscatter.reference` has besides the workspace in a step."""
+    source = step.maps_per_group * step.source.height * step.source.width
+    moduli = len(step.orientations) * step.modulus_shape[0] * step.modulus_shape[1]
+    return step.groups * (2 * source + 5 * moduli)
+
+
+def _limit(plan: Plan, count: int, most: int, what: str) -> None:
+    if count > most:
+        rule = f"makes {count} {what} at most {most}"
+        raise ArgumentError(explain("shape", plan.shape, rule, "cut the image into parts"))
 
 
 def _is_shipped(bank: FilterBank) -> bool:

@@ -20,6 +20,7 @@ from cexport.simulation import signal_to_noise
 from cexport.tables import (
     inner_loops,
     kernel_tables,
+    magnitude_sizes,
     padding_tables,
     path_table,
     program_tables,
@@ -29,6 +30,7 @@ from cexport.text import array, comment, section, times, with_prefix
 from cexport.weights import weights_header
 from npscatter.bank import FilterBank
 from npscatter.errors import explain
+from npscatter.program.magnitude import level_gain
 from npscatter.program.plan import Plan
 
 # Signal to noise ratio in dB below which a Q15 header is warned of.
@@ -149,6 +151,8 @@ class _Header:
             *([_proof(self.plan, self.quantization)] if self.quantization else []),
             section("Arithmetic"),
             self._template("q15.h" if q15 else "float.h"),
+            *([] if q15 else [*magnitude_sizes(level_gain(self.plan, self.bank)), ""]),
+            *([] if q15 else [self._template("magnitude.h")]),
             section("The program's types"),
             self._template("kernel.h"),
             self._template("step.h"),

@@ -34,6 +34,11 @@ LARGEST_SUM = 2**31 - 1
 LARGEST_NORM = 2**16
 # Filters may be tiny, or zero: their exponent is at most 30.
 SMALLEST_NORM = LARGEST_NORM / 2**30
+# Of filters and of what maps hold: tables have 8 bits for them.
+SMALLEST_EXPONENT = -100
+# What rounding may take: its matrices have as many rows as a filter has taps, and it needs the
+# spectrum of every pair of carried maps.
+LARGEST_FILTER, LARGEST_CARRIERS = 512, 16
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,11 @@ class IntegerBank:
 
     def __init__(self, bank: FilterBank):
         self.bank = bank
+        taps = max(filters[0].size for filters in map(bank.real_taps, bank))
+        if taps > LARGEST_FILTER or bank.R > LARGEST_CARRIERS:
+            rule = f"has filters of {taps} taps and {bank.R} carried maps, and at most "
+            rule += f"{LARGEST_FILTER} and {LARGEST_CARRIERS} can be rounded to integers"
+            raise BankError(explain("bank", bank.name, rule, "use dtype='float'"))
         gains = [max(signed_sums(taps)) for taps in bank["carry_first"]]
         if not all(gains):
             raise BankError(
@@ -118,6 +128,8 @@ class IntegerBank:
             integers = rounding.rounded(summation, weights, scale, lags)
             too_large = np.abs(integers).sum((1, 2, 3)) > LARGEST_NORM
             too_large |= np.abs(integers).max((1, 2, 3)) > LARGEST_SAMPLE
+            if min(exponents) < SMALLEST_EXPONENT:
+                break
             if not too_large.any():
                 whole = tuple(int(exponent) for exponent in exponents)
                 integers = integers.astype(np.int64)

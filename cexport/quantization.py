@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cexport.integer_bank import LARGEST_SAMPLE, LARGEST_SUM, IntegerBank
+from cexport.integer_bank import LARGEST_SAMPLE, LARGEST_SUM, SMALLEST_EXPONENT, IntegerBank
 from cexport.ranges import Range, modulus_bound, sum_range
 from npscatter.errors import BankError, explain
 from npscatter.program.plan import Plan
@@ -23,7 +23,7 @@ from npscatter.program.steps import Step
 
 PIXEL_EXPONENT = 7
 # Of what a map holds; only maps of next to nothing would have larger ones.
-LARGEST_EXPONENT, SMALLEST_EXPONENT = 60, -100
+LARGEST_EXPONENT = 60
 
 
 @dataclass(frozen=True)

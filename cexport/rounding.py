@@ -25,6 +25,9 @@ OCTAVES = 3
 # gains that differ by less of themselves are equal: the first is taken, on every machine.
 SMALLEST_GAIN = 1e-9
 EQUAL_GAINS = 1e-6
+# Moves per weight; banks of use need one at most. Where numbers are so unlike that rounding errors
+# exceed the gains, the search would never end.
+LARGEST_SEARCH = 4
 
 
 def autocovariances(bank: FilterBank) -> dict[str, np.ndarray]:
@@ -175,7 +178,7 @@ def _search(weights: np.ndarray, shapes: np.ndarray, covariance: np.ndarray) -> 
     slope = moves @ shapes @ covariance @ error
     smallest = SMALLEST_GAIN * (error @ covariance @ error)
     own = np.diag(quadratic)
-    while len(own):
+    for _ in range(LARGEST_SEARCH * len(own)):
         # Growing n by s = 1 or -1 changes the error by own + 2 s slope, n and m both by the
         # sum of the two and twice s_n s_m times what they share.
         single = own - 2 * np.abs(slope)
@@ -184,7 +187,7 @@ def _search(weights: np.ndarray, shapes: np.ndarray, covariance: np.ndarray) -> 
         pair = own[:, None] + own + 2 * np.minimum(alike, opposite)
         np.fill_diagonal(pair, np.inf)
         changes = np.concatenate([single, pair.ravel()])
-        if -changes.min() <= smallest:
+        if not -changes.min() > smallest:
             break
         best = int(np.argmax(changes <= (1 - EQUAL_GAINS) * changes.min()))
         if best < len(own):

@@ -78,10 +78,13 @@ def simulate(quantization: Quantization, images: np.ndarray) -> np.ndarray:
     return output.astype(np.int16)
 
 
-def float_coefficients(plan: Plan, bank: FilterBank, images: np.ndarray) -> np.ndarray:
-    """Return the coefficients of `images`, shape (..., H, W), in double precision."""
-    output = np.empty((*images.shape[:-2], plan.n_coefficients, *plan.output_shape))
-    reference.run(plan, bank, images, output)
+def float_coefficients(
+    plan: Plan, bank: FilterBank, images: np.ndarray, dtype: type[np.floating] = np.float64
+) -> np.ndarray:
+    """Return the coefficients of `images`, shape (..., H, W), computed in a type of number."""
+    output = np.empty((*images.shape[:-2], plan.n_coefficients, *plan.output_shape), dtype)
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        reference.interpret(plan, reference.FloatArithmetic(bank, output.dtype), images, output)
     return output
 
 

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cexport.configuration import NO_PIXEL
 from cexport.layout import CKernel, CLayout, Use
 from cexport.quantization import Quantization
 from cexport.text import angle_of_theta, array, braces, comment, float_literal, integer_literal
+from npscatter.program.magnitude import ordinary_exponents
 from npscatter.program.plan import Plan
+
+
+def magnitude_sizes(gain: float | None) -> list[str]:
+    """Return the numbers that c/magnitude.h decides by; see `npscatter.program.magnitude`.
+
+    `gain` is the `npscatter.program.magnitude.level_gain`.
+    """
+    least, most = ordinary_exponents(np.float32)
+    precision = np.finfo(np.float32)
+    numbers = {
+        "PFX_ORDINARY_LEAST": 2.0**least,
+        "PFX_ORDINARY_END": 2.0 ** (most + 1),
+        "PFX_MOST_SCALE": 2.0**-precision.minexp,
+        "PFX_LARGEST": precision.max,
+        **({} if gain is None else {"PFX_GAIN": gain}),
+    }
+    text = comment(
+        "Between which sizes an image is ordinary; the most that one is scaled by; the largest "
+        "number" + ("." if gain is None else "; and what the average makes of 1.")
+    )
+    return [*text, *(f"#define {name} {float_literal(value)}" for name, value in numbers.items())]
 
 
 def kernel_tables(kernel: CKernel, integers: bool) -> list[str]:

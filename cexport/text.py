@@ -31,17 +31,18 @@ def printable(text: str) -> str:
 
 
 def in_comment(text: str) -> str:
-    """Return the user's text so that it neither ends nor begins a comment, without trigraphs."""
-    text = printable(text)
-    for pair in ("*/", "/*", "??"):
-        text = text.replace(pair, f"{pair[0]} {pair[1]}")
-    return text
+    """Return the user's text so that a comment neither ends, nests, nor goes on by it.
+
+    No two question marks are adjacent, for they may begin a trigraph, and a backslash at the end of
+    a word, which may end a line, is written as in Python.
+    """
+    text = re.sub(r"(?<=\*)(?=/)|(?<=/)(?=\*)|(?<=\?)(?=\?)", " ", printable(text))
+    return re.sub(r"\\(?= |$)", r"\\x5c", text)
 
 
 def string_literal(text: str) -> str:
-    """Return the user's text as a C string constant."""
-    text = printable(text).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + text.replace("??", '?""?') + '"'
+    """Return the user's text as a C string constant, without trigraphs."""
+    return '"' + re.sub(r'(["\\?])', r"\\\1", printable(text)) + '"'
 
 
 def section(title: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import numpy as np
 from matplotlib.figure import Figure
 
 from npscatter import FilterBank, Scattering2D
+from npscatter.__main__ import run
 from npscatter.atomic_write import atomic_write
 from npscatter.cli.figures import PERCENTILE, POSITIVE, SIGNED, bare
 from npscatter.cli.images import read_image
@@ -58,6 +60,7 @@ def first_look(picture: np.ndarray, bank: FilterBank, J: int = 2) -> Figure:
     return figure
 
 
+@click.command(help=__doc__)
 def main() -> None:
     """Write every figure to ``_static``."""
     picture = read_image(PICTURE).astype(np.float32)
@@ -67,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

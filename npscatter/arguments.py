@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from npscatter.errors import ArgumentError, ArgumentTypeError, explain
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain, shown
 
 # DLPack's devices whose memory a GPU's kernels can read: CUDA, and CUDA's managed memory.
 _DLPACK_DEVICES = (2, 13)
@@ -16,14 +17,13 @@ _DLPACK_DEVICES = (2, 13)
 
 def integer(name: str, value: Any) -> int:
     """Return `value` as an int, or raise an `ArgumentTypeError` that names it."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise ArgumentTypeError(
-            explain(name, value, "must be an integer", f"pass {name} as an int")
-        ) from None
+    if not isinstance(value, bool):
+        with suppress(Exception):  # whatever others' __index__ raises
+            return int(operator.index(value))
+    remedy = f"pass {name} as an int"
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        remedy = f"pass int({name}), which is {shown(int(value))}"
+    raise ArgumentTypeError(explain(name, value, "must be an integer", remedy))
 
 
 def at_least(name: str, value: object, least: int, remedy: str) -> int:
@@ -43,7 +43,7 @@ def pair(name: str, value: Any, kind: str, remedy: str) -> tuple[int, int]:
     """Return `value` as two ints, or raise an `ArgumentTypeError` that names it."""
     try:
         first, second = value
-    except (TypeError, ValueError):
+    except Exception:
         raise ArgumentTypeError(explain(name, value, f"must be a pair {kind}", remedy)) from None
     return integer(f"{name}[0]", first), integer(f"{name}[1]", second)
 
@@ -68,19 +68,21 @@ def one_of(name: str, value: object, choices: Sequence, remedy: str = "pass one 
 
 
 def boolean(name: str, value: object) -> bool:
-    """Return `value` if it is a bool, or raise an `ArgumentTypeError`."""
-    if not isinstance(value, bool):
+    """Return `value`, a bool of Python or NumPy, or raise an `ArgumentTypeError`."""
+    if not isinstance(value, bool | np.bool_):
         raise ArgumentTypeError(explain(name, value, "must be True or False", "pass a bool"))
-    return value
+    return bool(value)
 
 
-def on_gpu(array: object) -> bool:
+def on_gpu(array: Any) -> bool:
     """Say whether an object holds an array in a GPU's memory."""
-    if isinstance(array, np.ndarray):
-        return False
-    if hasattr(array, "__cuda_array_interface__") or hasattr(array, "__cuda_ndarray__"):
-        return True
-    return hasattr(array, "__dlpack_device__") and array.__dlpack_device__()[0] in _DLPACK_DEVICES
+
+    def says_so() -> bool:
+        if hasattr(array, "__cuda_array_interface__") or hasattr(array, "__cuda_ndarray__"):
+            return True
+        return array.__dlpack_device__()[0] in _DLPACK_DEVICES
+
+    return not isinstance(array, np.ndarray) and _quietly(says_so)
 
 
 def check_device(x: object, backend: str) -> None:
@@ -89,6 +91,53 @@ def check_device(x: object, backend: str) -> None:
         rule = f"lies on a GPU, and the backend is {backend!r}"
         remedy = "use backend='cuda', or copy the images to the host first"
         raise ArgumentTypeError(explain("x", type(x), rule, remedy))
+
+
+def check_plain(name: str, array: object) -> None:
+    """Raise an `ArgumentTypeError` for arrays that are more than numbers, which NumPy would drop.
+
+    Part of them is masked, or they record gradients, or they are still to be computed.
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        if np.ma.is_masked(array):
+            remedy = f"pass {name}.filled(value), or {name}.data if what it holds there is right"
+            raise ArgumentTypeError(explain(name, array, "holds masked values", remedy))
+        return
+    if isinstance(array, np.ndarray):
+        return
+    if _quietly(lambda: array.requires_grad is True):  # type: ignore[attr-defined]
+        rule = "requires a gradient, and NumPy gives none"
+        raise ArgumentTypeError(explain(name, array, rule, f"pass {name}.detach()"))
+    if _quietly(lambda: is_lazy(array)):
+        rule = "is still to be computed, and would be all at once"
+        remedy = f"pass {name}.compute(), or go by blocks of images ({name}.map_blocks)"
+        raise ArgumentTypeError(explain(name, array, rule, remedy))
+
+
+def is_lazy(array: Any) -> bool:
+    """Say whether an array is a graph of tasks, as Dask's are, and those that hold one."""
+    if hasattr(array, "__dask_graph__"):
+        return array.__dask_graph__() is not None
+    return callable(getattr(array, "compute", None))
+
+
+def _quietly(test: Callable[[], bool]) -> bool:
+    """Return what a test says of an object of others; False where it raises."""
+    try:
+        return test()
+    except Exception:
+        return False
+
+
+def dtype_of(name: str, value: Any) -> np.dtype:
+    """Return the dtype of images that a value stands for, or raise an `ArgumentTypeError`."""
+    try:
+        dtype = np.dtype(value)
+    except Exception:
+        rule = "must be a dtype of NumPy's"
+        raise ArgumentTypeError(explain(name, value, rule, "pass e.g. np.float32")) from None
+    image_dtype(name, dtype)
+    return dtype
 
 
 def image_dtype(name: str, dtype: np.dtype) -> None:
@@ -100,15 +149,49 @@ def image_dtype(name: str, dtype: np.dtype) -> None:
 
 
 def image_array(x: object) -> np.ndarray:
-    """Return images as an array of numbers, uncopied where they are one, or raise."""
+    """Return images as a plain array of numbers, uncopied where they are one, or raise."""
+    check_plain("x", x)
+    if isinstance(x, list | tuple):
+        for number, item in enumerate(x):
+            check_plain(f"x[{number}]", item)
+    failure = ""
     try:
         images = np.asarray(x)
-    except (TypeError, ValueError) as error:
-        raise ArgumentTypeError(
-            explain("x", x, f"is no array of numbers ({error})", "pass an array (..., H, W)")
-        ) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # arrays of others have errors of their own
+        failure = f" ({error})"
+    if failure or (images.dtype == object and hasattr(x, "toarray")):
+        raise ArgumentTypeError(explain("x", x, f"is no array of numbers{failure}", _remedy(x)))
     image_dtype("x.dtype", images.dtype)
     return images
+
+
+def _remedy(x: Any) -> str:
+    """Return how to make an array of what is none: of sparse ones, and of those elsewhere."""
+    if hasattr(x, "toarray"):
+        return "pass x.toarray()"
+    if _quietly(lambda: "sparse" in str(x.layout)):
+        return "pass x.to_dense()"
+    if _quietly(lambda: x.device.type != "cpu" and callable(x.cpu)):
+        return "pass x.cpu()"
+    return "pass an array (..., H, W)"
+
+
+# Of arrays whose last axis may hold channels: the most of them, and how many times as many pixels
+# the axis before it has at least.
+MOST_CHANNELS, PIXELS_PER_CHANNEL = 4, 4
+CHANNELS_FIRST = "pass channels first, np.moveaxis(x, -1, -3)"
+
+
+def looks_channels_last(shape: tuple[int, ...]) -> bool:
+    """Say whether images (..., H, W) of a shape are so narrow that (..., H, W, C) is meant.
+
+    Two axes are one image, however narrow.
+    """
+    if len(shape) < 3 or not 1 <= shape[-1] <= MOST_CHANNELS:
+        return False
+    return min(shape[-3:-1]) >= 2 and shape[-2] >= PIXELS_PER_CHANNEL * shape[-1]
 
 
 def output_kind(out: Any, shape: tuple[int, ...], dtype: np.dtype, remedy: str) -> None:
@@ -122,17 +205,33 @@ def output_kind(out: Any, shape: tuple[int, ...], dtype: np.dtype, remedy: str) 
 def output_array(
     out: object, images: np.ndarray, shape: tuple[int, ...], dtype: np.dtype
 ) -> np.ndarray:
-    """Return the array that coefficients go to: `out`, or a new one for None, or raise."""
+    """Return the array that coefficients go to: the memory of `out`, or a new one, or raise.
+
+    It is a plain array: what others derive from that need not tell the truth of its memory.
+    """
     if out is None:
-        return np.empty(shape, dtype)
-    if not isinstance(out, np.ndarray):
+        try:
+            return np.empty(shape, dtype)
+        except ValueError as error:  # NumPy's, of sizes beyond what it counts
+            rule = f"gives coefficients of shape {shape} ({error})"
+            remedy = "pass fewer images at a time"
+            raise ArgumentError(explain("x.shape", images.shape, rule, remedy)) from None
+    # By its type: anything can pass for an instance.
+    if not issubclass(type(out), np.ndarray):
         raise ArgumentTypeError(
             explain("out", type(out), "must be a NumPy array", "pass one, or None")
         )
     remedy = f"pass np.empty({shape}, np.{dtype}), or None"
-    output_kind(out, shape, dtype, remedy)
-    if not out.flags.writeable:
+    if isinstance(out, np.ma.MaskedArray) and np.ma.is_masked(out):
+        raise ArgumentError(explain("out", type(out), "must not hold masked values", remedy))
+    output = np.asarray(out)
+    output_kind(output, shape, dtype, remedy)
+    if not output.flags.writeable:
         raise ArgumentError(explain("out", "a read-only array", "must be writeable", remedy))
-    if np.may_share_memory(images, out):
+    axes = zip(output.shape, output.strides, strict=True)
+    if output.size and any(length > 1 and stride == 0 for length, stride in axes):
+        rule = "must have a place of its own for every coefficient"
+        raise ArgumentError(explain("out.strides", output.strides, rule, remedy))
+    if np.may_share_memory(images, output):
         raise ArgumentError(explain("out", "an array", "must not share memory with x", remedy))
-    return out
+    return output

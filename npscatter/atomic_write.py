@@ -1,9 +1,12 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, written where a path leads."""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,23 +14,95 @@ from typing import BinaryIO
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, force: bool = False) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its name only once it is complete.
+
+    A regular file is replaced in one step, and keeps its mode and, where the system lets us, its
+    owner; another hard link to it keeps the old content. A symbolic link is followed, and stays.
+    Devices, FIFOs and what standard output or error goes to are not replaced: they are sent
+    everything at the end, at once.
 
     Parameters
     ----------
     path : Path
-        Replaced if it exists; untouched, with nothing left beside it, if writing fails.
+        Untouched, with nothing left beside it, if writing fails: also if it is interrupted, by
+        an exception of any kind.
+    force : bool, optional
+        Replace even a file that is read-only.
 
     Yields
     ------
     file
         Open in binary mode.
+
+    Raises
+    ------
+    PermissionError
+        If the file is read-only, for root too.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    old = stat_or_none(path)
+    if old is not None and is_read_only(path, old) and not force:
+        raise PermissionError(errno.EACCES, "the file is read-only", str(path))
+    if old is not None and (not stat.S_ISREG(old.st_mode) or _stream(old) is not None):
+        content = io.BytesIO()
+        yield content
+        with _open_straight(path, old) as file:
+            file.write(content.getbuffer())
+        return
+    target = Path(os.path.realpath(path))
+    # Not the whole name, which may be as long as names can be.
+    partial = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.partial")
+    # Nobody may read in the meantime what they may not read in the end.
+    mode = 0o666 if old is None else 0o600
     try:
-        with open(partial, "xb") as file:
+        with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file
-        os.replace(partial, path)
+        if old is not None:
+            _keep_owner_and_mode(partial, old)
+        os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def stat_or_none(path: Path) -> os.stat_result | None:
+    """Return what stands where a path leads, None if nothing does."""
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
+def is_read_only(path: Path, status: os.stat_result) -> bool:
+    """Return whether a regular file may not be written: by its mode too, which root passes over."""
+    return stat.S_ISREG(status.st_mode) and not (
+        status.st_mode & 0o222 and os.access(path, os.W_OK)
+    )
+
+
+def _stream(status: os.stat_result) -> int | None:
+    """Return the number of the standard stream that goes to a file, None if neither does."""
+    for number in (1, 2):
+        try:
+            if os.path.samestat(status, os.fstat(number)):
+                return number
+        except OSError:  # closed
+            continue
+    return None
+
+
+def _open_straight(path: Path, status: os.stat_result) -> BinaryIO:
+    number = _stream(status)
+    # Opened by its name, a file that a shell appends to would be emptied.
+    return open(path, "wb") if number is None else os.fdopen(os.dup(number), "wb")
+
+
+def _keep_owner_and_mode(path: Path, old: os.stat_result) -> None:
+    new = os.stat(path)
+    if hasattr(os, "chown") and (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        for owner, group in ((old.st_uid, old.st_gid), (-1, old.st_gid)):
+            try:
+                os.chown(path, owner, group)
+                break
+            except PermissionError:  # root alone gives files away
+                continue
+    os.chmod(path, stat.S_IMODE(old.st_mode))

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,8 +20,13 @@ from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
 from npscatter.program.summation import Summation, make_summation
 from npscatter.program.symmetry import is_symmetric
 
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
+
 # What an octave may multiply the mean by, and what any other mode.
 LARGEST_MEAN, LARGEST_MODE = 1.1, 0.5
+# Sums of as many taps as there may be, and their squares, are finite numbers.
+LARGEST_TAP = 1e100
 
 
 class FilterBank:
@@ -31,7 +37,7 @@ class FilterBank:
     Parameters
     ----------
     name : str
-        What the bank is called.
+        What the bank is called, in 255 characters at most.
     psi_first : ndarray of complex, shape (L, 1, K, K)
         Wavelets for one raw map.
     carry_first : ndarray, shape (R, 1, K, K)
@@ -52,7 +58,8 @@ class FilterBank:
     boundary : str, optional
         The boundary the bank was learned for: "kymatio", "zero" or "periodic".
     card : dict, optional
-        How the bank was learned and what it measures; anything JSON can hold.
+        How the bank was learned and what it measures; anything JSON can hold, in 60,000 bytes. Its
+        entry "family", if there is one, is a name.
 
     Raises
     ------
@@ -62,7 +69,8 @@ class FilterBank:
     Notes
     -----
     K is odd and may differ from array to array. The arrays are stored as float64 and complex128,
-    and are read-only.
+    and are read-only. L is 256 at most, R 32, K 31, and all taps together 32,768, for what is
+    computed with them is unrolled and compiled.
     """
 
     def __init__(
@@ -269,14 +277,15 @@ class FilterBank:
     def save(self, path: str | os.PathLike) -> Path:
         """Write ``path`` (suffix .npz) and the card beside it (suffix .json).
 
-        The same bank makes the same bytes, as long as Python zips alike.
+        The same bank makes the same bytes, as long as Python zips alike. Whoever loads the bank
+        meanwhile, or after a writer that was stopped, gets the earlier bank or this one, whole.
 
         Returns
         -------
         Path
             Of the ``.npz`` file.
         """
-        return bank_file.write(Path(path), self._arrays, self.describe())
+        return bank_file.write(path, self._arrays, self.describe())
 
     @classmethod
     def load(cls, name_or_path: str | os.PathLike) -> FilterBank:
@@ -292,7 +301,8 @@ class FilterBank:
         ------
         BankError
             If there is no such bank, or the files are missing, truncated, of another format
-            version, altered, or do not hold a valid bank.
+            version, altered, larger than a bank's, or do not hold a valid bank. Nothing else is
+            raised, whatever the files hold, but for an `ArgumentTypeError` where this is no path.
 
         Warns
         -----
@@ -308,7 +318,7 @@ class FilterBank:
         """
         if isinstance(name_or_path, str) and not bank_file.is_path(name_or_path):
             return _read_shipped(name_or_path)
-        return _read(bank_file.locate(name_or_path))
+        return _read(*bank_file.locate(name_or_path))
 
     def _design_arguments(self) -> dict:
         return {
@@ -391,14 +401,11 @@ def _relative(bank: FilterBank, L: int, is_family: bool) -> FilterBank:
 @lru_cache(maxsize=32)
 def _read_shipped(name: str) -> FilterBank:
     # By name: an object costs no look into the folder of banks.
-    return _read(bank_file.locate(name))
+    return _read(*bank_file.locate(name))
 
 
-def _read(path: Path) -> FilterBank:
-    arrays, card = bank_file.read(path)
-    if set(arrays) != set(WEIGHT_ARRAYS):
-        rule = f"the .npz file holds {sorted(arrays)}, not {sorted(WEIGHT_ARRAYS)}"
-        raise bank_file.refused(path, rule)
+def _read(npz: Traversable, beside: Traversable) -> FilterBank:
+    arrays, card = bank_file.read(npz, beside)
     try:
         design = card["architecture"]
         bank = FilterBank(
@@ -409,10 +416,12 @@ def _read(path: Path) -> FilterBank:
             boundary=card["boundary"],
             card={key: value for key, value in card.items() if key not in bank_file.RESERVED},
         )
-    except (BankError, TypeError, KeyError) as error:
-        raise bank_file.refused(path, f"it does not hold a valid bank ({error})") from None
+    except KeyError as error:
+        raise bank_file.refused(npz, f"its card has no {error}") from None
+    except BankError as error:
+        raise bank_file.refused(npz, f"it does not hold a valid bank ({error})") from None
     if bank.describe() != card:
-        raise bank_file.refused(path, "its card and its taps, of another sha256, contradict")
+        raise bank_file.refused(npz, "its card and its taps, of another sha256, contradict")
     if fault := bank.instability():
         warnings.warn(BankWarning(fault), stacklevel=outside_package())
     return bank
@@ -421,8 +430,7 @@ def _read(path: Path) -> FilterBank:
 def _check(bank: FilterBank) -> None:
     """Raise a `BankError` unless name, shapes, sizes and values make a bank."""
     L, R, design = bank.L, bank.R, bank.architecture
-    named = isinstance(bank.name, str) and bank.name
-    _require(named, "name", bank.name, "must be a non-empty str", "name the bank")
+    _check_name(bank.name)
     shape = bank["psi_first"].shape
     _require(L >= 2 and L % 2 == 0, "psi_first", shape, "L must be even", "use L = 2, 4, 6, 8")
     shape = bank["carry_first"].shape
@@ -446,6 +454,23 @@ def _check(bank: FilterBank) -> None:
         _require(odd, key, taps.shape, "kernels must be square and odd", "pad with zeros")
         finite = np.isfinite(taps).all()
         _require(finite, key, "an array", "holds NaN or infinity", "learn or copy it again")
+        largest = max(abs(taps.real).max(), abs(taps.imag).max())
+        rule = f"has taps above {LARGEST_TAP:g}"
+        _require(largest <= LARGEST_TAP, key, largest, rule, "check what made the bank")
+    bank_file.check_sizes(L, R, {key: bank[key].shape[-1] for key in WEIGHT_ARRAYS})
+
+
+def _check_name(name: object) -> None:
+    """Raise a `BankError` unless this can be a bank's name."""
+    if not (isinstance(name, str) and name):
+        raise BankError(explain("name", name, "must be a non-empty str", "name the bank"))
+    rule = f"has {len(name)} characters, and a name {bank_file.LONGEST_NAME} at most"
+    _require(len(name) <= bank_file.LONGEST_NAME, "name", name, rule, "take a shorter one")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        rule = "has half of a character (a surrogate), which UTF-8 cannot hold"
+        raise BankError(explain("name", name, rule, "leave it out")) from None
 
 
 def _require(holds: object, argument: str, value: object, rule: str, remedy: str) -> None:

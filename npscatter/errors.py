@@ -6,7 +6,17 @@ a ``RuntimeError`` too, so except-clauses written for Kymatio keep working.
 
 from __future__ import annotations
 
+import re
+import reprlib
 import sys
+
+# Characters of a value that an error shows.
+LONGEST_SHOWN = 120
+# Shows so much of containers, and asks no long list for all of its elements.
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.maxdeque = 12
+_SHORT.maxarray = _SHORT.maxdict = 6
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = LONGEST_SHOWN
 
 
 class ArgumentError(ValueError, RuntimeError):
@@ -34,19 +44,44 @@ class BackendWarning(UserWarning):
 
 
 def explain(argument: str, value: object, rule: str, remedy: str) -> str:
-    """Return the one sentence every npscatter error is made of.
+    """Return the one sentence, on one line, that every npscatter error is made of.
 
     Parameters
     ----------
     argument, rule, remedy : str
         The argument's name, the rule it broke, and what to do instead.
     value : object
-        What was received; shown with `repr`, shortened to 120 characters.
+        What was received; see `shown`.
     """
-    shown = repr(value)
-    if len(shown) > 120:
-        shown = shown[:117] + "..."
-    return f"{argument}={shown}: {rule}; {remedy}"
+    return one_line(f"{argument}={shown(value)}: {rule}; {remedy}")
+
+
+def shown(value: object) -> str:
+    """Return a value on one line of at most `LONGEST_SHOWN` characters, whatever its own repr does.
+
+    Arrays are shown as what they are, not by their elements.
+    """
+    try:
+        dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
+        if dtype is not None and isinstance(shape, tuple) and shape:
+            text = f"{type(value).__name__} of {dtype}, shape {tuple(shape)}"
+        else:
+            text = _SHORT.repr(value)
+    except Exception:  # a repr may do anything; Python refuses that of ints beyond 4300 digits
+        text = f"<an int of {value.bit_length()} bits>" if type(value) is int else "<no repr>"
+    text = one_line(text)
+    half = (LONGEST_SHOWN - 3) // 2
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:half]}...{text[-half:]}"
+
+
+def one_line(text: str) -> str:
+    """Return a text without line breaks, and with what does not print, or steers, spelt out."""
+    return printable(re.sub(r"\s*[\r\n]\s*", " ", text))
+
+
+def printable(text: str) -> str:
+    """Return a text with what does not print, or steers, spelt out as in Python's strings."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def install_extra(name: str) -> str:

@@ -54,9 +54,12 @@ def source_digest(modules: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
     for name in modules:
         spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
+        if spec is None or spec.loader is None:
             raise ModuleNotFoundError(f"no module named {name!r}", name=name)
-        digest.update(Path(spec.origin).read_bytes())
+        # The loader finds it in an archive too. A frozen application has none, and Numba's cache
+        # looks at the application itself.
+        source = getattr(spec.loader, "get_source", lambda _: None)(name)
+        digest.update((source or "").encode())
     return digest.hexdigest()
 
 

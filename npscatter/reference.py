@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 
 from npscatter.bank import FilterBank
+from npscatter.program.magnitude import level_and_shift, level_gain, ordinary_exponents
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Maps
 
@@ -27,13 +28,34 @@ def run(
     options: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
     """Run the plan's program; see `npscatter.backends.Backend`."""
+    arithmetic, gain = FloatArithmetic(bank, output.dtype), level_gain(plan, bank)
     # Infinities and NaN go through as arithmetic has it, in silence.
     with np.errstate(invalid="ignore", over="ignore"):
-        interpret(plan, FloatArithmetic(bank, output.dtype), images, output)
+        for some, coefficients in blocks(plan, output.dtype, images, output):
+            levels, shifts = levels_and_shifts(some, gain is not None)
+            ordinary = np.ldexp(some - levels, shifts)
+            run_block(plan, arithmetic, ordinary, coefficients)
+            coefficients[...] = np.ldexp(coefficients, -shifts[..., None])
+            coefficients[:, 0] += (levels * np.float64(gain or 0)).astype(output.dtype)
 
 
 def warm_up(plan: Plan, bank: FilterBank, images: np.dtype, options: Mapping[str, object]) -> None:
     """Do nothing: NumPy is always ready."""
+
+
+def levels_and_shifts(images: np.ndarray, has_level: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return level and shift of each of some images (N, H, W), in two arrays (N, 1, 1).
+
+    See `npscatter.program.magnitude`.
+    """
+    finite = np.isfinite(images)
+    lows = np.where(finite, images, np.inf).min((1, 2)).tolist()
+    highs = np.where(finite, images, -np.inf).max((1, 2)).tolist()
+    exponents = ordinary_exponents(images.dtype)
+    both = [level_and_shift(*ends, has_level, *exponents) for ends in zip(lows, highs, strict=True)]
+    levels = np.array([level for level, _ in both], images.dtype)
+    shifts = np.array([shift for _, shift in both], np.intc)
+    return levels[:, None, None], shifts[:, None, None]
 
 
 class Arithmetic(Protocol):
@@ -74,7 +96,7 @@ def interpret(
     output: np.ndarray,
     block_bytes: int = BLOCK_BYTES,
 ) -> None:
-    """Run the plan's program in a given arithmetic.
+    """Run the plan's program in a given arithmetic, on images as they come.
 
     Parameters
     ----------
@@ -89,18 +111,32 @@ def interpret(
     block_bytes : int, optional
         Images are taken in blocks whose workspace stays within so much (one image at least).
     """
+    for some, coefficients in blocks(plan, arithmetic.dtype, images, output, block_bytes):
+        run_block(plan, arithmetic, some, coefficients)
+
+
+def blocks(
+    plan: Plan,
+    dtype: np.dtype,
+    images: np.ndarray,
+    output: np.ndarray,
+    block_bytes: int = BLOCK_BYTES,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield a block of images after the other, as `dtype`, and where their coefficients go.
+
+    Parameters are those of `interpret`.
+    """
     flat = images.reshape(-1, *images.shape[-2:])
     result = output.reshape(-1, *output.shape[-3:])
-    image_bytes = plan.workspace.size * arithmetic.dtype.itemsize
-    block = max(1, block_bytes // image_bytes)
+    block = max(1, block_bytes // (plan.workspace.size * dtype.itemsize))
     for start in range(0, len(flat), block):
-        some = flat[start : start + block].astype(arithmetic.dtype, copy=False)
-        _run_block(plan, arithmetic, some, result[start : start + block])
+        some = flat[start : start + block].astype(dtype, copy=False)
+        yield some, result[start : start + block]
     if not np.may_share_memory(result, output):
         output[...] = result.reshape(output.shape)
 
 
-def _run_block(plan: Plan, arithmetic: Arithmetic, images: np.ndarray, output: np.ndarray) -> None:
+def run_block(plan: Plan, arithmetic: Arithmetic, images: np.ndarray, output: np.ndarray) -> None:
     """Run the program on images (N, H, W), all of them side by side in every step."""
     count = len(images)
     workspace = np.empty((count, plan.workspace.size), arithmetic.dtype)

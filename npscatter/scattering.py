@@ -12,16 +12,20 @@ import numpy as np
 
 from npscatter import backends
 from npscatter.arguments import (
+    CHANNELS_FIRST,
+    MOST_CHANNELS,
     check_device,
+    dtype_of,
     image_array,
     image_dtype,
+    looks_channels_last,
     on_gpu,
     one_of,
     output_array,
     positive,
 )
 from npscatter.bank import FilterBank, resolve
-from npscatter.errors import ArgumentError, ArgumentTypeError, explain
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain, shown
 from npscatter.program.padding import shape_before_padding
 from npscatter.program.plan import Plan, make_plan
 
@@ -43,6 +47,65 @@ def _shows_the_object(method: Callable) -> Callable:
     return call
 
 
+class _Setting:
+    """An attribute that may be set at any time, to what a check makes of a value."""
+
+    def __init__(self, check: Callable[[Scattering2D, Any], Any], description: str):
+        self._check, self.__doc__ = check, description
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, transform: Scattering2D | None, owner: type | None = None) -> Any:
+        return self if transform is None else vars(transform)[self._name]
+
+    def __set__(self, transform: Scattering2D, value: Any) -> None:
+        vars(transform)[self._name] = self._check(transform, value)
+
+
+def _checked_backend(transform: Scattering2D, value: Any) -> str:
+    name = backends.resolve(value)
+    for option in _OPTIONS:
+        if option not in backends.load(name).OPTIONS:
+            _refuse_elsewhere(option, vars(transform).get(option), name)
+    return name
+
+
+def _checked_option(transform: Scattering2D, name: str, value: Any) -> Any:
+    if name not in backends.load(transform.backend).OPTIONS:
+        _refuse_elsewhere(name, value, transform.backend)
+    return value
+
+
+def _checked_threads(transform: Scattering2D, value: Any) -> int | None:
+    threads = positive("threads", value, "pass None for all cores")
+    return _checked_option(transform, "threads", threads)
+
+
+def _checked_memory(transform: Scattering2D, value: Any) -> int | None:
+    memory = positive("memory", value, "pass None for 1 GiB")
+    return _checked_option(transform, "memory", memory)
+
+
+def _checked_storage(transform: Scattering2D, value: Any) -> str | None:
+    one_of("storage", value, ("float16", None))
+    return _checked_option(transform, "storage", value)
+
+
+def _checked_out_type(transform: Scattering2D, value: Any) -> str:
+    one_of("out_type", value, ("array", "list"))
+    return value
+
+
+def _refuse_elsewhere(name: str, value: object, backend: str) -> None:
+    """Raise if an argument was given that has a meaning only elsewhere."""
+    if value is not None:
+        where = f"has no effect on backend={backend!r}"
+        if name == "stream" and backend == "cuda":
+            where = "has no effect on images that are not on the GPU"
+        raise ArgumentError(explain(name, value, where, "pass None"))
+
+
 class Scattering2D:
     """The 2-D scattering transform, in Kymatio's conventions.
 
@@ -58,9 +121,9 @@ class Scattering2D:
     Parameters
     ----------
     J : int
-        Log2 of the scale: 1 up to log2 of the smaller side.
+        Log2 of the scale: 1 up to log2 of the smaller side; at most 65,536 output channels.
     shape : tuple of int
-        (H, W) of the images, any parity.
+        (H, W) of the images, any parity; up to 262,144 pixels a side, and 2^32 in all once padded.
     L : int or None, optional
         Number of orientations; a bank must have been learned for it. None for the bank's own.
     max_order : int, optional
@@ -83,18 +146,19 @@ class Scattering2D:
         ``NUMBA_NUM_THREADS``, which is all cores unless it is set.
     storage : str, optional
         What the "cuda" backend stores carried maps as: "float16" halves its memory traffic and
-        workspace, at relative errors of about 2e-3 in S1 and S2 and for magnitudes from 6e-5 to
-        65504; None for the precision of the computation.
+        workspace, at relative errors of about 2e-3 in S1 and S2, whatever the image's magnitude
+        from 1e-35 on; None for the precision of the computation.
     memory : int, optional
         Bytes that the "cuda" backend may use for carried maps, per stream; None for 1 GiB, or a
         quarter of the GPU's memory where that is less. Batches are cut into pieces to fit.
 
     Attributes
     ----------
-    J, shape, L, max_order, pre_pad, out_type, boundary, threads, storage, memory
+    J, shape, L, max_order, pre_pad, boundary
         As given, or taken from the bank.
-    backend : str
-        The backend in use, never "auto".
+    backend, out_type, threads, storage, memory
+        As given, but that `backend` is never "auto". These may be set later, and are checked then
+        as here; the other attributes are read-only.
     bank : FilterBank
         The bank in use.
     plan : Plan
@@ -138,23 +202,39 @@ class Scattering2D:
         storage: str | None = None,
         memory: int | None = None,
     ):
-        self.bank, boundary = resolve(bank, L, boundary)
-        self.plan: Plan = make_plan(
+        self._bank, boundary = resolve(bank, L, boundary)
+        self._plan = make_plan(
             *(J, shape, self.bank.architecture),
             max_order=max_order,
             boundary=boundary,
             pre_pad=pre_pad,
         )
-        self.pre_pad = pre_pad
-        self.backend = backends.resolve(backend)
-        self.out_type = out_type
-        self.threads = positive("threads", threads, "pass None for all cores")
-        self.memory = positive("memory", memory, "pass None for 1 GiB")
+        self.backend = backend
+        self.threads = threads
+        self.memory = memory
         self.storage = storage
-        one_of("storage", storage, ("float16", None))
-        for name in sorted(set(_OPTIONS) - set(self._backend.OPTIONS)):
-            self._refuse_elsewhere(name, getattr(self, name))
-        one_of("out_type", out_type, ("array", "list"))
+        self.out_type = out_type
+
+    backend: Any = _Setting(_checked_backend, 'The backend in use, never "auto".')
+    threads: Any = _Setting(_checked_threads, 'How many threads the "numba" backend may use.')
+    memory: Any = _Setting(_checked_memory, 'Bytes that the "cuda" backend may use.')
+    storage: Any = _Setting(_checked_storage, 'What the "cuda" backend stores carried maps as.')
+    out_type: Any = _Setting(_checked_out_type, 'What a call returns: "array" or "list".')
+
+    @property
+    def bank(self) -> FilterBank:
+        """The bank in use."""
+        return self._bank
+
+    @property
+    def plan(self) -> Plan:
+        """The program it runs."""
+        return self._plan
+
+    @property
+    def pre_pad(self) -> bool:
+        """Whether the images come padded."""
+        return self.plan.pre_pad
 
     @property
     def J(self) -> int:
@@ -228,8 +308,7 @@ class Scattering2D:
         dtype : dtype, optional
             Of the images to come.
         """
-        images = np.dtype(dtype)
-        image_dtype("dtype", images)
+        images = dtype_of("dtype", dtype)
         self._backend.warm_up(self.plan, self.bank, images, self._options)
 
     @_shows_the_object
@@ -242,7 +321,8 @@ class Scattering2D:
             Real images; any leading shape, none and zero-length included; any memory layout;
             never written to. float32 and float64 are kept; bool, integers and float16 keep their
             values (no rescaling) in the dtype NumPy promotes them to with float32: float32 up to
-            16 bits, float64 beyond. With the "cuda" backend also an array on the GPU, of any
+            16 bits, float64 beyond. (``npscatter transform`` divides 8-bit samples by 255 and
+            16-bit ones by 65535 before.) With the "cuda" backend also an array on the GPU, of any
             library that has the CUDA array interface or DLPack's (CuPy, Torch, Numba); it is not
             copied.
         out : ndarray, shape (..., C, H // 2^J, W // 2^J), optional
@@ -269,22 +349,33 @@ class Scattering2D:
         Notes
         -----
         NaN and infinity are not refused: every coefficient whose window holds one is NaN or
-        infinite, the others are what they would be without it. The squares in the modulus
-        overflow or vanish beyond magnitudes of about 1e18 and 1e-18 in float32. The "numba" backend
-        takes denormal numbers for zero, and the "cuda" backend their square roots.
+        infinite, the others are what they would be if it were a value between the image's others.
+
+        Images may have any magnitude. Where the largest is below 5e-7 or above 9e12 in float32
+        (7e-52 and 9e102 in float64), the image is scaled by a power of two and its coefficients are
+        scaled back, so ``S(2**k * x)`` is ``2**k * S(x)`` to the last bit as long
+        as both hold normal numbers only; coefficients that are denormal are rounded to such
+        numbers. In the dark parts of one image moduli below 1e-19 vanish, or below 2e-32 of its
+        largest magnitude if it is scaled.
+
+        Wavelets are blind to constants, so where all values of an image are within a sixteenth of
+        the least of their magnitudes, that value is taken off, exactly, and given back to S0:
+        contrast on a high level is as precise as without the level, and a constant image
+        has nothing but its average. Not so under ``boundary="zero"``, whose edges are part of the
+        picture, nor with a bank that sees constants ("paper").
         """
         check_device(x, self.backend)
         if on_gpu(x):
             output = self._call_on_gpu(x, out, stream)
         else:
-            self._refuse_elsewhere("stream", stream)
+            _refuse_elsewhere("stream", stream, self.backend)
             images = image_array(x)
             self._check_shape(images)
             output = output_array(out, images, *self._output_kind(images))
             if output.size:
                 self._backend.run(self.plan, self.bank, images, output, None, self._options)
         if self.out_type == "array":
-            return output
+            return output if out is None else out
         return [
             {"coef": output[..., channel, :, :], "j": path.j, "n": path.n, "theta": path.theta}
             for channel, path in enumerate(self.plan.paths)
@@ -309,7 +400,7 @@ class Scattering2D:
             self._backend.run(self.plan, self.bank, images, output, stream, self._options)
             for one in borrowed:
                 one.give_back()
-        return out if out is not None and self.out_type == "array" else output
+        return output
 
     @property
     def _options(self) -> dict[str, object]:
@@ -321,14 +412,6 @@ class Scattering2D:
         # A module, so not an attribute: objects pickle.
         return backends.load(self.backend)
 
-    def _refuse_elsewhere(self, name: str, value: object) -> None:
-        """Raise if an argument was given that has a meaning only elsewhere."""
-        if value is not None:
-            where = f"has no effect on backend={self.backend!r}"
-            if name == "stream" and self.backend == "cuda":
-                where = "has no effect on images that are not on the GPU"
-            raise ArgumentError(explain(name, value, where, "pass None"))
-
     def _check_shape(self, images: Any) -> None:
         shape = tuple(images.shape)
         if len(shape) < 2 or shape[-2:] != self.plan.input_shape:
@@ -336,6 +419,10 @@ class Scattering2D:
             padded = " (the padded size, as pre_pad=True)" if self.pre_pad else ""
             rule = f"must be (..., {H}, {W}){padded}"
             remedy = f"resize or crop the images, or construct for shape={shape[-2:]}"
+            fits = shape[-3:-1] == (H, W) and shape[-1] <= MOST_CHANNELS
+            if fits or looks_channels_last(shape):
+                rule += " and looks like channels last"
+                remedy = CHANNELS_FIRST + ("" if fits else ", and resize or crop the images")
             raise ArgumentError(explain("x.shape", shape, rule, remedy))
 
     def _output_kind(self, images: Any) -> tuple[tuple[int, ...], np.dtype]:
@@ -352,7 +439,7 @@ class Scattering2D:
             f"Scattering2D(J={self.J}, shape={self.shape}, L={self.L}, "
             f"max_order={self.max_order}, pre_pad={self.pre_pad}, backend={self.backend!r}, "
             f"out_type={self.out_type!r}, bank={self.bank.name!r}, boundary={self.boundary!r}"
-            f"{''.join(f', {name}={value!r}' for name, value in self._options.items())})"
+            f"{''.join(f', {name}={shown(value)}' for name, value in self._options.items())})"
         )
 
 
@@ -377,7 +464,9 @@ def scatter(
     Parameters
     ----------
     x : array_like, shape (..., H, W)
-        Real images; see `Scattering2D.__call__`.
+        Real images; see `Scattering2D.__call__`. Three axes and more are refused if the last has
+        1 to 4 pixels and the one before four times as many or more: that looks like channels
+        last. Use `Scattering2D` with ``shape=(H, W)`` for images that are so narrow.
     J, L, max_order, bank, backend, boundary, out_type, threads, storage, memory
         As for `Scattering2D`.
     stream
@@ -412,6 +501,10 @@ def scatter(
         raise ArgumentError(
             explain("x.shape", images.shape, "both sides must be at least 1", "pass real images")
         )
+    if looks_channels_last(tuple(images.shape)):
+        rule = f"may be images of {shape[0]} x {shape[1]} pixels, or of {shape[1]} channels, last"
+        remedy = f"{CHANNELS_FIRST}, or use Scattering2D(J, shape={shape}) if they are that narrow"
+        raise ArgumentError(explain("x.shape", images.shape, rule, remedy))
     if pre_pad:
         shape = shape_before_padding(J, shape)
     S = Scattering2D(

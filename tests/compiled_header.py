@@ -20,7 +20,7 @@ int nps_selftest(void *scratch, size_t scratch_bytes);
 class CompiledHeader:
     """A header, compiled into a Python module."""
 
-    def __init__(self, text, dtype, folder, name):
+    def __init__(self, text, dtype, folder, name, flags=("-O2",)):
         q15 = dtype == "q15"
         self.pixel, self.coefficient = ("uint8_t", "int16_t") if q15 else ("float", "float")
         self.dtype = np.dtype(np.int16 if q15 else np.float32)
@@ -37,7 +37,7 @@ class CompiledHeader:
             name,
             '#define NPS_SELFTEST\n#include "nps.h"\n',
             include_dirs=[str(folder)],
-            extra_compile_args=["-O2"],
+            extra_compile_args=list(flags),
         )
         specification = importlib.util.spec_from_file_location(name, ffi.compile(str(folder)))
         module = importlib.util.module_from_spec(specification)

@@ -58,11 +58,13 @@ def toy_bank():
 
 @pytest.fixture
 def ship_from(monkeypatch):
-    """Return the function that puts a folder in the place of the shipped banks."""
+    """Return the function that puts a folder of banks in the place of the shipped ones."""
     from npscatter import bank, bank_file
 
     def ship(folder):
         monkeypatch.setattr(bank_file, "SHIPPED", folder)
+        names = sorted(path.stem for path in folder.glob("*.npz"))
+        monkeypatch.setattr(bank_file, "NAMES", tuple(names))
         bank._read_shipped.cache_clear()
 
     yield ship

@@ -60,6 +60,11 @@ class Case:
         Shared memory of a block: little of it makes many small tiles.
     piece_bytes : int
         What goes to the GPU at a time.
+    powers, levels, poisons : tuple
+        Image by image: the power of two that it is multiplied by, what is added to it before, and
+        what its first pixel is. Images are then the same whole numbers but for these.
+    stretch : int
+        Pixels from which on an image is cut to be looked through.
     prefetch : bool
         Moduli are computed an advance before they are smoothed, whatever that costs.
     tolerance : float
@@ -75,6 +80,10 @@ class Case:
     where: str = "host"
     block_bytes: int = Device().block_bytes
     piece_bytes: int = 2**26
+    powers: tuple[int, ...] = ()
+    levels: tuple[float, ...] = ()
+    poisons: tuple[float, ...] = ()
+    stretch: int = 2**14
     prefetch: bool = False
     tolerance: float = 2e-6
 
@@ -90,10 +99,25 @@ class Case:
         """Return the images, on the host."""
         shape = *self.leading, *self.scattering("numpy").plan.input_shape
         values = np.random.default_rng(11).normal(size=shape)
+        if self.powers or self.levels or self.poisons:
+            return self.extreme_images(values)
         kind = np.dtype(self.dtype).kind
         if kind == "b":
             return values > 0
         return (values if kind == "f" else np.abs(100 * values)).astype(self.dtype)
+
+    def extreme_images(self, values):
+        """Return images of whole numbers from 0 on, multiplied, raised and poisoned."""
+        image = np.abs(np.rint(40 * values[0]))
+        image[-1, -1] = 0
+        images = np.stack([image] * len(values)).astype(self.dtype)
+        for image, level in zip(images, self.levels, strict=False):
+            image += level
+        for image, power in zip(images, self.powers, strict=False):
+            image *= 2.0**power
+        for image, poison in zip(images, self.poisons, strict=False):
+            image[0, 0] = poison
+        return images
 
     def run(self):
         """Return the coefficients, computed by backend="cuda", on the host."""
@@ -108,18 +132,21 @@ class Case:
 
     @contextmanager
     def forced(self):
-        """Make a sweep without a prefetch cost more, if one is wanted."""
+        """Make a sweep without a prefetch cost more, or cut small images, if that is wanted."""
         cost = tiling._cost
 
         def dearer(spec, one, *others):
-            return cost(spec, one, *others) * (1 if one.prefetch else 1e6)
+            return cost(spec, one, *others) * (1 if one.prefetch or not self.prefetch else 1e6)
 
-        if not self.prefetch:
+        if not self.prefetch and self.stretch == launches.STRETCH:
             yield
             return
         for function in (tiling.best_tiling, launches._lay_out):
             function.cache_clear()
-        with mock.patch.object(tiling, "_cost", dearer):
+        with (
+            mock.patch.object(tiling, "_cost", dearer),
+            mock.patch.object(launches, "STRETCH", self.stretch),
+        ):
             yield
         for function in (tiling.best_tiling, launches._lay_out):
             function.cache_clear()
@@ -139,6 +166,8 @@ class Case:
         return S(cuda.to_device(images)).copy_to_host()
 
 
+# Images as they are; then of magnitudes of about 1e-10 and 1e10, and of extreme ones.
+POWERS = {"powers": (0, -40, 27, -110, 100), "leading": (5,)}
 ZERO, PERIODIC = {"boundary": "zero"}, {"boundary": "periodic"}
 SMALL = {"block_bytes": 5000}
 CASES = {
@@ -202,9 +231,42 @@ CASES = {
     "device: one image": Case("symmetric L=4 R=3", 2, (9, 12), leading=(), where="device"),
     "device: into an array": Case("symmetric L=4 R=3", 2, (9, 12), leading=(3,), where="out"),
     "device: two axes": Case("symmetric L=4 R=3", 2, (8, 16), leading=(2, 2), where="strided"),
+    "powers of two": Case("symmetric L=4 R=3", 2, (9, 12), **POWERS),
+    "powers of two: zeros beyond": Case("free L=4 R=2", 2, (9, 12), ZERO, where="device", **POWERS),
+    "powers of two: float64": Case(
+        "symmetric L=4 R=3", 1, (9, 12), dtype="float64", powers=(0, -900, 900), leading=(3,)
+    ),
+    "powers of two: float16": Case(
+        "symmetric L=4 R=3", 3, (16, 16), {"storage": "float16"}, tolerance=2e-3, **POWERS
+    ),
+    "powers of two: cut": Case("symmetric L=4 R=3", 1, (9, 12), stretch=20, **POWERS),
+    "levels": Case("fast-L4", 2, (9, 8), levels=(0, 1e4, 2**20), leading=(3,)),
+    "levels: float16, cut": Case(
+        "fast-L4",
+        2,
+        (9, 8),
+        {"storage": "float16"},
+        levels=(0, 1e4, 2**20),
+        leading=(3,),
+        stretch=20,
+        tolerance=2e-3,
+    ),
+    "not finite": Case(
+        "fast-L4",
+        1,
+        (16, 16),
+        levels=(1e4,) * 4,
+        poisons=(1e4, np.nan, np.inf, -np.inf),
+        leading=(4,),
+    ),
     "bank: accurate": Case("accurate", 2, (16, 16), leading=(1,)),
     "bank: paper-tuned": Case("paper-tuned", 2, (17, 12), leading=(1,)),
 }
+
+
+def named(*prefixes):
+    """Return the names of cases that begin so."""
+    return [name for name in CASES if name.startswith(prefixes)]
 
 
 def refusals():

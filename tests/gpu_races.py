@@ -23,7 +23,7 @@ import numpy as np
 from gpu_cases import CASES, Case
 from llvmlite import ir
 
-from npscatter.gpu import kernel, simulator
+from npscatter.gpu import kernel, launches, magnitudes, simulator
 from npscatter.gpu.launches import GpuLayout, Launch, choose
 from npscatter.gpu.register_tile import run_length
 from npscatter.gpu.tiling import Device
@@ -181,10 +181,11 @@ class Barriers:
         function = simulator.moduli_function(name, TracingBuilder)
         self.traced(function, self.values, *window, *out)
 
-    def smooth(self, name, shared, window, target, out):
+    def smooth(self, name, shared, window, target, out, scaling):
         """Stand for the intrinsic."""
-        function = simulator.smooth_function(name, target.dtype.name, TracingBuilder)
-        self.traced(function, self.values, *window, target, *out)
+        is_scaled = scaling is not None
+        function = simulator.smooth_function(name, target.dtype.name, is_scaled, TracingBuilder)
+        self.traced(function, self.values, *window, target, *out, *(scaling or ()))
 
     def copy(self, maps, source, index, source_plane, shared, place, plane):
         """Stand for the intrinsic."""
@@ -235,7 +236,8 @@ def run(layout: GpuLayout, launch: Launch, images: int, blocks: int, removed: in
     output = np.zeros(images * layout.plan.n_coefficients * int(np.prod(shape)), dtype)
     arguments = (
         np.zeros((images, *layout.plan.input_shape), dtype), layout.rows, layout.columns,
-        np.zeros(images * layout.workspace, stored), output, layout.workspace,
+        np.zeros(images * layout.workspace, stored), output,
+        np.zeros(images * launches.RECORD, dtype), layout.workspace,
         int(shape[1] % run_length(layout.dtype) == 0), layout.channels, launch.geometry,
     )  # fmt: skip
     barriers = Barriers(launch.shared_bytes, launch.threads, removed)
@@ -268,6 +270,28 @@ def narrowed(launch: Launch, tile: str) -> Launch:
     return Launch(launch.spec, g, launch.threads, launch.shared_bytes)
 
 
+def look_through(threads: int, removed: int = 0) -> list[dict]:
+    """Return what is found in the launches that look through images in stretches, and once more."""
+    m = launches.Magnitudes(stretches=3, stretch=40, has_level=1, least=-21, most=42, gain=1.0)
+    images = np.random.default_rng(0).random((2, 9, 12), np.float32)
+    extremes, records = np.zeros((2, 3, 2), np.float32), np.zeros(2 * launches.RECORD, np.float32)
+    found = []
+    for arguments in ((images, extremes.reshape(-1), m), (extremes, records, m.once_more())):
+        barriers = Barriers(8 * threads, threads, removed)
+        conflicts, lines = [], set()
+        with mock.patch.object(magnitudes, "cuda", barriers):
+            function = magnitudes.make_magnitudes_kernel("float32")
+            for block in range(2 * arguments[2].stretches):
+                barriers.start_block(block)
+                for thread in range(threads):
+                    barriers.start_thread(thread)
+                    function(*arguments)
+                    lines.update(barriers.passed)
+                conflicts += conflicts_of_block(barriers)
+        found.append({"conflicts": conflicts, "barriers": sorted(lines)})
+    return found
+
+
 def look(case: str, blocks: int = 10**6, removed: int = 0, short: str = "") -> list[dict]:
     """Return what is found in every launch of a case.
 
@@ -283,15 +307,18 @@ def look(case: str, blocks: int = 10**6, removed: int = 0, short: str = "") -> l
         "source_tile" or "moduli_tile", to have its ring a row too short.
     """
     layout, images = layout_of(CASES[case]), max(1, int(np.prod(CASES[case].leading)))
-    launches = layout.launches
+    looked_at = layout.launches
     if short:
-        launches = [narrowed(one, short) for one in launches if getattr(one.geometry, short).ring]
-    return [run(layout, launch, images, blocks, removed) for launch in launches]
+        looked_at = [narrowed(one, short) for one in looked_at if getattr(one.geometry, short).ring]
+    return [run(layout, launch, images, blocks, removed) for launch in looked_at]
 
 
 def main(path, jobs):
     """Look for races in several ways, and write what was found."""
-    Path(path).write_text(json.dumps({name: look(**job) for name, job in jobs.items()}))
+    found = {
+        name: look(**job) if "case" in job else look_through(**job) for name, job in jobs.items()
+    }
+    Path(path).write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

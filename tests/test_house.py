@@ -301,13 +301,14 @@ def decides(module):
     """Return whether a module's code is compiled, or makes code that is.
 
     Plans and banks are data: what is compiled holds what it takes of them, or gets it as an
-    argument. The summation alone is code: an order in which to add. What the simulator compiles is
-    never cached on disk.
+    argument. Code are the summation, an order in which to add, and the rule of magnitudes. What the
+    simulator compiles is never cached on disk.
     """
     if module == "npscatter.gpu.simulator":
         return False
     wings = ("npscatter.cpu.", "npscatter.gpu.")
-    return module.startswith(wings) or module == "npscatter.program.summation"
+    shared = ("npscatter.program.summation", "npscatter.program.magnitude")
+    return module.startswith(wings) or module in shared
 
 
 def declared_sources(wing):

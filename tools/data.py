@@ -12,6 +12,7 @@ import numpy as np
 
 from npscatter.arguments import at_least, one_of, pair
 from npscatter.cli.images import ImageError, luminance, read_image
+from npscatter.cli.terminal import echo
 from npscatter.errors import ArgumentError, explain
 
 LEARNING_PHOTOGRAPHS = (
@@ -115,7 +116,7 @@ def photographs_from(source):
     check_photographs(source)
     photographs, unreadable = photographs_in_folder(path)
     for name, reason in unreadable:
-        print(f"left out {name}: {reason}")
+        echo(f"left out {name}: {reason}")
     return photographs
 
 

@@ -19,8 +19,10 @@ from pathlib import Path
 
 import click
 
+from npscatter.cli.terminal import Failure, echo
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.steps import WEIGHT_ARRAYS
+from tools import run
 from tools.learning import Learner, Recipe
 from tools.presets import PRESETS
 from tools.run_folder import freeze, write_json
@@ -103,7 +105,7 @@ def train(preset, folder, resume, orientations, carriers, kernels, threads, **op
         learner.save()
         learner.learn()
     except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from None
+        raise Failure(error, 1) from None
 
 
 def _record(folder: Path) -> dict:
@@ -157,11 +159,12 @@ def freeze_run(folder: Path, name: str, family: str | None, output: Path) -> Non
         bank = freeze(learner, name, family or name, record["sessions"])
         path = bank.save(output / name)
     except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from None
-    print(f"{path}: {bank}")
+        raise Failure(error, 1) from None
+    echo(f"{path}: {bank}")
     for images, errors in bank.card["errors"].items():
-        print(images, {order: f"{100 * error:.3g} %" for order, error in errors.items()})
+        percent = {order: f"{100 * error:.3g} %" for order, error in errors.items()}
+        echo(f"{images} {percent}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -83,6 +83,10 @@ class Recipe:
         """Return the fields, for cards and checkpoints."""
         return json.loads(json.dumps(asdict(self)))
 
+    def open_data(self) -> None:
+        """Raise what reading the images raises."""
+        training_images(self)
+
     @classmethod
     def from_dict(cls, fields: dict) -> Recipe:
         """Return the recipe `as_dict` wrote."""
@@ -149,9 +153,9 @@ class Learner:
     Raises
     ------
     ArgumentError
-        If the checkpoint was made by another recipe.
+        If the checkpoint was made by another recipe, or there are no such images.
     FileNotFoundError
-        If there is none.
+        If there is none, or if the images' files are missing.
 
     Notes
     -----
@@ -171,6 +175,8 @@ class Learner:
         if threads:
             torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True)
+        if not resume:
+            recipe.open_data()
         self.recipe = recipe
         self.folder = folder
         self.network = network

@@ -137,7 +137,7 @@ def lesson(subject: Subject, L: int, seed: int, source: str = "photographs") -> 
     source : str
         Where photographs come from, as `tools.data.photographs_from` has it.
     """
-    parts = [_images(kind, subject, seed, source) for kind in subject.kinds]
+    parts = [images_of(kind, subject, seed, source) for kind in subject.kinds]
     images = np.concatenate(parts)
     images = images.astype(np.float64)
     wanted = teach(images, subject.J, L, subject.max_order)
@@ -179,7 +179,8 @@ def _channels(J: int, L: int, max_order: int) -> tuple[np.ndarray, np.ndarray]:
     return order, j1
 
 
-def _images(kind: str, subject: Subject, seed: int, source: str) -> np.ndarray:
+def images_of(kind: str, subject: Subject, seed: int, source: str) -> np.ndarray:
+    """Return the images of one kind that a subject is made from."""
     if kind == "photographs":
         photographs = _photographs_from(source)
         return crops(photographs, subject.side, subject.count, seed + subject.J)

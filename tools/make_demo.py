@@ -1,5 +1,6 @@
 """Make what ``npscatter demo`` shows: a picture, and Kymatio's coefficients of a crop of it.
 
+\b
     python -m tools.make_demo [FOLDER]
 
 The picture is scikit-image's "camera", halved by exact 2x2 means. The same versions of the
@@ -8,13 +9,15 @@ libraries make the same bytes.
 
 from __future__ import annotations
 
-import argparse
 from importlib.metadata import version
 from pathlib import Path
 
+import click
 import numpy as np
 
 from npscatter.atomic_write import atomic_write
+from npscatter.cli.terminal import echo
+from tools import run
 
 FOLDER = Path(__file__).parent.parent / "npscatter" / "cli" / "demo_data"
 # First row and column of the crop (the face and the camera), and its side.
@@ -73,13 +76,13 @@ def make_demo(folder: Path) -> list[Path]:
     return paths
 
 
-def main() -> None:
-    """Run the command."""
-    parser = argparse.ArgumentParser(description="Make the files of npscatter demo.")
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, metavar="FOLDER")
-    for path in make_demo(parser.parse_args().folder):
-        print(f"{path} ({path.stat().st_size} bytes)")
+@click.command(help=__doc__)
+@click.argument("folder", default=FOLDER, type=click.Path(path_type=Path, file_okay=False))
+def main(folder: Path) -> None:
+    """Write the files and say so."""
+    for path in make_demo(folder):
+        echo(f"{path} ({path.stat().st_size} bytes)")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

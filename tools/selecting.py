@@ -29,12 +29,11 @@ from npscatter.errors import ArgumentError, explain
 from npscatter.jit_cache import trial_banks
 from tools.closed_form import closed_form
 from tools.coefficient_fit import CoefficientFit
-from tools.data import check_photographs
 from tools.design import Design
 from tools.filter_fit import FilterFit, Targets, Weighting
 from tools.folded import Element, FoldedBank, elements
 from tools.least_squares import Total, minimise
-from tools.lessons import Aims, Lesson, Subject, lesson, subjects
+from tools.lessons import Aims, Lesson, Subject, images_of, lesson, subjects
 from tools.run_folder import environment, write_json, write_log
 from tools.selection import Prices, eliminate, multiply_adds, output_rates
 
@@ -110,6 +109,12 @@ class Selection:
         """Return the fields, for cards and checkpoints."""
         return json.loads(json.dumps(asdict(self)))
 
+    def open_data(self) -> None:
+        """Raise what reading the photographs raises."""
+        for subject in self.subjects:
+            if "photographs" in subject.kinds:
+                images_of("photographs", subject, self.seed, self.source)
+
     @classmethod
     def from_dict(cls, fields: dict) -> Selection:
         """Return the recipe `as_dict` wrote."""
@@ -169,7 +174,7 @@ class Selector:
         if resume:
             self._resume()
         else:
-            check_photographs(recipe.source)
+            recipe.open_data()
 
     @cached_property
     def targets(self) -> Targets:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import gpu
+from benchmarks import gpu, run
 from benchmarks.results import path_of
 
 INSTALL = (
@@ -60,4 +60,4 @@ def main(quick: bool, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -15,7 +15,7 @@ import click
 import numpy as np
 from cuda.pathfinder import find_nvidia_binary_utility
 
-from benchmarks import results
+from benchmarks import results, run
 from npscatter import FilterBank, list_banks
 from npscatter.gpu.kernel import make_kernel
 from npscatter.gpu.launches import lay_out
@@ -95,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

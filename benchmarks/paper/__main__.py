@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks import tables
+from benchmarks import run, tables
 from benchmarks.paper import bounds, classification, convergence, filter_groups, speed, stability
 from benchmarks.paper.experiment import Experiment, Settings
 
@@ -85,4 +85,4 @@ main.epilog = "\b\n" + "\n".join(
 )
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -2,11 +2,6 @@ typedef float pfx_weight; /* a weight of a filter */
 typedef float pfx_sample; /* what is stored between steps */
 typedef float pfx_sum;    /* what is computed with */
 
-static inline pfx_sample pfx_from_pixel(pfx_pixel pixel)
-{
-    return pixel;
-}
-
 /* target = |real + i imaginary| */
 static inline void pfx_modulus(pfx_sample *PFX_RESTRICT target, const pfx_sum *PFX_RESTRICT real,
                                const pfx_sum *PFX_RESTRICT imaginary, int32_t n)

@@ -44,7 +44,7 @@ PFX_ASSERT(sizeof(int) == 4, int_has_32_bits);
 typedef uint8_t pfx_pixel;       /* 0 to 255 */
 typedef int16_t pfx_coefficient; /* see pfx_exponents and pfx_value */
 #else
-typedef float pfx_pixel;       /* any range; the coefficients scale with it */
+typedef float pfx_pixel;       /* of any magnitude; the coefficients scale with it */
 typedef float pfx_coefficient;
 #endif
 

@@ -192,8 +192,13 @@ static inline void pfx_modulus_row(const pfx_step *step, const pfx_maps *source,
     }
 }
 
+#if PFX_Q15
 static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch, pfx_sink sink,
                                void *context)
+#else
+static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
+                               const pfx_magnitude *magnitude, pfx_sink sink, void *context)
+#endif
 {
     const pfx_kernel *const smoothing = step->smoothing;
     const int32_t orientations = step->wavelets != NULL ? step->wavelets->n_outputs / 2 : 1;
@@ -208,7 +213,7 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
 #endif
     for (int32_t group = 0; group < step->groups; group++) {
 #if PFX_Q15
-        const uint8_t *const own_shifts = shifts;
+        const uint8_t *const own = shifts; /* of the moduli */
         if (step->wavelets != NULL) {
             shifts += orientations;
         }
@@ -231,7 +236,7 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
                 }
 #endif
 #if PFX_Q15
-                pfx_modulus_row(step, &source, next, &moduli, scratch, own_shifts);
+                pfx_modulus_row(step, &source, next, &moduli, scratch, own);
 #else
                 pfx_modulus_row(step, &source, next, &moduli, scratch);
 #endif
@@ -265,6 +270,9 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
         }
         for (int32_t o = 0; o < orientations; o++) {
             const int channel = pfx_channels[step->channel + group * orientations + o];
+#if !PFX_Q15
+            pfx_give_back(scratch->emitted + o * target_size, target_size, channel, magnitude);
+#endif
             if (sink(context, channel, scratch->emitted + o * target_size) != 0) {
                 return PFX_ERROR_STOPPED;
             }
@@ -313,6 +321,9 @@ PFX_API int pfx_scatter_stream(const pfx_pixel *image, pfx_sink sink, void *cont
         sums,
         sums + PFX_ROW_SUMS,
     };
+#if !PFX_Q15
+    const pfx_magnitude magnitude = pfx_find_magnitude(image);
+#endif
     /* The padded image. */
     pfx_sample *padded = parts.workspace + PFX_PADDED;
     for (int32_t y = 0; y < PFX_PADDED_HEIGHT; y++) {
@@ -323,11 +334,20 @@ PFX_API int pfx_scatter_stream(const pfx_pixel *image, pfx_sink sink, void *cont
                 continue;
             }
 #endif
-            *padded++ = pfx_from_pixel(image[(int32_t)pfx_rows[y] * PFX_WIDTH + pfx_columns[x]]);
+            const pfx_pixel pixel = image[(int32_t)pfx_rows[y] * PFX_WIDTH + pfx_columns[x]];
+#if PFX_Q15
+            *padded++ = pfx_from_pixel(pixel);
+#else
+            *padded++ = (pixel - magnitude.level) * magnitude.scale;
+#endif
         }
     }
     for (int32_t i = 0; i < PFX_STEPS; i++) {
+#if PFX_Q15
         const int status = pfx_run_step(&pfx_steps[i], &parts, sink, context);
+#else
+        const int status = pfx_run_step(&pfx_steps[i], &parts, &magnitude, sink, context);
+#endif
         if (status != PFX_OK) {
             return status;
         }

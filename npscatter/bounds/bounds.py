@@ -22,7 +22,7 @@ from math import sqrt
 
 import numpy as np
 
-from npscatter.arguments import integer, pair
+from npscatter.arguments import image_shape, integer, pair
 from npscatter.bank import FilterBank, resolve
 from npscatter.bounds.alias import Extreme, Filters, extremes
 from npscatter.bounds.cascade import FilterChain, LinearStage, image_stage, levels, transfer
@@ -35,6 +35,9 @@ from npscatter.scattering import Scattering2D
 
 # The alias matrices have 16^J entries.
 LARGEST_J = 4
+# The distance from Kymatio takes every frequency of the image: minutes at this side.
+LARGEST_SIDE = 1024
+LARGEST_ATTEMPTS = 100_000
 # Above, Kymatio's sum over two periods cuts the Gaussians, which are L / 4 times as long as wide.
 LARGEST_TEACHER_L = 12
 
@@ -65,7 +68,7 @@ class Bounds:
     max_order : int
         1 or 2.
     shape : tuple of int
-        (H, W) of the images.
+        (H, W) of the images, up to 1024.
     boundary : str, optional
         None for the bank's own.
 
@@ -102,6 +105,10 @@ class Bounds:
                     f"pass J={LARGEST_J} or less",
                 )
             )
+        if max(image_shape(shape)) > LARGEST_SIDE:
+            rule = f"bounds are for images of sides up to {LARGEST_SIDE}"
+            remedy = f"pass shape=({LARGEST_SIDE}, {LARGEST_SIDE}) or less"
+            raise ArgumentError(explain("shape", tuple(shape), rule, remedy))
         self.plan = make_plan(J, shape, self.bank.architecture, max_order, self.boundary)
         self.stage = image_stage(self.plan)
 
@@ -209,7 +216,7 @@ class Bounds:
         Parameters
         ----------
         displacement : tuple of int
-            c, in pixels, down and to the right.
+            c, in pixels, down and to the right, up to 1024.
         order : int, optional
             Of the coefficients; all by default.
 
@@ -220,7 +227,7 @@ class Bounds:
         """
         self._check_order(order)
         self._check_boundary("periodic", "an image is shifted whole only if it is periodic")
-        c = np.array(pair("displacement", displacement, "of integers", "pass (1, 0)"))
+        c = np.array(_checked_displacement(displacement))
         constant = self._perturbed(self.stage, Shifted(self.bank, c), order)
         return min(constant, 2 * self.lipschitz(order))
 
@@ -313,14 +320,11 @@ class Bounds:
         Parameters
         ----------
         attempts : int
-            Pairs to try, at least 1.
+            Pairs to try, 1 to 100,000.
         seed : int
             Of the search.
         """
-        if integer("attempts", attempts) < 1:
-            raise ArgumentError(
-                explain("attempts", attempts, "must be at least 1", "pass attempts=1000")
-            )
+        _check_attempts(attempts)
         if integer("seed", seed) < 0:
             raise ArgumentError(explain("seed", seed, "must be at least 0", "pass seed=0"))
         plan = self.plan
@@ -338,7 +342,16 @@ class Bounds:
             Of `shift`.
         attempts : int
             Of `deformation`; 0 to leave it out.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            As these do, before any of the work.
         """
+        for displacement in displacements:
+            _checked_displacement(displacement)
+        if attempts:
+            _check_attempts(attempts)
         orders = {"all": None} | {f"S{order}": order for order in self._orders}
         report = {
             "bank": self.bank.name,
@@ -385,6 +398,20 @@ class Bounds:
 
     def _frame(self, filters: list[Filters]) -> FrameBounds:
         return FrameBounds(*extremes(filters, self.bank.symmetric))
+
+
+def _checked_displacement(displacement: tuple[int, int]) -> tuple[int, int]:
+    pixels = pair("displacement", displacement, "of integers", "pass (1, 0)")
+    if max(map(abs, pixels)) > LARGEST_SIDE:
+        rule = f"must be of at most {LARGEST_SIDE} pixels either way"
+        raise ArgumentError(explain("displacement", pixels, rule, "pass a shorter one"))
+    return pixels
+
+
+def _check_attempts(attempts: int) -> None:
+    if not 1 <= integer("attempts", attempts) <= LARGEST_ATTEMPTS:
+        rule = f"must be from 1 to {LARGEST_ATTEMPTS}"
+        raise ArgumentError(explain("attempts", attempts, rule, "pass attempts=1000"))
 
 
 @lru_cache(maxsize=256)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 import npscatter
 from npscatter.bank import FilterBank
 from npscatter.cli.options import told_in_one_line
+from npscatter.cli.terminal import echo, echo_json
 
 # The row of a card's errors that the table of banks shows.
 MEASURED = "photographs 64x64 J=2"
@@ -31,17 +30,18 @@ def banks(as_json: bool) -> None:
         shipped = [FilterBank.load(name) for name in npscatter.list_banks()]
     if as_json:
         cards = {bank.name: bank.describe() for bank in shipped}
-        click.echo(json.dumps(cards, indent=1))
+        echo_json(cards)
         return
     header = ("name", "L", "R", "psi", "carry", "low", "boundary", "symmetric", "S0", "S1", "S2")
     table = [header, *(_table_row(bank) for bank in shipped)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
-    click.echo(
-        "\npsi, carry, low: kernel sizes, first octave / later octaves\n"
-        f"S0, S1, S2: relative L2 error against Kymatio, {MEASURED}"
+        echo("  ".join(cells).rstrip())
+    echo(
+        "",
+        "psi, carry, low: kernel sizes, first octave / later octaves",
+        f"S0, S1, S2: relative L2 error against Kymatio, {MEASURED}",
     )
 
 

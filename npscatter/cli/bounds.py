@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from npscatter.bank import FilterBank
 from npscatter.bounds import Bounds, Growth
 from npscatter.bounds.growth import LARGEST_GROWTH
 from npscatter.cli.options import boundary_option, scale_option, times, told_in_one_line
+from npscatter.cli.terminal import echo, echo_json
 
 
 @click.command(
@@ -72,16 +71,16 @@ def bounds(
     Proven from the filters, except for the deformation, which is the worst that a search found.
     Takes about a minute at J=2, minutes above; --growth, which J does not matter for, seconds.
     """
-    with told_in_one_line():
+    with told_in_one_line("bounding; about a minute at J=2, minutes above, --growth seconds"):
         if growth_alone:
             report = Growth(FilterBank.load(name)).report()
         else:
             proven = Bounds(name, J, shape=size, boundary=boundary)
             report = proven.report(list(displacements), attempts)
     if as_json:
-        click.echo(json.dumps(report, indent=1))
+        echo_json(report)
     elif growth_alone:
-        click.echo(f"bank         {report['bank']} (sha256 {report['bank_sha256'][:16]})")
+        echo(f"bank         {report['bank']} (sha256 {report['bank_sha256'][:16]})")
         _print_growth(report)
     else:
         _print_bounds(report)
@@ -97,22 +96,25 @@ def _print_growth(report: dict) -> None:
         f"{cycle['rate']:.3g} at 2 pi ({', '.join(f'{w:.3g}' for w in cycle['frequency'])})"
         for cycle in report["cycles"][1:]
     ]
-    click.echo(
-        "\ncarried maps, from octave to octave"
-        f"\n  constant maps are multiplied by  {'  '.join(modes)}"
-        f"\n  a disturbance grows in one octave, in the best units of the maps, by no more than\n"
-        f"             {units}"
-        f"\n  and in 1, 2, ... octaves by no more than\n             {listed(report['octaves'])}"
-        "\n  waves that come back after 2, 3 and 4 octaves are multiplied, per octave, by up to\n"
-        f"             {'  '.join(cycles)}"
-        f"\n  white noise in all maps becomes\n             {listed(report['noise'])}"
-        "\n  what leaks into the wavelets of scales 1, 2, ..., in dB of what they see"
+    echo(
+        "",
+        "carried maps, from octave to octave",
+        f"  constant maps are multiplied by  {'  '.join(modes)}",
+        "  a disturbance grows in one octave, in the best units of the maps, by no more than",
+        f"             {units}",
+        "  and in 1, 2, ... octaves by no more than",
+        f"             {listed(report['octaves'])}",
+        "  waves that come back after 2, 3 and 4 octaves are multiplied, per octave, by up to",
+        f"             {'  '.join(cycles)}",
+        "  white noise in all maps becomes",
+        f"             {listed(report['noise'])}",
+        "  what leaks into the wavelets of scales 1, 2, ..., in dB of what they see",
     )
     for name, leaks in report["leaks, dB"].items():
-        click.echo(f"  of {name} noise:\n             {listed(leaks)}")
+        echo(f"  of {name} noise:", f"             {listed(leaks)}")
     most = max(*report["octaves"], *report["noise"])
     sound = "is sound at every scale: " if most <= LARGEST_GROWTH else "AMPLIFIES: "
-    click.echo(
+    echo(
         f"  the bank {sound}a disturbance grows {most:.3g} times at most in "
         f"{len(report['octaves'])} octaves, where a learned bank's may {LARGEST_GROWTH:g} times"
     )
@@ -129,37 +131,33 @@ def _print_bounds(report: dict) -> None:
         found_A, found_B = (f"{frame[bound]['found']:.4g}" for bound in "AB")
         return f"{A} to {B}  (found: {found_A} to {found_B})"
 
-    click.echo(f"bank         {report['bank']} (sha256 {report['bank_sha256'][:16]})")
-    click.echo(
+    echo(
+        f"bank         {report['bank']} (sha256 {report['bank_sha256'][:16]})",
         f"transform    V: J={report['J']}, order {report['max_order']}, boundary "
-        f"{report['boundary']}, images of {times(report['shape'])}"
+        f"{report['boundary']}, images of {times(report['shape'])}",
     )
     padding = f"; C includes a factor {report['padding']:.4g} for the padding"
-    click.echo(f"norms        Euclidean{padding if report['padding'] > 1 else ''}")
+    echo(f"norms        Euclidean{padding if report['padding'] > 1 else ''}")
     _print_growth(report["growth"])
-    click.echo("\nLittlewood-Paley sum of the filters that the image sees")
-    click.echo(f"             {between(report['littlewood_paley'])}")
-    click.echo("\nframe bounds of every level, filters with their strides")
+    echo("", "Littlewood-Paley sum of the filters that the image sees")
+    echo(f"             {between(report['littlewood_paley'])}")
+    echo("", "frame bounds of every level, filters with their strides")
     for name, frame in report["frames"].items():
-        click.echo(f"  {name}\n             {between(frame)}")
-    click.echo(
-        f"\n2^J C of     ||V(x) - V(y)|| <= C ||x - y||\n             {listed(report['lipschitz'])}"
-    )
-    click.echo(
-        f"\nlargest      4^J ||V(x)||^2 / ||x||^2\n             {listed(report['energies'], 1)}"
-    )
+        echo(f"  {name}", f"             {between(frame)}")
+    echo("", "2^J C of     ||V(x) - V(y)|| <= C ||x - y||")
+    echo(f"             {listed(report['lipschitz'])}")
+    echo("", "largest      4^J ||V(x)||^2 / ||x||^2")
+    echo(f"             {listed(report['energies'], 1)}")
     if shifts := report.get("shift, boundary periodic"):
-        click.echo(
-            "\n2^J C of     ||V(x shifted) - V(x)|| <= C ||x||, V of boundary periodic\n"
-            f"             {listed(shifts)}"
-        )
+        echo("", "2^J C of     ||V(x shifted) - V(x)|| <= C ||x||, V of boundary periodic")
+        echo(f"             {listed(shifts)}")
     if "teacher_certificate" in report:
-        click.echo(
-            "\n2^J C of     ||V(x) - S(x)|| <= C ||x||, S: Kymatio\n"
-            f"             {listed(report['teacher_certificate'])}"
-        )
+        echo("", "2^J C of     ||V(x) - S(x)|| <= C ||x||, S: Kymatio")
+        echo(f"             {listed(report['teacher_certificate'])}")
     if "deformation" in report:
-        click.echo(
-            "\nlargest      2^J ||V(x deformed) - V(x)|| / ((2^-J max |tau| + max |grad tau|) "
-            f"||x||) report\n             {report['deformation']:.4g}"
+        echo(
+            "",
+            "largest      2^J ||V(x deformed) - V(x)|| / ((2^-J max |tau| + max |grad tau|) "
+            "||x||) found",
+            f"             {report['deformation']:.4g}",
         )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import time
+from importlib.resources import as_file, files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -11,7 +14,9 @@ import numpy as np
 import npscatter
 from npscatter.bank import FilterBank
 from npscatter.cli.options import (
+    COMPUTING,
     FIGURES,
+    Failure,
     backend_option,
     bank_option,
     check_output,
@@ -22,9 +27,13 @@ from npscatter.cli.options import (
     times,
     told_in_one_line,
 )
+from npscatter.cli.terminal import echo
 from npscatter.metrics import relative_errors
 
-DEMO = Path(__file__).parent / "demo_data"
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
+
+DEMO: Traversable = files("npscatter.cli") / "demo_data"
 
 
 @click.command(
@@ -49,27 +58,25 @@ def demo(bank: str, J: int, backend: str, output: Path, no_figure: bool) -> None
         check_output(output, *FIGURES)
     images = extra("npscatter.cli.images")
     figures = None if no_figure else extra("npscatter.cli.figures")
-    picture = images.read_image(DEMO / "camera.png").astype(np.float32)
-    with np.load(DEMO / "camera-kymatio-J2-L8.npz") as stored:
+    with as_file(_shipped("camera.png")) as path:
+        picture = images.read_image(path).astype(np.float32)
+    with np.load(io.BytesIO(_shipped("camera-kymatio-J2-L8.npz").read_bytes())) as stored:
         reference = {key: stored[key] for key in stored.files}
-    with told_in_one_line():
+    with told_in_one_line(COMPUTING):
         filters = FilterBank.load(bank)
         S = npscatter.Scattering2D(J, picture.shape, filters.L, backend=backend, bank=filters)
         seconds = []
-        click.echo(
-            "computing; the very first call on a machine compiles, for some seconds", err=True
-        )
         for _ in range(2):
             start = time.perf_counter()
             coefficients = S(picture)
             seconds.append(time.perf_counter() - start)
-    click.echo(f"npscatter     {npscatter.__version__}")
-    click.echo(f"bank          {filters.name} (sha256 {filters.sha256[:16]})")
-    click.echo(f"backend       {S.backend}")
-    click.echo(f"transform     J={S.J}, L={S.L}, order {S.max_order}, boundary {S.boundary}")
-    click.echo(f"picture       {times(picture.shape)}, {picture.dtype}, in [0, 1]")
-    click.echo(f"coefficients  {times(coefficients.shape)}")
-    click.echo(
+    echo(f"npscatter     {npscatter.__version__}")
+    echo(f"bank          {filters.name} (sha256 {filters.sha256[:16]})")
+    echo(f"backend       {S.backend}")
+    echo(f"transform     J={S.J}, L={S.L}, order {S.max_order}, boundary {S.boundary}")
+    echo(f"picture       {times(picture.shape)}, {picture.dtype}, in [0, 1]")
+    echo(f"coefficients  {times(coefficients.shape)}")
+    echo(
         f"time          {1e3 * seconds[1]:.1f} ms, one call, not a benchmark "
         f"(the very first call: {1e3 * seconds[0]:.1f} ms)"
     )
@@ -78,11 +85,18 @@ def demo(bank: str, J: int, backend: str, output: Path, no_figure: bool) -> None
         crop = tuple(int(number) for number in reference["crop"])
         _print_errors(picture, crop, reference, S)
     else:
-        click.echo("error         not checked: Kymatio's coefficients are stored for J=2, L=8 only")
+        echo("error         not checked: Kymatio's coefficients are stored for J=2, L=8 only")
     if figures is not None:
         figure = figures.demo_figure(picture, crop, filters, coefficients, S.meta())
         save_figure(figure, output)
-        click.echo(f"figure        {output}")
+        echo(f"figure        {output}")
+
+
+def _shipped(name: str) -> Traversable:
+    file = DEMO / name
+    if not file.is_file():
+        raise Failure(f"{file} is shipped with npscatter, and is missing: install npscatter again")
+    return file
 
 
 def _print_errors(
@@ -92,11 +106,11 @@ def _print_errors(
     part = picture[row : row + height, column : column + width]
     ours = npscatter.scatter(part, S.J, L=S.L, bank=S.bank, backend=S.backend)
     order = S.meta()["order"]
-    click.echo("error         relative L2 distance ||V - S|| / ||S|| to Kymatio's coefficients,")
-    click.echo(
+    echo("error         relative L2 distance ||V - S|| / ||S|| to Kymatio's coefficients,")
+    echo(
         f"              on the crop of rows {row} to {row + height - 1}, "
         f"columns {column} to {column + width - 1}, as a picture of its own:"
     )
     for name, error in relative_errors(ours, reference["coefficients"], order).items():
-        click.echo(f"              {name}  {error:.2e}")
-    click.echo(f"              stored from {', '.join(reference['versions'])}")
+        echo(f"              {name}  {error:.2e}")
+    echo(f"              stored from {', '.join(reference['versions'])}")

@@ -6,36 +6,33 @@ import importlib
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from npscatter.atomic_write import atomic_write
+from npscatter.atomic_write import atomic_write, is_read_only, stat_or_none
+from npscatter.cli.terminal import Failure, busy, echo
 from npscatter.errors import ArgumentError, ArgumentTypeError, install_extra
 from npscatter.program.padding import BOUNDARIES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+COMPUTING = "computing; the very first call on a machine compiles, for some seconds"
 FIGURES = (".png", ".pdf", ".svg")
 _DISTRIBUTIONS = {"PIL": "Pillow", "matplotlib": "matplotlib", "tqdm": "tqdm"}
 
 
-class Failure(click.ClickException):
-    """Something the user can mend, told in one line."""
-
-    def __init__(self, message: object, exit_code: int = 2):
-        super().__init__(str(message))
-        self.exit_code = exit_code
-
-
 @contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """Turn the library's errors about arguments into failures, and show its warnings as plainly."""
-    with warnings.catch_warnings():
+def told_in_one_line(doing: str = "") -> Iterator[None]:
+    """Turn the library's errors about arguments into failures, and show its warnings as plainly.
+
+    What is being done is said if it takes long.
+    """
+    with warnings.catch_warnings(), busy(doing) if doing else nullcontext():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _tell
         try:
@@ -45,7 +42,7 @@ def told_in_one_line() -> Iterator[None]:
 
 
 def _tell(message: Warning | str, *_: object) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    echo(f"Warning: {message}", err=True)
 
 
 def extra(module: str) -> ModuleType:
@@ -60,26 +57,68 @@ def extra(module: str) -> ModuleType:
         raise Failure(f"{rule}: {install_extra('cli')}") from None
 
 
+def output_option(words: str, **settings: Any) -> Callable:
+    """Return the options of a file to write: -o, with settings for click, and --force."""
+    output = click.option("-o", "--output", type=_File(path_type=Path), help=words, **settings)
+    force = click.option(
+        "--force",
+        is_flag=True,
+        expose_value=False,
+        callback=lambda context, _, given: context.meta.update({_FORCE: given}),
+        help="Replace the file even if it is read-only.",
+    )
+    return lambda command: output(force(command))
+
+
+_FORCE = "npscatter.force"
+
+
+class _File(click.Path):
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        # Which `Path` takes for the current folder.
+        if not value:
+            self.fail("'' names no file", param, ctx)
+        return Path(super().convert(value, param, ctx))
+
+
+def _forced() -> bool:
+    return click.get_current_context().meta.get(_FORCE, False)
+
+
 def check_output(path: Path, *suffixes: str) -> None:
-    """Refuse a path that cannot be written, before any work is done."""
-    if path.suffix.lower() not in suffixes:
-        problem = f"{str(path)!r} must end in {' or '.join(suffixes)}"
-    elif not path.parent.is_dir():
-        problem = f"there is no folder {str(path.parent)!r}"
-    elif path.is_dir():
-        problem = f"{str(path)!r} is a folder"
-    elif not os.access(path.parent, os.W_OK):
-        problem = f"the folder {str(path.parent)!r} cannot be written to"
-    else:
-        return
-    raise click.BadParameter(problem, param_hint="'-o'")
+    """Refuse a path that cannot be written or has none of the suffixes, before any work."""
+    try:
+        problem = _problem(path, suffixes)
+    except OSError as error:
+        problem = f"{str(path)!r}: {error.strerror}"
+    if problem:
+        raise Failure(f"-o: {problem}")
+
+
+def _problem(path: Path, suffixes: tuple[str, ...]) -> str | None:
+    """Return what speaks against writing a file, None if nothing does."""
+    status = stat_or_none(path)
+    folder = Path(os.path.realpath(path)).parent
+    if path.is_dir():
+        return f"{str(path)!r} is a folder"
+    if suffixes and path.suffix.lower() not in suffixes:
+        return f"{str(path)!r} must end in {' or '.join(suffixes)}"
+    if not folder.is_dir():
+        return f"there is no folder {str(path.parent)!r}"
+    if status is not None and is_read_only(path, status) and not _forced():
+        return f"{str(path)!r} is read-only; --force replaces it"
+    if (status is None or path.is_file()) and not os.access(folder, os.W_OK):
+        return f"the folder {str(path.parent)!r} cannot be written to"
+    return None
 
 
 @contextmanager
 def output_file(path: Path) -> Iterator[BinaryIO]:
     """Open the output, written whole or not at all."""
     try:
-        with atomic_write(path) as file:
+        with atomic_write(path, _forced()) as file:
             yield file
     except OSError as error:
         raise Failure(f"cannot write {path}: {error.strerror or error}") from None
@@ -114,15 +153,9 @@ scale_option = click.option(
 )
 
 
-def figure_option(**options) -> Callable:
-    """Return the option of a figure to write."""
-    return click.option(
-        "-o",
-        "--output",
-        type=click.Path(path_type=Path),
-        help="The figure to write: .png, .pdf or .svg.",
-        **options,
-    )
+def figure_option(**settings: Any) -> Callable:
+    """Return the options of a figure to write."""
+    return output_option("The figure to write: .png, .pdf or .svg.", **settings)
 
 
 def boundary_option(default: str) -> Callable:

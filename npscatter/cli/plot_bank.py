@@ -15,6 +15,7 @@ from npscatter.cli.options import (
     save_figure,
     told_in_one_line,
 )
+from npscatter.cli.terminal import echo
 
 
 @click.command(
@@ -40,4 +41,4 @@ def plot_bank(name: str, output: Path, show_next: bool) -> None:
     with told_in_one_line():
         bank = FilterBank.load(name)
     save_figure(figures.bank_figure(bank, show_next), output)
-    click.echo(str(output))
+    echo(output)

@@ -277,14 +277,16 @@ class _Call:
         self.threads = max(1, min(threads, tasks, worthwhile))
         self.tasks_per_turn = max(1, int(limits.work_per_turn * tasks / (1 + layout.work * count)))
         self.split = split
-        self.state = np.zeros(3, np.int64)
+        # Three counters, and the images' magnitudes: level and shift.
+        self.state = np.zeros(3 + 2 * count, np.int64)
         # Compiled code has their addresses: they must live as long as any thread works.
         self.arrays = images, sources, output, targets, self.state
         state = address(self.state)
         job = layout.job.view(np.int64).copy()  # plain numbers: records are slow to copy and fill
         job[CALL_FIELDS] = (
             *(count, split, tasks, address(sources), address(targets)),
-            *(state, state + 8, state + 16, *images.strides[-2:], *output.strides[-3:]),
+            *(state, state + 8, state + 16, state + 24),
+            *(*images.strides[-2:], *output.strides[-3:]),
         )
         self.job = job.view(JOB)
         self.failures: list[BaseException] = []

@@ -39,7 +39,8 @@ import numba
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from npscatter.cpu.records import JOB, KERNEL, PART, STEP, WORKER
+from npscatter.cpu.magnitudes import find_magnitudes, rescale_row, set_scalings
+from npscatter.cpu.records import JOB, KERNEL, MAGNITUDES, PADDING, PART, STEP, WORKER
 from npscatter.cpu.row_codegen import code_version
 from npscatter.cpu.simd import (
     FLUSH,
@@ -210,6 +211,7 @@ def pad_rows(like, step, part, worker, job):
     size, lanes = job.itemsize, job.lanes
     columns = step.columns * job.strips_per_vector
     direct = job.run_columns > 0 and job.image_column_stride == size
+    rescales = worker.rescales
     for y in range(part.start, part.stop):
         row = get(job.image_rows, y)
         offset = step.target + y * step.target_pitch + job.margin * lanes
@@ -217,15 +219,24 @@ def pad_rows(like, step, part, worker, job):
         if direct and row >= 0:
             pad_row_directly(like, row, target, worker, job)
             fill_margins(like, target, step.target_ends, job)
-            continue
-        for image in range(job.images_per_vector):
-            line = worker.lines + image * job.line_bytes
-            if row < 0:
-                copy_vectors(like, worker.zero_row, line, -(-columns // lanes))
-            else:
-                source = get(worker.images, image) + row * job.image_row_stride
-                pad_line(like, source, line, columns, job)
-        cut_lines(like, target, step.target_ends, worker, job)
+        else:
+            pad_row_as_lines(like, row, columns, worker, job)
+            cut_lines(like, target, step.target_ends, worker, job)
+        if rescales:
+            rescale_row(like, target, step.columns, 0, worker, job)
+            fill_margins(like, target, step.target_ends, job)
+
+
+@_inner
+def pad_row_as_lines(like, row, columns, worker, job):
+    """Lay out a row of every image, or zeros, as a line of so many columns."""
+    for image in range(job.images_per_vector):
+        line = worker.lines + image * job.line_bytes
+        if row < 0:
+            copy_vectors(like, worker.zero_row, line, -(-columns // job.lanes))
+        else:
+            source = get(worker.images, image) + row * job.image_row_stride
+            pad_line(like, source, line, columns, job)
 
 
 @_inlined
@@ -372,6 +383,8 @@ def smooth_row(like, step, smoothing, group, y, worker, job):
         place = worker.passing_rows + first * job.lanes * size
         correlate(smoothing, place, first, columns, 0, worker, job)
         channel = get(job.channels, step.channels + group)
+        if worker.rescales:
+            rescale_row(like, place, columns, 1 if channel == 0 else 2, worker, job)
         emit_row(like, step, channel * job.channel_stride + y * job.output_row_stride, worker, job)
         return
     offset = step.target + group * smoothing.outputs * step.target_plane
@@ -486,12 +499,16 @@ def make_worker(dtype: str) -> Dispatcher:
                     answer = WAITING
                     break
             set_images(image, worker, job)
+            if job.split:
+                set_scalings(like, image, worker, job)
             for number in range(begin, end):
                 part = parts[number]
                 step = steps[part.step]
                 if step.emits:
                     set_lane_bounds(step, worker, job)
-                if step.smoothing < 0:
+                if step.smoothing == MAGNITUDES:
+                    find_magnitudes(like, image, worker, job)
+                elif step.smoothing == PADDING:
                     pad_rows(like, step, part, worker, job)
                 elif step.wavelets < 0:
                     smooth_maps(like, step, kernels[step.smoothing], part, worker, job)

@@ -14,9 +14,11 @@ import numpy as np
 
 from npscatter.bank import FilterBank
 from npscatter.cost import step_cost
-from npscatter.cpu.records import JOB, KERNEL, PART, STEP, WORKER, address
+from npscatter.cpu.magnitudes import SCALING_VECTORS, SCALINGS
+from npscatter.cpu.records import JOB, KERNEL, MAGNITUDES, PADDING, PART, STEP, WORKER, address
 from npscatter.cpu.row_codegen import UNROLLED, RowKernel
 from npscatter.cpu.simd import vector_bytes
+from npscatter.program.magnitude import level_gain, ordinary_exponents
 from npscatter.program.plan import Plan
 from npscatter.program.steps import WEIGHT_ARRAYS, Maps, Step
 from npscatter.program.workspace import Workspace, lay_out_workspace
@@ -40,7 +42,7 @@ class CpuLayout:
         The addresses of the kernels' code are still to be filled in.
     tables : dict of ndarray
         What `JOB` has the addresses of: "weights", "channels", "row_ends", "image_rows",
-        "image_columns".
+        "image_columns", "gain".
     job : ndarray of JOB, of one
         What is the same for all calls.
     workspace_size : int
@@ -88,7 +90,8 @@ class CpuLayout:
     @property
     def strip_columns(self) -> int:
         """Columns of a strip of the padded image."""
-        return int(self.steps[0]["columns"])
+        padding = self.steps["smoothing"] == PADDING
+        return int(self.steps["columns"][padding][0])
 
     @property
     def filled(self) -> float:
@@ -141,12 +144,14 @@ def lay_out(
     workspace = lay_out_workspace(plan.steps, plan.buffers, plan.image, rows.map_pitch)
     steps = _step_table(plan, kernels, rows, workspace)
     channels = [channel for step in plan.steps for channel in step.channels]
+    gain = level_gain(plan, bank)
     tables = {
         "weights": kernels.weights,
         "channels": np.array([*channels, 0], np.int64),
         "row_ends": np.array([*rows.ends, 0], np.int64),
         "image_rows": np.array(plan.rows, np.int64),
         "image_columns": np.array(plan.columns, np.int64),
+        "gain": np.array([gain or 0.0]),
     }
     scratch_size, scratch_offsets = _place_scratch(plan, dtype, kernels, rows, steps)
     table_size, table_offsets = _place_tables(kernels, rows)
@@ -158,7 +163,7 @@ def lay_out(
         kernel_table=kernels.table,
         steps=steps,
         tables=tables,
-        job=_job(plan, dtype, rows, tables),
+        job=_job(plan, dtype, rows, tables, gain is not None),
         workspace_size=workspace.size + rows.slack,
         scratch_size=scratch_size,
         scratch_offsets=scratch_offsets,
@@ -343,8 +348,8 @@ def columns_by_octave(width: int, J: int, strips: int) -> list[int]:
 def _step_table(
     plan: Plan, kernels: KernelSet, rows: RowGeometry, workspace: Workspace
 ) -> np.ndarray:
-    """Return the padding and the plan's steps as records."""
-    records = [_padding_record(plan.image, rows, workspace)]
+    """Return what comes before the plan's steps, and these, as records."""
+    records = [_magnitudes_record(), _padding_record(plan.image, rows, workspace)]
     channels = 0
     for step in plan.steps:
         record = _step_record(step, kernels, rows, workspace)
@@ -354,10 +359,18 @@ def _step_table(
     return np.concatenate(records)
 
 
+def _magnitudes_record() -> np.ndarray:
+    """Return the STEP that finds levels and shifts, of one part and next to no work."""
+    record = np.zeros(1, STEP)
+    record["wavelets"], record["smoothing"] = -1, MAGNITUDES
+    record["groups"] = record["height"] = 1
+    return record
+
+
 def _padding_record(image: Maps, rows: RowGeometry, workspace: Workspace) -> np.ndarray:
     """Return the STEP that fills the padded image."""
     record = np.zeros(1, STEP)
-    record["wavelets"] = record["smoothing"] = -1
+    record["wavelets"], record["smoothing"] = -1, PADDING
     record["groups"] = 1
     record["height"], record["width"] = image.shape
     record["columns"] = rows.columns(image)
@@ -419,6 +432,7 @@ def _place_scratch(
         "passing_rows": max(_passing_rows(step, kernels, rows) for step in plan.steps),
         "lines": rows.lanes // rows.strips * rows.line,
         "square": rows.lanes * rows.lanes,
+        "scalings": SCALINGS * SCALING_VECTORS * rows.lanes,
     }
     size, offsets = 0, {}
     for name, elements in parts.items():
@@ -453,7 +467,9 @@ def _passing_rows(step: Step, kernels: KernelSet, rows: RowGeometry) -> int:
     return 0
 
 
-def _job(plan: Plan, dtype: str, rows: RowGeometry, tables: dict[str, np.ndarray]) -> np.ndarray:
+def _job(
+    plan: Plan, dtype: str, rows: RowGeometry, tables: dict[str, np.ndarray], has_level: bool
+) -> np.ndarray:
     """Return the JOB, without what only a call knows."""
     job = np.zeros(1, JOB)
     job["images_per_vector"] = rows.lanes // rows.strips
@@ -461,6 +477,9 @@ def _job(plan: Plan, dtype: str, rows: RowGeometry, tables: dict[str, np.ndarray
     job["itemsize"] = np.dtype(dtype).itemsize
     job["wrap"], job["margin"] = plan.edge == "wrap", rows.margin
     job["width"] = plan.padded_shape[1]
+    job["image_height"], job["image_width"] = plan.input_shape
+    job["has_level"] = has_level
+    job["least_exponent"], job["greatest_exponent"] = ordinary_exponents(dtype)
     if rows.strips == 1:
         job["run"], job["run_columns"] = _neighbours(plan.columns, rows.lanes)
     job["line_bytes"] = rows.line * np.dtype(dtype).itemsize

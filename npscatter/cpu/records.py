@@ -23,10 +23,14 @@ def address(array: np.ndarray) -> int:
     return array.__array_interface__["data"][0]
 
 
-# One step of the program; the first one fills the padded image.
+# What stands for the kernel of steps that have none: they fill the padded image, or find the levels
+# and shifts of images.
+PADDING, MAGNITUDES = -1, -2
+
+# One step of the program. Two come before those of the plan: MAGNITUDES and PADDING.
 STEP = _int64s(
     "wavelets",  # number of their kernel; -1: no modulus is taken
-    "smoothing",  # number of its kernel; -1: this is the padding
+    "smoothing",  # number of its kernel; PADDING or MAGNITUDES for those two
     "emits",  # 1: writes to the output
     "groups",
     "orientations",
@@ -83,6 +87,11 @@ JOB = _int64s(
     "wrap",  # 1: maps are their own period; 0: zeros lie beyond them
     "margin",  # vectors in front of every row
     "width",  # of a padded image
+    "image_height",  # of an image as it comes
+    "image_width",
+    "has_level",  # 1: images may have a level
+    "least_exponent",  # of the magnitudes that are left as they are
+    "greatest_exponent",
     "run",  # of its columns, the first of those that are neighbours in the image, too
     "run_columns",  # how many; 0: rows are laid out as lines first
     "line_bytes",  # from one line of `WORKER.lines` to the next
@@ -91,8 +100,10 @@ JOB = _int64s(
     "row_ends",  # address of the table `npscatter.cpu.layout.RowGeometry` describes
     "image_rows",  # address of the plan's rows: where padded rows come from
     "image_columns",  # the same for columns
+    "gain",  # address of what S0 makes of the constant 1, a float64
     "inputs",  # address of a table of the images' addresses
     "outputs",  # address of a table of their coefficients' addresses
+    "magnitudes",  # address of a table of the images' levels and shifts
     "image_row_stride",
     "image_column_stride",
     "channel_stride",  # of the output, as the two after it
@@ -110,14 +121,15 @@ CALL_FIELDS = [
     (JOB.names or ()).index(name)
     for name in (
         *("images", "split", "tasks", "inputs", "outputs", "next_task", "finished_tasks", "stop"),
-        *("image_row_stride", "image_column_stride"),
+        *("magnitudes", "image_row_stride", "image_column_stride"),
         *("channel_stride", "output_row_stride", "output_column_stride"),
     )
 ]
 
-# One worker of a call: memory of its own. All but `task` are addresses.
+# One worker of a call: memory of its own. All but `task` and `rescales` are addresses.
 WORKER = _int64s(
     "task",  # the one in hand, -1 for none
+    "rescales",  # 1: some image of the task has a level or a shift
     "workspace",  # of the maps, which workers share where tasks are parts of an image's program
     "zero_row",  # column 0 of a row of zeros
     "row_scratch",  # what the functions that compute rows keep for themselves
@@ -125,6 +137,7 @@ WORKER = _int64s(
     "passing_rows",  # what is emitted or cut anew
     "lines",  # a row of every image, pixel by pixel
     "square",  # as many vectors as a vector has lanes
+    "scalings",  # vectors by which the task's images and coefficients are rescaled
     "images",  # table: where each image of the task is read
     "coefficients",  # table: where each image's coefficients are written
     "lane_addresses",  # table: where each lane's strip starts, in `lines` or in the coefficients

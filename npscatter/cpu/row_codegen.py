@@ -28,9 +28,11 @@ from npscatter.program.summation import Sample, Summation
 # Modules that decide what is compiled, here and in the interpreter.
 SOURCES = (
     "npscatter.program.summation",
+    "npscatter.program.magnitude",
     "npscatter.cpu.records",
     "npscatter.cpu.simd",
     "npscatter.cpu.row_codegen",
+    "npscatter.cpu.magnitudes",
     "npscatter.cpu.interpreter",
 )
 

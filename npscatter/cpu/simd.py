@@ -6,6 +6,7 @@ layout. The type of the elements is that of the scalar `like`.
 
 from __future__ import annotations
 
+import math
 import platform
 from functools import lru_cache
 
@@ -347,6 +348,101 @@ def put(typing, table, index, value):
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 3), generate
+
+
+def _in_order(emit: SimdEmitter, vector: ir.Value) -> ir.Value:
+    """Return the bits of a vector as integers in the order of its values, or these as bits."""
+    bits, build = 8 * emit.itemsize, emit.builder
+    kind = ir.VectorType(ir.IntType(bits), emit.width)
+    sign = build.ashr(vector, ir.Constant(kind, [bits - 1] * emit.width))
+    magnitude = ir.Constant(kind, [2 ** (bits - 1) - 1] * emit.width)
+    return build.xor(vector, build.and_(sign, magnitude))
+
+
+def _load_in_order(emit: SimdEmitter, place: ir.Value) -> ir.Value:
+    kind = ir.VectorType(ir.IntType(8 * emit.itemsize), emit.width)
+    return _in_order(emit, emit.builder.bitcast(emit.load(place, align=1), kind))
+
+
+@intrinsic
+def reset_extremes(typing, like, extremes):
+    """Begin with nothing taken in: infinity as the lowest value, minus infinity as the highest."""
+
+    def generate(context, builder, _, values):
+        emit = SimdEmitter(builder, like.name)
+        for k, value in enumerate((math.inf, -math.inf)):
+            vector = ir.Constant(emit.vector, [value] * emit.width)
+            emit.store(vector, emit.at(emit.pointer(values[1]), k * emit.width))
+        return context.get_dummy_value()
+
+    return types.void(like, types.int64), generate
+
+
+@intrinsic
+def widen_extremes(typing, like, source, vectors, extremes):
+    """Take so many vectors into the two at `extremes`: every lane's lowest and highest value.
+
+    Values are compared as integers in the same order, so that NaN lies beyond infinity and denormal
+    numbers are no zeros.
+    """
+
+    def generate(context, builder, _, values):
+        emit = SimdEmitter(builder, like.name)
+        _, source, vectors, extremes = values
+        places = [emit.at(emit.pointer(extremes), k * emit.width) for k in range(2)]
+        found = [cgutils.alloca_once_value(builder, _load_in_order(emit, at)) for at in places]
+        with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
+            x = builder.mul(loop.index, emit.index(emit.width))
+            vector = _load_in_order(emit, emit.at(emit.pointer(source), x))
+            for best, relation in zip(found, "<>", strict=True):
+                before = builder.load(best)
+                further = builder.icmp_signed(relation, vector, before)
+                builder.store(builder.select(further, vector, before), best)
+        for best, place in zip(found, places, strict=True):
+            bits = _in_order(emit, builder.load(best))
+            emit.store(builder.bitcast(bits, emit.vector), place)
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 3), generate
+
+
+@intrinsic
+def lowest_and_highest(typing, like, extremes):
+    """Return the lowest and the highest of what `widen_extremes` took in."""
+
+    def generate(context, builder, signature, values):
+        emit = SimdEmitter(builder, like.name)
+        number = ir.IntType(8 * emit.itemsize)
+        ends = []
+        for k, relation in enumerate(("smin", "smax")):
+            vector = _load_in_order(emit, emit.at(emit.pointer(values[1]), k * emit.width))
+            name = f"llvm.vector.reduce.{relation}.v{emit.width}i{number.width}"
+            kind = ir.FunctionType(number, [vector.type])
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            end = emit.spread(builder.call(function, [vector]))
+            bits = builder.bitcast(_in_order(emit, end), emit.vector)
+            ends.append(builder.extract_element(bits, ir.Constant(ir.IntType(32), 0)))
+        return context.make_tuple(builder, signature.return_type, ends)
+
+    return types.UniTuple(like, 2)(like, types.int64), generate
+
+
+@intrinsic
+def rescale(typing, like, row, vectors, scaling):
+    """Make ``(v - a) * b * c - d`` of so many vectors v; a to d are the four at `scaling`."""
+
+    def generate(context, builder, _, values):
+        emit = SimdEmitter(builder, like.name)
+        _, row, vectors, scaling = values
+        scaling = emit.pointer(scaling)
+        a, b, c, d = (emit.load(emit.at(scaling, k * emit.width)) for k in range(4))
+        with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
+            place = emit.at(emit.pointer(row), builder.mul(loop.index, emit.index(emit.width)))
+            scaled = builder.fmul(builder.fmul(builder.fsub(emit.load(place), a), b), c)
+            emit.store(builder.fsub(scaled, d), place)
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 3), generate
 
 
 _X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")

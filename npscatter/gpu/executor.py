@@ -1,9 +1,9 @@
 """The program on a GPU: memory, streams, and batches in pieces.
 
 Work is only put in order here (`npscatter.gpu.launches` says what work): a pass over some images is
-a launch or two per octave, each on all of them. Arrays that live on the GPU are worked on where
-they are; NumPy's go there and back in pieces, by way of pinned memory, so that copies, kernels and
-the host's own copying overlap.
+a launch or two that look through them, then one or two per octave, each on all of them. Arrays that
+live on the GPU are worked on where they are; NumPy's go there and back in pieces, by way of pinned
+memory, so that copies, kernels and the host's own copying overlap.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import numpy as np
 from npscatter.bank import FilterBank
 from npscatter.gpu.interop import PER_THREAD, handle_of, image_stacks
 from npscatter.gpu.kernel import make_kernel
-from npscatter.gpu.launches import GpuLayout, choose, images_at_once
+from npscatter.gpu.launches import RECORD, GpuLayout, choose, images_at_once
+from npscatter.gpu.magnitudes import make_magnitudes_kernel
 from npscatter.gpu.register_tile import run_length
 from npscatter.gpu.target import (
+    LAUNCH_BOUNDS,
     SIMULATED,
     address,
     allow_shared_memory,
@@ -30,6 +32,8 @@ from npscatter.gpu.target import (
     cuda,
     driver,
     limits,
+    magnitudes_signature,
+    signature,
     viewed,
 )
 from npscatter.gpu.tiling import ANY_GPU, Device, KernelSpec
@@ -57,6 +61,9 @@ class GpuProgram:
         self.layout = layout
         kernels = [_kernel(launch.spec, images, _device()) for launch in layout.launches]
         self.kernels = [kernel for kernel, _ in kernels]
+        # One for the images, and where they are cut one for the extremes of their stretches.
+        looked_through = [images, np.dtype(layout.dtype)][: 1 + (layout.magnitudes.stretches > 1)]
+        self.looks = [_look(layout.dtype, kind, _device()) for kind in looked_through]
         self.fits = all(
             launch.shared_bytes <= allowed
             for launch, (_, allowed) in zip(layout.launches, kernels, strict=True)
@@ -66,20 +73,41 @@ class GpuProgram:
         )
         cuda.synchronize()  # whatever stream comes first finds them there
 
-    def enqueue(self, images, output, workspace, stream) -> None:
-        """Put a pass over `images` (N, H, W) into `stream`; `output` is flat."""
-        aligned = self.layout.plan.output_shape[1] % run_length(self.layout.dtype) == 0
+    def enqueue(self, images, output, memory, stream) -> None:
+        """Put a pass over `images` (N, H, W) into `stream`; `output` is flat.
+
+        `memory` holds the layout's bytes for each image: maps, records, extremes of stretches.
+        """
+        layout, count = self.layout, images.shape[0]
+        stored = np.dtype("uint16" if layout.storage == "float16" else layout.storage)
+        middle = count * layout.workspace * stored.itemsize
+        workspace = memory[:middle].view(stored)
+        numbers = memory[middle : count * layout.workspace_bytes].view(layout.dtype)
+        records = self.find_magnitudes(images, numbers, stream)
+        aligned = layout.plan.output_shape[1] % run_length(layout.dtype) == 0
         aligned = aligned and address(output) % 16 == 0
-        for launch, kernel in zip(self.layout.launches, self.kernels, strict=True):
-            grid = launch.blocks(images.shape[0])
-            with warnings.catch_warnings():
-                # Few blocks are all that a small image has.
-                warnings.simplefilter("ignore")
-                configured = kernel[grid, launch.threads, stream, launch.shared_bytes]
-            configured(
-                images, self.rows, self.columns, workspace, output, self.layout.workspace,
+        for launch, kernel in zip(layout.launches, self.kernels, strict=True):
+            size = launch.blocks(count), launch.threads, stream, launch.shared_bytes
+            _configured(kernel, *size)(
+                images, self.rows, self.columns, workspace, output, records, layout.workspace,
                 int(aligned), self.channels, launch.geometry,
             )  # fmt: skip
+
+    def find_magnitudes(self, images, numbers, stream):
+        """Put the launches that find levels and shifts into `stream`; return the records.
+
+        `numbers` is where these go, followed by the extremes of the stretches.
+        """
+        m, count = self.layout.magnitudes, images.shape[0]
+        found = [numbers]
+        if m.stretches > 1:
+            found = [numbers[count * RECORD :], numbers[: count * RECORD]]
+        for look, where in zip(self.looks, found, strict=True):
+            size = count * m.stretches, m.threads, stream, m.shared_bytes(self.layout.dtype)
+            _configured(look, *size)(images, where, m)
+            if m.stretches > 1:
+                images, m = where.reshape(count, m.stretches, 2), m.once_more()
+        return found[-1]
 
 
 class _Workspaces:
@@ -90,12 +118,11 @@ class _Workspaces:
         # Held while a pass is enqueued, so that two threads' launches do not mix in a stream.
         self.lock = threading.RLock()
 
-    def get(self, stream, items: int, dtype: str):
-        """Return at least `items` elements for the passes of a stream."""
+    def get(self, stream, size: int):
+        """Return at least so many bytes for the passes of a stream."""
         # One handle stands for the default streams of all threads.
         handle = handle_of(stream)
         key = (_device(), handle, threading.get_ident() if handle == PER_THREAD else 0)
-        size = items * np.dtype(dtype).itemsize
         memory = self.by_stream.pop(key, None)
         if memory is None or memory.size < size:
             memory = None  # freed before more is asked for
@@ -103,7 +130,7 @@ class _Workspaces:
         self.by_stream[key] = memory
         while len(self.by_stream) > STREAMS:
             self.by_stream.popitem(last=False)
-        return memory.view("uint16" if dtype == "float16" else dtype)
+        return memory
 
     def free(self) -> None:
         """Forget them all."""
@@ -284,7 +311,7 @@ def _run(program: GpuProgram, images, output, stream, memory: int) -> None:
     at_once = images_at_once(layout, count, memory)
     per_image = output.size // count
     with _WORKSPACES.lock:
-        workspace = _WORKSPACES.get(stream, at_once * layout.workspace, layout.storage)
+        workspace = _WORKSPACES.get(stream, at_once * layout.workspace_bytes)
         for start in range(0, count, at_once):
             stop = min(start + at_once, count)
             part = output[start * per_image : stop * per_image]
@@ -339,8 +366,24 @@ def _program(layout: GpuLayout, images: np.dtype, device: int) -> GpuProgram:
 @lru_cache(maxsize=256)
 def _kernel(spec: KernelSpec, images: np.dtype, device: int):
     """Return a kernel, and the shared memory that its blocks may have."""
-    kernel = compiled(make_kernel(spec), spec, images)
+    kernel = compiled(
+        make_kernel(spec), signature(spec, images), launch_bounds=LAUNCH_BOUNDS[spec.dtype]
+    )
     return kernel, allow_shared_memory(kernel, _limits(device).block_bytes)
+
+
+@lru_cache(maxsize=64)
+def _look(dtype: str, images: np.dtype, device: int):
+    """Return the kernel that looks through images of a dtype."""
+    return compiled(make_magnitudes_kernel(dtype), magnitudes_signature(dtype, images))
+
+
+def _configured(kernel, blocks: int, threads: int, stream, shared_bytes: int):
+    """Return a kernel that is ready to be called."""
+    with warnings.catch_warnings():
+        # Few blocks are all that a small image has.
+        warnings.simplefilter("ignore")
+        return kernel[blocks, threads, stream, shared_bytes]
 
 
 @lru_cache(maxsize=64)

@@ -59,21 +59,28 @@ def moduli(typing, name, shared, window, out):
 
 
 @intrinsic
-def smooth(typing, name, shared, window, target, out):
-    """Store a smoothed run of what is registered as `name`; see `emit_smoothing`."""
+def smooth(typing, name, shared, window, target, out, scaling):
+    """Store a smoothed run of what is registered as `name`; see `emit_smoothing`.
+
+    `scaling` is an array and an index, or None.
+    """
     if not isinstance(name, types.StringLiteral):
         return None
-    tile = REGISTERED[name.literal_value]
+    tile, is_scaled = REGISTERED[name.literal_value], isinstance(scaling, types.BaseTuple)
 
     def generate(context, builder, signature, values):
         shared = _pointer(context, builder, signature.args[1], values[1])
         target = _pointer(context, builder, signature.args[3], values[3])
         window, out = (cgutils.unpack_tuple(builder, values[k]) for k in (2, 4))
-        emit_smoothing(builder, tile, Window.of(builder, shared, *window), target, out)
+        pair = None
+        if is_scaled:
+            array, index = cgutils.unpack_tuple(builder, values[5])
+            pair = _pointer(context, builder, scaling[0], array), index
+        emit_smoothing(builder, tile, Window.of(builder, shared, *window), target, out, pair)
         return context.get_dummy_value()
 
     place = types.Tuple([types.int64, types.int64, types.int32, types.int32])
-    return types.void(name, shared, WINDOW, target, place), generate
+    return types.void(name, shared, WINDOW, target, place, scaling), generate
 
 
 @intrinsic

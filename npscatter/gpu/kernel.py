@@ -30,6 +30,7 @@ from typing import NamedTuple
 from numpy import int32, int64, uint32
 
 from npscatter.gpu import tiling
+from npscatter.gpu.launches import AVERAGE, OTHERS, PIXELS, RECORD
 from npscatter.gpu.register_tile import run_length
 from npscatter.gpu.run_codegen import register
 from npscatter.gpu.target import (
@@ -67,6 +68,7 @@ class Arrays(NamedTuple):
     columns: object
     workspace: object  # flat
     output: object  # flat
+    records: object  # of the images' levels and shifts, see `npscatter.gpu.magnitudes`
     size: int  # of one image's workspace
     aligned: int  # whether rows of the output start at multiples of 16 bytes
     channels: object  # the table of output channels
@@ -219,6 +221,9 @@ def load_source(shared, arrays, g, block, rows, footprint, maps, wrap, reads_ima
         image = quotient(stack, g.groups)
         source = int64(image) * arrays.size + g.source.offset
         source += int64((stack - image * g.groups) * maps) * g.source.plane
+        if reads_image:
+            record = uint32(image * RECORD + PIXELS)
+            level, scale = arrays.records[record], arrays.records[uint32(record + 1)]
         column = lane
         while column < columns:
             x = int32(source_left + column)
@@ -241,7 +246,7 @@ def load_source(shared, arrays, g, block, rows, footprint, maps, wrap, reads_ima
                         image_row = arrays.rows[uint32(y)]
                         if image_row >= 0:
                             index = uint32(image), uint32(image_row), uint32(x)
-                            pixel = dtype(arrays.images[index])
+                            pixel = (dtype(arrays.images[index]) - level) * scale
                     shared[uint32(to)] = pixel
                 elif inside:
                     index = source + int32(y * g.source.pitch + x)
@@ -377,18 +382,20 @@ def smooth_rows(name, shared, arrays, g, todo, tile, shift, target, smoothing, e
             path = int32((stack - image * g.groups) * smoothing.paths + path)
             x = int32(todo.column + run_number * smoothing.run)
             if emits:
-                channel = image * g.channels + arrays.channels[uint32(target.channels + path)]
+                channel = arrays.channels[uint32(target.channels + path)]
                 memory, aligned = arrays.output, arrays.aligned
-                place = _place(channel, target.plane, y, target.pitch, x)
+                place = _place(image * g.channels + channel, target.plane, y, target.pitch, x)
+                pair = AVERAGE if channel == 0 else OTHERS
+                scaling = arrays.records, int32(image * RECORD + pair)
             else:
-                memory, aligned = arrays.workspace, 1
+                memory, aligned, scaling = arrays.workspace, 1, None
                 place = _place(path * smoothing.carried, target.plane, y, target.pitch, x)
                 place += int64(image) * arrays.size + target.offset
             window = _window_start(smoothing.stride, smoothing.radius, y + g.first_row)
             window = _wrapped(int32(window + shift), tile.ring)
             window = _window(tile, source, window, run_number)
-            left_over = int32(g.width - x)
-            smooth(name, shared, window, memory, (place, target.plane, left_over, int32(aligned)))
+            out = place, target.plane, int32(g.width - x), int32(aligned)
+            smooth(name, shared, window, memory, out, scaling)
         item = int32(item + todo.threads)
 
 
@@ -420,10 +427,10 @@ def make_kernel(spec: KernelSpec):
         run=run,
     )
 
-    def kernel(images, rows, columns, workspace, output, size, aligned, channels, g):
+    def kernel(images, rows, columns, workspace, output, records, size, aligned, channels, g):
         # Addresses are 32-bit numbers wherever they can be: Numba makes 64 bits of most sums.
         shared = cuda.shared.array(0, dtype, SHARED_ALIGNMENT)
-        arrays = Arrays(images, rows, columns, workspace, output, size, aligned, channels)
+        arrays = Arrays(images, rows, columns, workspace, output, records, size, aligned, channels)
         rest = quotient(int32(cuda.blockIdx.x), g.strips)
         strip = int32(cuda.blockIdx.x - rest * g.strips)
         bundle = quotient(rest, g.bands)

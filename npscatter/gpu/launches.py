@@ -19,12 +19,22 @@ from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.gpu.register_tile import make_register_tile
 from npscatter.gpu.tiling import ANY_GPU, BLOCKS, Device, KernelSpec, Tile, best_tiling, up
+from npscatter.program.magnitude import level_gain, ordinary_exponents
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Maps, Step
 from npscatter.program.workspace import Workspace, lay_out_workspace
 
 # Blocks of one launch at most.
 GRID = 2**31 - 1
+# Where pairs of numbers are in the record of an image, and how many numbers there are; what they
+# are for is said in `npscatter.gpu.magnitudes`.
+PIXELS, AVERAGE, OTHERS, RECORD = 0, 2, 4, 6
+# Pixels that a block looks through before an image is cut, and the threads that do.
+STRETCH = 2**14
+LOOKING = (32, 256)
+# To what exponent images are shifted whose carried maps are halves, which end at 2^16 and are
+# denormal below 2^-14: maps may grow 2^7-fold and be 2^-22 of the largest pixel.
+HALVES_EXPONENT = 8
 
 
 class Source(NamedTuple):
@@ -74,6 +84,36 @@ class Geometry(NamedTuple):
     channels: int  # of the output, for each image
 
 
+class Magnitudes(NamedTuple):
+    """The numbers of a launch that finds levels and shifts; see `npscatter.program.magnitude`."""
+
+    stretches: int  # that an image is cut into, a block each
+    stretch: int  # pixels
+    has_level: int
+    least: int  # exponents of ordinary images
+    most: int
+    gain: float
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block: a power of two, with several pixels each."""
+        fewest, most = LOOKING
+        return max(fewest, min(most, 1 << (self.stretch // 8).bit_length()))
+
+    def shared_bytes(self, dtype: str) -> int:
+        """Return the bytes of shared memory: for two numbers per thread."""
+        return 2 * self.threads * np.dtype(dtype).itemsize
+
+    @property
+    def numbers(self) -> int:
+        """Numbers in memory of each image: its record, and the extremes of its stretches."""
+        return RECORD + (2 * self.stretches if self.stretches > 1 else 0)
+
+    def once_more(self) -> Magnitudes:
+        """Return those of the launch that looks through the extremes of the stretches."""
+        return self._replace(stretches=1, stretch=2 * self.stretches)
+
+
 @dataclass(frozen=True)
 class Launch:
     """One launch: a kernel, its geometry and its size."""
@@ -99,6 +139,8 @@ class GpuLayout:
         The program.
     launches : tuple of Launch
         In order.
+    magnitudes : Magnitudes
+        Of what comes before them.
     channels : ndarray of int32
         Output channels, which the geometry points into.
     rows, columns : ndarray of int32
@@ -111,6 +153,7 @@ class GpuLayout:
 
     plan: Plan
     launches: tuple[Launch, ...]
+    magnitudes: Magnitudes
     channels: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
@@ -121,7 +164,8 @@ class GpuLayout:
     @property
     def workspace_bytes(self) -> int:
         """Bytes one image needs on the GPU, besides itself and its coefficients."""
-        return self.workspace * np.dtype(self.storage).itemsize
+        records = self.magnitudes.numbers * np.dtype(self.dtype).itemsize
+        return self.workspace * np.dtype(self.storage).itemsize + records
 
 
 def lay_out(
@@ -189,6 +233,7 @@ def choose(
 def images_at_once(layout: GpuLayout, images: int, memory: int) -> int:
     """Return how many images one launch works on, given the bytes of workspace."""
     most_blocks = max(launch.blocks(1) for launch in layout.launches)
+    most_blocks = max(most_blocks, layout.magnitudes.stretches)
     return max(1, min(images, memory // layout.workspace_bytes, GRID // most_blocks))
 
 
@@ -210,12 +255,31 @@ def _lay_out(plan, bank, dtype, storage, images, device) -> GpuLayout:
     return GpuLayout(
         plan=plan,
         launches=tuple(launches),
+        magnitudes=_magnitudes(plan, bank, dtype, storage, images),
         channels=np.array(channels, np.int32),
         rows=np.array(plan.rows, np.int32),
         columns=np.array(plan.columns, np.int32),
         workspace=up(max(workspace.size, 4), 4),
         dtype=dtype,
         storage=storage,
+    )
+
+
+def _magnitudes(plan, bank, dtype, storage, images) -> Magnitudes:
+    """Return how the images are looked through: few large ones by many blocks."""
+    pixels = int(np.prod(plan.input_shape))
+    stretch = -(-pixels // max(1, min(pixels // STRETCH, BLOCKS // images)))
+    gain = level_gain(plan, bank)
+    least, most = ordinary_exponents(dtype)
+    if storage == "float16":
+        least = most = HALVES_EXPONENT
+    return Magnitudes(
+        stretches=-(-pixels // stretch),
+        stretch=stretch,
+        has_level=int(gain is not None),
+        least=least,
+        most=most,
+        gain=gain or 0.0,
     )
 
 

@@ -22,12 +22,14 @@ from npscatter.jit_cache import source_digest
 # Modules that decide what is compiled.
 SOURCES = (
     "npscatter.program.summation",
+    "npscatter.program.magnitude",
     "npscatter.gpu.register_tile",
     "npscatter.gpu.run_codegen",
     "npscatter.gpu.tiling",
     "npscatter.gpu.launches",
     "npscatter.gpu.intrinsics",
     "npscatter.gpu.target",
+    "npscatter.gpu.magnitudes",
     "npscatter.gpu.kernel",
 )
 # What kernels refer to by a name, which a cache on disk can hold.
@@ -77,7 +79,9 @@ def emit_moduli(builder, tile: RegisterTile, root: Callable, window: Window, out
     emitter.emit(window, store_run)
 
 
-def emit_smoothing(builder, tile: RegisterTile, window: Window, target, out: tuple) -> None:
+def emit_smoothing(
+    builder, tile: RegisterTile, window: Window, target, out: tuple, scaling: tuple | None
+) -> None:
     """Emit the smoothing of a run.
 
     Parameters
@@ -89,6 +93,9 @@ def emit_smoothing(builder, tile: RegisterTile, window: Window, target, out: tup
     out : tuple of LLVM values
         Where the run of the first map starts; elements from one map to the next; how many of the
         run are stored; whether runs start at multiples of a vector.
+    scaling : tuple of LLVM values or None
+        Memory, and the index of two numbers there: sums are multiplied by the first, and the second
+        is added.
     """
     emitter = ScalarEmitter(builder, tile, root=None)
     place, plane, count, aligned = out
@@ -99,6 +106,12 @@ def emit_smoothing(builder, tile: RegisterTile, window: Window, target, out: tup
     def store_run(output, values):
         index = builder.add(place, builder.mul(plane, ir.Constant(_LONG, output)))
         pointer = emitter.at(target, index)
+        if scaling:
+            # Loaded here, where no sum is under way any more: registers are scarce before.
+            memory, place_of_pair = scaling
+            pair = emitter.at(memory, place_of_pair)
+            factor, added = builder.load(pair), builder.load(emitter.at(pair, emitter.integer(1)))
+            values = [emitter.fma(value, factor, added) for value in values]
         if as_halves:
             values = [builder.fptrunc(value, _HALF) for value in values]
             values = [builder.bitcast(value, target.type.pointee) for value in values]

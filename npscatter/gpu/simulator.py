@@ -107,16 +107,19 @@ def moduli_function(name: str, make_builder: Callable = ir.IRBuilder) -> CpuFunc
 
 
 @lru_cache(maxsize=256)
-def smooth_function(name: str, dtype: str, make_builder: Callable = ir.IRBuilder) -> CpuFunction:
+def smooth_function(
+    name: str, dtype: str, is_scaled: bool, make_builder: Callable = ir.IRBuilder
+) -> CpuFunction:
     """Return `emit_smoothing` of what is registered as `name`, for a target of a dtype."""
     tile = REGISTERED[name]
 
     def emit(builder, shared, *values):
         window = Window.of(builder, shared, *values[:7])
-        emit_smoothing(builder, tile, window, values[7], values[8:])
+        emit_smoothing(builder, tile, window, values[7], values[8:12], values[12:] or None)
 
-    kinds = [_pointer_to(tile.dtype), *[_INT] * 7, _pointer_to(dtype), *[_LONG] * 2, *[_INT] * 2]
-    return CpuFunction(emit, kinds, make_builder)
+    number = _pointer_to(tile.dtype)
+    kinds = [number, *[_INT] * 7, _pointer_to(dtype), *[_LONG] * 2, *[_INT] * 2]
+    return CpuFunction(emit, kinds + [number, _INT] * is_scaled, make_builder)
 
 
 @lru_cache(maxsize=256)
@@ -139,11 +142,11 @@ def moduli(name, shared, window, out) -> None:
     function(shared, *window, *out)
 
 
-def smooth(name, shared, window, target, out) -> None:
+def smooth(name, shared, window, target, out, scaling) -> None:
     """Store a smoothed run."""
     with _COMPILING:
-        function = smooth_function(name, array_of(target).dtype.name)
-    function(shared, *window, target, *out)
+        function = smooth_function(name, array_of(target).dtype.name, scaling is not None)
+    function(shared, *window, target, *out, *(scaling or ()))
 
 
 def copy(maps, source, index, source_plane, shared, place, plane) -> None:

@@ -17,7 +17,7 @@ from numba.cuda import types
 from numba.cuda.cudadrv import driver
 from numba.cuda.np.numpy_support import from_dtype
 
-from npscatter.gpu.launches import Geometry
+from npscatter.gpu.launches import Geometry, Magnitudes
 from npscatter.gpu.tiling import ANY_GPU, REGISTERS, THREADS, Device, KernelSpec
 from npscatter.jit_cache import compile_cached
 
@@ -42,11 +42,12 @@ LAUNCH_BOUNDS = {dtype: (max(THREADS), REGISTERS[dtype] // max(THREADS)) for dty
 
 
 def _numbers(kind: type):
-    """Return the type of a named tuple of numbers: offsets are of 64 bits, others of 32."""
+    """Return the type of a named tuple of numbers: offsets are of 64 bits, other integers of 32."""
+    plain = {int: types.int32, float: types.float64}
     fields = get_type_hints(kind).items()
     return types.NamedTuple(
         [
-            _numbers(of) if of is not int else types.int64 if name == "offset" else types.int32
+            types.int64 if name == "offset" else plain[of] if of in plain else _numbers(of)
             for name, of in fields
         ],
         kind,
@@ -60,21 +61,27 @@ def signature(spec: KernelSpec, images: np.dtype):
     stored = types.uint16 if spec.storage == "float16" else getattr(types, spec.storage)
     return types.void(
         types.Array(from_dtype(images), 3, "A"), tables, tables, stored[::1], number[::1],
-        types.int64, types.int32, tables, _numbers(Geometry),
+        number[::1], types.int64, types.int32, tables, _numbers(Geometry),
     )  # fmt: skip
 
 
-def compiled(function: Callable, spec: KernelSpec, images: np.dtype):
-    """Return a kernel that can be launched on the current GPU."""
+def magnitudes_signature(dtype: str, images: np.dtype):
+    """Return the type of the kernel of `npscatter.gpu.magnitudes`, for images of a dtype."""
+    number = getattr(types, dtype)
+    return types.void(types.Array(from_dtype(images), 3, "A"), number[::1], _numbers(Magnitudes))
+
+
+def compiled(function: Callable, signature, launch_bounds: tuple[int, int] | None = None):
+    """Return a kernel of a type, with launch bounds, that can be launched on the current GPU."""
     if SIMULATED:
         return cuda.jit(function)
     kernel = cuda.jit(
-        launch_bounds=LAUNCH_BOUNDS[spec.dtype],
+        launch_bounds=launch_bounds,
         shared_memory_carveout="MaxShared",
         # Linked as it was compiled, which is what the tests look at.
         lto=False,
     )(function)
-    compile_cached(kernel, lambda: kernel.compile(signature(spec, images).args))
+    compile_cached(kernel, lambda: kernel.compile(signature.args))
     # As `cuda.jit` does where it is given the signature: launched without looking at types.
     kernel._specialized = True
     kernel.disable_compile()

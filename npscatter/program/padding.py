@@ -6,11 +6,20 @@ from npscatter.arguments import image_shape, integer
 from npscatter.errors import ArgumentError, explain
 
 BOUNDARIES = ("kymatio", "zero", "periodic")
+# The most that plans are made for: every padded row and column has its number in a plan. That of
+# the longest side takes a second.
+LARGEST_SIDE = 2**18
+LARGEST_PADDED = 2**32
 
 
 def edge_of(boundary: str) -> str:
     """Return what every correlation does beyond the edge of its maps: "wrap" or "zero"."""
     return "zero" if boundary == "zero" else "wrap"
+
+
+def padded_side(side: int, period: int) -> int:
+    """Return the pixels that Kymatio pads a side to, for a period of 2^J."""
+    return ((side + period) // period + 1) * period
 
 
 def padding(side: int, period: int, boundary: str, pre_pad: bool) -> tuple[tuple[int, ...], int]:
@@ -37,7 +46,7 @@ def padding(side: int, period: int, boundary: str, pre_pad: bool) -> tuple[tuple
     first : int
         Output samples that are cropped in front.
     """
-    padded = ((side + period) // period + 1) * period
+    padded = padded_side(side, period)
     before = (padded - side) // 2
     if pre_pad:
         return tuple(range(padded)), 1
@@ -62,6 +71,7 @@ def shape_before_padding(J: int, padded_shape: tuple[int, int]) -> tuple[int, in
         Unless both padded sides are multiples of 2^J, at least 3 2^J.
     """
     J, padded_shape = integer("J", J), image_shape(padded_shape)
+    check_sides(padded_shape)
     check_scale(J, padded_shape)
     period = 2**J
     if any(side % period or side < 3 * period for side in padded_shape):
@@ -75,6 +85,21 @@ def shape_before_padding(J: int, padded_shape: tuple[int, int]) -> tuple[int, in
             )
         )
     return padded_shape[0] - 2 * period, padded_shape[1] - 2 * period
+
+
+def check_sides(shape: tuple[int, int]) -> None:
+    """Raise an `ArgumentError` if a side of images is longer than plans are made for."""
+    if max(shape) > LARGEST_SIDE:
+        rule = f"a side may have {LARGEST_SIDE} pixels at most"
+        raise ArgumentError(explain("shape", shape, rule, "cut the images into tiles"))
+
+
+def check_padded(J: int, shape: tuple[int, int]) -> None:
+    """Raise an `ArgumentError` if images have more pixels, padded, than plans are made for."""
+    height, width = (padded_side(side, 2**J) for side in shape)
+    if height * width > LARGEST_PADDED:
+        rule = f"padded for J={J} to {height} x {width}, it has more than {LARGEST_PADDED} pixels"
+        raise ArgumentError(explain("shape", shape, rule, "cut the images into tiles, or lower J"))
 
 
 def check_scale(J: int, shape: tuple[int, int]) -> None:

@@ -30,7 +30,15 @@ from functools import lru_cache
 
 from npscatter.arguments import at_least, boolean, image_shape, integer, one_of
 from npscatter.errors import ArgumentError, explain
-from npscatter.program.padding import BOUNDARIES, check_period, check_scale, edge_of, padding
+from npscatter.program.padding import (
+    BOUNDARIES,
+    check_padded,
+    check_period,
+    check_scale,
+    check_sides,
+    edge_of,
+    padding,
+)
 from npscatter.program.steps import Architecture, Maps, Path, Step
 from npscatter.program.symmetry import mirrored_orientations
 from npscatter.program.workspace import Workspace, lay_out_workspace
@@ -39,6 +47,8 @@ from npscatter.program.workspace import Workspace, lay_out_workspace
 PathNumbers = tuple[int, ...]
 # Rounds of orientations: the more, the fewer maps are stored at a time.
 ROUNDS = (1, 2, 4, 8, 16, 32)
+# The most channels that plans are made for, which takes seconds.
+LARGEST_CHANNELS = 2**16
 
 
 @dataclass(frozen=True)
@@ -172,12 +182,15 @@ def make_plan(
     Raises
     ------
     ArgumentError, ArgumentTypeError
-        For values no plan can be made from.
+        For values no plan can be made from, or none that could be used: beyond `LARGEST_CHANNELS`
+        channels, a side of ``npscatter.program.padding.LARGEST_SIDE``, or `LARGEST_PADDED` pixels
+        of a padded image.
     """
     J = integer("J", J)
     max_order = integer("max_order", max_order)
     one_of("max_order", max_order, (1, 2), "pass max_order=1 or max_order=2")
     shape = image_shape(shape)
+    check_sides(shape)
     rounds = at_least("rounds", rounds, 1, "pass rounds=1 for all at once")
     if breadth_first and rounds > 1:
         raise ArgumentError(
@@ -185,12 +198,22 @@ def make_plan(
         )
     one_of("boundary", boundary, BOUNDARIES, "pass one, or None for the bank's")
     check_scale(J, shape)
+    check_padded(J, shape)
+    check_channels(J, architecture.orientations, max_order)
     if boundary == "periodic" and not boolean("pre_pad", pre_pad):
         check_period(J, shape)
     return _make_plan(
         *(J, shape, architecture, max_order, boundary),
         *(boolean("pre_pad", pre_pad), rounds, bool(breadth_first)),
     )
+
+
+def check_channels(J: int, L: int, max_order: int) -> None:
+    """Raise an `ArgumentError` for more channels than plans are made for."""
+    channels = 1 + L * J + (L**2 * J * (J - 1) // 2 if max_order == 2 else 0)
+    if channels > LARGEST_CHANNELS:
+        rule = f"gives {channels} channels with L={L}; at most {LARGEST_CHANNELS} are computed"
+        raise ArgumentError(explain("J", J, rule, "lower J or L, or pass max_order=1"))
 
 
 @lru_cache(maxsize=64)

@@ -9,12 +9,12 @@ from compiled_header import CompiledHeader
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory):
-    """Return the function that compiles a header's text, each text once."""
+    """Return the function that compiles a header's text, each text and choice of flags once."""
     number = count()
 
     @cache
-    def build(text, dtype):
+    def build(text, dtype, flags=("-O2",)):
         folder = tmp_path_factory.mktemp("header")
-        return CompiledHeader(text, dtype, folder, f"_export_{next(number)}")
+        return CompiledHeader(text, dtype, folder, f"_export_{next(number)}", flags)
 
     return build

@@ -142,7 +142,9 @@ def test_a_picture_of_the_very_size_will_do(programs, picture, tmp_path):
     path, image = picture
     head = f"P5 {SHAPE[1]} {SHAPE[0]} 255\n".encode()
     (tmp_path / "centre.pgm").write_bytes(head + image.tobytes())
-    assert text(run(programs["q15"], tmp_path / "centre.pgm")) == text(run(programs["q15"], path))
+    printed, error = text(run(programs["q15"], path))
+    assert error == f"scatter: {path}: 31 x 24, of which the centre 20 x 17 is taken\n"
+    assert text(run(programs["q15"], tmp_path / "centre.pgm")) == (printed, "")
 
 
 BAD = {

@@ -192,7 +192,9 @@ def test_the_centre_of_a_pgm_is_taken(modules, dtype):
     (built.folder / "centre.raw").write_bytes(centre.tobytes())
     from_pgm = built.scatter("scatter.wasm", "picture.pgm")
     np.testing.assert_array_equal(from_pgm, built.scatter("scatter.wasm", "centre.raw"))
-    printed = built.node("scatter.wasm", built.folder / "picture.pgm").stdout.decode().split("\n")
+    ran = built.node("scatter.wasm", built.folder / "picture.pgm")
+    assert ran.stderr == b"scatter: 41 x 38, of which the centre 32 x 32 is taken\n"
+    printed = ran.stdout.decode().split("\n")
     scale = 1.0
     if dtype == "q15":
         scale = 2.0 ** -cexport.simulate_q15(centre)[1]

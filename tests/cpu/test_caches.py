@@ -226,4 +226,4 @@ def test_a_folder_of_another_user_gives_one_warning(folder):
     [path] = folder.iterdir()
     os.chown(path, 54321, -1)
     [message] = warned_of(folder)
-    assert "belongs to another user" in message and str(path) in message
+    assert "belongs to another user" in message and path.name[-30:] in message

@@ -445,3 +445,14 @@ def test_no_part_of_a_large_image_takes_long(side, threads):
         share = part["groups"] / step["groups"]
         share *= (part["stop"] - part["start"]) / step["height"]
         assert step["work"] * share <= 2 * DEFAULT.work_per_turn
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_extreme_images_that_threads_share(dtype, scale):
+    S = Scattering2D(2, (40, 37))
+    images = (scale * (100 + np.random.default_rng(0).random((3, 40, 37)))).astype(dtype)
+    expected = np.stack([S(image) for image in images])
+    for threads in (1, 2, 3):
+        actual = execute_with(S, images, Limits(**FINEST, work_per_turn=1), threads)
+        assert np.array_equal(actual, expected)

@@ -27,17 +27,19 @@ import signal, sys, time
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from npscatter import Scattering2D
+from npscatter.cpu import executor
 signal.signal(signal.SIGINT, signal.default_int_handler)
 side, count, threads = map(int, sys.argv[1:])
 S = Scattering2D(2, (side, side), threads=threads)
-# A batch that takes no memory: all its images, and all their coefficients, are in one place.
+# A batch that takes no memory: all its images, and all their coefficients, are in one place, which
+# `Scattering2D` itself refuses.
 x = np.broadcast_to(np.float32(1), (count, side, side))
 out = np.empty((1, *S.output_shape), np.float32)
 out = as_strided(out, (count, *S.output_shape), (0, *out.strides[1:]))
 S.warmup()
 print("ready", flush=True)
 try:
-    S(x, out=out)
+    executor.execute(S.plan, S.bank, x, out, threads)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 images = np.random.default_rng(0).normal(size=(20, 32, 32)).astype(np.float32)

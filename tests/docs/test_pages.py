@@ -16,6 +16,8 @@ COMMANDS = (
 WITH_LINKS = ["*.md", "docs/*.md", "cexport/*.md", "benchmarks/*.md"]
 # Where a page names a file of ours.
 NAMED = re.compile(r"`((?:npscatter|cexport|tools|tests|benchmarks|docs)/[\w./-]*)`")
+# Where a page names a test.
+TEST = re.compile(r"`(test_\w+)`")
 # Pages whose Python needs nothing but the library and scikit-learn.
 WITH_PYTHON = ["README.md", "docs/quickstart.md", "docs/kymatio.md", "docs/cpu.md"]
 
@@ -47,6 +49,15 @@ def test_links_lead_to_files(page):
 def test_files_a_page_names_are_there(page):
     named = NAMED.findall(page.read_text(encoding="utf-8"))
     assert not [name for name in named if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("page", pages(WITH_LINKS), ids=lambda page: str(page.relative_to(ROOT)))
+def test_tests_a_page_names_are_there(page):
+    files = ROOT.glob("tests/**/test_*.py")
+    there = {
+        name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.M)
+    }
+    assert not set(TEST.findall(page.read_text(encoding="utf-8"))) - there
 
 
 @pytest.mark.parametrize("name", WITH_PYTHON)

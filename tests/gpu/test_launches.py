@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from banks import bank_of, make_toy_bank
 
-from npscatter import ArgumentError, FilterBank
-from npscatter.gpu.launches import GRID, choose, images_at_once, lay_out
+from npscatter import ArgumentError, FilterBank, list_banks
+from npscatter.gpu.launches import GRID, STRETCH, choose, images_at_once, lay_out
 from npscatter.gpu.tiling import (
     BLOCKS,
     THREADS,
@@ -253,15 +253,61 @@ def test_maps_in_use_share_no_memory(bank):
                 assert one[1] <= other[0] or one == (0, 0)
             spans += [source, *targets]
         assert max(end for _, end in spans) <= layout.workspace
-        assert layout.workspace_bytes == 4 * layout.workspace
+        assert layout.workspace_bytes == 4 * (layout.workspace + layout.magnitudes.numbers)
 
 
 def test_workspace_of_the_flagship_is_what_the_plan_says():
-    """32 maps of moduli and 4 of the image, 20 x 20, and nothing else, for each image."""
+    """32 maps of moduli and 4 of the image, 20 x 20, and a record of 6 numbers, for each image."""
     bank = FilterBank.load("accurate")
     plan = make_plan(2, (32, 32), bank.architecture).octave_by_octave()
     assert lay_out(plan, bank, "float32").workspace == 36 * 20 * 20
-    assert lay_out(plan, bank, "float32", "float16").workspace_bytes == 2 * 36 * 20 * 20
+    assert lay_out(plan, bank, "float32", "float16").workspace_bytes == 2 * 36 * 20 * 20 + 24
+
+
+@pytest.mark.parametrize("images", [1, 8, 10**6])
+@pytest.mark.parametrize("shape", [(2, 3), (127, 129), (500, 333), (4096, 3000)])
+def test_every_pixel_is_looked_at_once(shape, images):
+    bank = FilterBank.load("fast-L4")
+    plan = make_plan(1, shape, bank.architecture)
+    m = lay_out(plan, bank, "float32", images=images).magnitudes
+    assert (m.stretches - 1) * m.stretch < shape[0] * shape[1] <= m.stretches * m.stretch
+    assert m.threads in (32, 64, 128, 256) and m.shared_bytes("float64") <= 4096
+    assert m.stretches * min(images, BLOCKS) <= 2 * BLOCKS
+    if m.stretches == 1:
+        assert m.numbers == 6
+    else:
+        assert m.stretch >= STRETCH and m.numbers == 6 + 2 * m.stretches
+        assert m.once_more().stretches == 1 and m.once_more().stretch == 2 * m.stretches
+
+
+def test_images_whose_maps_are_halves_are_always_shifted():
+    """To where no shipped bank's maps can leave what halves hold, up to J = 8."""
+    for name in list_banks():
+        bank = FilterBank.load(name)
+        plan = make_plan(3, (32, 32), bank.architecture)
+        m = lay_out(plan, bank, "float32", "float16").magnitudes
+        assert m.least == m.most and largest_growth(bank, 8) * 2.0 ** (m.most + 1) < 65504
+        assert lay_out(plan, bank, "float32").magnitudes.least < m.least
+
+
+def largest_growth(bank, octaves):
+    """Return how much larger than the image a carried map can become, by the sizes of the taps."""
+    design, largest = bank.architecture, 1.0
+
+    def sizes(role, octave, level):
+        return np.abs(bank[f"{role}_{design.generation(octave == level, octave)}"]).sum((2, 3))
+
+    def carried(maps, octave, level):
+        for later in range(octave, octaves):
+            maps = sizes("carry", later, level) @ maps
+            yield later + 1, maps
+
+    for octave, maps in [(0, np.ones(1)), *carried(np.ones(1), 0, 0)]:
+        largest = max(largest, maps.max())
+        if octave < octaves:
+            modulus = np.array([(sizes("psi", octave, 0) @ maps).max()])
+            largest = max(largest, *(maps.max() for _, maps in carried(modulus, octave, octave)))
+    return largest
 
 
 def test_memory_decides_on_rounds_and_on_images_at_once():

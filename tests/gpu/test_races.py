@@ -1,6 +1,6 @@
 """No thread of a block touches what another one writes, but for a barrier between.
 
-Every barrier of the kernel, left out, makes a conflict that is found; so does a ring that is a row
+Every barrier of the kernels, left out, makes a conflict that is found; so does a ring that is a row
 too short.
 """
 
@@ -20,8 +20,16 @@ TESTS = Path(__file__).parents[1]
 SWEEPS = ["tiles: prefetch", "tiles: strips and advances"]
 FREE = [name for name in CASES if name.startswith(("architecture", "tiles", "scale", "storage"))]
 FREE += ["dtype: float64", "memory: orientations in rounds"]
-KERNEL = Path(tiling.__file__).with_name("kernel.py").read_text().splitlines()
-BARRIERS = [n for n, line in enumerate(KERNEL, 1) if "cuda.syncthreads()" in line]
+
+
+def barriers_of(name):
+    """Return the numbers of the lines of a file that are barriers."""
+    lines = Path(tiling.__file__).with_name(name).read_text().splitlines()
+    return [n for n, line in enumerate(lines, 1) if "cuda.syncthreads()" in line]
+
+
+BARRIERS = barriers_of("kernel.py")
+(LOOKING,) = barriers_of("magnitudes.py")
 SHORT = ["architecture: symmetric L=4 R=3", "architecture: free, strided wavelets"]
 TILES = ["source_tile", "moduli_tile"]
 
@@ -33,6 +41,8 @@ JOBS = {
         for line in BARRIERS
     },
     **{f"{name} {tile}": {"case": name, "short": tile} for name in SHORT for tile in TILES},
+    "looking": {"threads": 64},
+    "looking without a barrier": {"threads": 64, "removed": LOOKING},
 }
 
 
@@ -75,3 +85,9 @@ def test_a_barrier_left_out_makes_a_race(looked, line):
 def test_a_ring_a_row_too_short_makes_a_race(looked, name, tile):
     for launch in looked[f"{name} {tile}"]:
         assert launch["conflicts"]
+
+
+def test_looking_through_images_has_no_races(looked):
+    for launch, alone in zip(looked["looking"], looked["looking without a barrier"], strict=True):
+        assert launch["conflicts"] == [] and launch["barriers"] == [LOOKING]
+        assert alone["conflicts"]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from npscatter import BankError, FilterBank, Scattering2D
 from npscatter.program.steps import WEIGHT_ARRAYS
@@ -223,6 +224,27 @@ def test_options_that_cannot_be_are_told(tmp_path, preset, options, words):
     assert result.exit_code in (1, 2)
     assert words in result.output
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("preset", ["accurate", "paper"])
+@pytest.mark.parametrize("data", ["missing", "empty", "damaged", "small", "cifar10", "imagenet"])
+def test_wrong_data_leave_no_run_behind(tmp_path, monkeypatch, preset, data):
+    """The data is opened first: neither the start is fitted nor a checkpoint written."""
+    monkeypatch.setattr("tools.learning._start", pytest.fail)
+    folder, run = tmp_path / "data", tmp_path / "run"
+    if data != "missing":
+        folder.mkdir()
+    if data in ("damaged", "cifar10", "imagenet"):
+        (folder / "test_batch.bin").write_bytes(b"no pictures")
+    if data == "small":
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "a.png")
+    kind = {"cifar10": "cifar10", "imagenet": "tiny-imagenet"}.get(data, "folder")
+    result = CliRunner().invoke(
+        learn.main, ["train", preset, f"--run={run}", f"--data={kind}:{folder}"]
+    )
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ") and result.output.count("\n") == 1
+    assert not run.exists()
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path, monkeypatch):

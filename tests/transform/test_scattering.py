@@ -715,7 +715,6 @@ def test_a_shipped_bank_is_looked_for_once():
 
 def test_owners_of_arrays_on_a_gpu_wait_for_the_work():
     S, order = Scattering2D(2, (16, 16), backend="numpy"), []
-    S.backend = "cuda"
     interop = SimpleNamespace(
         borrow=lambda name, x, stream: SimpleNamespace(
             array=np.zeros((16, 16), np.float32),
@@ -729,6 +728,7 @@ def test_owners_of_arrays_on_a_gpu_wait_for_the_work():
         mock.patch.dict(sys.modules, {"npscatter.gpu.interop": interop}),
         mock.patch.object(backends, "load", return_value=module),
     ):
+        S.backend = "cuda"
         S(OnGPU(__cuda_array_interface__=INTERFACE))
     assert order == ["a stream", "given back"]
 

@@ -5,7 +5,7 @@
  *     scatter --selftest           compares the header with the Python library
  *
  * The picture is binary (P5), has 8 bits per pixel (maxval 255), and any size from the header's
- * upwards; its centre is taken. Pixels are numbers from 0 to 255 for float and Q15 headers alike,
+ * upwards; of a larger one the centre is taken, which is said on standard error. Pixels are numbers from 0 to 255 for float and Q15 headers alike,
  * so the coefficients of both have the same units.
  *
  * Exit codes: 0 done, 1 a picture that cannot be used, or a self-test or output that failed,
@@ -158,6 +158,10 @@ static int read_picture(FILE *file, const char *path)
         snprintf(reason, sizeof reason, "truncated: fewer than %lu x %lu pixels",
                  (unsigned long)height, (unsigned long)width);
         return refuse(path, ferror(file) ? strerror(errno) : reason);
+    }
+    if (height != NPS_HEIGHT || width != NPS_WIDTH) {
+        fprintf(stderr, "scatter: %s: %lu x %lu, of which the centre %d x %d is taken\n", path,
+                (unsigned long)height, (unsigned long)width, NPS_HEIGHT, NPS_WIDTH);
     }
     return 0;
 }

@@ -82,7 +82,8 @@ export class Scattering {
     }
 }
 
-// The centre, of `height` rows and `width` columns, of a binary PGM of 8 bits per pixel.
+// The centre, of `height` rows and `width` columns, of a binary PGM of 8 bits per pixel, and the
+// rows and columns of the whole.
 export function pgmCentre(bytes, height, width) {
     const head = new TextDecoder("latin1").decode(bytes.subarray(0, 65536));
     const space = "(?:[ \\t-\\r]|#[^\\r\\n]*[\\r\\n])";
@@ -109,13 +110,18 @@ export function pgmCentre(bytes, height, width) {
         const start = (top + y) * columns + left;
         centre.set(pixels.subarray(start, start + width), y * width);
     }
-    return centre;
+    return { rows, columns, centre };
 }
 
 function setImage(scattering, bytes, isPgm) {
     const { image, height, width } = scattering;
     if (isPgm) {
-        image.set(pgmCentre(bytes, height, width));
+        const { rows, columns, centre } = pgmCentre(bytes, height, width);
+        image.set(centre);
+        if (rows !== height || columns !== width) {
+            const taken = `the centre ${height} x ${width} is taken`;
+            console.error(`scatter: ${rows} x ${columns}, of which ${taken}`);
+        }
         return;
     }
     if (bytes.length !== image.byteLength) {

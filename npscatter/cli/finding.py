@@ -1,0 +1,199 @@
+"""Finding pictures: names of files, folders, patterns and lists in, each file once out."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from npscatter.errors import ArgumentError, explain
+
+# No list of names is longer: what does not end is not a list.
+LONGEST_LIST = 2**28
+
+
+class Found:
+    """The files that arguments name.
+
+    Parameters
+    ----------
+    suffixes : container of str
+        Of the files that are taken from folders, in lower case.
+    recursive : bool, optional
+        Whether folders stand for their subfolders too.
+
+    Attributes
+    ----------
+    files : list of str
+        In the order of the arguments, each once, by whatever names and links it is reached. A file
+        named outright is listed whether or not it exists.
+    repeated : list of str
+        Further names of files that are listed.
+    empty : list of tuple of str
+        The folders and patterns in which no picture was found, and why.
+    """
+
+    def __init__(self, suffixes: Iterable[str], recursive: bool = False):
+        self.files: list[str] = []
+        self.repeated: list[str] = []
+        self.empty: list[tuple[str, str]] = []
+        self._suffixes, self._recursive = frozenset(suffixes), recursive
+        self._seen: set[object] = set()
+
+    def add(self, argument: str) -> None:
+        """Take an argument: a file, a folder, ``-``, ``@list``, or a glob pattern.
+
+        A folder stands for the pictures in it, by suffix, sorted by name, hidden files left out.
+        What exists by its literal name is neither a list nor a pattern.
+
+        Raises
+        ------
+        ArgumentError
+            If a list cannot be read.
+        """
+        if argument == "-":
+            self._add_list(argument, 0)
+        elif os.path.lexists(argument):
+            self._add_path(argument)
+        elif argument.startswith("@"):
+            self._add_list(argument, argument[1:])
+        elif glob.has_magic(argument):
+            self._add_pattern(argument)
+        else:
+            self._add_path(argument)
+
+    def _add_list(self, argument: str, source: str | int) -> None:
+        names = read_list(argument, source)
+        if not names:
+            self.empty.append((argument, "an empty list"))
+        for name in names:
+            self._add_path(name)
+
+    def _add_pattern(self, pattern: str) -> None:
+        files = [name for name in matches(pattern) if not os.path.isdir(name)]
+        if not files:
+            self.empty.append((pattern, "no file matches"))
+        for name in files:
+            self._add_file(name)
+
+    def _add_path(self, name: str) -> None:
+        if os.path.isdir(name):
+            self._add_folder(name)
+        else:
+            self._add_file(name)
+
+    def _add_folder(self, folder: str) -> None:
+        before = len(self.files) + len(self.repeated)
+        reasons = ["no pictures here"]
+        for place, subfolders, names in walk(folder, self._report):
+            for name in names:
+                if Path(name).suffix.lower() in self._suffixes:
+                    self._add_file(os.path.join(place, name))
+            if not self._recursive:
+                if subfolders:
+                    reasons.append("its subfolders are left out, see --recursive")
+                break
+        told = bool(self.empty) and self.empty[-1][0] == folder
+        if len(self.files) + len(self.repeated) == before and not told:
+            self.empty.append((folder, "; ".join(reasons)))
+
+    def _report(self, error: OSError) -> None:
+        self.empty.append((str(error.filename), f"cannot be read ({error.strerror})"))
+
+    def _add_file(self, name: str) -> None:
+        key = _identity(name)
+        (self.repeated if key in self._seen else self.files).append(name)
+        self._seen.add(key)
+
+
+def matches(pattern: str) -> list[str]:
+    """Return what `glob.glob` would, but each folder once where ``**`` meets links in a loop."""
+    path = Path(pattern)
+    parts = path.parts[bool(path.anchor) :]
+    if parts and parts[-1] == "**":
+        parts = (*parts, "*")
+    found = [path.anchor]
+    for part in parts:
+        if part == "**":
+            found = [place for start in found for place, _, _ in walk(start, lambda error: None)]
+        else:
+            beside = [os.path.join(glob.escape(start), part) for start in found]
+            found = [name for one in beside for name in glob.glob(one)]
+    return sorted(found)
+
+
+def walk(
+    start: str, report: Callable[[OSError], object]
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield (folder, its subfolders, its other entries), hidden ones left out, as `os.walk` does.
+
+    Links are followed, but no folder is yielded twice; the order is that of the names.
+
+    Parameters
+    ----------
+    start : str
+        A folder; "" for the current one.
+    report : callable
+        Called with the `OSError` of a folder that cannot be read.
+    """
+    waiting, seen = [start], set()
+    while waiting:
+        folder = waiting.pop()
+        key = _identity(folder or ".")
+        if key in seen:
+            continue
+        seen.add(key)
+        try:
+            names = sorted(name for name in os.listdir(folder or ".") if name[0] != ".")
+        except OSError as error:
+            report(error)
+            continue
+        inside = {name for name in names if os.path.isdir(os.path.join(folder, name))}
+        subfolders = [name for name in names if name in inside]
+        yield folder, subfolders, [name for name in names if name not in inside]
+        waiting += [os.path.join(folder, name) for name in reversed(subfolders)]
+
+
+def read_list(argument: str, source: str | int) -> list[str]:
+    """Return the names in a list: UTF-8, one a line, or each ended by NUL if there is any.
+
+    Parameters
+    ----------
+    argument : str
+        What the user wrote, for errors.
+    source : str or 0
+        The file; 0 for standard input.
+    """
+    try:
+        if source == 0:
+            content = sys.stdin.buffer.read(LONGEST_LIST + 1)
+        else:
+            with open(source, "rb") as file:
+                content = file.read(LONGEST_LIST + 1)
+    except OSError as error:
+        rule = f"cannot be read ({error.strerror})"
+        remedy = "pass @FILE, a text file that holds a name a line"
+        raise ArgumentError(explain("IMAGES", argument, rule, remedy)) from None
+    if len(content) > LONGEST_LIST:
+        rule = f"must be a list of at most {LONGEST_LIST >> 20} MiB"
+        raise ArgumentError(explain("IMAGES", argument, rule, "pass folders, or several lists"))
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        rule = "must be in UTF-8, and is in UTF-16"
+        raise ArgumentError(explain("IMAGES", argument, rule, "write the list anew as UTF-8"))
+    # Names that are not UTF-8 are kept as Python keeps those of the file system.
+    text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    if "\0" in text:
+        return [name for name in text.split("\0") if name]
+    return [name for line in text.split("\n") if (name := line.removesuffix("\r"))]
+
+
+def _identity(path: str) -> object:
+    """Return what two names of one file have in common."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return os.path.abspath(path)
+    # Some file systems number nothing.
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)

@@ -1,0 +1,232 @@
+"""Arguments: what is an integer or a bool, what errors show, and what may be set later."""
+
+import copy
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from npscatter import ArgumentError, ArgumentTypeError, Scattering2D
+from npscatter.errors import LONGEST_SHOWN, explain, shown
+
+DOCUMENTED = (ArgumentError, ArgumentTypeError)  # those of banks and backends are the first
+
+
+# Integers and bools
+
+
+@pytest.mark.parametrize("of", [np.array, torch.tensor, np.uint8, np.int64])
+def test_whatever_is_an_integer_is_one(toy_bank, of):
+    S = Scattering2D(
+        of(1), (of(8), of(9)), of(2), of(2), bank=toy_bank("free", 2, 1), threads=of(1)
+    )
+    for value in (S.J, *S.shape, S.L, S.max_order, S.threads):
+        assert type(value) is int
+    assert (S.J, S.shape, S.max_order) == (1, (8, 9), 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown", "whole"),
+    [
+        ({"J": np.log2(32)}, r"J=np\.float64\(5\.0\)", r"int\(J\), which is 5"),
+        ({"J": 2.0}, r"J=2\.0", r"int\(J\), which is 2"),
+        (
+            {"shape": (9, np.float32(8))},
+            r"shape\[1\]=np\.float32\(8\.0\)",
+            r"int\(shape\[1\]\), wh",
+        ),
+        ({"threads": 2.0}, r"threads=2\.0", r"int\(threads\), which is 2"),
+        ({"J": 2.5}, r"J=2\.5", "J as an int$"),
+        ({"J": np.float64("nan")}, r"J=np\.float64\(nan\)", "J as an int$"),
+        ({"J": float("inf")}, "J=inf", "J as an int$"),
+        ({"J": Fraction(5, 2)}, r"J=Fraction\(5, 2\)", "J as an int$"),
+        ({"J": np.bool_(True)}, r"J=np\.True_", "J as an int$"),
+        ({"J": np.array([2])}, "J=ndarray of int64, shape", "J as an int$"),
+    ],
+)
+def test_a_whole_float_is_told_how_to_become_an_int(toy_bank, given, shown, whole):
+    arguments = {"J": 2, "shape": (9, 8), "L": 2, "bank": toy_bank("free", 2, 1), **given}
+    with pytest.raises(ArgumentTypeError, match=f"^{shown}.*: must be an integer; pass {whole}"):
+        Scattering2D(**arguments)
+
+
+def test_bools_of_numpy_are_bools(toy_bank):
+    for given in (np.True_, np.bool_(False)):
+        S = Scattering2D(1, (4, 4), 2, bank=toy_bank("free", 2, 1), pre_pad=given)
+        assert S.pre_pad is bool(given)
+        assert S.plan.input_shape == ((8, 8) if given else (4, 4))
+    for refused in (1, "yes", None, np.array([True])):
+        with pytest.raises(ArgumentTypeError, match=r"^pre_pad="):
+            Scattering2D(1, (4, 4), 2, bank=toy_bank("free", 2, 1), pre_pad=refused)
+
+
+# What errors show
+
+
+class Shows:
+    """Has a repr that does what it is told to."""
+
+    def __init__(self, what):
+        self.what = what
+
+    def __repr__(self):
+        return self.what()
+
+
+class Hides:
+    """Has attributes that cannot be asked for."""
+
+    def __getattr__(self, name):
+        raise RuntimeError
+
+
+HOSTILE = {
+    "raises": Shows(lambda: 1 / 0),
+    "is no text": Shows(lambda: 3),
+    "megabytes": Shows(lambda: "long " * 10**6),
+    "lines": Shows(lambda: "a\n  b\r\nc\u2028d\x0be\x85f\x1c"),
+    "steers the terminal": Shows(lambda: "\x1b[2J\x07\u202e\x9b1m"),
+    "half a letter": Shows(lambda: "\ud800"),
+    "attributes": Hides(),
+    "array": np.arange(300.0).reshape(10, 30),
+    "tensor": torch.zeros(3, 4, requires_grad=True),
+    "arrays in a list": [np.zeros((9, 9))] * 9,
+    "deep": [[[[[[[[[1]]]]]]]]],
+    "long list": list(range(10**6)),
+    "text": "x" * 10**6,
+    "lines of text": "x\n" * 90,
+    "int": 10**5000,
+    "dict": {k: np.zeros((k, k)) for k in range(99)},
+    "itself": (lambda a: a.append(a) or a)([]),
+}
+
+
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+def test_a_value_is_shown_on_one_short_line(value):
+    text = shown(value)
+    assert 0 < len(text) <= LONGEST_SHOWN and text.isprintable()
+    said = explain("name", value, "rule\nof two lines", "remedy\x1b")
+    assert said == rf"name={text}: rule of two lines; remedy\x1b"
+
+
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("name", ["J", "shape", "L", "max_order", "pre_pad", "backend", "out_type"])
+def test_errors_are_short_whatever_was_passed(toy_bank, name, value):
+    arguments = {"J": 2, "shape": (9, 8), "L": 2, "bank": toy_bank("free", 2, 1), name: value}
+    with pytest.raises(DOCUMENTED) as raised:
+        Scattering2D(**arguments)
+    said = str(raised.value)
+    assert said.startswith(f"{name}") and said.isprintable() and len(said) < 400
+
+
+def test_values_are_shown_as_they_are_if_they_are_short():
+    for value in (
+        3,
+        "a\\b  c",
+        (1, 2.5, None),
+        {"a": [1]},
+        np.float64(2),
+        np.array(3),
+        type,
+        b"\n",
+    ):
+        assert shown(value) == repr(value)
+    assert shown(np.zeros((2, 3), np.float32)) == "ndarray of float32, shape (2, 3)"
+    path = "/" + "f" * 200 + "/bank.npz"
+    assert shown(path).startswith("'/fff") and shown(path).endswith("fff/bank.npz'")
+
+
+# Attributes that are set later
+
+SETTINGS = {
+    "threads": ("x", 0, -1, 1.5, True, [2], np.array([1, 2])),
+    "memory": ("x", 0, -1, 1.5, True),
+    "storage": ("float8", 16, True, np.zeros(3)),
+    "out_type": ("dict", None, 3, np.zeros(3)),
+    "backend": ("fourier", None, 3, np.zeros(3)),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_is_set_later_is_checked_as_by_the_constructor(name):
+    S = Scattering2D(2, (16, 16))
+    before = repr(S), getattr(S, name)
+    for value in SETTINGS[name]:
+        with pytest.raises(DOCUMENTED) as constructed:
+            Scattering2D(2, (16, 16), **{name: value})
+        with pytest.raises(type(constructed.value)) as later:
+            setattr(S, name, value)
+        assert str(later.value) == str(constructed.value)
+    assert (repr(S), getattr(S, name)) == before
+
+
+def test_settings_may_be_changed_and_mean_what_the_constructors_do(toy_bank):
+    bank = toy_bank("free", 2, 1)
+    S = Scattering2D(1, (4, 4), 2, bank=bank)
+    S.threads, S.out_type = np.int8(2), "list"
+    assert type(S.threads) is int and isinstance(S(np.zeros((4, 4))), list)
+    with pytest.raises(ArgumentError, match=r"^threads=2: has no effect on backend='numpy'"):
+        S.backend = "numpy"
+    assert S.backend == "numba"
+    S.threads = None
+    S.backend = "numpy"
+    with pytest.raises(ArgumentError, match=r"^threads=2: has no effect on backend='numpy'"):
+        S.threads = 2
+    for name, value in (("memory", 2**30), ("storage", "float16")):
+        with pytest.raises(ArgumentError, match=rf"^{name}=.*has no effect on backend='numpy'"):
+            setattr(S, name, value)
+    S.backend = "auto"
+    assert S.backend == "numba"
+    S.threads = 2
+    for T in (pickle.loads(pickle.dumps(S)), copy.copy(S), copy.deepcopy(S)):
+        assert repr(T) == repr(S) and T.threads == 2 and T.out_type == "list"
+        with pytest.raises(DOCUMENTED):
+            T.threads = "x"
+        T.threads = 1
+        assert S.threads == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["J", "shape", "L", "max_order", "pre_pad", "boundary", "bank", "plan", "n_coefficients"],
+)
+def test_what_the_plan_was_made_from_is_read_only(toy_bank, name):
+    S = Scattering2D(1, (4, 4), 2, bank=toy_bank("free", 2, 1))
+    with pytest.raises(AttributeError):
+        setattr(S, name, getattr(S, name))
+
+
+# Anything for an argument
+
+ODD = [
+    *(None, True, np.True_, 0, 1, 2, 3, 8, -1, 2**31, 2**63, 10**30, 10**5000, 0.5, 2.0),
+    *(float("nan"), float("inf"), 1j, "", "2", "auto", "numpy", "list", "zero", "periodic"),
+    *("a\0b", "\ud800", b"2", (), (1,), (8, 8), (9, 8), (2**18, 2), (10**8, 2), (8, 8, 8)),
+    *([8, 9], {8, 9}, {8: 9, 9: 8}, "ab", iter((8, 8)), np.array([8, 9]), np.zeros((2, 2))),
+    *(np.int8(2), np.float64(2), np.array(2), np.array("2"), np.datetime64("2020"), object()),
+    *(int, len, Fraction(2), Shows(lambda: 1 / 0), Hides(), torch.tensor(2), torch.zeros(2)),
+]
+
+
+def test_any_constructor_arguments_work_or_raise_what_is_documented(toy_bank):
+    bank, generator = toy_bank("free", 2, 1), np.random.default_rng(15)
+    names = ("J", "shape", "L", "max_order", "pre_pad", "backend", "out_type")
+    names += ("boundary", "threads", "storage", "memory")
+    made = 0
+    for number in range(1200):
+        # Each of them once for each at least, mostly alone.
+        odd = {names[number % len(names)]: ODD[number // len(names) % len(ODD)]}
+        if number > len(names) * len(ODD):
+            odd[generator.choice(names)] = ODD[generator.integers(len(ODD))]
+        backend = str(generator.choice(["numpy", "numba"]))
+        arguments = {"J": 2, "shape": (9, 8), "L": 2, "bank": bank, "backend": backend, **odd}
+        try:
+            S = Scattering2D(**arguments)
+        except DOCUMENTED as error:
+            assert str(error).isprintable() and len(str(error)) < 600
+        else:
+            assert len(repr(S)) < 600
+            made += 1
+    assert 40 < made < 400, made
