@@ -13,12 +13,11 @@ import npscatter
 from cexport.prefix import check_prefix
 from cexport.text import in_comment, string_literal
 from npscatter import list_banks
-from npscatter.arguments import image_shape, integer, one_of
+from npscatter.arguments import integer, one_of
 from npscatter.bank import FilterBank, resolve
 from npscatter.cost import plan_cost
 from npscatter.errors import ArgumentError, BankError, explain
 from npscatter.program.magnitude import level_gain
-from npscatter.program.padding import check_scale
 from npscatter.program.plan import Plan, make_plan
 from npscatter.program.steps import Step
 
@@ -27,7 +26,7 @@ DTYPES = ("float", "q15")
 NO_PIXEL = 65535
 # What a header's tables hold; then what NumPy may take to compute what the self-test expects:
 # numbers of 8 bytes at a time, 2 GiB of them, and multiply-adds, so many of which take minutes.
-LARGEST_TAPS, LARGEST_CHANNELS, LARGEST_COEFFICIENTS = 2**18, 65535, 2**31 - 1
+LARGEST_TAPS, LARGEST_COEFFICIENTS = 2**18, 2**31 - 1
 LARGEST_MEMORY, LARGEST_WORK = 2**28, 2**37
 # Of a string constant, C99 promises no more.
 LARGEST_LITERAL = 4095
@@ -66,7 +65,9 @@ class Configuration:
         check_prefix(self.prefix)
         bank, edge = resolve(self.requested, L, boundary)
         _check_taps(bank)
-        _check_program(J, shape, max_order, rounds, bank.L)
+        if integer("rounds", rounds) > 4 * bank.L:
+            rule = f"more than 4 L = {4 * bank.L} rounds save no memory"
+            raise ArgumentError(explain("rounds", rounds, rule, "use fewer"))
         plan = make_plan(J, shape, bank.architecture, max_order, edge, rounds=rounds)
         _check_plan(plan, bank)
         object.__setattr__(self, "bank", bank)
@@ -169,33 +170,11 @@ def _check_taps(bank: FilterBank) -> None:
             raise BankError(explain("bank", bank.name, rule, remedy))
 
 
-def _check_program(
-    J: int, shape: tuple[int, int], max_order: int, rounds: int, orientations: int
-) -> None:
-    """Refuse, before it is planned, what no header can hold; `make_plan` checks the rest."""
-    J, shape = integer("J", J), image_shape(shape)
-    check_scale(J, shape)
-    _check_sides(shape, shape)
-    channels = 1 + orientations * J
-    if max_order == 2:
-        channels += orientations**2 * J * (J - 1) // 2
-    if channels > LARGEST_CHANNELS:
-        rule = f"makes {channels} channels, and a header holds at most {LARGEST_CHANNELS}"
-        raise ArgumentError(explain("J", J, rule, "use a smaller one, or max_order=1"))
-    if integer("rounds", rounds) > 4 * orientations:
-        rule = f"more than 4 L = {4 * orientations} rounds save no memory"
-        raise ArgumentError(explain("rounds", rounds, rule, "use fewer"))
-
-
-def _check_sides(shape: tuple[int, int], padded_shape: tuple[int, int]) -> None:
-    if max(padded_shape) >= NO_PIXEL:
-        rule = f"the padded image must have fewer than {NO_PIXEL} rows and columns"
-        raise ArgumentError(explain("shape", shape, rule, "cut the image into parts"))
-
-
 def _check_plan(plan: Plan, bank: FilterBank) -> None:
     """Refuse a program of more numbers than a header can index, or NumPy can compute in minutes."""
-    _check_sides(plan.shape, plan.padded_shape)
+    if max(plan.padded_shape) >= NO_PIXEL:
+        rule = f"the padded image must have fewer than {NO_PIXEL} rows and columns"
+        raise ArgumentError(explain("shape", plan.shape, rule, "cut the image into parts"))
     coefficients = plan.n_coefficients * plan.output_shape[0] * plan.output_shape[1]
     _limit(plan, coefficients, LARGEST_COEFFICIENTS, "coefficients, and a header holds")
     memory = plan.workspace.size + max(map(_temporaries, plan.steps))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import reprlib
 import sys
+from pathlib import PurePath
 
-# Characters of a value that an error shows.
-LONGEST_SHOWN = 120
+# Characters of a value that an error shows, and of a path, of which every part may matter.
+LONGEST_SHOWN, LONGEST_PATH_SHOWN = 120, 1024
 # Shows so much of containers, and asks no long list for all of its elements.
 _SHORT = reprlib.Repr()
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.maxdeque = 12
@@ -59,19 +60,29 @@ def explain(argument: str, value: object, rule: str, remedy: str) -> str:
 def shown(value: object) -> str:
     """Return a value on one line of at most `LONGEST_SHOWN` characters, whatever its own repr does.
 
-    Arrays are shown as what they are, not by their elements.
+    Arrays are shown as what they are, not by their elements; paths up to `LONGEST_PATH_SHOWN`.
     """
+    longest = LONGEST_SHOWN
     try:
         dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
         if dtype is not None and isinstance(shape, tuple) and shape:
             text = f"{type(value).__name__} of {dtype}, shape {tuple(shape)}"
+        elif _is_path(value):
+            text, longest = repr(value), LONGEST_PATH_SHOWN
         else:
             text = _SHORT.repr(value)
     except Exception:  # a repr may do anything; Python refuses that of ints beyond 4300 digits
         text = f"<an int of {value.bit_length()} bits>" if type(value) is int else "<no repr>"
     text = one_line(text)
-    half = (LONGEST_SHOWN - 3) // 2
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:half]}...{text[-half:]}"
+    half = (longest - 3) // 2
+    return text if len(text) <= longest else f"{text[:half]}...{text[-half:]}"
+
+
+def _is_path(value: object) -> bool:
+    """Say whether a value may be the path of something, in which lines do not end."""
+    if isinstance(value, PurePath):
+        return True
+    return type(value) is str and "\n" not in value and ("/" in value or "\\" in value)
 
 
 def one_line(text: str) -> str:

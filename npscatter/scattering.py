@@ -121,7 +121,7 @@ class Scattering2D:
     Parameters
     ----------
     J : int
-        Log2 of the scale: 1 up to log2 of the smaller side; at most 65,536 output channels.
+        Log2 of the scale: 1 up to log2 of the smaller side; at most 65,535 output channels.
     shape : tuple of int
         (H, W) of the images, any parity; up to 262,144 pixels a side, and 2^32 in all once padded.
     L : int or None, optional

@@ -56,9 +56,10 @@ def test_every_place_states_the_same_pythons():
     assert f'requires-python = ">={oldest}"' in project
     assert f'python_version = "{oldest}"' in project
     assert f'target-version = "py{oldest.replace(".", "")}"' in project
-    assert re.findall(r"\(on_one_python (\S+) (\S+)\)", runs) == [
-        (oldest, "lowest-direct"),
-        (newest, "highest"),
+    assert re.findall(r"\(on_one_python (\S+) (\S+) (\S+)\)", runs) == [
+        (oldest, "lowest-direct", "commands"),
+        (newest, "highest", "commands"),
+        *((version, "highest", "alone") for version in stated[1:-1]),
     ]
     workflow = read(".github/workflows/ci.yml")
     assert f"python: {stated}".replace("'", '"') in workflow

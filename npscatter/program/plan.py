@@ -47,8 +47,8 @@ from npscatter.program.workspace import Workspace, lay_out_workspace
 PathNumbers = tuple[int, ...]
 # Rounds of orientations: the more, the fewer maps are stored at a time.
 ROUNDS = (1, 2, 4, 8, 16, 32)
-# The most channels that plans are made for, which takes seconds.
-LARGEST_CHANNELS = 2**16
+# The most channels that plans are made for, which takes seconds; 16 bits number them.
+LARGEST_CHANNELS = 2**16 - 1
 
 
 @dataclass(frozen=True)

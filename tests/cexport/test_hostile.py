@@ -312,8 +312,9 @@ def test_the_selftests_image_is_cs_where_32_bits_overflow():
     ("options", "words"),
     [
         ({"J": 10**9}, "J=1000000000: must be at least 1 and"),
-        ({"shape": (10**8, 2), "J": 1}, "fewer than 65535 rows"),
-        ({"shape": (10**8, 10**8), "J": 26}, "fewer than 65535 rows"),
+        ({"shape": (65535, 2), "J": 1}, "fewer than 65535 rows"),
+        ({"shape": (10**8, 2), "J": 1}, "a side may have 262144 pixels at most"),
+        ({"shape": (10**8, 10**8), "J": 26}, "a side may have 262144 pixels at most"),
         ({"shape": (40000, 40000), "J": 15}, "has more than 4294967296 pixels"),
         ({"shape": (2500, 2500)}, "numbers at a time, and its self-test may take at most"),
         ({"shape": (2500, 2500), "max_order": 1, "J": 1}, "numbers at a time"),
@@ -329,7 +330,7 @@ def test_absurd_sizes_are_refused(options, words):
 
 def test_absurd_banks_are_refused(toy_bank, monkeypatch):
     with hangs_not():
-        with pytest.raises(ArgumentError, match="channels, and a header holds at most 65535"):
+        with pytest.raises(ArgumentError, match="channels with L=250; at most 65535"):
             generate(toy_bank("free", 250, 1, K=1), 3, (8, 8))
         wide = toy_bank("free", 2, 1, K=31)
         with monkeypatch.context() as limits:

@@ -3,13 +3,14 @@
 import copy
 import pickle
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from npscatter import ArgumentError, ArgumentTypeError, Scattering2D
-from npscatter.errors import LONGEST_SHOWN, explain, shown
+from npscatter.errors import LONGEST_PATH_SHOWN, LONGEST_SHOWN, explain, shown
 
 DOCUMENTED = (ArgumentError, ArgumentTypeError)  # those of banks and backends are the first
 
@@ -119,6 +120,14 @@ def test_errors_are_short_whatever_was_passed(toy_bank, name, value):
         Scattering2D(**arguments)
     said = str(raised.value)
     assert said.startswith(f"{name}") and said.isprintable() and len(said) < 400
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_paths_are_shown_whole(kind):
+    path = kind("/" + "/".join(f"folder number {k}" for k in range(40)))
+    assert shown(path) == repr(path) and len(str(path)) > 4 * LONGEST_SHOWN
+    assert len(shown(kind("/" + "x/" * 10**5))) <= LONGEST_PATH_SHOWN
+    assert len(shown("/\n" * 99)) <= LONGEST_SHOWN
 
 
 def test_values_are_shown_as_they_are_if_they_are_short():
