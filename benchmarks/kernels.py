@@ -29,10 +29,10 @@ from benchmarks import results, run
 from benchmarks.timing import interleaved, seconds
 from benchmarks.workloads import BANKS, WORKLOADS
 from npscatter import FilterBank, Scattering2D
-from npscatter.cpu.executor import choose, run_layout
-from npscatter.cpu.layout import aligned_zeros, lay_out
-from npscatter.cpu.row_codegen import RowKernel, compiled_row
-from npscatter.cpu.simd import call_row, vector_bytes
+from npscatter.backends.cpu.executor import choose, run_layout
+from npscatter.backends.cpu.layout import aligned_zeros, lay_out
+from npscatter.backends.cpu.row_codegen import RowKernel, compiled_row
+from npscatter.backends.cpu.simd import call_row, vector_bytes
 from npscatter.program.plan import Plan
 from npscatter.program.steps import WEIGHT_ARRAYS, Maps
 from npscatter.program.summation import Summation

@@ -34,7 +34,7 @@ from benchmarks.timing import (
 from benchmarks.verify import verify
 from benchmarks.workloads import WORKLOADS, Workload
 from npscatter import Scattering2D
-from npscatter.cost import plan_cost
+from npscatter.backends.cost import plan_cost
 from npscatter.errors import ArgumentError
 
 PASSES = ("one thread", "all cores", "memory")

@@ -10,7 +10,7 @@ import torch
 from benchmarks.peers import conv2d_network, kymatio, scattering
 from benchmarks.workloads import BANKS, Workload
 from npscatter import FilterBank
-from npscatter.metrics import relative_errors
+from npscatter.features import relative_errors
 
 # Largest relative L2 error allowed in any order.
 TAUGHT = {"accurate": 0.01, "fast": 0.03}

@@ -14,8 +14,8 @@ from cexport.prefix import check_prefix
 from cexport.text import in_comment, string_literal
 from npscatter import list_banks
 from npscatter.arguments import integer, one_of
+from npscatter.backends.cost import plan_cost
 from npscatter.bank import FilterBank, resolve
-from npscatter.cost import plan_cost
 from npscatter.errors import ArgumentError, BankError, explain
 from npscatter.program.magnitude import level_gain
 from npscatter.program.plan import Plan, make_plan
@@ -184,7 +184,7 @@ def _check_plan(plan: Plan, bank: FilterBank) -> None:
 
 
 def _temporaries(step: Step) -> int:
-    """Return about how many numbers `npscatter.reference` has besides the workspace in a step."""
+    """Return about how many numbers NumPy has in a step, besides the workspace."""
     source = step.maps_per_group * step.source.height * step.source.width
     moduli = len(step.orientations) * step.modulus_shape[0] * step.modulus_shape[1]
     return step.groups * (2 * source + 5 * moduli)

@@ -9,7 +9,7 @@ import numpy as np
 from cexport.configuration import Configuration
 from cexport.integer_bank import integer_bank
 from cexport.quantization import PIXEL_EXPONENT, Quantization
-from npscatter import reference
+from npscatter.backends import reference
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.program.plan import Plan
@@ -118,7 +118,7 @@ def signal_to_noise(quantization: Quantization, images: np.ndarray) -> dict[str,
 
 
 class Q15Arithmetic:
-    """Integer arithmetic for `npscatter.reference.interpret`: whole numbers held in float64.
+    """Integer arithmetic for `npscatter.backends.reference`: whole numbers held in float64.
 
     None of them reaches 2^53, so nothing is rounded but on purpose.
     """

@@ -1,7 +1,7 @@
 """2-D wavelet scattering with small learned spatial filters."""
 
 from npscatter.bank import FilterBank
-from npscatter.bank_file import list_banks
+from npscatter.bank.bank_file import list_banks
 from npscatter.errors import (
     ArgumentError,
     ArgumentTypeError,

@@ -385,7 +385,7 @@ class Scattering2D:
 
     def _call_on_gpu(self, x: object, out: object, stream: object) -> Any:
         """Return the coefficients of an array on the GPU."""
-        interop = importlib.import_module("npscatter.gpu.interop")
+        interop = importlib.import_module("npscatter.backends.gpu.interop")
         borrowed = [interop.borrow("x", x, stream)]
         images, stream = borrowed[0].array, borrowed[0].stream
         image_dtype("x.dtype", images.dtype)

@@ -59,16 +59,16 @@ def toy_bank():
 @pytest.fixture
 def ship_from(monkeypatch):
     """Return the function that puts a folder of banks in the place of the shipped ones."""
-    from npscatter import bank, bank_file
+    from npscatter.bank import bank_file, filter_bank
 
     def ship(folder):
         monkeypatch.setattr(bank_file, "SHIPPED", folder)
         names = sorted(path.stem for path in folder.glob("*.npz"))
         monkeypatch.setattr(bank_file, "NAMES", tuple(names))
-        bank._read_shipped.cache_clear()
+        filter_bank._read_shipped.cache_clear()
 
     yield ship
-    bank._read_shipped.cache_clear()
+    filter_bank._read_shipped.cache_clear()
 
 
 # Of the grids on which bounds are certified those that take long, at the cost of a percent.

@@ -16,8 +16,8 @@ import numpy as np
 from banks import bank_of
 
 from npscatter import ArgumentError, ArgumentTypeError, Scattering2D
-from npscatter.gpu import launches, tiling
-from npscatter.gpu.tiling import Device
+from npscatter.backends.gpu import launches, tiling
+from npscatter.backends.gpu.tiling import Device
 
 ARCHITECTURES = [
     "symmetric L=2 R=1",
@@ -121,8 +121,8 @@ class Case:
 
     def run(self):
         """Return the coefficients, computed by backend="cuda", on the host."""
-        from npscatter.gpu import executor as cuda_executor
-        from npscatter.gpu.target import cuda
+        from npscatter.backends.gpu import executor as cuda_executor
+        from npscatter.backends.gpu.target import cuda
 
         changed = {"PIECE_BYTES": self.piece_bytes}
         if self.block_bytes != Device().block_bytes:
@@ -271,7 +271,7 @@ def named(*prefixes):
 
 def refusals():
     """Call in ways that are refused; return what was said."""
-    from npscatter.gpu.target import cuda
+    from npscatter.backends.gpu.target import cuda
 
     case = CASES["device"]
     S, images = case.scattering("cuda"), case.images()

@@ -23,10 +23,10 @@ import numpy as np
 from gpu_cases import CASES, Case
 from llvmlite import ir
 
-from npscatter.gpu import kernel, launches, magnitudes, simulator
-from npscatter.gpu.launches import GpuLayout, Launch, choose
-from npscatter.gpu.register_tile import run_length
-from npscatter.gpu.tiling import Device
+from npscatter.backends.gpu import kernel, launches, magnitudes, simulator
+from npscatter.backends.gpu.launches import GpuLayout, Launch, choose
+from npscatter.backends.gpu.register_tile import run_length
+from npscatter.backends.gpu.tiling import Device
 
 LONG = ir.IntType(64)
 # Where the IR that is running stores addresses; 0 where an access was not made.

@@ -29,7 +29,7 @@ for images in (x, x[0]):
 """
 # What the bank gives in two threads, whatever is worth it.
 IN_THREADS = """
-from npscatter.cpu.executor import Limits, execute
+from npscatter.backends.cpu.executor import Limits, execute
 def in_threads(images):
     out = np.empty((*images.shape[:-2], *S.output_shape))
     execute(S.plan, bank, images, out, 2, Limits(work_per_thread=1, work_per_step=0))
@@ -52,7 +52,7 @@ def run_python(code, *arguments, folder=ROOT, without=(), timeout=300, **variabl
 
 WORKER = """
 from numba.core.caching import UserProvidedCacheLocator
-from npscatter.cpu import executor, interpreter
+from npscatter.backends.cpu import executor, interpreter
 S(x)
 print(executor._worker("float64")._cache._cache_file.folder)
 print(UserProvidedCacheLocator.get_suitable_cache_subpath(interpreter.__file__))

@@ -9,9 +9,9 @@ from test_house import ROOT, sources
 import cexport
 import npscatter
 from npscatter.bounds import Bounds
-from npscatter.metrics import relative_errors
+from npscatter.features import relative_errors
 
-# Without a GPU npscatter.gpu cannot be imported.
+# Without a GPU npscatter.backends.gpu cannot be imported.
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in ("npscatter", "cexport", "tools")

@@ -17,28 +17,28 @@ HELPERS = {path.stem for path in (ROOT / "tests").glob("*.py")}
 OTHERS = {"tools", "cexport", "benchmarks", "tests"} | HELPERS
 MAY_USE_TORCH = {"tools", "tests", "benchmarks"}
 
-# What each unit of npscatter, a file or a folder, may import of the others. Not counted: what a
-# type checker alone imports, and modules that are found by a name when they are needed.
+# What each unit of npscatter, a file or a folder, may import of the others; those of the folder of
+# backends are units of their own. Not counted: what a type checker alone imports, and modules that
+# are found by a name when they are needed.
 MAY_IMPORT = {
     "errors": set(),
     "atomic_write": set(),
-    "metrics": set(),
-    "jit_cache": {"errors", "atomic_write"},
+    "features": set(),
     "arguments": {"errors"},
     "program": {"errors", "arguments"},
-    "bank_file": {"errors", "arguments", "atomic_write", "program"},
-    "bank": {"errors", "arguments", "program", "bank_file"},
-    "cost": {"program", "bank"},
+    "bank": {"errors", "arguments", "atomic_write", "program"},
     "backends": {"errors", "jit_cache"},
+    "jit_cache": {"errors", "atomic_write"},
+    "cost": {"program", "bank"},
     "reference": {"errors", "program", "bank"},
     "cpu": {"errors", "arguments", "program", "bank", "cost", "jit_cache"},
     "gpu": {"errors", "arguments", "program", "bank", "cost", "jit_cache"},
     "scattering": {"errors", "arguments", "backends", "program", "bank"},
-    "__init__": {"errors", "bank_file", "bank", "scattering"},
+    "__init__": {"errors", "bank", "scattering"},
     "bounds": {"errors", "arguments", "program", "bank", "scattering"},
     "cli": {
-        *{"__init__", "errors", "arguments", "atomic_write", "metrics", "program", "bank_file"},
-        *{"bank", "scattering", "bounds"},
+        *{"__init__", "errors", "arguments", "atomic_write", "features", "program", "bank"},
+        *{"scattering", "bounds"},
     },
     "__main__": {"errors"},
 }
@@ -57,7 +57,7 @@ LARGEST = {
 WIDE = {
     "npscatter/scattering.py:__init__",
     "npscatter/scattering.py:scatter",
-    "npscatter/bank.py:__init__",
+    "npscatter/bank/filter_bank.py:__init__",
     "npscatter/cli/transform.py:transform",
 }
 
@@ -240,6 +240,8 @@ def test_nothing_imports_the_experiments_of_the_paper():
 def unit_of(module):
     """Return the file or the folder of npscatter that a module belongs to."""
     parts = module.split(".")
+    if parts[1:2] == ["backends"] and len(parts) > 2:
+        return parts[2]
     return parts[1] if len(parts) > 1 else "__init__"
 
 
@@ -288,7 +290,8 @@ def test_caches_of_compiled_code_are_guarded_by_every_file_that_decides_it(wing)
     declared = declared_sources(wing)
     edges = static_imports("npscatter")
     assert set(declared) <= set(edges)
-    needed, todo = set(), [name for name in declared if name.startswith(f"npscatter.{wing}.")]
+    start = f"npscatter.backends.{wing}."
+    needed, todo = set(), [name for name in declared if name.startswith(start)]
     while todo:
         name = todo.pop()
         if name not in needed:
@@ -304,16 +307,16 @@ def decides(module):
     argument. Code are the summation, an order in which to add, and the rule of magnitudes. What the
     simulator compiles is never cached on disk.
     """
-    if module == "npscatter.gpu.simulator":
+    if module == "npscatter.backends.gpu.simulator":
         return False
-    wings = ("npscatter.cpu.", "npscatter.gpu.")
+    wings = ("npscatter.backends.cpu.", "npscatter.backends.gpu.")
     shared = ("npscatter.program.summation", "npscatter.program.magnitude")
     return module.startswith(wings) or module in shared
 
 
 def declared_sources(wing):
     """Return the names of the modules in a wing's `SOURCES`."""
-    for path in sources(ROOT / "npscatter" / wing):
+    for path in sources(ROOT / "npscatter" / "backends" / wing):
         for node in tree_of(path).body:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SOURCES":
                 return ast.literal_eval(node.value)

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from npscatter.cpu.executor import choose, run_layout
-from npscatter.cpu.layout import CpuLayout
+from npscatter.backends.cpu.executor import choose, run_layout
+from npscatter.backends.cpu.layout import CpuLayout
 from npscatter.program.plan import Plan, make_plan
 from tools.folded import FoldedBank
 from tools.lessons import Lesson

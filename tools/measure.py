@@ -7,10 +7,10 @@ from functools import lru_cache
 import numpy as np
 
 from npscatter import FilterBank, Scattering2D
-from npscatter.cost import plan_cost
-from npscatter.metrics import relative_errors
+from npscatter.backends.cost import plan_cost
+from npscatter.backends.reference import FloatArithmetic, interpret
+from npscatter.features import relative_errors
 from npscatter.program.plan import Plan, make_plan
-from npscatter.reference import FloatArithmetic, interpret
 from tools.data import crops, packaged_photographs
 from tools.kinds import KINDS, cosines, pictures
 from tools.teacher import teach

@@ -24,9 +24,9 @@ import numba
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from npscatter.backends.jit_cache import trial_banks
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
-from npscatter.jit_cache import trial_banks
 from tools.closed_form import closed_form
 from tools.coefficient_fit import CoefficientFit
 from tools.design import Design

@@ -24,7 +24,7 @@ def missing() -> str:
         import skimage  # noqa: F401
         import torch
 
-        from npscatter.gpu.target import cuda
+        from npscatter.backends.gpu.target import cuda
     except ImportError as error:
         return f"more than is installed ({_on_one_line(error)}): {INSTALL}"
     if not cuda.is_available():

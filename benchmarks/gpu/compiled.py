@@ -17,10 +17,10 @@ from cuda.pathfinder import find_nvidia_binary_utility
 
 from benchmarks import results, run
 from npscatter import FilterBank, list_banks
-from npscatter.gpu.kernel import make_kernel
-from npscatter.gpu.launches import lay_out
-from npscatter.gpu.target import to_ptx
-from npscatter.gpu.tiling import KernelSpec
+from npscatter.backends.gpu.kernel import make_kernel
+from npscatter.backends.gpu.launches import lay_out
+from npscatter.backends.gpu.target import to_ptx
+from npscatter.backends.gpu.tiling import KernelSpec
 from npscatter.program.plan import make_plan
 
 CAPABILITIES = [(7, 5), (8, 0), (9, 0)]

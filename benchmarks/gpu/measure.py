@@ -25,8 +25,8 @@ from benchmarks.peers import (
 from benchmarks.speed import contest
 from benchmarks.workloads import GPU_WORKLOADS, Workload
 from npscatter import FilterBank
-from npscatter.gpu.executor import free_memory
-from npscatter.gpu.target import SIMULATED, cuda
+from npscatter.backends.gpu.executor import free_memory
+from npscatter.backends.gpu.target import SIMULATED, cuda
 
 ROUNDS, QUICK_ROUNDS = 15, 3
 # Name -> bank, and what its carried maps are stored as.

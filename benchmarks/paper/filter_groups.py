@@ -24,7 +24,7 @@ from benchmarks.paper import sources
 from benchmarks.paper.experiment import Experiment, Settings, measured_on, percents, span
 from benchmarks.tables import table
 from npscatter import FilterBank, Scattering2D
-from npscatter.metrics import relative_errors
+from npscatter.features import relative_errors
 from npscatter.program.symmetry import angle
 from tools.learning import Learner, Recipe
 from tools.presets import PRESETS

@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmarks.paper import sources
 from benchmarks.paper.experiment import Settings
-from npscatter.metrics import relative_errors
+from npscatter.features import relative_errors
 from npscatter.program.plan import Plan
 from tools.learning import Learner, Recipe, lesson, training_images
 from tools.teacher import teach

@@ -28,7 +28,7 @@ from npscatter.cli.options import (
     told_in_one_line,
 )
 from npscatter.cli.terminal import echo
-from npscatter.metrics import relative_errors
+from npscatter.features import relative_errors
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable

@@ -10,7 +10,7 @@ import pytest
 from bank_files import parts, same_bits
 
 from npscatter import BankError, FilterBank
-from npscatter.cost import plan_cost
+from npscatter.backends.cost import plan_cost
 from npscatter.program.plan import make_plan
 from npscatter.program.steps import WEIGHT_ARRAYS
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from bank_files import parts, same_bits
 
-from npscatter import ArgumentTypeError, BankError, FilterBank, bank_file
-from npscatter.bank import LARGEST_TAP
+from npscatter import ArgumentTypeError, BankError, FilterBank
+from npscatter.bank import LARGEST_TAP, bank_file
 from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
 
 

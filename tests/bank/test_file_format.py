@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from bank_files import same_bits, seal, taps_seal, without_card
 
-from npscatter import BankError, FilterBank, bank_file, list_banks
+from npscatter import BankError, FilterBank, list_banks
+from npscatter.bank import bank_file
 
 
 def test_save_and_load_are_exact(toy_bank, tmp_path):

@@ -25,7 +25,8 @@ from bank_files import (
 )
 from banks import KERNELS
 
-from npscatter import BankError, FilterBank, bank_file
+from npscatter import BankError, FilterBank
+from npscatter.bank import bank_file
 from npscatter.program.steps import WEIGHT_ARRAYS
 
 # What zip archives have in front of an entry of their directory, of its end, and of a member.

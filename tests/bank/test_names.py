@@ -13,8 +13,8 @@ from bank_files import parts
 
 import npscatter
 from npscatter import ArgumentError, ArgumentTypeError, BankError, FilterBank, list_banks
+from npscatter.backends.jit_cache import source_digest
 from npscatter.bank import resolve
-from npscatter.jit_cache import source_digest
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ from npscatter.__main__ import main
 assert ".zip" in npscatter.__file__, npscatter.__file__
 for name in npscatter.list_banks():
     assert npscatter.FilterBank.load(name).name == name
-from npscatter.jit_cache import source_digest
+from npscatter.backends.jit_cache import source_digest
 print(source_digest(("npscatter.program.summation",)))
 main()
 """

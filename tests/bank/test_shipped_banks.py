@@ -8,8 +8,8 @@ import pytest
 
 from npscatter import FilterBank, Scattering2D, list_banks
 from npscatter.bank import resolve
-from npscatter.bank_file import SHIPPED
-from npscatter.metrics import relative_errors
+from npscatter.bank.bank_file import SHIPPED
+from npscatter.features import relative_errors
 from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
 from tools import measure
 from tools.evidence import LIMITS

@@ -18,11 +18,11 @@ from numba import cuda
 from benchmarks.gpu.compiled import CAPABILITIES, KINDS, resources, specs
 from benchmarks.results import RESULTS
 from npscatter import FilterBank, list_banks
-from npscatter.gpu.kernel import make_kernel
-from npscatter.gpu.launches import lay_out
-from npscatter.gpu.magnitudes import make_magnitudes_kernel
-from npscatter.gpu.target import magnitudes_signature, to_ptx
-from npscatter.gpu.tiling import REGISTERS, Device
+from npscatter.backends.gpu.kernel import make_kernel
+from npscatter.backends.gpu.launches import lay_out
+from npscatter.backends.gpu.magnitudes import make_magnitudes_kernel
+from npscatter.backends.gpu.target import magnitudes_signature, to_ptx
+from npscatter.backends.gpu.tiling import REGISTERS, Device
 from npscatter.program.plan import make_plan
 
 MULTIPROCESSOR_REGISTERS = 65536

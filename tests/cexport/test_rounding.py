@@ -10,7 +10,8 @@ from cexport import rounding
 from cexport.integer_bank import LARGEST_NORM, LARGEST_SAMPLE, IntegerBank
 from cexport.quantization import Quantization
 from cexport.simulation import Q15Arithmetic
-from npscatter import FilterBank, list_banks, reference
+from npscatter import FilterBank, list_banks
+from npscatter.backends import reference
 from npscatter.program.plan import make_plan
 from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.program.summation import make_summation

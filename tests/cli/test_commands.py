@@ -14,7 +14,8 @@ from command_line import failed, grey, only, run
 from PIL import Image
 
 import npscatter
-from npscatter import FilterBank, bank_file
+from npscatter import FilterBank
+from npscatter.bank import bank_file
 from npscatter.cli.demo import DEMO
 from npscatter.errors import install_extra
 
@@ -242,9 +243,9 @@ def test_a_missing_extra_is_told_in_one_line(tmp_path, missing, name, arguments)
 def test_no_command_uses_what_the_extra_does_not_bring(folder, shipped):
     grey(folder / "a.png")
     ship = (
-        "import pathlib, npscatter.bank_file\n"
-        f"npscatter.bank_file.SHIPPED = pathlib.Path({str(shipped)!r})\n"
-        f"npscatter.bank_file.NAMES = {bank_file.NAMES}\n"
+        "import pathlib, npscatter.bank.bank_file\n"
+        f"npscatter.bank.bank_file.SHIPPED = pathlib.Path({str(shipped)!r})\n"
+        f"npscatter.bank.bank_file.NAMES = {bank_file.NAMES}\n"
     )
     code = WITHOUT.format(["scipy", "kymatio", "torch", "skimage"]) + ship + RUN_MODULE
     for arguments in (

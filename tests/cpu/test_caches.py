@@ -13,8 +13,9 @@ import numba
 import pytest
 from processes import run_python
 
-from npscatter import BackendWarning, jit_cache
-from npscatter.jit_cache import compile_cached
+from npscatter import BackendWarning
+from npscatter.backends import jit_cache
+from npscatter.backends.jit_cache import compile_cached
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="looks at POSIX's owners and modes")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="forks")
@@ -132,7 +133,7 @@ import sys
 import numba_cuda
 from numba import cuda
 from numba.cuda.core import config
-from npscatter.jit_cache import SealedFiles
+from npscatter.backends.jit_cache import SealedFiles
 config.CACHE_DIR = sys.argv[1]
 kernel = cuda.jit(lto=False)(SealedFiles.load)  # any function that stands in a file
 kernel.enable_caching()

@@ -14,7 +14,7 @@ from cases import by_definition
 from tolerances import assert_equal_by_order
 
 from npscatter import Scattering2D, list_banks
-from npscatter.cpu.executor import (
+from npscatter.backends.cpu.executor import (
     DEFAULT,
     KeptMemory,
     Limits,
@@ -24,8 +24,8 @@ from npscatter.cpu.executor import (
     is_worth_sharing,
     run_layout,
 )
-from npscatter.cpu.layout import columns_by_octave, lay_out
-from npscatter.cpu.simd import vector_bytes
+from npscatter.backends.cpu.layout import columns_by_octave, lay_out
+from npscatter.backends.cpu.simd import vector_bytes
 
 ARCHITECTURES = [
     "symmetric L=2 R=1",

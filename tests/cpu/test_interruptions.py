@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from processes import EQUALS_NUMPY, IN_THREADS, SMALL_BANK, copy_worker, run_python
 
-from npscatter import Scattering2D, jit_cache
-from npscatter.cpu import executor, row_codegen
-from npscatter.cpu.executor import KeptMemory, Limits, execute
+from npscatter import Scattering2D
+from npscatter.backends import jit_cache
+from npscatter.backends.cpu import executor, row_codegen
+from npscatter.backends.cpu.executor import KeptMemory, Limits, execute
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 POSIX = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
@@ -235,7 +236,8 @@ def test_calls_work_while_the_interpreter_ends():
 FORKED = """
 import signal, threading, time
 from numba.core.ccallback import CFunc
-from npscatter import BackendError, jit_cache
+from npscatter import BackendError
+from npscatter.backends import jit_cache
 compiling, go_on, compile_anew = threading.Event(), threading.Event(), CFunc._compile_uncached
 def slowly(code):
     compiling.set()

@@ -27,7 +27,7 @@ import signal, sys, time
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from npscatter import Scattering2D
-from npscatter.cpu import executor
+from npscatter.backends.cpu import executor
 signal.signal(signal.SIGINT, signal.default_int_handler)
 side, count, threads = map(int, sys.argv[1:])
 S = Scattering2D(2, (side, side), threads=threads)
@@ -138,7 +138,8 @@ def test_no_code_outlives_the_sources_it_was_made_from(package, tmp_path):
 
 ONE_FUNCTION = """
 import numba
-from npscatter import jit_cache, reference
+from npscatter.backends import jit_cache
+from npscatter.backends import reference
 names = {}
 exec(compile("def one(): return 1", reference.__file__, "exec"), names)
 one = numba.njit(names["one"])
@@ -182,8 +183,8 @@ sys.path.insert(0, "tests")
 from banks import make_toy_bank
 from tolerances import assert_equal_by_order
 from npscatter import FilterBank, Scattering2D
-from npscatter.cpu import executor, simd
-from npscatter.cpu.row_codegen import compiled_row
+from npscatter.backends.cpu import executor, simd
+from npscatter.backends.cpu.row_codegen import compiled_row
 assert simd.vector_bytes() == int(sys.argv[1])
 accurate, free = FilterBank.load("accurate"), make_toy_bank("free", 4, 2)
 paper = make_toy_bank("paper", 4)

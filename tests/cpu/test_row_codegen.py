@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from banks import bank_of
 
-from npscatter.cpu import row_codegen, simd
-from npscatter.cpu.layout import aligned_zeros
-from npscatter.cpu.row_codegen import BLOCK, UNROLLED, RowKernel, compiled_row
+from npscatter.backends.cpu import row_codegen, simd
+from npscatter.backends.cpu.layout import aligned_zeros
+from npscatter.backends.cpu.row_codegen import BLOCK, UNROLLED, RowKernel, compiled_row
 from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.program.summation import make_summation
 from npscatter.program.symmetry import tie

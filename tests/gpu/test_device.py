@@ -113,7 +113,7 @@ def test_torch_tensors_stay_on_the_gpu_and_on_their_stream():
 
 
 def test_threads_and_streams_do_not_mix():
-    from npscatter.gpu.target import cuda
+    from npscatter.backends.gpu.target import cuda
 
     S = Scattering2D(3, (64, 64), backend="cuda", memory=2**22)
     images = [images_of(S, 40) * (k + 1) for k in range(4)]

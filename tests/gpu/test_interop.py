@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from npscatter import ArgumentError, ArgumentTypeError
-from npscatter.gpu import interop, target
-from npscatter.gpu.interop import as_stream, borrow, is_read_only, overlap, stacks
+from npscatter.backends.gpu import interop, target
+from npscatter.backends.gpu.interop import as_stream, borrow, is_read_only, overlap, stacks
 
 
 class FakeStream(target.Stream):

@@ -8,8 +8,8 @@ import pytest
 from banks import bank_of, make_toy_bank
 
 from npscatter import ArgumentError, FilterBank, list_banks
-from npscatter.gpu.launches import GRID, STRETCH, choose, images_at_once, lay_out
-from npscatter.gpu.tiling import (
+from npscatter.backends.gpu.launches import GRID, STRETCH, choose, images_at_once, lay_out
+from npscatter.backends.gpu.tiling import (
     BLOCKS,
     THREADS,
     Advance,

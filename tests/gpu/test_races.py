@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from gpu_cases import CASES
 
-from npscatter.gpu import tiling
+from npscatter.backends.gpu import tiling
 
 TESTS = Path(__file__).parents[1]
 # Between them they need every barrier.

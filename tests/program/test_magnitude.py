@@ -10,9 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from npscatter import FilterBank, list_banks
+from npscatter.backends.reference import FloatArithmetic, interpret
 from npscatter.program.magnitude import level_and_shift, level_gain, ordinary_exponents
 from npscatter.program.plan import make_plan
-from npscatter.reference import FloatArithmetic, interpret
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=300)
 DTYPES = {"float32": 32, "float64": 64}

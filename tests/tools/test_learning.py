@@ -11,7 +11,7 @@ from tolerances import assert_equal_by_order
 
 from npscatter import FilterBank, Scattering2D, list_banks
 from npscatter.bounds.morlet import low_pass, morlet
-from npscatter.metrics import relative_errors
+from npscatter.features import relative_errors
 from npscatter.program.steps import WEIGHT_ARRAYS
 from tools import learn, run_folder, torch_program
 from tools.design import Design

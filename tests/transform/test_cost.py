@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from npscatter import reference
-from npscatter.cost import Cost, plan_cost, step_costs
+from npscatter.backends import reference
+from npscatter.backends.cost import Cost, plan_cost, step_costs
 from npscatter.program.plan import make_plan
 
 

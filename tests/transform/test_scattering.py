@@ -24,10 +24,10 @@ from npscatter import (
     FilterBank,
     Scattering2D,
     backends,
-    bank_file,
-    reference,
     scatter,
 )
+from npscatter.backends import reference
+from npscatter.bank import bank_file
 from npscatter.errors import install_extra
 
 BANKS = [
@@ -725,7 +725,7 @@ def test_owners_of_arrays_on_a_gpu_wait_for_the_work():
     )
     module = SimpleNamespace(OPTIONS=(), run=lambda *given: order.append(given[-2]))
     with (
-        mock.patch.dict(sys.modules, {"npscatter.gpu.interop": interop}),
+        mock.patch.dict(sys.modules, {"npscatter.backends.gpu.interop": interop}),
         mock.patch.object(backends, "load", return_value=module),
     ):
         S.backend = "cuda"

@@ -1,4 +1,4 @@
-"""What kernels call that Numba has no words for, on a GPU; `npscatter.gpu.simulator` has the same.
+"""What kernels call that Numba has no words for, on a GPU; the simulator has the same.
 
 Numba asks for an intrinsic's types first with types that do not tell a literal's value; None makes
 it ask again.
@@ -12,7 +12,7 @@ from numba.core import cgutils
 from numba.cuda import types
 from numba.cuda.extending import intrinsic
 
-from npscatter.gpu.run_codegen import (
+from npscatter.backends.gpu.run_codegen import (
     REGISTERED,
     Window,
     emit_copy,

@@ -1,9 +1,9 @@
 """The program on a GPU: memory, streams, and batches in pieces.
 
-Work is only put in order here (`npscatter.gpu.launches` says what work): a pass over some images is
-a launch or two that look through them, then one or two per octave, each on all of them. Arrays that
-live on the GPU are worked on where they are; NumPy's go there and back in pieces, by way of pinned
-memory, so that copies, kernels and the host's own copying overlap.
+Work is only put in order here (`npscatter.backends.gpu.launches` says what work): a pass over some
+images is a launch or two that look through them, then one or two per octave, each on all of them.
+Arrays that live on the GPU are worked on where they are; NumPy's go there and back in pieces, by
+way of pinned memory, so that copies, kernels and the host's own copying overlap.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from npscatter.bank import FilterBank
-from npscatter.gpu.interop import PER_THREAD, handle_of, image_stacks
-from npscatter.gpu.kernel import make_kernel
-from npscatter.gpu.launches import RECORD, GpuLayout, choose, images_at_once
-from npscatter.gpu.magnitudes import make_magnitudes_kernel
-from npscatter.gpu.register_tile import run_length
-from npscatter.gpu.target import (
+from npscatter.backends.gpu.interop import PER_THREAD, handle_of, image_stacks
+from npscatter.backends.gpu.kernel import make_kernel
+from npscatter.backends.gpu.launches import RECORD, GpuLayout, choose, images_at_once
+from npscatter.backends.gpu.magnitudes import make_magnitudes_kernel
+from npscatter.backends.gpu.register_tile import run_length
+from npscatter.backends.gpu.target import (
     LAUNCH_BOUNDS,
     SIMULATED,
     address,
@@ -36,7 +35,8 @@ from npscatter.gpu.target import (
     signature,
     viewed,
 )
-from npscatter.gpu.tiling import ANY_GPU, Device, KernelSpec
+from npscatter.backends.gpu.tiling import ANY_GPU, Device, KernelSpec
+from npscatter.bank import FilterBank
 from npscatter.program.plan import Plan
 
 # Workspace of one stream, unless the caller says otherwise; never more than a quarter of the GPU's.
@@ -340,7 +340,7 @@ def _allocated(size: int, allocate: Callable = cuda.device_array):
     except driver.CudaAPIError as error:
         raise MemoryError(
             f"{size} bytes for the GPU's work could not be had ({error}); free some, call "
-            "npscatter.gpu.executor.free_memory(), or construct with a smaller memory="
+            "npscatter.backends.gpu.executor.free_memory(), or construct with a smaller memory="
         ) from None
 
 

@@ -1,7 +1,8 @@
 """What kernels call, for numba-cuda's simulator (``NUMBA_ENABLE_CUDASIM=1``).
 
-There kernels run as Python. What is LLVM IR on a GPU (`npscatter.gpu.run_codegen`) is compiled for
-the CPU here, and called with addresses. `npscatter.gpu.intrinsics` has the same for a GPU.
+There kernels run as Python. What is LLVM IR on a GPU (`npscatter.backends.gpu.run_codegen`) is
+compiled for the CPU here, and called with addresses. `npscatter.backends.gpu.intrinsics` has the
+same for a GPU.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from llvmlite import binding, ir
 
-from npscatter.gpu.run_codegen import (
+from npscatter.backends.gpu.run_codegen import (
     REGISTERED,
     Window,
     emit_copy,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from npscatter import bank_file
 from npscatter.arguments import integer
+from npscatter.bank import bank_file
 from npscatter.errors import ArgumentError, BankError, BankWarning, explain, outside_package
 from npscatter.program.padding import BOUNDARIES
 from npscatter.program.steps import WEIGHT_ARRAYS, Architecture

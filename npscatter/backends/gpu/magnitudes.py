@@ -16,10 +16,17 @@ import math
 import numpy as np
 from numpy import int32, uint32
 
-from npscatter.gpu.launches import AVERAGE, OTHERS, PIXELS, RECORD
-from npscatter.gpu.run_codegen import SOURCES
-from npscatter.gpu.target import SHARED_ALIGNMENT, cuda, device, device_functions, quotient, types
-from npscatter.jit_cache import source_digest
+from npscatter.backends.gpu.launches import AVERAGE, OTHERS, PIXELS, RECORD
+from npscatter.backends.gpu.run_codegen import SOURCES
+from npscatter.backends.gpu.target import (
+    SHARED_ALIGNMENT,
+    cuda,
+    device,
+    device_functions,
+    quotient,
+    types,
+)
+from npscatter.backends.jit_cache import source_digest
 from npscatter.program import magnitude
 
 (_level_and_shift,) = device_functions(magnitude.level_and_shift)
@@ -44,7 +51,7 @@ def find_extremes(images, image, start, end, number):
 
 @device
 def write_record(records, image, low, high, m, most_shift):
-    """Decide on level and shift of an image; `m` is its `npscatter.gpu.launches.Magnitudes`."""
+    """Decide on level and shift of an image; `m` is its `launches.Magnitudes`."""
     level, shift = _level_and_shift(float(low), float(high), m.has_level != 0, m.least, m.most)
     # Beyond that the factor that takes it back would be no normal number.
     shift = int(min(shift, most_shift))
@@ -60,9 +67,9 @@ def make_magnitudes_kernel(dtype: str):
     """Return the Python function of the kernel that looks through images.
 
     Its arguments are the images (N, H, W); where the extremes of the stretches go, two numbers
-    each, or the records, if images are not cut; and `m`, the `npscatter.gpu.launches.Magnitudes`.
-    The grid has one dimension: images of these stretches. Shared memory is for two numbers per
-    thread; threads are a power of two.
+    each, or the records, if images are not cut; and `m`, the
+    `npscatter.backends.gpu.launches.Magnitudes`. The grid has one dimension: images of these
+    stretches. Shared memory is for two numbers per thread; threads are a power of two.
     """
     number, most_shift = getattr(types, dtype), -int(np.finfo(dtype).minexp)
 

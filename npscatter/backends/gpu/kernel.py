@@ -16,11 +16,11 @@
      :       :              +---------------------------------> +---+===+---+
 
 An advance of the sweep does 1 to 4 for a few target rows, with barriers between: which rows, says
-`npscatter.gpu.tiling.advance`. A launch has 2 and 3 (`wavelets`), or 4 (`direct`), or all. Rings
-hold a row in the slot that is free because no row needs what was in it. A thread works on runs of
-neighbouring samples, one after the other (`npscatter.gpu.run_codegen`).
+`npscatter.backends.gpu.tiling.advance`. A launch has 2 and 3 (`wavelets`), or 4 (`direct`), or all.
+Rings hold a row in the slot that is free because no row needs what was in it. A thread works on
+runs of neighbouring samples, one after the other (`npscatter.backends.gpu.run_codegen`).
 
-The numbers of a launch are a `npscatter.gpu.launches.Geometry`, always called `g`.
+The numbers of a launch are a `npscatter.backends.gpu.launches.Geometry`, always called `g`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from typing import NamedTuple
 
 from numpy import int32, int64, uint32
 
-from npscatter.gpu import tiling
-from npscatter.gpu.launches import AVERAGE, OTHERS, PIXELS, RECORD
-from npscatter.gpu.register_tile import run_length
-from npscatter.gpu.run_codegen import register
-from npscatter.gpu.target import (
+from npscatter.backends.gpu import tiling
+from npscatter.backends.gpu.launches import AVERAGE, OTHERS, PIXELS, RECORD
+from npscatter.backends.gpu.register_tile import run_length
+from npscatter.backends.gpu.run_codegen import register
+from npscatter.backends.gpu.target import (
     SHARED_ALIGNMENT,
     copy,
     cuda,
@@ -47,7 +47,7 @@ from npscatter.gpu.target import (
     smooth,
     types,
 )
-from npscatter.gpu.tiling import WARP, KernelSpec
+from npscatter.backends.gpu.tiling import WARP, KernelSpec
 
 # What the choice of a tiling computes in Python, kernels compute by the same functions.
 _window_start, _, _smoothed_rows, _advance, _moduli_columns, _source_columns = device_functions(
@@ -68,7 +68,7 @@ class Arrays(NamedTuple):
     columns: object
     workspace: object  # flat
     output: object  # flat
-    records: object  # of the images' levels and shifts, see `npscatter.gpu.magnitudes`
+    records: object  # of the images' levels and shifts, see `npscatter.backends.gpu.magnitudes`
     size: int  # of one image's workspace
     aligned: int  # whether rows of the output start at multiples of 16 bytes
     channels: object  # the table of output channels

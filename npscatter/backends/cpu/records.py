@@ -97,7 +97,7 @@ JOB = _int64s(
     "line_bytes",  # from one line of `WORKER.lines` to the next
     "weights",  # address of the table of weights
     "channels",  # address of the steps' channels
-    "row_ends",  # address of the table `npscatter.cpu.layout.RowGeometry` describes
+    "row_ends",  # address of the table `npscatter.backends.cpu.layout.RowGeometry` describes
     "image_rows",  # address of the plan's rows: where padded rows come from
     "image_columns",  # the same for columns
     "gain",  # address of what S0 makes of the constant 1, a float64

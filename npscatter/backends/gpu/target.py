@@ -17,18 +17,18 @@ from numba.cuda import types
 from numba.cuda.cudadrv import driver
 from numba.cuda.np.numpy_support import from_dtype
 
-from npscatter.gpu.launches import Geometry, Magnitudes
-from npscatter.gpu.tiling import ANY_GPU, REGISTERS, THREADS, Device, KernelSpec
-from npscatter.jit_cache import compile_cached
+from npscatter.backends.gpu.launches import Geometry, Magnitudes
+from npscatter.backends.gpu.tiling import ANY_GPU, REGISTERS, THREADS, Device, KernelSpec
+from npscatter.backends.jit_cache import compile_cached
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 
 if SIMULATED:
-    from npscatter.gpu.simulator import copy, device, moduli, opaque, quotient, smooth
+    from npscatter.backends.gpu.simulator import copy, device, moduli, opaque, quotient, smooth
 
     Stream = cuda.stream
 else:
-    from npscatter.gpu.intrinsics import copy, device, moduli, opaque, quotient, smooth
+    from npscatter.backends.gpu.intrinsics import copy, device, moduli, opaque, quotient, smooth
 
     Stream = driver.Stream
 
@@ -55,7 +55,7 @@ def _numbers(kind: type):
 
 
 def signature(spec: KernelSpec, images: np.dtype):
-    """Return the type of a kernel of `npscatter.gpu.kernel`, for images of a dtype."""
+    """Return the type of a kernel of `npscatter.backends.gpu.kernel`, for images of a dtype."""
     tables, number = types.int32[::1], getattr(types, spec.dtype)
     # Halves are stored as what Numba can hold on a CPU too.
     stored = types.uint16 if spec.storage == "float16" else getattr(types, spec.storage)
@@ -66,7 +66,7 @@ def signature(spec: KernelSpec, images: np.dtype):
 
 
 def magnitudes_signature(dtype: str, images: np.dtype):
-    """Return the type of the kernel of `npscatter.gpu.magnitudes`, for images of a dtype."""
+    """Return the type of the kernel of `magnitudes`, for images of a dtype."""
     number = getattr(types, dtype)
     return types.void(types.Array(from_dtype(images), 3, "A"), number[::1], _numbers(Magnitudes))
 

@@ -21,19 +21,19 @@ from numba.core import cgutils, types
 from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
-from npscatter.cpu.simd import INDEX, SimdEmitter, registers, vector_bytes
-from npscatter.jit_cache import compile_cached, source_digest
+from npscatter.backends.cpu.simd import INDEX, SimdEmitter, registers, vector_bytes
+from npscatter.backends.jit_cache import compile_cached, source_digest
 from npscatter.program.summation import Sample, Summation
 
 # Modules that decide what is compiled, here and in the interpreter.
 SOURCES = (
     "npscatter.program.summation",
     "npscatter.program.magnitude",
-    "npscatter.cpu.records",
-    "npscatter.cpu.simd",
-    "npscatter.cpu.row_codegen",
-    "npscatter.cpu.magnitudes",
-    "npscatter.cpu.interpreter",
+    "npscatter.backends.cpu.records",
+    "npscatter.backends.cpu.simd",
+    "npscatter.backends.cpu.row_codegen",
+    "npscatter.backends.cpu.magnitudes",
+    "npscatter.backends.cpu.interpreter",
 )
 
 

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from npscatter.program.plan import Plan
 
 _MODULES = {
-    "numba": "npscatter.cpu.executor",
-    "numpy": "npscatter.reference",
-    "cuda": "npscatter.gpu.executor",
+    "numba": "npscatter.backends.cpu.executor",
+    "numpy": "npscatter.backends.reference",
+    "cuda": "npscatter.backends.gpu.executor",
 }
 # What "auto" looks for, best first.
 _AUTOMATIC = ("numba", "numpy")
@@ -154,7 +154,7 @@ def load(name: str) -> Backend:
     """Return the module of a backend: the same one until the interpreter has ended."""
     if name == "numpy":
         return importlib.import_module(_MODULES[name])
-    from npscatter.jit_cache import alone  # which the others load anyway
+    from npscatter.backends.jit_cache import alone  # which the others load anyway
 
     # A fork meanwhile would leave the child with half of a compiler.
     with alone():

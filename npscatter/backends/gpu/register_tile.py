@@ -2,7 +2,7 @@
 
 A thread sums `RegisterTile.run` neighbours of one row at once, all outputs of them, in registers:
 samples and their foldings are shared by the neighbours. The order of the sums is a
-`npscatter.program.summation.Summation`; `npscatter.gpu.run_codegen` emits them as code.
+`npscatter.program.summation.Summation`; `npscatter.backends.gpu.run_codegen` emits them as code.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How a plan's program lies in memory on this CPU: kernels, rows, maps and tables.
 
-How rows lie in vectors is drawn in `npscatter.cpu.interpreter`; the records that are filled in here
-stand in `npscatter.cpu.records`.
+How rows lie in vectors is drawn in `npscatter.backends.cpu.interpreter`; the records that are
+filled in here stand in `npscatter.backends.cpu.records`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,21 @@ from itertools import pairwise
 
 import numpy as np
 
+from npscatter.backends.cost import step_cost
+from npscatter.backends.cpu.magnitudes import SCALING_VECTORS, SCALINGS
+from npscatter.backends.cpu.records import (
+    JOB,
+    KERNEL,
+    MAGNITUDES,
+    PADDING,
+    PART,
+    STEP,
+    WORKER,
+    address,
+)
+from npscatter.backends.cpu.row_codegen import UNROLLED, RowKernel
+from npscatter.backends.cpu.simd import vector_bytes
 from npscatter.bank import FilterBank
-from npscatter.cost import step_cost
-from npscatter.cpu.magnitudes import SCALING_VECTORS, SCALINGS
-from npscatter.cpu.records import JOB, KERNEL, MAGNITUDES, PADDING, PART, STEP, WORKER, address
-from npscatter.cpu.row_codegen import UNROLLED, RowKernel
-from npscatter.cpu.simd import vector_bytes
 from npscatter.program.magnitude import level_gain, ordinary_exponents
 from npscatter.program.plan import Plan
 from npscatter.program.steps import WEIGHT_ARRAYS, Maps, Step

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from npscatter.arguments import on_gpu, output_kind
+from npscatter.backends.gpu.target import Stream, address, cuda, device_of, viewed
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
-from npscatter.gpu.target import Stream, address, cuda, device_of, viewed
 
 # What the CUDA array interface and DLPack call the default streams.
 LEGACY, PER_THREAD = 1, 2

@@ -4,8 +4,8 @@ Everything here runs without Python. Memory is addressed by int64 addresses, so 
 function serves arrays of any layout, writable or not; tables too, for a Numba array that is passed
 on counts its references by atomic instructions, which hold up the vectors' stores. Fields of
 records are read before a loop that writes, or compilers would read them again in each turn. What a
-step means is said in `npscatter.program.steps`, what stands in a record in `npscatter.cpu.records`;
-how a row is computed, in `npscatter.cpu.row_codegen`.
+step means is said in `npscatter.program.steps`, what stands in a record in
+`npscatter.backends.cpu.records`; how a row is computed, in `npscatter.backends.cpu.row_codegen`.
 
 Rows of W columns are cut into strips of s columns, so that all lanes of a vector have work: with
 `images_per_vector` = 2 images a and b, `strips_per_vector` = 2, W = 7 and so s = 4::
@@ -21,7 +21,7 @@ Lane ``image * strips_per_vector + strip`` holds one strip. Columns from W on (`
 under periodic edges and are zero otherwise. On both sides a row goes on, so that a window finds its
 columns wherever it stands: the margins of most lanes are columns of the strip beside them. A step
 halves the strips it reads; where its target's are not that wide, its rows are cut anew, by way of
-lines, pixel by pixel (`npscatter.cpu.layout.columns_by_octave`).
+lines, pixel by pixel (`npscatter.backends.cpu.layout.columns_by_octave`).
 
 A step that takes moduli keeps only the rows that its smoothing will read again, for two of its rows
 at a time: what both read of a modulus is then still near. With a smoothing kernel of radius r and
@@ -39,10 +39,10 @@ import numba
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from npscatter.cpu.magnitudes import find_magnitudes, rescale_row, set_scalings
-from npscatter.cpu.records import JOB, KERNEL, MAGNITUDES, PADDING, PART, STEP, WORKER
-from npscatter.cpu.row_codegen import code_version
-from npscatter.cpu.simd import (
+from npscatter.backends.cpu.magnitudes import find_magnitudes, rescale_row, set_scalings
+from npscatter.backends.cpu.records import JOB, KERNEL, MAGNITUDES, PADDING, PART, STEP, WORKER
+from npscatter.backends.cpu.row_codegen import code_version
+from npscatter.backends.cpu.simd import (
     FLUSH,
     atomic_add,
     call_row,
@@ -58,7 +58,7 @@ from npscatter.cpu.simd import (
     set_float_mode,
     store,
 )
-from npscatter.jit_cache import compile_cached
+from npscatter.backends.jit_cache import compile_cached
 
 # What a worker answers: no task is left; another worker has in hand what this one waits for; it
 # has done as many tasks as it was given.
@@ -467,8 +467,8 @@ def make_worker(dtype: str) -> Dispatcher:
     """Return the function that works on a call's tasks until there are none left, compiled.
 
     Its arguments: `jobs` and `workers`, of one record each, `steps`, `kernels` and `parts`, arrays
-    of the records in `npscatter.cpu.records`; and `tasks_per_turn`, the tasks after which to come
-    back to Python. It returns `DONE`, `WAITING` or `PAUSED`.
+    of the records in `npscatter.backends.cpu.records`; and `tasks_per_turn`, the tasks after which
+    to come back to Python. It returns `DONE`, `WAITING` or `PAUSED`.
 
     Any number of workers may share a call, come late or be held up: tasks are handed out in the
     order of the program, so whoever holds one waits only for tasks that others are working on.

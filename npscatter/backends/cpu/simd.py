@@ -146,7 +146,7 @@ class SimdEmitter:
 
 @intrinsic
 def call_row(typing, function, rows, skip, scratch, weights, out, vectors, out_stride):
-    """Call a function that `npscatter.cpu.row_codegen.compiled_row` made, by its address."""
+    """Call a function that `row_codegen.compiled_row` made, by its address."""
 
     def generate(context, builder, _, values):
         kind = ir.FunctionType(ir.VoidType(), [INDEX] * 7)

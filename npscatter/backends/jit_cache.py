@@ -32,6 +32,7 @@ from typing import IO, Any
 from npscatter.atomic_write import atomic_write
 from npscatter.errors import BackendError, BackendWarning, explain, outside_package
 
+PACKAGE = Path(__file__).parent.parent
 # Seconds that a fork waits for other threads, and a process for others, to have compiled.
 PATIENCE = 60.0
 
@@ -342,7 +343,7 @@ def _outside_the_package(cache: Any) -> Path:
     So that nothing is left of a package which is uninstalled.
     """
     chosen = Path(cache.cache_path)
-    if not chosen.is_relative_to(Path(__file__).parent):
+    if not chosen.is_relative_to(PACKAGE):
         return chosen
     from numba.core.caching import UserWideCacheLocator
 

@@ -1,7 +1,8 @@
 """The code of one GPU thread, as LLVM IR: runs of sums, straight on, and copies.
 
 Every weight is part of an instruction. The IR is of scalars, the same for a GPU
-(`npscatter.gpu.intrinsics`) and, under the simulator, for the CPU (`npscatter.gpu.simulator`).
+(`npscatter.backends.gpu.intrinsics`) and, under the simulator, for the CPU
+(`npscatter.backends.gpu.simulator`).
 
 A tile in shared memory holds its columns in two phases, the even ones first and the odd ones
 `phase_stride` elements on. Then runs at stride 1 and at stride 2 both read whole vectors, and
@@ -16,21 +17,21 @@ from dataclasses import dataclass
 import numpy as np
 from llvmlite import ir
 
-from npscatter.gpu.register_tile import RegisterTile, SubTile
-from npscatter.jit_cache import source_digest
+from npscatter.backends.gpu.register_tile import RegisterTile, SubTile
+from npscatter.backends.jit_cache import source_digest
 
 # Modules that decide what is compiled.
 SOURCES = (
     "npscatter.program.summation",
     "npscatter.program.magnitude",
-    "npscatter.gpu.register_tile",
-    "npscatter.gpu.run_codegen",
-    "npscatter.gpu.tiling",
-    "npscatter.gpu.launches",
-    "npscatter.gpu.intrinsics",
-    "npscatter.gpu.target",
-    "npscatter.gpu.magnitudes",
-    "npscatter.gpu.kernel",
+    "npscatter.backends.gpu.register_tile",
+    "npscatter.backends.gpu.run_codegen",
+    "npscatter.backends.gpu.tiling",
+    "npscatter.backends.gpu.launches",
+    "npscatter.backends.gpu.intrinsics",
+    "npscatter.backends.gpu.target",
+    "npscatter.backends.gpu.magnitudes",
+    "npscatter.backends.gpu.kernel",
 )
 # What kernels refer to by a name, which a cache on disk can hold.
 REGISTERED: dict[str, RegisterTile] = {}

@@ -22,13 +22,13 @@ import numba
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
+from npscatter.backends.cpu.interpreter import DONE, WAITING, make_worker
+from npscatter.backends.cpu.layout import CpuLayout, lay_out
+from npscatter.backends.cpu.records import CALL_FIELDS, JOB, PART, address
+from npscatter.backends.cpu.row_codegen import compiled_row
+from npscatter.backends.cpu.simd import vector_bytes
+from npscatter.backends.jit_cache import alone
 from npscatter.bank import FilterBank
-from npscatter.cpu.interpreter import DONE, WAITING, make_worker
-from npscatter.cpu.layout import CpuLayout, lay_out
-from npscatter.cpu.records import CALL_FIELDS, JOB, PART, address
-from npscatter.cpu.row_codegen import compiled_row
-from npscatter.cpu.simd import vector_bytes
-from npscatter.jit_cache import alone
 from npscatter.program.plan import Plan
 
 # Arguments of `npscatter.Scattering2D` that have a meaning here.

@@ -13,7 +13,7 @@ import math
 import numba
 import numpy as np
 
-from npscatter.cpu.simd import (
+from npscatter.backends.cpu.simd import (
     FLUSH,
     float_mode,
     get,
@@ -33,8 +33,8 @@ _level_and_shift = _inner(level_and_shift)
 
 # Bytes of the table of magnitudes per image: its level, padded to 8, and its shift.
 RECORD_BYTES = 16
-# Vectors of a scaling: what `npscatter.cpu.simd.rescale` needs. Those of a worker, in this order:
-# of pixels, of the coefficients of order 0, of all others.
+# Vectors of a scaling: what `npscatter.backends.cpu.simd.rescale` needs. Those of a worker, in this
+# order: of pixels, of the coefficients of order 0, of all others.
 SCALING_VECTORS, SCALINGS = 4, 3
 
 

@@ -25,7 +25,7 @@ def relative_errors(
     Examples
     --------
     >>> import numpy as np
-    >>> from npscatter.metrics import relative_errors
+    >>> from npscatter.features import relative_errors
     >>> wanted = np.full((3, 2, 2), 4.0)
     >>> relative_errors(wanted + [[[0]], [[1]], [[2]]], wanted, np.array([0, 1, 1]))
     {'S0': 0.0, 'S1': 0.395...}

@@ -1,8 +1,8 @@
 """The program as launches on a GPU: which steps go together, and memory.
 
 A step without wavelets that follows a step with wavelets on the same source is one launch with it,
-so that the source is read once; moduli never leave shared memory (`npscatter.gpu.tiling`). Integers
-only; nothing here needs a GPU or its software.
+so that the source is read once; moduli never leave shared memory (`npscatter.backends.gpu.tiling`).
+Integers only; nothing here needs a GPU or its software.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from npscatter.backends.gpu.register_tile import make_register_tile
+from npscatter.backends.gpu.tiling import ANY_GPU, BLOCKS, Device, KernelSpec, Tile, best_tiling, up
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
-from npscatter.gpu.register_tile import make_register_tile
-from npscatter.gpu.tiling import ANY_GPU, BLOCKS, Device, KernelSpec, Tile, best_tiling, up
 from npscatter.program.magnitude import level_gain, ordinary_exponents
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Maps, Step
@@ -27,7 +27,7 @@ from npscatter.program.workspace import Workspace, lay_out_workspace
 # Blocks of one launch at most.
 GRID = 2**31 - 1
 # Where pairs of numbers are in the record of an image, and how many numbers there are; what they
-# are for is said in `npscatter.gpu.magnitudes`.
+# are for is said in `npscatter.backends.gpu.magnitudes`.
 PIXELS, AVERAGE, OTHERS, RECORD = 0, 2, 4, 6
 # Pixels that a block looks through before an image is cut, and the threads that do.
 STRETCH = 2**14

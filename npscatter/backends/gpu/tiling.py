@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from npscatter.backends.gpu.register_tile import RegisterTile, run_length
 from npscatter.errors import ArgumentError, explain
-from npscatter.gpu.register_tile import RegisterTile, run_length
 
 # Blocks that keep a large GPU busy: bands are cut until there are so many.
 BLOCKS = 2048
