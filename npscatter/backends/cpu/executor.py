@@ -192,7 +192,7 @@ def warm_up(
     dtype = np.result_type(images, np.float32).name
     threads = options["threads"] or _all_threads()
     nothing = np.empty((0, *plan.input_shape), dtype)
-    output = np.empty((0, plan.n_coefficients, *plan.output_shape), dtype)
+    output = np.empty((0, *plan.output_shape), dtype)
     for count in (1, 64 * threads):
         run_layout(choose(plan, bank, dtype, count, threads), nothing, output, 1)
 
