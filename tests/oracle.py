@@ -33,8 +33,8 @@ def scattering(
     """Return the coefficients of one image, shape (C, H // 2^J, W // 2^J), float64.
 
     `shape` is that of the image before padding, if it comes padded; by default 2^J pixels less on
-    every side. The order of the channels is S0; S1 by j1, t1; S2 by j1, t1, j2, t2. For average=False a list
-    of the moduli themselves, for "global" their means, shape (C,).
+    every side. The order of the channels is S0; S1 by j1, t1; S2 by j1, t1, j2, t2. For
+    average=False a list of the moduli themselves, for "global" their means, shape (C,).
     """
     wrap = boundary != "zero"
     x, crop = finest_grid(np.asarray(image, float).tolist(), J, boundary, pre_pad, shape)
@@ -183,7 +183,7 @@ def reflected(i, side):
 
 
 def reflected_at_edges(i, side):
-    """Return the pixel seen at position i in mirrors that stand at the outer edges of the pixels."""
+    """Return the pixel seen at position i in mirrors at the outer edges of the pixels."""
     while not 0 <= i < side:
         i = -1 - i if i < 0 else 2 * side - 1 - i
     return i
