@@ -36,25 +36,25 @@ def generator():
 @pytest.mark.parametrize("kind", OUTPUTS)
 @pytest.mark.parametrize(("J", "shape"), SIZES)
 @pytest.mark.parametrize("name", ["symmetric L=4 R=3", "free, strided wavelets", "paper shape"])
-def test_outputs_equal_the_definition(generator, name, J, shape, kind):
+def test_outputs_equal_the_definition(generator, backend, name, J, shape, kind):
     options = OUTPUTS[kind]
     bank = bank_of(name)
     if options.get("boundary") == "periodic":
         shape = tuple(side - side % 2**J for side in shape)
     if "oversampling" in options and bank.architecture.psi_stride == 2:
         with pytest.raises(ArgumentError, match=r"oversampling=1: needs wavelets of stride 1"):
-            transform(J, shape, name, **options)
+            transform(J, shape, name, backend, **options)
         return
     images = generator.normal(size=(2, *shape))
-    S = transform(J, shape, name, **options)
+    S = transform(J, shape, name, backend, **options)
     coefficients = S(images)
     for number, image in enumerate(images):
         expected = by_definition(image, bank, J, **options)
         assert_channels_equal(coefficients, number, expected, S, image)
 
 
-def test_some_paths_are_those_of_all(generator):
-    whole = transform(3, (16, 19))
+def test_some_paths_are_those_of_all(generator, backend):
+    whole = transform(3, (16, 19), backend=backend)
     x = generator.normal(size=(16, 19))
     coefficients, meta = whole(x), whole.meta()
     generator = np.random.default_rng(5)
@@ -68,10 +68,12 @@ def test_some_paths_are_those_of_all(generator):
         (meta["theta"][:, 0] == meta["theta"][:, 1]).tolist(),
         generator.permutation(whole.n_coefficients)[:9],
     ):
-        S = transform(3, (16, 19), paths=paths)
+        S = transform(3, (16, 19), backend=backend, paths=paths)
         chosen = np.flatnonzero(paths) if np.asarray(paths).dtype == bool else np.sort(paths)
         assert S.plan.outputs.paths == tuple(chosen)
-        assert np.array_equal(S(x), coefficients[chosen])
+        # Windows of other orientations together may be folded otherwise.
+        size = np.abs(coefficients).max()
+        assert np.abs(S(x) - coefficients[chosen]).max() <= likely(S, np.float64) * size
         for key, values in S.meta().items():
             assert np.array_equal(values, meta[key][chosen], equal_nan=values.dtype.kind == "f")
         assert S.plan.workspace.size <= whole.plan.workspace.size
@@ -81,28 +83,29 @@ def test_some_paths_are_those_of_all(generator):
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic", "symmetric", "constant"])
-def test_every_second_sample_of_the_oversampled_is_a_coefficient(generator, boundary):
+def test_every_second_sample_of_the_oversampled_is_a_coefficient(generator, backend, boundary):
     shape = (24, 32) if boundary == "periodic" else (24, 33)
     x = generator.normal(size=shape)
-    expected = transform(3, shape, boundary=boundary)(x)
-    S = transform(3, shape, boundary=boundary, oversampling=1)
+    expected = transform(3, shape, backend=backend, boundary=boundary)(x)
+    S = transform(3, shape, backend=backend, boundary=boundary, oversampling=1)
     assert S.output_shape[1:] == (shape[0] // 4, shape[1] // 4)
     assert np.array_equal(S(x)[:, ::2, ::2], expected)
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "periodic"])
-def test_global_means_are_means_of_the_moduli(generator, boundary):
+def test_global_means_are_means_of_the_moduli(generator, backend, boundary):
     x = generator.normal(size=(3, 16, 24))
-    means = transform(3, (16, 24), boundary=boundary, average="global")(x)
-    moduli = transform(3, (16, 24), boundary=boundary, average=False)(x)
+    options = {"backend": backend, "boundary": boundary}
+    means = transform(3, (16, 24), average="global", **options)(x)
+    moduli = transform(3, (16, 24), average=False, **options)(x)
     for channel, one in enumerate(moduli):
         np.testing.assert_allclose(means[:, channel], one["coef"].mean((1, 2)), rtol=1e-14)
     # The image itself comes first, untouched.
     assert np.array_equal(moduli[0]["coef"], x) and moduli[0]["j"] == ()
 
 
-def test_moduli_have_the_resolution_of_their_last_wavelet():
-    S = transform(3, (33, 40), average=False)
+def test_moduli_have_the_resolution_of_their_last_wavelet(backend):
+    S = transform(3, (33, 40), backend=backend, average=False)
     assert S.plan.channel_shapes == S.output_shape
     for path, shape in zip(S.plan.paths, S.output_shape, strict=True):
         octave = path.j[-1] if path.j else 0
@@ -112,10 +115,10 @@ def test_moduli_have_the_resolution_of_their_last_wavelet():
     assert [one["theta"] for one in y] == [path.theta for path in S.plan.paths]
 
 
-def test_levels_and_magnitudes_are_given_back(generator):
+def test_levels_and_magnitudes_are_given_back(generator, backend):
     contrast = generator.normal(size=(16, 24))
     for options in ({"average": "global"}, {"average": False}, {"oversampling": 1}):
-        S = transform(2, (16, 24), "accurate-L4", **options)
+        S = transform(2, (16, 24), "accurate-L4", backend, **options)
 
         def flat(x, S=S):
             y = S(x)
@@ -134,7 +137,7 @@ def test_levels_and_magnitudes_are_given_back(generator):
         if S.average is False:
             assert np.array_equal(ours[:order_0], raised.ravel())
     # Without order 0 nothing is given back to what comes first.
-    first = transform(2, (16, 24), "accurate-L4", paths=[1, 2])
+    first = transform(2, (16, 24), "accurate-L4", backend, paths=[1, 2])
     np.testing.assert_allclose(first(raised), first(raised - level), rtol=1e-9)
 
 
