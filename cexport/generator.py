@@ -65,7 +65,7 @@ def generate(
     L : int, optional
         Number of orientations; the bank's by default.
     boundary : str, optional
-        "kymatio", "zero" or "periodic"; the bank's by default.
+        "kymatio", "symmetric", "constant", "zero" or "periodic"; the bank's by default.
     rounds : int
         Takes the orientations in so many rounds: less memory, somewhat more work; see
         `npscatter.program.plan.make_plan`.

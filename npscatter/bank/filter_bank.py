@@ -56,7 +56,8 @@ class FilterBank:
         "carried" or "octave": when the ``*_next`` arrays take over; see
         `npscatter.program.steps.Architecture`.
     boundary : str, optional
-        The boundary the bank was learned for: "kymatio", "zero" or "periodic".
+        The boundary the bank was learned for: one of
+        `npscatter.program.padding.BOUNDARIES`.
     card : dict, optional
         How the bank was learned and what it measures; anything JSON can hold, in 60,000 bytes. Its
         entry "family", if there is one, is a name.

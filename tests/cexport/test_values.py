@@ -52,8 +52,11 @@ CASES = [
     ("paper shape", 2, (6, 7), {}),
     ("paper shape", 3, (35, 16), {"max_order": 1}),
     ("zeros", 3, (9, 10), {}),
+    ("accurate-L4", 2, (9, 13), {"boundary": "symmetric"}),
+    ("fast-L4", 3, (8, 11), {"boundary": "constant", "rounds": 2}),
 ]
 DTYPES = ("float", "q15")
+ROUNDED = ["accurate", "accurate-L4", "symmetric L=6 R=3", "free L=4 R=1", "fast-L4"]
 
 
 @pytest.fixture(scope="session")
@@ -212,7 +215,7 @@ def test_values_are_coefficients_over_powers_of_two(exported):
 
 @pytest.mark.parametrize(
     ("name", "boundary"),
-    list(zip(["accurate", "accurate-L4", "symmetric L=6 R=3"], BOUNDARIES, strict=True)),
+    list(zip(ROUNDED, BOUNDARIES, strict=True)),
 )
 def test_rounds_change_no_q15_coefficient(exported, name, boundary):
     images = pixels_of((16, 8), 5)
