@@ -27,7 +27,7 @@ PUBLIC = [
     Bounds,
     cexport.generate,
     cexport.simulate_q15,
-    *(getattr(features, name) for name in features.__all__),
+    *(getattr(features, name) for name in features.__all__ if name != "Meta"),
 ]
 
 

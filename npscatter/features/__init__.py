@@ -27,7 +27,7 @@ Sources:
   (2024), and the same package.
 """
 
-from npscatter.features.channels import join, names, select
+from npscatter.features.channels import Meta, join, names, select
 from npscatter.features.moduli import covariances, powers
 from npscatter.features.statistics import (
     isotropic,
@@ -42,6 +42,7 @@ from npscatter.features.statistics import (
 )
 
 __all__ = [
+    "Meta",
     "covariances",
     "isotropic",
     "join",

@@ -159,9 +159,9 @@ def normalized(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
     (array([0.5, 0.5, 1. ]), 'S2_over_S1_j1_t7_j2_t7')
     """
     xp = namespace(values, meta, axis)
-    rows = {path: row for row, (_, path) in enumerate(paths_of(meta))}
+    rows = {path: row for row, path in enumerate(paths_of(meta))}
     is_second = meta["order"] == 2
-    parents = [path[:1] if len(path) == 2 else path for path in rows]
+    parents = [(kind.replace("S2", "S1"), path[:1]) for kind, path in rows]
     orphans = [name for name, path in zip(names(meta), parents, strict=True) if path not in rows]
     if orphans:
         rule, remedy = "has no parent among the channels", "select after normalising"
@@ -259,12 +259,13 @@ def s21(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
     """
     xp = namespace(values, meta, axis)
     means, rows, pairs, result = _of_scales("s21", values, meta, axis)
-    missing = [pair for pair in pairs if pair[:1] not in rows]
+    parents = [(kind, scales[:1]) for kind, scales in pairs]
+    missing = [scales for kind, scales in parents if (kind, scales) not in rows]
     if missing:
-        remedy = "pass orders 1 and 2"
-        raise ArgumentError(explain("meta", missing[0], "has no parent of order 1", remedy))
-    parents = take(xp, means, [rows[pair[:1]][0] for pair in pairs], axis)
-    return ratio(xp, means_of(xp, means, [rows[pair] for pair in pairs], axis), parents), result
+        rule = "is a scale without channels of order 1"
+        raise ArgumentError(explain("meta", missing[0], rule, "pass orders 1 and 2"))
+    over = take(xp, means, [rows[parent][0] for parent in parents], axis)
+    return ratio(xp, means_of(xp, means, [rows[pair] for pair in pairs], axis), over), result
 
 
 def s22(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
@@ -348,26 +349,33 @@ def _moment(values: Array, meta: Meta, name: str) -> tuple[Array, Meta]:
 
 
 def _of_scales(name: str, values: Array, meta: Meta, axis: int) -> tuple[Array, dict, list, Meta]:
-    """Return isotropic means, their rows by scales (of S2 in the order of d), and pairs (j1, j2).
+    """Return isotropic means, and which of them belong to which scales.
 
-    The last is the meta of what is `name`d and has one value per pair.
+    Returns
+    -------
+    means : array
+        Of `isotropic`.
+    rows : dict
+        Their channels by what they were made of ("", "mean_", ...) and scales; in the order of d.
+    pairs : list
+        The keys of order 2.
+    meta : dict
+        Of what is `name`d and has a value for each of these.
     """
     means, of_means = isotropic(values, meta, axis)
     rows: dict[tuple, list[int]] = {}
-    for row, (_, path) in enumerate(paths_of(of_means)):
-        rows.setdefault(tuple(j for j, _ in path), []).append(row)
-    pairs = [scales for scales in rows if len(scales) == 2]
+    for row, (kind, path) in enumerate(paths_of(of_means)):
+        rows.setdefault((kind.partition("S")[0], tuple(j for j, _ in path)), []).append(row)
+    pairs = [(kind, scales) for kind, scales in rows if len(scales) == 2]
     if not pairs:
         rule = "has no channel of order 2"
         raise ArgumentError(explain("meta", names(meta), rule, "pass orders 1 and 2"))
     for pair in pairs:
         rows[pair].sort(key=lambda row: of_means["theta"][row, 1])
-    kind = paths_of(of_means)[rows[pairs[0]][0]][0]
-    titles = [f"{kind.partition('S2')[0]}{name}_j{j1}_j{j2}" for j1, j2 in pairs]
     of_pairs = {
         "order": np.full(len(pairs), 2),
-        "j": np.array(pairs),
+        "j": np.array([scales for _, scales in pairs]),
         "theta": np.full((len(pairs), 2), -1),
-        "name": np.array(titles),
+        "name": np.array([f"{kind}{name}_j{j1}_j{j2}" for kind, (j1, j2) in pairs]),
     }
     return means, rows, pairs, of_pairs

@@ -195,12 +195,26 @@ def test_names_say_of_what_ratios_are():
     assert features.names(features.isotropic(values, meta, axis=-1)[1])[0] == "mean_S0"
 
 
+def test_means_and_standard_deviations_side_by_side():
+    maps = random_maps(2)
+    parts = features.spatial_mean(maps, META), features.spatial_std(maps, META)
+    both = features.join(*parts, axis=-1)
+    for name in ("normalized", "isotropic", "s21", "s22"):
+        function = getattr(features, name)
+        expected = {}
+        for part in parts:
+            expected |= by_name(*function(*part, axis=-1), axis=-1)
+        found = by_name(*function(*both, axis=-1), axis=-1)
+        assert found.keys() == expected.keys()
+        assert all(np.array_equal(found[key], expected[key]) for key in found)
+
+
 def test_orientations_that_are_not_there():
     values, meta = features.select(random_maps(), META, theta=[0, 1, 2])
     with pytest.raises(ArgumentError, match="3 of 4 orientations"):
         features.isotropic(values, meta)
     values, meta = features.select(random_maps(), META, order=2)
-    with pytest.raises(ArgumentError, match="no parent of order 1"):
+    with pytest.raises(ArgumentError, match="scale without channels of order 1"):
         features.s21(values, meta)
     assert features.s22(values, meta)[0].shape == (3, 2, 3)
     values, meta = features.select(random_maps(), META, order=1)
