@@ -73,7 +73,7 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
         As for `npscatter.Scattering2D`. joblib's processes share the cores by the environment's
         ``NUMBA_NUM_THREADS``, so `threads` may stay None.
     summary : str, sequence of str or None, optional
-        What is made of the coefficients (`npscatter.features`), one after the other; None for
+        What is made of the coefficients (``npscatter.features``), one after the other; None for
         nothing. Numbers of maps: "mean", "std", "mean_std" (both). Before these or after:
         "normalized" (S2 over S1), "isotropic" (means over rotations), "reduced" (S0, S1_iso, s21,
         s22) and "log". After these: "square" (means over the square's symmetries). For example
@@ -172,7 +172,7 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array_like
-            Images, as for `fit`. They may be read-only, and in a file (`numpy.memmap`).
+            Images, as for `fit`. They may be read-only, and in a file (``numpy.memmap``).
 
         Returns
         -------

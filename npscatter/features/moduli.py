@@ -23,8 +23,8 @@ def powers(moduli: Sequence[dict]) -> tuple[Array, Meta]:
     Parameters
     ----------
     moduli : list of dict
-        ``coef`` (..., h, w), ``j``, ``n``, ``theta``, as of a transform that does not average: |x *
-        psi|, and of the second order if they are there. The image itself is passed over.
+        ``coef`` (..., h, w), ``j``, ``n``, ``theta``, as of a transform that does not average: of the
+        first order, and of the second if they are there. The image itself is passed over.
 
     Examples
     --------
@@ -48,13 +48,15 @@ def powers(moduli: Sequence[dict]) -> tuple[Array, Meta]:
 def covariances(
     moduli: Sequence[dict], wavelets: Array, relative: bool = True
 ) -> tuple[Array, Meta]:
-    """Return covariances across scales, complex (..., C): "C01_j0_t1_j2_t3", "C11_j0_t1_j1_t0_...".
+    """Return covariances across scales, complex (..., C): "C01_j0_t1_j2_t3" and the like.
 
     With z* the complex conjugate of z and <> the mean over a periodic image, for j1 <= j2 <= j3
     (C24)::
 
         C01[j2, t2, j3, t3]         = <(x * psi3) (|x * psi2| * psi3)*>
         C11[j1, t1, j2, t2, j3, t3] = <(|x * psi1| * psi3) (|x * psi2| * psi3)*>
+
+    They are named "C01_j2_t2_j3_t3" and "C11_j1_t1_j2_t2_j3_t3", with numbers for j and t.
 
     Parameters
     ----------

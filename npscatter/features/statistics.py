@@ -47,7 +47,7 @@ def relative_errors(
 
 
 def spatial_mean(values: Array, meta: Meta) -> tuple[Array, Meta]:
-    """Return the mean of every map, (..., C), named "mean_S1_j0_t3": of S1, <|x * psi|>.
+    """Return the mean of every map, (..., C), named "mean_S1_j0_t3".
 
     The translation-invariant coefficients of BM13 (there as integrals) and C20.
 
@@ -303,7 +303,7 @@ def square_mean(values: Array, meta: Meta) -> tuple[Array, Meta]:
     """Return means over the square's eight symmetries, of numbers (..., C): "square_S1_j0_t0".
 
     Turning by quarters and mirroring an image permutes orientations, those of a path together
-    (`npscatter.program.symmetry`); channels that go over into one another are averaged, under the
+    (``npscatter/program/symmetry.py``); channels that go over into one another are averaged, under the
     name of the first. So all eight images have the same: exactly, with a symmetric bank, where
     they have the same samples (periodic images, mirrored about pixel 0), and nearly otherwise.
 

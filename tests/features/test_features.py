@@ -296,6 +296,28 @@ def test_isotropic_means_of_a_quarter_turn_and_of_a_mirror(toy_bank):
         assert mirror[other] == pytest.approx(value, rel=1e-12)
 
 
+def test_points_filaments_and_noise_of_one_spectrum():
+    """What s21 and s22 are for (Cheng et al. 2020): clumps, and lines."""
+    generator = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :64]
+    points, lines = np.zeros((2, 4, 64, 64))
+    for number in range(4):
+        points[number] = generator.random((64, 64)) < 0.003
+        for _ in range(6):
+            angle, (b, a) = generator.uniform(0, np.pi), generator.uniform(0, 64, 2)
+            lines[number] += np.abs((y - b) * np.cos(angle) + (x - a) * np.sin(angle)) < 0.7
+    phases = np.fft.fft2(generator.normal(size=(4, 64, 64)))
+    noise = np.fft.ifft2(np.fft.fft2(points) * phases / np.abs(phases)).real
+    S = Scattering2D(3, (64, 64), L=4, bank="fast", boundary="periodic", backend="numpy")
+
+    def of(fields, function):
+        values, meta = features.spatial_mean(S(fields), S.meta())
+        return function(values, meta, axis=-1)[0].mean(0)
+
+    assert (of(points, features.s21) > 1.2 * of(noise, features.s21)).all()
+    assert (of(lines, features.s22) > 1.2 * of(points, features.s22)).all()
+
+
 # Of moduli
 
 
