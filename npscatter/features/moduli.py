@@ -23,8 +23,8 @@ def powers(moduli: Sequence[dict]) -> tuple[Array, Meta]:
     Parameters
     ----------
     moduli : list of dict
-        ``coef`` (..., h, w), ``j``, ``n``, ``theta``, as of a transform that does not average: of the
-        first order, and of the second if they are there. The image itself is passed over.
+        ``coef`` (..., h, w), ``j``, ``n``, ``theta``, as of a transform that does not average, of
+        the first order, and of the second if they are there. The image itself is passed over.
 
     Examples
     --------

@@ -303,8 +303,8 @@ def square_mean(values: Array, meta: Meta) -> tuple[Array, Meta]:
     """Return means over the square's eight symmetries, of numbers (..., C): "square_S1_j0_t0".
 
     Turning by quarters and mirroring an image permutes orientations, those of a path together
-    (``npscatter/program/symmetry.py``); channels that go over into one another are averaged, under the
-    name of the first. So all eight images have the same: exactly, with a symmetric bank, where
+    (``npscatter/program/symmetry.py``); channels that go over into one another are averaged, under
+    the name of the first. So all eight images have the same: exactly, with a symmetric bank, where
     they have the same samples (periodic images, mirrored about pixel 0), and nearly otherwise.
 
     Parameters

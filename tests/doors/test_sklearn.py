@@ -120,7 +120,8 @@ def test_data_frames(library):
     found = scatter.fit_transform(frame)
     assert type(found) is module.DataFrame
     assert list(found.columns) == scatter.get_feature_names_out().tolist()
-    assert np.array_equal(found.to_numpy(), scatter.predict(x))
+    assert np.array_equal(found.to_numpy(), scatter.predict(frame))
+    assert np.array_equal(found.to_numpy(), ScatteringTransformer(**PLAIN).fit_transform(x))
     assert scatter.feature_names_in_.tolist() == names
     with pytest.raises(ValueError, match="feature names"):
         scatter.transform(frame[names[::-1]])
