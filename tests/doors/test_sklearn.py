@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 from npscatter import sklearn as door
@@ -279,6 +280,13 @@ def test_scikit_learns_checks_fail_for_flat_images_without_a_shape_alone():
             told = f"{failure} {failure.__cause__} {failure.__context__}"
             assert "are flat images, whose sides are not known" in told, result["check_name"]
     assert sum(result["status"] == "passed" for result in results) >= 10
+
+
+def test_what_scikit_learn_is_told():
+    tags = get_tags(ScatteringTransformer())
+    assert tags.input_tags.two_d_array and tags.input_tags.three_d_array
+    assert not tags.requires_fit and not tags.input_tags.allow_nan
+    assert tags.transformer_tags.preserves_dtype == ["float64", "float32"]
 
 
 def test_a_pipeline_of_digits():
