@@ -8,8 +8,8 @@ from test_house import ROOT, sources
 
 import cexport
 import npscatter
+from npscatter import features
 from npscatter.bounds import Bounds
-from npscatter.features import relative_errors
 
 # Without a GPU npscatter.backends.gpu cannot be imported.
 MODULES = [
@@ -27,7 +27,7 @@ PUBLIC = [
     Bounds,
     cexport.generate,
     cexport.simulate_q15,
-    relative_errors,
+    *(getattr(features, name) for name in features.__all__ if name != "Meta"),
 ]
 
 

@@ -12,7 +12,7 @@ import tiers
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("torch", "scipy", "numba", "llvmlite", "kymatio", "matplotlib", "click", "PIL", "cupy")
-HEAVY += ("numba_cuda", "cuda")
+HEAVY += ("numba_cuda", "cuda", "sklearn")
 HELPERS = {path.stem for path in (ROOT / "tests").glob("*.py")}
 OTHERS = {"tools", "cexport", "benchmarks", "tests"} | HELPERS
 MAY_USE_TORCH = {"tools", "tests", "benchmarks"}
@@ -23,7 +23,7 @@ MAY_USE_TORCH = {"tools", "tests", "benchmarks"}
 MAY_IMPORT = {
     "errors": set(),
     "atomic_write": set(),
-    "features": set(),
+    "features": {"errors", "program"},
     "arguments": {"errors"},
     "program": {"errors", "arguments"},
     "bank": {"errors", "arguments", "atomic_write", "program"},
@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "gpu": {"errors", "arguments", "program", "bank", "cost", "jit_cache"},
     "scattering": {"errors", "arguments", "backends", "program", "bank"},
     "__init__": {"errors", "bank", "scattering"},
+    "sklearn": {"errors", "arguments", "features", "program", "bank", "scattering"},
     "bounds": {"errors", "arguments", "program", "bank", "scattering"},
     "cli": {
         *{"__init__", "errors", "arguments", "atomic_write", "features", "program", "bank"},
@@ -57,6 +58,7 @@ LARGEST = {
 WIDE = {
     "npscatter/scattering.py:__init__",
     "npscatter/scattering.py:scatter",
+    "npscatter/sklearn.py:__init__",
     "npscatter/bank/filter_bank.py:__init__",
     "npscatter/cli/transform.py:transform",
 }

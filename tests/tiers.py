@@ -54,6 +54,8 @@ SLOW = (
     "cpu/test_interruptions.py::test_calls_work",
     "cpu/test_interruptions.py::test_ctrl_c_in_the_compiler",
     "cpu/test_processes.py",
+    "docs/test_pages.py::test_python_on_a_page_runs[docs/sklearn",
+    "doors/test_sklearn.py::test_a_search",
     "gpu/test_launches.py::test_every_step_is_launched",
     "gpu/test_launches.py::test_memory_decides",
     "gpu/test_launches.py::test_rings_hold",

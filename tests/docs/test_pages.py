@@ -18,8 +18,11 @@ WITH_LINKS = ["*.md", "docs/*.md", "cexport/*.md", "benchmarks/*.md"]
 NAMED = re.compile(r"`((?:npscatter|cexport|tools|tests|benchmarks|docs)/[\w./-]*)`")
 # Where a page names a test.
 TEST = re.compile(r"`(test_\w+)`")
+# What a page says that is printed.
+SAID = re.compile(r"^print\(.*\)  # (.+)$", re.MULTILINE)
 # Pages whose Python needs nothing but the library and scikit-learn.
 WITH_PYTHON = ["README.md", "docs/quickstart.md", "docs/kymatio.md", "docs/cpu.md"]
+WITH_PYTHON += ["docs/sklearn.md", "docs/features.md"]
 
 
 def pages(patterns):
@@ -61,13 +64,16 @@ def test_tests_a_page_names_are_there(page):
 
 
 @pytest.mark.parametrize("name", WITH_PYTHON)
-def test_python_on_a_page_runs(name, tmp_path, monkeypatch):
+def test_python_on_a_page_runs(name, tmp_path, monkeypatch, capsys):
+    """Block after block, as it is read; and prints what a comment behind `print` says."""
     monkeypatch.chdir(tmp_path)
-    blocks = python_blocks(name)
+    blocks, scope = python_blocks(name), {"__name__": "page"}
     assert blocks
     for line, block in blocks:
         code = compile("\n" * (line - 1) + block, str(ROOT / name), "exec")
-        exec(code, {"__name__": "page"})
+        exec(code, scope)
+        said = capsys.readouterr().out.splitlines()
+        assert [text for text in SAID.findall(block) if text not in said] == []
 
 
 def test_the_interface_page_names_what_there_is():

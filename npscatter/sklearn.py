@@ -1,0 +1,313 @@
+"""The transform in scikit-learn: a transformer of images into rows of features."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from npscatter import features
+from npscatter.arguments import CHANNELS_FIRST, looks_channels_last, one_of, positive
+from npscatter.bank import FilterBank
+from npscatter.errors import ArgumentError, BackendError, explain, install_extra, one_line
+from npscatter.program.padding import shape_before_padding
+from npscatter.scattering import Scattering2D as ScatteringNumPy2D
+
+try:
+    from sklearn.base import BaseEstimator, TransformerMixin
+    from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+except ImportError as error:
+    rule = f"npscatter.sklearn needs scikit-learn 1.6 or newer ({error})"
+    raise BackendError(one_line(f"{rule}: {install_extra('sklearn')}")) from None
+
+__all__ = ["Scattering2D", "ScatteringTransformer"]
+
+# With a summary, images are taken in batches of so many bytes of coefficients.
+BATCH_BYTES = 2**26
+
+
+def _mean_and_std(values: np.ndarray, meta: features.Meta) -> tuple[np.ndarray, features.Meta]:
+    parts = features.spatial_mean(values, meta), features.spatial_std(values, meta)
+    return features.join(*parts, axis=-1)
+
+
+def _reduced(
+    values: np.ndarray, meta: features.Meta, axis: int
+) -> tuple[np.ndarray, features.Meta]:
+    low = features.isotropic(*features.select(values, meta, order=(0, 1), axis=axis), axis=axis)
+    of_pairs = (one(values, meta, axis=axis) for one in (features.s21, features.s22))
+    return features.join(low, *of_pairs, axis=axis)
+
+
+# What makes a number of every map, and what may come before it or after it.
+_OVER_THE_IMAGE = {
+    "mean": features.spatial_mean,
+    "std": features.spatial_std,
+    "mean_std": _mean_and_std,
+}
+_ALONG_CHANNELS = {
+    "normalized": features.normalized,
+    "isotropic": features.isotropic,
+    "reduced": _reduced,
+}
+SUMMARIES = (*_OVER_THE_IMAGE, *_ALONG_CHANNELS, "square", "log")
+
+
+class ScatteringTransformer(TransformerMixin, BaseEstimator):
+    """The 2-D scattering transform as a scikit-learn transformer.
+
+    It learns nothing: `fit` checks the arguments and notes the images' shape, and `transform` works
+    without it too where `shape` is given, as Kymatio's does. All that is computed follows from the
+    parameters as they are, so after ``set_params(J=3)`` it is another transform.
+
+    Parameters
+    ----------
+    J : int, optional
+        Log2 of the scale: 1 up to log2 of the smaller side.
+    shape : tuple of int or None, optional
+        (H, W) of the images; needed for flat ones. None for what they have.
+    L, max_order, pre_pad, backend, bank, boundary, threads : optional
+        As for `npscatter.Scattering2D`. joblib's processes share the cores by the environment's
+        ``NUMBA_NUM_THREADS``, so `threads` may stay None.
+    summary : str, sequence of str or None, optional
+        What is made of the coefficients (``npscatter.features``), one after the other; None for
+        nothing. Numbers of maps: "mean", "std", "mean_std" (both). Before these or after:
+        "normalized" (S2 over S1), "isotropic" (means over rotations), "reduced" (S0, S1_iso, s21,
+        s22) and "log". After these: "square" (means over the square's symmetries). For example
+        ``("mean", "isotropic", "log")``.
+    floor : float, optional
+        What "log" takes smaller values for.
+    batch_size : int or None, optional
+        Images that are transformed at a time before they are summarised, which bounds the memory
+        for their coefficients; None for 64 MiB of them.
+
+    Attributes
+    ----------
+    shape_ : tuple of int
+        (H, W) of the images seen by `fit`, before padding.
+    channels_ : int
+        Channels of the images seen by `fit`.
+    n_features_in_ : int
+        Pixels of an image, of all its channels.
+    feature_names_in_ : ndarray of str
+        Names of the columns, if `fit` saw a data frame of flat images.
+
+    See Also
+    --------
+    npscatter.Scattering2D : The transform itself.
+
+    Examples
+    --------
+    >>> from npscatter.sklearn import ScatteringTransformer
+    >>> from sklearn.datasets import load_digits
+    >>> digits, labels = load_digits(return_X_y=True)
+    >>> scatter = ScatteringTransformer(J=1, shape=(8, 8), L=4, bank="fast")
+    >>> scatter.fit_transform(digits[:100]).shape
+    (100, 80)
+    >>> scatter.set_params(summary=("mean", "isotropic")).fit_transform(digits[:100]).shape
+    (100, 2)
+    >>> scatter.get_feature_names_out().tolist()
+    ['mean_S0', 'mean_S1_iso_j0']
+    """
+
+    def __init__(
+        self,
+        J: int = 2,
+        shape: tuple[int, int] | None = None,
+        L: int | None = 8,
+        max_order: int = 2,
+        pre_pad: bool = False,
+        backend: str = "auto",
+        *,
+        bank: str | os.PathLike | FilterBank = "accurate",
+        boundary: str | None = None,
+        threads: int | None = None,
+        summary: str | Sequence[str] | None = None,
+        floor: float = 1e-6,
+        batch_size: int | None = None,
+    ):
+        self.J = J
+        self.shape = shape
+        self.L = L
+        self.max_order = max_order
+        self.pre_pad = pre_pad
+        self.backend = backend
+        self.bank = bank
+        self.boundary = boundary
+        self.threads = threads
+        self.summary = summary
+        self.floor = floor
+        self.batch_size = batch_size
+
+    def fit(self, X: Any, y: Any = None) -> ScatteringTransformer:
+        """Check the parameters, and note the shape of images.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, H, W), (n, channels, H, W) or, with `shape` given, (n, pixels)
+            Real images without NaN and infinity. The pixels of flat ones are those of (H, W), or of
+            (channels, H, W), row by row.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError, BankError, BackendError
+            As `npscatter.Scattering2D`. The first is a `ValueError`, as scikit-learn's own.
+        """
+        images, S = self._images(X, reset=True)
+        self._summarised(np.empty((0, *S.output_shape)), S.meta())
+        self.shape_, self.channels_ = S.shape, images.shape[1]
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the coefficients of images, or their summary, as rows.
+
+        Parameters
+        ----------
+        X : array_like
+            Images, as for `fit`. They may be read-only, and in a file (``numpy.memmap``).
+
+        Returns
+        -------
+        ndarray, shape (n, features)
+            float64 for images of float64 or of integers beyond 16 bits, else float32.
+        """
+        images, S = self._images(X, reset=False)
+        if self.summary is None:
+            return S(images).reshape(len(images), -1)
+        of_one = images.shape[1] * math.prod(S.output_shape) * np.dtype(np.float64).itemsize
+        remedy = "pass None for 64 MiB of coefficients"
+        batch = positive("batch_size", self.batch_size, remedy) or max(1, BATCH_BYTES // of_one)
+        batches = (images[start : start + batch] for start in range(0, len(images), batch))
+        return np.concatenate([self._summarised(S(some), S.meta())[0] for some in batches])
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return what `transform` does: Kymatio's transformer has both."""
+        return np.asarray(self.transform(X))
+
+    def scattering(self, x: Any) -> np.ndarray:
+        """Return the coefficients of images (..., H, W), as `npscatter.Scattering2D` does."""
+        shape = self._shape()
+        return self._planned(np.shape(x)[-2:] if shape is None else shape)(x)
+
+    __call__ = scattering
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the name of every feature.
+
+        Parameters
+        ----------
+        input_features : ignored
+            Names of pixels do not go into those of coefficients.
+
+        Returns
+        -------
+        ndarray of str
+            E.g. "S2_j0_t1_j1_t4_y0_x3": scales, orientations, and the place in the map;
+            "c2_S0_y0_x0" of the third channel where there are several; "mean_S1_iso_j0" of a
+            summary (`npscatter.features.names`).
+        """
+        check_is_fitted(self, "channels_")
+        S = self._planned(self._shape())
+        _, names = self._summarised(np.empty((0, *S.output_shape)), S.meta())
+        if self.channels_ > 1:
+            names = [f"c{channel}_{name}" for channel in range(self.channels_) for name in names]
+        return np.array(names, dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn asks of an estimator."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.requires_fit = False
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _shape(self) -> tuple[int, int] | None:
+        """Return (H, W) of the images: as given, or as seen, or None."""
+        return getattr(self, "shape_", None) if self.shape is None else self.shape
+
+    def _planned(self, shape: Any) -> ScatteringNumPy2D:
+        """Return the transform for the parameters as they are: plans and banks are kept for it."""
+        return ScatteringNumPy2D(
+            *(self.J, shape, self.L, self.max_order, self.pre_pad, self.backend),
+            bank=self.bank,
+            boundary=self.boundary,
+            threads=self.threads,
+        )
+
+    def _images(self, X: Any, reset: bool) -> tuple[np.ndarray, ScatteringNumPy2D]:
+        """Return X as images (n, channels, H, W), uncopied if it can be, and their transform."""
+        axes = len(X.shape) if hasattr(X, "shape") else np.asarray(X).ndim
+        if axes <= 2:
+            X = validate_data(self, X, reset=reset, dtype="numeric")
+            return self._from_rows(X, self.shape if reset else self._shape())
+        images = check_array(X, dtype="numeric", allow_nd=True, estimator=self, input_name="X")
+        if axes > 4:
+            rule = "must be (n, H, W), (n, channels, H, W) or (n, pixels)"
+            raise ArgumentError(explain("X.shape", X.shape, rule, "reshape it"))
+        # Of these scikit-learn would count the second axis alone.
+        rows = np.empty((0, math.prod(images.shape[1:])))
+        validate_data(self, rows, reset=reset, skip_check_array=True)
+        shape = self.shape if reset else self._shape()
+        if shape is None:
+            if looks_channels_last(images.shape[1:]):
+                rule = "may be images with channels last, or very narrow ones"
+                remedy = f"{CHANNELS_FIRST}, or give shape=(H, W) if they are that narrow"
+                raise ArgumentError(explain("X.shape", images.shape, rule, remedy))
+            shape = images.shape[-2:]
+            shape = shape_before_padding(self.J, shape) if self.pre_pad else shape
+        S = self._planned(shape)
+        S(images[:0])  # checks their shape
+        return images.reshape(len(images), -1, *images.shape[-2:]), S
+
+    def _from_rows(self, X: np.ndarray, shape: Any) -> tuple[np.ndarray, ScatteringNumPy2D]:
+        """Return flat images as (n, channels, H, W), and their transform."""
+        if shape is None:
+            rule = "are flat images, whose sides are not known"
+            side = math.isqrt(X.shape[1])
+            example = (side, side) if side**2 == X.shape[1] else "(H, W)"
+            raise ArgumentError(explain("X.shape", X.shape, rule, f"give shape={example}"))
+        S = self._planned(shape)
+        H, W = S.plan.input_shape
+        if X.shape[1] % (H * W):
+            rule = f"must have {H} x {W} columns, or a multiple for channels, as shape={S.shape}"
+            raise ArgumentError(explain("X.shape", X.shape, rule, "give the images' shape"))
+        return X.reshape(len(X), -1, H, W), S
+
+    def _summarised(self, values: np.ndarray, meta: features.Meta) -> tuple[np.ndarray, list[str]]:
+        """Return the summary of coefficients (n, ..., C, h, w), in rows, and its names."""
+        axis = -3
+        steps = (self.summary,) if isinstance(self.summary, str) else self.summary or ()
+        for step in steps:
+            one_of("summary", step, SUMMARIES)
+            if step in _OVER_THE_IMAGE:
+                if axis == -1:
+                    rule = "follows what made numbers of the maps already"
+                    raise ArgumentError(explain("summary", step, rule, 'pass e.g. "mean" once'))
+                values, meta = _OVER_THE_IMAGE[step](values, meta)
+                axis = -1
+            elif step == "log":
+                values, meta = features.logarithm(values, meta, self.floor, axis)
+            elif step in _ALONG_CHANNELS:
+                values, meta = _ALONG_CHANNELS[step](values, meta, axis)
+            elif axis == -3:
+                rule, remedy = "needs numbers, not maps", 'pass ("mean", "square")'
+                raise ArgumentError(explain("summary", step, rule, remedy))
+            else:
+                values, meta = features.square_mean(values, meta)
+        names = features.names(meta)
+        if axis == -3:
+            places = [f"y{y}_x{x}" for y, x in np.ndindex(*values.shape[-2:])]
+            names = [f"{name}_{place}" for name in names for place in places]
+        return values.reshape(len(values), math.prod(values.shape[1:])), names
+
+
+# Under the name that Kymatio's module has for it.
+Scattering2D = ScatteringTransformer
