@@ -261,6 +261,6 @@ def _overlaps_itself(array: np.ndarray) -> bool:
 def _share_memory(one: np.ndarray, other: np.ndarray) -> bool:
     """Say whether two arrays share memory; where that is hard to find out, whether they may."""
     try:
-        return np.shares_memory(one, other, max_work=10_000)
+        return np.shares_memory(one, other, max_work=10_000)  # type: ignore[arg-type]
     except Exception:  # NumPy's TooHardError, whose place depends on the version
         return np.may_share_memory(one, other)
