@@ -65,6 +65,8 @@ class Configuration:
         check_prefix(self.prefix)
         bank, edge = resolve(self.requested, L, boundary)
         _check_taps(bank)
+        if self.weights_only:  # of the smallest plan there is: no number of it is written
+            J, shape, max_order, rounds = 1, (2, 2), 1, 1
         if integer("rounds", rounds) > 4 * bank.L:
             rule = f"more than 4 L = {4 * bank.L} rounds save no memory"
             raise ArgumentError(explain("rounds", rounds, rule, "use fewer"))

@@ -11,6 +11,8 @@ import numpy as np
 
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain, shown
 
+# Axes of NumPy's arrays at most, and what most lists hold.
+MOST_AXES, _NUMBERS = 64, (int, float, bool)
 # DLPack's devices whose memory a GPU's kernels can read: CUDA, and CUDA's managed memory.
 _DLPACK_DEVICES = (2, 13)
 
@@ -151,9 +153,7 @@ def image_dtype(name: str, dtype: np.dtype) -> None:
 def image_array(x: object) -> np.ndarray:
     """Return images as a plain array of numbers, uncopied where they are one, or raise."""
     check_plain("x", x)
-    if isinstance(x, list | tuple):
-        for number, item in enumerate(x):
-            check_plain(f"x[{number}]", item)
+    _check_items("x", x, MOST_AXES)
     failure = ""
     try:
         images = np.asarray(x)
@@ -165,6 +165,16 @@ def image_array(x: object) -> np.ndarray:
         raise ArgumentTypeError(explain("x", x, f"is no array of numbers{failure}", _remedy(x)))
     image_dtype("x.dtype", images.dtype)
     return images
+
+
+def _check_items(name: str, items: object, levels: int) -> None:
+    """Check what sequences hold, and what these hold, as `check_plain` does."""
+    if levels == 0 or not isinstance(items, Sequence) or isinstance(items, str | bytes):
+        return
+    for number, item in enumerate(items):
+        if type(item) not in _NUMBERS:
+            check_plain(f"{name}[{number}]", item)
+            _check_items(f"{name}[{number}]", item, levels - 1)
 
 
 def _remedy(x: Any) -> str:
@@ -228,10 +238,29 @@ def output_array(
     output_kind(output, shape, dtype, remedy)
     if not output.flags.writeable:
         raise ArgumentError(explain("out", "a read-only array", "must be writeable", remedy))
-    axes = zip(output.shape, output.strides, strict=True)
-    if output.size and any(length > 1 and stride == 0 for length, stride in axes):
+    if output.size and _overlaps_itself(output):
         rule = "must have a place of its own for every coefficient"
         raise ArgumentError(explain("out.strides", output.strides, rule, remedy))
-    if np.may_share_memory(images, output):
+    if _share_memory(images, output):
         raise ArgumentError(explain("out", "an array", "must not share memory with x", remedy))
     return output
+
+
+def _overlaps_itself(array: np.ndarray) -> bool:
+    """Say whether two elements may lie in one place: whether some axis steps into the others."""
+    axes = zip(map(abs, array.strides), array.shape, strict=True)
+    end = array.itemsize
+    for stride, length in sorted(axes):
+        if length > 1:
+            if stride < end:
+                return True
+            end += stride * (length - 1)
+    return False
+
+
+def _share_memory(one: np.ndarray, other: np.ndarray) -> bool:
+    """Say whether two arrays share memory; where that is hard to find out, whether they may."""
+    try:
+        return np.shares_memory(one, other, max_work=10_000)  # type: ignore[arg-type]
+    except Exception:  # NumPy's TooHardError, whose place depends on the version
+        return np.may_share_memory(one, other)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, written where a path leads."""
+"""Files that appear whole or not at all, written where a path leads; and files that are read."""
 
 from __future__ import annotations
 
@@ -62,6 +62,23 @@ def atomic_write(path: Path, force: bool = False) -> Iterator[BinaryIO]:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> BinaryIO:
+    """Open a regular file, unbuffered, and nothing else: others may wait for ever, or never end.
+
+    Raises
+    ------
+    OSError
+        If it is none, or cannot be opened.
+    """
+    # O_NONBLOCK: a FIFO would wait for its other end.
+    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    file = open(os.open(path, flags, 0o666), "r+b" if flags & os.O_RDWR else "rb", buffering=0)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
 
 
 def stat_or_none(path: Path) -> os.stat_result | None:

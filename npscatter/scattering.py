@@ -14,6 +14,7 @@ from npscatter import backends
 from npscatter.arguments import (
     CHANNELS_FIRST,
     MOST_CHANNELS,
+    boolean,
     check_device,
     dtype_of,
     image_array,
@@ -566,7 +567,7 @@ def scatter(
         rule = f"may be images of {shape[0]} x {shape[1]} pixels, or of {shape[1]} channels, last"
         remedy = f"{CHANNELS_FIRST}, or use Scattering2D(J, shape={shape}) if they are that narrow"
         raise ArgumentError(explain("x.shape", images.shape, rule, remedy))
-    if pre_pad:
+    if boolean("pre_pad", pre_pad):
         shape = shape_before_padding(J, shape)
     S = Scattering2D(
         *(J, shape, L, max_order, pre_pad, backend, out_type),

@@ -29,7 +29,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-from npscatter.atomic_write import atomic_write
+from npscatter.atomic_write import atomic_write, open_regular
 from npscatter.errors import BackendError, BackendWarning, explain, outside_package
 
 PACKAGE = Path(__file__).parent.parent
@@ -293,8 +293,13 @@ class SealedFiles:
     def save(self, key: object, data: object) -> None:
         """Save some data; do without where the disk is full."""
         name, content = self._name(key), self._dump(data)
-        with suppress(OSError), atomic_write(self._path(name)) as file:
-            file.write(_seal(name, content) + content)
+        path = self._path(name)
+        with suppress(OSError):
+            # What is no file would be written to, and may wait for a reader.
+            if not path.is_file():
+                path.unlink(missing_ok=True)
+            with atomic_write(path) as file:
+                file.write(_seal(name, content) + content)
 
     def close(self) -> None:
         """Let other processes compile what this one has compiled, or has failed to."""
@@ -309,7 +314,8 @@ class SealedFiles:
 
     def _read(self, name: str) -> Any:
         try:
-            content = self._path(name).read_bytes()
+            with open_regular(self._path(name)) as file:
+                content = file.read()
             if content[:32] == _seal(name, content[32:]):
                 return pickle.loads(content[32:])
         except Exception:  # no such file, or made where other classes were known
@@ -321,7 +327,7 @@ class SealedFiles:
         try:
             import fcntl
 
-            self._turn = open(self.folder / "npscatter.lock", "ab")
+            self._turn = open_regular(self.folder / "npscatter.lock", os.O_RDWR | os.O_CREAT)
         except (ImportError, OSError):
             return
         deadline, place = time.monotonic() + PATIENCE, int(name[:7], 16)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npscatter.atomic_write import atomic_write
+from npscatter.atomic_write import atomic_write, open_regular
 from npscatter.errors import ArgumentTypeError, BankError, explain
 from npscatter.program.steps import WEIGHT_ARRAYS
 
@@ -149,8 +149,7 @@ def _content(file: Traversable) -> bytes:
     try:
         # Opening alone may wait for a writer, or wind a tape; asking what it is does not.
         _size(file, os.stat(file))
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(file, flags), "rb") as opened:
+        with open_regular(file) as opened:
             return opened.read(_size(file, os.fstat(opened.fileno())))
     except ValueError as error:
         raise _FileError(f"is no path ({error})", "pass a file's path") from None

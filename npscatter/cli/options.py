@@ -106,12 +106,17 @@ def _problem(path: Path, suffixes: tuple[str, ...]) -> str | None:
     if suffixes and path.suffix.lower() not in suffixes:
         return f"{str(path)!r} must end in {' or '.join(suffixes)}"
     if not folder.is_dir():
-        return f"there is no folder {str(path.parent)!r}"
+        return f"there is no folder {str(_shown_folder(path, folder))!r}"
     if status is not None and is_read_only(path, status) and not _forced():
         return f"{str(path)!r} is read-only; --force replaces it"
     if (status is None or path.is_file()) and not os.access(folder, os.W_OK):
-        return f"the folder {str(path.parent)!r} cannot be written to"
+        return f"the folder {str(_shown_folder(path, folder))!r} cannot be written to"
     return None
+
+
+def _shown_folder(path: Path, folder: Path) -> Path:
+    """Return the folder a file would be in: as the user wrote it, unless a link leads elsewhere."""
+    return folder if path.is_symlink() else path.parent
 
 
 @contextmanager

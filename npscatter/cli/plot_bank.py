@@ -15,7 +15,11 @@ from npscatter.cli.options import (
     save_figure,
     told_in_one_line,
 )
-from npscatter.cli.terminal import echo
+from npscatter.cli.terminal import Failure, echo
+from npscatter.errors import explain
+
+# Columns of a figure; more take minutes.
+MOST_DRAWN = 32
 
 
 @click.command(
@@ -38,7 +42,12 @@ def plot_bank(name: str, output: Path, show_next: bool) -> None:
     """
     check_output(output, *FIGURES)
     figures = extra("npscatter.cli.figures")
-    with told_in_one_line():
+    with told_in_one_line("drawing"):
         bank = FilterBank.load(name)
-    save_figure(figures.bank_figure(bank, show_next), output)
+        if bank.L > MOST_DRAWN:
+            rule = f"has {bank.L} orientations, and a figure has room for {MOST_DRAWN}"
+            raise Failure(
+                explain("NAME", name, rule, "draw some of FilterBank.load(NAME) yourself")
+            )
+        save_figure(figures.bank_figure(bank, show_next), output)
     echo(output)

@@ -113,6 +113,13 @@ def test_plot_bank_errors(folder, arguments, word):
     only(folder)
 
 
+def test_plot_bank_draws_what_a_figure_has_room_for(folder, toy_bank):
+    toy_bank("free", 40, 1, K=1).save("wide")
+    words = "has 40 orientations, and a figure has room for 32"
+    failed(run("plot-bank", "wide.npz", "-o", "a.png"), 2, words)
+    only(folder, "wide.npz", "wide.json")
+
+
 # demo
 
 

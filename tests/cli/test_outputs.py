@@ -274,7 +274,10 @@ def test_outputs_that_cannot_be_are_refused_before_any_work(tmp_path, monkeypatc
     read_only.chmod(0o444)
     loop = tmp_path / f"loop{SUFFIX[name]}"
     loop.symlink_to(loop.name)
+    away = tmp_path / f"away{SUFFIX[name]}"
+    away.symlink_to("gone/a.npz")
     cases = {
+        away: f"no folder '{tmp_path / 'gone'}'",
         "": "names no file",
         ".": "is a folder",
         tmp_path: "is a folder",

@@ -4,7 +4,9 @@ import os
 import random
 import shutil
 import signal
+import stat
 import sys
+import threading
 import time
 import warnings
 from importlib.util import find_spec
@@ -81,6 +83,32 @@ def test_a_damaged_file_is_as_good_as_absent_and_replaced(folder):
         path.write_bytes(damaged)
         assert not is_on_disk(1)
         assert is_on_disk(1)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes a FIFO")
+def test_what_is_no_file_is_neither_read_nor_waited_for(folder):
+    """Whoever may write in the folder could else stop every process for good."""
+    assert not is_on_disk(1)
+    (compiled,) = files(folder)
+    lock = compiled.with_name("npscatter.lock")
+    for place in (compiled, lock):
+        place.unlink()
+        os.mkfifo(place)
+    waited = []
+
+    def free():  # whoever waits for the other end
+        for place in (compiled, lock):
+            waited.append(os.open(place, os.O_RDWR | os.O_NONBLOCK))
+
+    timer = threading.Timer(60, free)
+    timer.start()
+    assert not is_on_disk(1) and not waited
+    timer.cancel()
+    # One is replaced, and without a lock everything works.
+    assert is_on_disk(1) and stat.S_ISFIFO(lock.stat().st_mode)
+    lock.unlink()
+    lock.mkdir()
+    assert not is_on_disk(2) and is_on_disk(2)
 
 
 def test_no_function_is_found_under_the_name_of_another(folder):

@@ -2,6 +2,7 @@
 
 import ctypes
 import re
+from collections import UserList
 
 import numpy as np
 import pytest
@@ -99,20 +100,49 @@ def test_out_must_be_an_array_with_a_place_for_every_coefficient(S, x):
     twice = np.lib.stride_tricks.as_strided(np.zeros(shape[1:]), shape, (0, 32, 16, 8))
     with pytest.raises(ArgumentError, match=r"^out\.strides=\(0, 32, 16, 8\): .*place of its own"):
         S(x, out=twice)
+    for strides in ((8, 8, 8, 8), (64, 32, 16, 8), (-8, 999, 16, 8)):
+        tight = np.lib.stride_tricks.as_strided(np.zeros(99999)[5000:], shape, strides)
+        with pytest.raises(ArgumentError, match=r"^out\.strides=.*place of its own"):
+            S(x, out=tight)
     hidden = np.ma.masked_array(np.zeros(shape), np.ones(shape, bool))
     with pytest.raises(ArgumentError, match=r"^out=.*must not hold masked values"):
         S(x, out=hidden)
 
 
+def test_out_may_lie_between_images_but_not_in_them(S, x):
+    """Each row of one array an image, then its coefficients."""
+    expected = S(x)
+    pixels, coefficients = x[0].size, expected[0].size
+    both = np.zeros((len(x), pixels + coefficients))
+    both[:, :pixels] = x.reshape(len(x), -1)
+    images = both[:, :pixels].reshape(x.shape)
+    out = both[:, pixels:].reshape(expected.shape)
+    assert np.may_share_memory(images, out) and S(images, out=out) is out
+    assert np.array_equal(out, expected) and np.array_equal(images, x)
+    over = both[:, pixels - 1 : -1].reshape(expected.shape)
+    with pytest.raises(ArgumentError, match=r"^out=.*must not share memory with x"):
+        S(images, out=over)
+
+
 # Arrays that are more than numbers
 
 
-@pytest.mark.parametrize("inside", [lambda a: a, lambda a: [a], lambda a: (a[0], a[1])])
+INSIDE = [
+    lambda a: a,
+    lambda a: [a],
+    lambda a: (a[0], a[1]),
+    lambda a: [[a[0]], [a[1]]],
+    lambda a: UserList([a]),
+    lambda a: [list(image) for image in a],
+]
+
+
+@pytest.mark.parametrize("inside", INSIDE)
 def test_masked_values_are_refused(S, x, inside):
     masked = np.ma.masked_array(x, x > 1)
     for call in (S, scatter):
         with pytest.raises(
-            ArgumentTypeError, match=r"^x(\[0\])?=MaskedArray of.*\.filled\(value\)"
+            ArgumentTypeError, match=r"^x(\[\d\])*=MaskedArray of.*\.filled\(value\)"
         ):
             call(inside(masked))
     assert np.array_equal(S(masked.filled(0)), S(np.where(x > 1, 0, x)))
