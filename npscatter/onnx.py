@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ except ImportError as error:
 # The operators of ONNX 1.8, of 2020: the first whose Unsqueeze and ReduceSum take their axes as an
 # input, as all later ones do. And the version of the file's format that belongs to it.
 OPSET, FORMAT = 13, 7
+# Of the axes whose lengths a model states.
+LARGEST_BATCH = 2**31 - 1
 _TYPES = {
     "float32": TensorProto.FLOAT,
     "float16": TensorProto.FLOAT16,
@@ -182,15 +185,20 @@ def _batch_axes(batch: Any) -> tuple[str | int, ...]:
     remedy = "pass e.g. batch=('N',), batch=('N', 3) or batch=()"
     if isinstance(batch, str) or not isinstance(batch, Iterable):
         raise ArgumentTypeError(explain("batch", batch, "must be a tuple of axes", remedy))
-    axes = tuple(batch)
-    for number, axis in enumerate(axes):
-        if not isinstance(axis, str):
-            at_least(f"batch[{number}]", axis, 1, "pass a name for an axis of any length")
+    axes: list[str | int] = []
+    for number, axis in enumerate(batch):
+        what, length_remedy = f"batch[{number}]", "name the axis that may have any length"
+        axes.append(axis if isinstance(axis, str) else at_least(what, axis, 1, length_remedy))
     names = [axis for axis in axes if isinstance(axis, str)]
-    if len(names) > 1 or not all(names):
-        rule = "may name one axis, whose length is found at run time; the others are ints"
-        raise ArgumentError(explain("batch", axes, rule, remedy))
-    return tuple(axis if isinstance(axis, str) else int(axis) for axis in axes)
+    if len(names) > 1:
+        raise ArgumentError(explain("batch", axes, "may have one axis of any length", remedy))
+    if not all(name.isascii() and name.isidentifier() for name in names):
+        raise ArgumentError(explain("batch", axes, "an axis is named as a variable is", remedy))
+    images = prod(axis for axis in axes if isinstance(axis, int))
+    if images > LARGEST_BATCH:
+        rule = f"holds {images} images; at most {LARGEST_BATCH} are counted"
+        raise ArgumentError(explain("batch", axes, rule, "name the longest axis"))
+    return tuple(axes)
 
 
 def _metadata(plan: Plan, bank: FilterBank) -> dict[str, str]:
@@ -344,7 +352,7 @@ def _program(graph: _Graph, plan: Plan, bank: FilterBank, images: str) -> str:
         plan.image.buffer: {plan.image: _padded(graph, plan, images)}
     }
     emitted: list[str] = []
-    channels: list[int] = []
+    channels: list[int] = []  # of what is emitted, in that order
     for step in plan.steps:
         shape = step.source.shape
         maps = _taken(graph, stored[step.source.buffer], step.source)
@@ -366,8 +374,9 @@ def _program(graph: _Graph, plan: Plan, bank: FilterBank, images: str) -> str:
             channels += step.channels
         else:
             stored.setdefault(step.target.buffer, {})[step.target] = smooth
-    places = [channels.index(channel) for channel in range(plan.n_coefficients)]
-    return graph.add("Gather", graph.concat(emitted, 1), graph.integers(*places), axis=1)
+    places = {channel: place for place, channel in enumerate(channels)}
+    order = [places[channel] for channel in range(plan.n_coefficients)]
+    return graph.add("Gather", graph.concat(emitted, 1), graph.integers(*order), axis=1)
 
 
 def _padded(graph: _Graph, plan: Plan, images: str) -> str:

@@ -12,7 +12,7 @@ import tiers
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("torch", "scipy", "numba", "llvmlite", "kymatio", "matplotlib", "click", "PIL", "cupy")
-HEAVY += ("numba_cuda", "cuda")
+HEAVY += ("numba_cuda", "cuda", "onnx", "onnxruntime", "safetensors")
 HELPERS = {path.stem for path in (ROOT / "tests").glob("*.py")}
 OTHERS = {"tools", "cexport", "benchmarks", "tests"} | HELPERS
 MAY_USE_TORCH = {"tools", "tests", "benchmarks"}
@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "gpu": {"errors", "arguments", "program", "bank", "cost", "jit_cache"},
     "scattering": {"errors", "arguments", "backends", "program", "bank"},
     "__init__": {"errors", "bank", "scattering"},
+    "onnx": {"__init__", "errors", "arguments", "atomic_write", "program", "bank"},
     "bounds": {"errors", "arguments", "program", "bank", "scattering"},
     "cli": {
         *{"__init__", "errors", "arguments", "atomic_write", "features", "program", "bank"},
