@@ -10,6 +10,7 @@ import cexport
 import npscatter
 from npscatter.bounds import Bounds
 from npscatter.features import relative_errors
+from npscatter.onnx import export, make_model
 
 # Without a GPU npscatter.backends.gpu cannot be imported.
 MODULES = [
@@ -27,6 +28,8 @@ PUBLIC = [
     Bounds,
     cexport.generate,
     cexport.simulate_q15,
+    export,
+    make_model,
     relative_errors,
 ]
 

@@ -298,8 +298,8 @@ class FilterBank:
         Parameters
         ----------
         path : str or path
-            Ends in ``.npz``, where ``about`` is a text of JSON beside the arrays, or in
-            ``.safetensors`` (extra ``safetensors``), where the same entries are the metadata.
+            Ends in ``.npz``, where a text of JSON stands beside the arrays as ``about``, or in
+            ``.safetensors`` (extra ``safetensors``), where it is the metadata's only entry.
         dtype : str, optional
             "float32", "float16" or "float64".
 

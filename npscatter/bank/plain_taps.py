@@ -44,10 +44,10 @@ def encode(bank: FilterBank, suffix: str, dtype: str) -> bytes:
     """Return the content of a file of plain taps; see `npscatter.FilterBank.export_taps`."""
     one_of("dtype", dtype, DTYPES)
     taps = {key: np.ascontiguousarray(bank.real_taps(key), dtype) for key in bank}
-    texts = {key: json.dumps(value) for key, value in _about(bank).items()}
+    about = json.dumps(_about(bank))
     if suffix == ".npz":
         buffer = io.BytesIO()
-        np.savez(buffer, about=np.array(json.dumps(_about(bank))), **taps)  # type: ignore[arg-type]
+        np.savez(buffer, about=np.array(about), **taps)  # type: ignore[arg-type]
         return buffer.getvalue()
     try:
         safetensors = importlib.import_module("safetensors.numpy")
@@ -55,7 +55,7 @@ def encode(bank: FilterBank, suffix: str, dtype: str) -> bytes:
         rule = "needs safetensors, which is not installed"
         remedy = f"{install_extra('safetensors')}, or write .npz"
         raise BackendError(explain("path", suffix, rule, remedy)) from error
-    return safetensors.save(taps, texts)
+    return safetensors.save(taps, {"about": about})
 
 
 def suffix_of(path: str | os.PathLike) -> str:

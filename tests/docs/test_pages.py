@@ -18,8 +18,10 @@ WITH_LINKS = ["*.md", "docs/*.md", "cexport/*.md", "benchmarks/*.md"]
 NAMED = re.compile(r"`((?:npscatter|cexport|tools|tests|benchmarks|docs)/[\w./-]*)`")
 # Where a page names a test.
 TEST = re.compile(r"`(test_\w+)`")
-# Pages whose Python needs nothing but the library and scikit-learn.
-WITH_PYTHON = ["README.md", "docs/quickstart.md", "docs/kymatio.md", "docs/cpu.md"]
+# Pages whose Python needs nothing but what the tests do.
+WITH_PYTHON = [
+    *("README.md", "docs/quickstart.md", "docs/kymatio.md", "docs/cpu.md", "docs/onnx.md"),
+]
 
 
 def pages(patterns):
@@ -65,9 +67,10 @@ def test_python_on_a_page_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = python_blocks(name)
     assert blocks
+    names = {"__name__": "page"}
     for line, block in blocks:
         code = compile("\n" * (line - 1) + block, str(ROOT / name), "exec")
-        exec(code, {"__name__": "page"})
+        exec(code, names)
 
 
 def test_the_interface_page_names_what_there_is():
