@@ -23,6 +23,7 @@ from npscatter.cli.group import main
 from npscatter.errors import install_extra
 from npscatter.features import relative_errors
 from npscatter.onnx import OPSET, export, make_model
+from npscatter.program.magnitude import level_and_shift, ordinary_exponents
 
 ROOT = Path(npscatter.__file__).parent.parent
 # Of every order, relative to the same bank in double precision.
@@ -135,6 +136,30 @@ def both():
     """Return a transform and a session of its model."""
     S = transform(2, (40, 41))
     return S, session(make_model(S))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("boundary", ["periodic", "zero"])
+def test_what_is_taken_off_is_what_the_rule_says(boundary, dtype):
+    """To the last bit; no level where edges are part of the picture."""
+    S = transform(1, (4, 4), bank="fast-L4", boundary=boundary)
+    model = make_model(S, dtype=dtype)
+    # The program begins with padding, or where the images get an axis of channels.
+    inner = next(node.input[0] for node in model.graph.node if node.op_type in ("Unsqueeze", "Pad"))
+    model.graph.output.append(onnx.ValueInfoProto(name=inner))
+    limits = np.finfo(dtype)
+    ratios = [(0, 1), (-1, 0.5), (1, 1), (-1, -15 / 16), (1, 17 / 16), (1, 69 / 64), (-1.5, -0.75)]
+    sizes = 2.0 ** np.arange(limits.minexp - limits.nmant, limits.maxexp)
+    lows, highs = (np.outer(sizes, end).ravel().astype(dtype) for end in zip(*ratios, strict=True))
+    images = np.repeat(lows, 16).reshape(-1, 4, 4)
+    images[:, 1, 2] = highs
+    images[::5, 3, 3] = np.inf
+    actual = session(model).run([inner], {"images": images})[0]
+    has_level = boundary != "zero"
+    for image, low, high, found in zip(images, lows, highs, actual, strict=True):
+        rule = min(low, high), max(low, high), has_level, *ordinary_exponents(dtype)
+        level, shift = level_and_shift(*map(float, rule[:2]), *rule[2:])
+        np.testing.assert_array_equal(found, np.ldexp(image - np.dtype(dtype).type(level), shift))
 
 
 def test_images_of_any_magnitude_side_by_side(both):
