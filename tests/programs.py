@@ -12,7 +12,6 @@ PACKAGES = {
     "clang++": "clang libclang-rt-dev",
     "wasm-ld": "lld",
     "node": "nodejs",
-    "npm": "npm",
     "nm": "binutils",
     "cmake": "cmake",
     "ctest": "cmake",

