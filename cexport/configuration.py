@@ -175,7 +175,7 @@ def _check_plan(plan: Plan, bank: FilterBank) -> None:
     if max(plan.padded_shape) >= NO_PIXEL:
         rule = f"the padded image must have fewer than {NO_PIXEL} rows and columns"
         raise ArgumentError(explain("shape", plan.shape, rule, "cut the image into parts"))
-    coefficients = plan.n_coefficients * plan.output_shape[0] * plan.output_shape[1]
+    coefficients = plan.channel_starts[-1]
     _limit(plan, coefficients, LARGEST_COEFFICIENTS, "coefficients, and a header holds")
     memory = plan.workspace.size + max(map(_temporaries, plan.steps))
     _limit(plan, memory, LARGEST_MEMORY, "numbers at a time, and its self-test may take")

@@ -191,7 +191,7 @@ class _Header:
             "",
             f"Images of {times(plan.shape)}, J = {plan.J}, L = {self.bank.L}, order "
             f"{plan.max_order}, boundary {plan.boundary}: {plan.n_coefficients} channels of "
-            f"{times(plan.output_shape)}.",
+            f"{times(plan.output_shape[1:])}.",
         ]
         if self.signal_to_noise:
             ratios = ", ".join(
@@ -214,8 +214,8 @@ class _Header:
             "PFX_HEIGHT": plan.shape[0],
             "PFX_WIDTH": plan.shape[1],
             "PFX_CHANNELS": plan.n_coefficients,
-            "PFX_OUT_HEIGHT": plan.output_shape[0],
-            "PFX_OUT_WIDTH": plan.output_shape[1],
+            "PFX_OUT_HEIGHT": plan.output_shape[1],
+            "PFX_OUT_WIDTH": plan.output_shape[2],
             "PFX_OUTPUT_SIZE": "(PFX_CHANNELS * PFX_OUT_HEIGHT * PFX_OUT_WIDTH)",
             "PFX_SCRATCH_ALIGN": 4,
             "PFX_SCRATCH_BYTES": self.layout.scratch_bytes(2 if q15 else 4),

@@ -26,7 +26,7 @@ def selftest_image(shape: tuple[int, int]) -> np.ndarray:
 def selftest_tables(plan: Plan, bank: FilterBank, quantization: Quantization | None) -> list[str]:
     """Return the expected coefficients."""
     image = selftest_image(plan.shape)[None]
-    size = plan.output_shape[0] * plan.output_shape[1]
+    size = plan.output_shape[1] * plan.output_shape[2]
     if quantization:
         coefficients = simulate(quantization, image).reshape(-1, size)
         emitted = [channel for step in plan.steps for channel in step.channels]

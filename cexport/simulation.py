@@ -73,7 +73,7 @@ def simulate_q15(
 def simulate(quantization: Quantization, images: np.ndarray) -> np.ndarray:
     """Return the Q15 coefficients of `images`, shape (..., H, W), as int16."""
     plan = quantization.plan
-    output = np.empty((*images.shape[:-2], plan.n_coefficients, *plan.output_shape))
+    output = np.empty((*images.shape[:-2], *plan.output_shape))
     reference.interpret(plan, Q15Arithmetic(quantization), images * 2.0**PIXEL_EXPONENT, output)
     return output.astype(np.int16)
 
@@ -82,7 +82,7 @@ def float_coefficients(
     plan: Plan, bank: FilterBank, images: np.ndarray, dtype: type[np.floating] = np.float64
 ) -> np.ndarray:
     """Return the coefficients of `images`, shape (..., H, W), computed in a type of number."""
-    output = np.empty((*images.shape[:-2], plan.n_coefficients, *plan.output_shape), dtype)
+    output = np.empty((*images.shape[:-2], *plan.output_shape), dtype)
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         reference.interpret(plan, reference.FloatArithmetic(bank, output.dtype), images, output)
     return output

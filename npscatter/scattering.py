@@ -26,6 +26,7 @@ from npscatter.arguments import (
 )
 from npscatter.bank import FilterBank, resolve
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain, shown
+from npscatter.program.outputs import GLOBAL, Outputs
 from npscatter.program.padding import shape_before_padding
 from npscatter.program.plan import Plan, make_plan
 
@@ -139,8 +140,19 @@ class Scattering2D:
     bank : str, path or FilterBank, optional
         A shipped bank's name, the path of an ``.npz`` file, or a bank.
     boundary : str, optional
-        "kymatio", "zero", "periodic", or None for the bank's own; see
+        "kymatio", "symmetric", "constant", "zero", "periodic", or None for the bank's own; see
         `npscatter.program.plan.make_plan`.
+    average : bool or str, optional
+        True for coefficients as above. False for the moduli themselves, the image x at order 0,
+        ``|x * psi|`` and ``||x * psi| * psi|``: a call returns a list of dicts as for
+        ``out_type="list"``, whose maps have H // 2^j x W // 2^j samples, j being the last
+        wavelet's scale. "global" for their means over the image: a call returns (..., C). Neither
+        computes the low-pass, nor carries what no wavelet reads.
+    oversampling : int, optional
+        1 for twice the samples per side: H // 2^(J-1) x W // 2^(J-1).
+    paths : array_like, optional
+        What to compute of all channels: their numbers, or a mask such as ``meta()["order"] == 1``
+        of a transform of all. Channels stay in their order. None for all.
     threads : int, optional
         How many threads the "numba" backend may use; None for the environment's
         ``NUMBA_NUM_THREADS``, which is all cores unless it is set.
@@ -166,7 +178,8 @@ class Scattering2D:
     n_coefficients : int
         C, the number of output channels.
     output_shape : tuple of int
-        (C, H // 2^J, W // 2^J), what one image becomes.
+        (C, H // 2^J, W // 2^J), what one image becomes, or (C,) for its means; for its moduli, the
+        shape of every channel.
 
     Raises
     ------
@@ -198,6 +211,9 @@ class Scattering2D:
         *,
         bank: str | os.PathLike | FilterBank = "accurate",
         boundary: str | None = None,
+        average: bool | str = True,
+        oversampling: int = 0,
+        paths: Any = None,
         threads: int | None = None,
         storage: str | None = None,
         memory: int | None = None,
@@ -208,6 +224,7 @@ class Scattering2D:
             max_order=max_order,
             boundary=boundary,
             pre_pad=pre_pad,
+            outputs=Outputs(average, oversampling, paths),
         )
         self.backend = backend
         self.threads = threads
@@ -258,13 +275,25 @@ class Scattering2D:
 
     @property
     def n_coefficients(self) -> int:
-        """Number of output channels: 1 + L J at order 1, and L^2 J (J-1) / 2 more at order 2."""
+        """Number of output channels: of all paths 1 + L J, and L^2 J (J-1) / 2 at order 2."""
         return self.plan.n_coefficients
 
     @property
-    def output_shape(self) -> tuple[int, int, int]:
-        """Shape (C, H // 2^J, W // 2^J) of one image's coefficients."""
-        return (self.n_coefficients, *self.plan.output_shape)
+    def average(self) -> bool | str:
+        """Whether moduli are smoothed: True, False or "global"."""
+        return self.plan.outputs.average
+
+    @property
+    def oversampling(self) -> int:
+        """0, or 1 for twice the samples per side."""
+        return self.plan.outputs.oversampling
+
+    @property
+    def output_shape(self) -> tuple:
+        """Shape of one image's coefficients: (C, h, w), or (C,); of moduli, of each channel."""
+        if self.average is False:
+            return self.plan.channel_shapes
+        return self.plan.output_shape[:1] if self.average == GLOBAL else self.plan.output_shape
 
     @property
     def boundary(self) -> str:
@@ -325,9 +354,9 @@ class Scattering2D:
             16-bit ones by 65535 before.) With the "cuda" backend also an array on the GPU, of any
             library that has the CUDA array interface or DLPack's (CuPy, Torch, Numba); it is not
             copied.
-        out : ndarray, shape (..., C, H // 2^J, W // 2^J), optional
+        out : ndarray, shape (..., *output_shape), optional
             Where the coefficients go: of the dtype they have, any strides, no memory shared with
-            `x`. For images on the GPU an array there, C-contiguous.
+            `x`. For images on the GPU an array there, C-contiguous. Not for ``average=False``.
         stream : optional
             For images on the GPU: the CUDA stream to work on, one of Numba, Torch or CuPy, or the
             handle of one. By default Torch's current one, or that of the CUDA array interface,
@@ -335,11 +364,11 @@ class Scattering2D:
 
         Returns
         -------
-        ndarray, shape (..., C, H // 2^J, W // 2^J)
-            `out` if it was given. float32 or float64; or, for ``out_type="list"``, a list of C
-            dicts whose ``coef`` have shape (..., H // 2^J, W // 2^J). For images on the GPU one of
-            Numba's device arrays, which CuPy (``cupy.asarray``) and Torch (``torch.as_tensor(...,
-            device="cuda")``) take without copying.
+        ndarray, shape (..., *output_shape)
+            `out` if it was given. float32 or float64; or, for ``out_type="list"`` and for
+            ``average=False``, a list of C dicts whose ``coef`` are (..., h, w). For images on the
+            GPU one of Numba's device arrays, which CuPy (``cupy.asarray``) and Torch
+            (``torch.as_tensor(..., device="cuda")``) take without copying.
 
         Raises
         ------
@@ -365,6 +394,9 @@ class Scattering2D:
         picture, nor with a bank that sees constants ("paper").
         """
         check_device(x, self.backend)
+        if self.average is False and out is not None:
+            rule = "has one array for maps of many sizes, which average=False makes"
+            raise ArgumentError(explain("out", out, rule, "pass None"))
         if on_gpu(x):
             output = self._call_on_gpu(x, out, stream)
         else:
@@ -373,11 +405,18 @@ class Scattering2D:
             self._check_shape(images)
             output = output_array(out, images, *self._output_kind(images))
             if output.size:
-                self._backend.run(self.plan, self.bank, images, output, None, self._options)
-        if self.out_type == "array":
+                program_output = self._as_program(output)
+                self._backend.run(self.plan, self.bank, images, program_output, None, self._options)
+        if self.out_type == "array" and self.average is not False:
             return output if out is None else out
+        output = self._as_program(output)
         return [
-            {"coef": output[..., channel, :, :], "j": path.j, "n": path.n, "theta": path.theta}
+            {
+                "coef": self.plan.maps_of(output, channel),
+                "j": path.j,
+                "n": path.n,
+                "theta": path.theta,
+            }
             for channel, path in enumerate(self.plan.paths)
         ]
 
@@ -397,7 +436,8 @@ class Scattering2D:
             borrowed.append(interop.borrow_output(out, images, shape, dtype, stream))
             output = borrowed[1].array
         if output.size:
-            self._backend.run(self.plan, self.bank, images, output, stream, self._options)
+            program_output = self._as_program(output)
+            self._backend.run(self.plan, self.bank, images, program_output, stream, self._options)
             for one in borrowed:
                 one.give_back()
         return output
@@ -426,19 +466,36 @@ class Scattering2D:
             raise ArgumentError(explain("x.shape", shape, rule, remedy))
 
     def _output_kind(self, images: Any) -> tuple[tuple[int, ...], np.dtype]:
-        """Return shape and dtype of the coefficients of `images`."""
-        shape = (*images.shape[:-2], *self.output_shape)
-        return shape, np.result_type(images.dtype, np.float32)
+        """Return shape and dtype of the coefficients of `images`, moduli in one row."""
+        shape = self.plan.output_shape if self.average is False else self.output_shape
+        return (*images.shape[:-2], *shape), np.result_type(images.dtype, np.float32)
+
+    def _as_program(self, output: Any) -> Any:
+        """Return coefficients as the program fills them: (..., C) as (..., C, 1, 1)."""
+        if self.average != GLOBAL:
+            return output
+        return output.reshape(*output.shape, 1, 1) if on_gpu(output) else output[..., None, None]
 
     @property
     def _brief(self) -> str:
         return f"Scattering2D(J={self.J}, shape={self.shape}, bank={self.bank.name!r})"
+
+    @property
+    def _shown_outputs(self) -> str:
+        """What differs from all smoothed coefficients, for `repr`."""
+        asked, ordinary = self.plan.outputs, Outputs()
+        return "".join(
+            f", {name}={shown(getattr(asked, name))}"
+            for name in ("average", "oversampling", "paths")
+            if getattr(asked, name) != getattr(ordinary, name)
+        )
 
     def __repr__(self) -> str:
         return (
             f"Scattering2D(J={self.J}, shape={self.shape}, L={self.L}, "
             f"max_order={self.max_order}, pre_pad={self.pre_pad}, backend={self.backend!r}, "
             f"out_type={self.out_type!r}, bank={self.bank.name!r}, boundary={self.boundary!r}"
+            f"{self._shown_outputs}"
             f"{''.join(f', {name}={shown(value)}' for name, value in self._options.items())})"
         )
 
@@ -454,6 +511,9 @@ def scatter(
     boundary: str | None = None,
     pre_pad: bool = False,
     out_type: str = "array",
+    average: bool | str = True,
+    oversampling: int = 0,
+    paths: Any = None,
     threads: int | None = None,
     storage: str | None = None,
     memory: int | None = None,
@@ -467,7 +527,8 @@ def scatter(
         Real images; see `Scattering2D.__call__`. Three axes and more are refused if the last has
         1 to 4 pixels and the one before four times as many or more: that looks like channels
         last. Use `Scattering2D` with ``shape=(H, W)`` for images that are so narrow.
-    J, L, max_order, bank, backend, boundary, out_type, threads, storage, memory
+    J, L, max_order, bank, backend, boundary, out_type, average, oversampling, paths, threads,
+    storage, memory
         As for `Scattering2D`.
     stream
         See `Scattering2D.__call__`.
@@ -476,7 +537,7 @@ def scatter(
 
     Returns
     -------
-    ndarray, shape (..., C, H // 2^J, W // 2^J), or list of dict
+    ndarray, shape (..., C, H // 2^J, W // 2^J), (..., C), or list of dict
         See `Scattering2D.__call__`.
 
     Raises
@@ -511,6 +572,9 @@ def scatter(
         *(J, shape, L, max_order, pre_pad, backend, out_type),
         bank=bank,
         boundary=boundary,
+        average=average,
+        oversampling=oversampling,
+        paths=paths,
         threads=threads,
         storage=storage,
         memory=memory,

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from npscatter import Scattering2D
+from npscatter.program.padding import BOUNDARIES
 
 # How many of them are tried, by the names of Hypothesis' profiles.
 EXAMPLES = {"fast": 3, "complete": 12}
@@ -57,7 +58,7 @@ class RandomCase:
     design : dict
         What `banks.make_toy_bank` is given.
     options : dict
-        What else `Scattering2D` is given: order, boundary, padding.
+        What else `Scattering2D` is given: order, boundary, padding, outputs.
     dtype : str
         Of the images.
     seed : int
@@ -90,15 +91,39 @@ class RandomCase:
         return (noise if np.dtype(self.dtype).kind == "f" else 1000 * noise).astype(self.dtype)
 
     def expected(self, image):
-        """Return the coefficients of one image, by definition."""
-        return by_definition(image, self.bank, self.J, **self.options)
+        """Return the coefficients of one image, by definition; moduli in a list."""
+        options = {**self.options}
+        paths = options.pop("paths", None)
+        if options.get("pre_pad"):
+            options["shape"] = self.shape
+        channels = by_definition(image, self.bank, self.J, **options)
+        if paths is not None:
+            channels = [channels[number] for number in sorted(paths)]
+        return channels if options.get("average") is False else np.array(channels)
 
 
 @st.composite
-def random_cases(draw, *, dtypes=("float32", "float64", "int16"), pre_pad=True):
-    """Draw any J, sides, L, R, architecture, boundary, order and dtype, all of them small."""
+def random_outputs(draw, J, design, max_order):
+    """Draw what else `Scattering2D` can be asked for."""
+    L = design["L"]
+    options = {"average": draw(st.sampled_from([True, False, "global"]))}
+    if options["average"] is True and design["psi_stride"] == 1:
+        options["oversampling"] = draw(st.integers(0, 1))
+    channels = 1 + L * J + (L**2 * J * (J - 1) // 2 if max_order == 2 else 0)
+    if draw(st.booleans()):
+        numbers = st.integers(0, channels - 1)
+        options["paths"] = draw(st.lists(numbers, min_size=1, max_size=channels, unique=True))
+    return options
+
+
+@st.composite
+def random_cases(draw, *, dtypes=("float32", "float64", "int16"), pre_pad=True, outputs=False):
+    """Draw any J, sides, L, R, architecture, boundary, order and dtype, all of them small.
+
+    And any kind of output, if wanted, of which not every executor has all.
+    """
     J = draw(st.integers(1, 3))
-    boundary = draw(st.sampled_from(["kymatio", "zero", "periodic"]))
+    boundary = draw(st.sampled_from(BOUNDARIES))
     padded = pre_pad and draw(st.booleans())
     sides = st.integers(max(2, 2**J), 2**J + 7)
     if boundary == "periodic":
@@ -118,6 +143,8 @@ def random_cases(draw, *, dtypes=("float32", "float64", "int16"), pre_pad=True):
     options = {"boundary": boundary, "max_order": draw(st.sampled_from([1, 2]))}
     if padded:
         options["pre_pad"] = True
+    if outputs:
+        options |= draw(random_outputs(J, design, options["max_order"]))
     return RandomCase(
         J=J,
         shape=(draw(sides), draw(sides)),

@@ -81,3 +81,15 @@ def assert_equal_to_rounding(actual, expected, S, x):
     assert actual.shape == expected.shape
     error = np.abs(actual - expected).max()
     assert error <= likely(S, actual.dtype) * np.abs(x).max(), error / np.abs(x).max()
+
+
+def assert_channels_equal(coefficients, number, expected, S, x):
+    """Compare one image's channels of what a call returned, of whatever kind, up to roundings."""
+    dtype = np.result_type(x.dtype, np.float32)
+    if S.average is not False:
+        assert coefficients.dtype == dtype
+        assert_equal_to_rounding(coefficients[number], expected, S, x)
+        return
+    assert [one["coef"].dtype for one in coefficients] == [dtype] * len(expected)
+    for one, wanted in zip(coefficients, expected, strict=True):
+        assert_equal_to_rounding(one["coef"][number], wanted, S, x)

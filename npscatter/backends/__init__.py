@@ -79,8 +79,9 @@ class Backend(Protocol):
             The weights.
         images : array, shape (..., H, W)
             Real, of the plan's `input_shape`, any strides; never written to.
-        output : array, shape (..., C, H // 2^J, W // 2^J)
-            float32 or float64, which is also the precision of the computation; any strides; filled.
+        output : array, shape (..., *plan.output_shape)
+            float32 or float64, which is also the precision of the computation; any strides, but
+            that of one image's moduli, all in one row, is one element; filled.
         stream : object
             Where the work goes, for arrays on a GPU; None for NumPy's.
         options : mapping

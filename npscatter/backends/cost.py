@@ -72,23 +72,30 @@ def step_costs(plan: Plan, bank: FilterBank, folded: bool | None = None) -> tupl
         step_cost(
             step,
             order(step.wavelets, step.orientations) if step.wavelets else None,
-            order(step.smoothing, None),
+            order(step.smoothing, None) if step.smoothing else None,
         )
         for step in plan.steps
     )
 
 
-def step_cost(step: Step, wavelets: Summation | None, smoothing: Summation) -> Cost:
+def step_cost(step: Step, wavelets: Summation | None, smoothing: Summation | None) -> Cost:
     """Return what a step costs whose wavelets and smoothing are summed in these orders."""
     source = step.source
-    cost = Cost(
-        samples_read=source.count * source.height * source.width,
-        samples_written=step.smoothed_samples * len(smoothing.outputs),
-    )
+    cost = Cost(samples_read=source.count * source.height * source.width)
     if wavelets:
         cost += _sums(wavelets, step.modulus_samples, step.wavelet_stride)
         cost += Cost(moduli=step.modulus_samples * len(step.orientations))
-    return cost + _sums(smoothing, step.smoothed_samples, step.stride)
+    if smoothing:
+        cost += _sums(smoothing, step.smoothed_samples, step.stride)
+        cost += Cost(samples_written=step.smoothed_samples * len(smoothing.outputs))
+    if step.emits_moduli:
+        emitted = sum(channel >= 0 for channel in step.channels)
+        samples = emitted * step.window[2] * step.window[3]
+        if step.output == "mean":
+            cost += Cost(additions=samples, samples_written=emitted)
+        else:
+            cost += Cost(samples_written=samples)
+    return cost
 
 
 def _sums(order: Summation, samples: int, stride: int) -> Cost:

@@ -35,8 +35,10 @@ def run(
             levels, shifts = levels_and_shifts(some, gain is not None)
             ordinary = np.ldexp(some - levels, shifts)
             run_block(plan, arithmetic, ordinary, coefficients)
-            coefficients[...] = np.ldexp(coefficients, -shifts[..., None])
-            coefficients[:, 0] += (levels * np.float64(gain or 0)).astype(output.dtype)
+            alike = shifts.reshape(-1, *(1,) * (coefficients.ndim - 1))
+            coefficients[...] = np.ldexp(coefficients, -alike)
+            average = plan.maps_of(coefficients, 0)
+            average += (levels * np.float64(gain or 0)).astype(output.dtype)
 
 
 def warm_up(plan: Plan, bank: FilterBank, images: np.dtype, options: Mapping[str, object]) -> None:
@@ -106,7 +108,7 @@ def interpret(
         What it is computed with.
     images : ndarray, shape (..., H, W)
         Never written to.
-    output : ndarray, shape (..., C, H // 2^J, W // 2^J)
+    output : ndarray, shape (..., *output_shape)
         Filled.
     block_bytes : int, optional
         Images are taken in blocks whose workspace stays within so much (one image at least).
@@ -127,7 +129,7 @@ def blocks(
     Parameters are those of `interpret`.
     """
     flat = images.reshape(-1, *images.shape[-2:])
-    result = output.reshape(-1, *output.shape[-3:])
+    result = output.reshape(-1, *plan.output_shape)
     block = max(1, block_bytes // (plan.workspace.size * dtype.itemsize))
     for start in range(0, len(flat), block):
         some = flat[start : start + block].astype(dtype, copy=False)
@@ -155,6 +157,16 @@ def run_block(plan: Plan, arithmetic: Arithmetic, images: np.ndarray, output: np
             parts = correlate(maps, both, step.wavelet_stride, origin, grid, plan.edge)
             moduli = arithmetic.modulus(number, *np.split(parts, 2, axis=2))
             maps = moduli.reshape(count, -1, 1, *grid)
+        if step.emits_moduli:  # x, U1 and U2 themselves, or their means
+            y, x, height, width = step.window
+            kept = maps[:, :, 0, y : y + height, x : x + width]
+            if step.output == "mean":
+                kept = kept.mean((2, 3), np.float64, keepdims=True)
+            for channel, map_ in zip(step.channels, np.moveaxis(kept, 1, 0), strict=True):
+                if channel >= 0:
+                    plan.maps_of(output, channel)[...] = map_
+        if not step.smoothing:
+            continue
         taps = arithmetic.taps(step.smoothing, None)
         sums = correlate(maps, taps, step.stride, step.first, step.size, plan.edge)
         smooth = arithmetic.smoothed(number, sums)

@@ -84,7 +84,7 @@ def level_and_shift(
 
 @lru_cache(maxsize=256)
 def level_gain(plan: Plan, bank: FilterBank) -> float | None:
-    """Return what S0 makes of the constant 1; None where no level may be taken off.
+    """Return what S0 makes of the constant 1 (0 without S0); None where no level may be taken off.
 
     That is where maps do not continue as constants beyond their edge, or where a wavelet sees a
     constant. Weights are taken as the bank has them, in float64.
@@ -100,4 +100,6 @@ def level_gain(plan: Plan, bank: FilterBank) -> float | None:
             return None
         role = "low" if octave == plan.J - 1 else "carry"
         maps = (bank[f"{role}_{generation}"] * maps[:, None, None]).sum((1, 2, 3))
-    return float(maps[0])
+    if plan.paths[0].order > 0:
+        return 0.0
+    return float(maps[0]) if plan.outputs.smoothed else 1.0

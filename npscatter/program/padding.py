@@ -5,7 +5,7 @@ from __future__ import annotations
 from npscatter.arguments import image_shape, integer
 from npscatter.errors import ArgumentError, explain
 
-BOUNDARIES = ("kymatio", "zero", "periodic")
+BOUNDARIES = ("kymatio", "zero", "periodic", "symmetric", "constant")
 # The most that plans are made for: every padded row and column has its number in a plan. That of
 # the longest side takes a second.
 LARGEST_SIDE = 2**18
@@ -23,10 +23,10 @@ def padded_side(side: int, period: int) -> int:
 
 
 def padding(side: int, period: int, boundary: str, pre_pad: bool) -> tuple[tuple[int, ...], int]:
-    """Return the image index of every padded sample of one axis, and the first output kept.
+    """Return the image index of every padded sample of one axis, and how many come before pixel 0.
 
-    Kymatio pads to ``((M + 2^J) // 2^J + 1) 2^J``, the odd pixel to the right, and crops one
-    output sample per side (kymatio/scattering2d/utils.py).
+    Kymatio pads to ``((M + 2^J) // 2^J + 1) 2^J``, the odd pixel to the right
+    (kymatio/scattering2d/utils.py).
 
     Parameters
     ----------
@@ -43,23 +43,37 @@ def padding(side: int, period: int, boundary: str, pre_pad: bool) -> tuple[tuple
     -------
     indices : tuple of int
         -1 stands for a zero.
-    first : int
-        Output samples that are cropped in front.
+    before : int
+        Samples in front of the image's first pixel.
     """
     padded = padded_side(side, period)
     before = (padded - side) // 2
     if pre_pad:
-        return tuple(range(padded)), 1
+        return tuple(range(padded)), before
     if boundary == "periodic":
         return tuple(range(side)), 0
     if boundary == "zero":
         # Only as many zeros in front as put output samples on the pixels where Kymatio has them.
-        lead = before % period
-        return (-1,) * lead + tuple(range(side)), 1 if lead else 0
-    # Reflection about the edge pixels has period 2 side - 2, however far it goes.
-    reflected = 2 * side - 2
-    positions = (i % reflected for i in range(-before, padded - before))
-    return tuple(min(i, reflected - i) for i in positions), 1
+        before %= period
+        return (-1,) * before + tuple(range(side)), before
+    beyond = range(-before, padded - before)
+    if boundary == "constant":
+        return tuple(min(max(i, 0), side - 1) for i in beyond), before
+    # Reflection is periodic, however far it goes: about the edge pixels, or the edges themselves.
+    repeats, mirror = (2 * side, 2 * side - 1)
+    if boundary == "kymatio":
+        repeats = mirror = 2 * side - 2
+    positions = (i % repeats for i in beyond)
+    return tuple(min(i, mirror - i) for i in positions), before
+
+
+def kept(before: int, side: int, octave: int) -> tuple[int, int]:
+    """Return the first sample of a padded axis, halved `octave` times, that is kept, and how many.
+
+    They are those on the image, which has `before` samples in front of it, and as many as an image
+    halved so often has. At octave J Kymatio crops the same: one sample per side.
+    """
+    return -(-before >> octave), side >> octave
 
 
 def shape_before_padding(J: int, padded_shape: tuple[int, int]) -> tuple[int, int]:

@@ -11,6 +11,10 @@ and ``low`` for the bank's wavelets, carriers and low-pass, it reads, depth firs
             if octave < J-1: maps = carry(maps), stride 2
         emit low(maps), stride 2                  # one output channel
 
+Where moduli are not smoothed, they are emitted as they are taken, themselves or their means, and
+nothing is carried that no wavelet will read. Where not all paths are asked for, what leads to none
+of them is left out.
+
 Breadth first, the same subtrees advance side by side, an octave at a time: the steps are fewer and
 wider, and more maps are stored at a time.
 
@@ -26,10 +30,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import accumulate
+from typing import Any
 
 from npscatter.arguments import at_least, boolean, image_shape, integer, one_of
 from npscatter.errors import ArgumentError, explain
+from npscatter.program.outputs import ALL, GLOBAL, Outputs, checked_outputs
 from npscatter.program.padding import (
     BOUNDARIES,
     check_padded,
@@ -37,6 +44,7 @@ from npscatter.program.padding import (
     check_scale,
     check_sides,
     edge_of,
+    kept,
     padding,
 )
 from npscatter.program.steps import Architecture, Maps, Path, Step
@@ -62,19 +70,22 @@ class Plan:
     architecture : Architecture
         Of the bank the plan was made for.
     boundary : str
-        "kymatio", "zero" or "periodic".
+        One of `npscatter.program.padding.BOUNDARIES`.
     edge : str
         What every convolution does beyond the edge of its maps: "wrap" or "zero".
     pre_pad : bool
         The images come padded.
+    outputs : Outputs
+        What is computed.
     rounds, breadth_first
         See `make_plan`.
     shape : tuple of int
         (H, W) of an unpadded image.
     input_shape : tuple of int
         (H, W) an image must have (the padded size under ``pre_pad``).
-    output_shape : tuple of int
-        (H // 2^J, W // 2^J) of one channel.
+    channel_shapes : tuple of tuple of int
+        (h, w) of every channel: (H // 2^J, W // 2^J), or (1, 1) of means, or, of moduli, what
+        remains of (H, W) on their grid.
     rows, columns : tuple of int
         Padded pixel (y, x) is image pixel (rows[y], columns[x]); -1 stands for a zero.
     image : Maps
@@ -82,7 +93,7 @@ class Plan:
     steps : tuple of Step
         The program.
     paths : tuple of Path
-        One per output channel, in Kymatio's order.
+        One per output channel, in Kymatio's order; those asked for.
     buffers : tuple of Maps
         Every stack of maps the program stores, whole.
     workspace : Workspace
@@ -95,11 +106,12 @@ class Plan:
     boundary: str
     edge: str
     pre_pad: bool
+    outputs: Outputs
     rounds: int
     breadth_first: bool
     shape: tuple[int, int]
     input_shape: tuple[int, int]
-    output_shape: tuple[int, int]
+    channel_shapes: tuple[tuple[int, int], ...]
     rows: tuple[int, ...]
     columns: tuple[int, ...]
     image: Maps
@@ -111,7 +123,7 @@ class Plan:
     def __hash__(self) -> int:
         # What a plan was made from decides the rest, which would take long to hash.
         made_from = (self.J, self.shape, self.architecture, self.max_order, self.boundary)
-        return hash((*made_from, self.pre_pad, self.rounds, self.breadth_first))
+        return hash((*made_from, self.pre_pad, self.outputs, self.rounds, self.breadth_first))
 
     @property
     def padded_shape(self) -> tuple[int, int]:
@@ -123,8 +135,8 @@ class Plan:
         return self._made_again(rounds, False)
 
     def octave_by_octave(self) -> Plan:
-        """Return the plan that goes breadth first."""
-        return self._made_again(1, True)
+        """Return the plan that goes breadth first, if there is one of these outputs."""
+        return self._made_again(1, _has_breadth_first(self.outputs))
 
     def by_memory(self) -> Iterator[Plan]:
         """Yield plans of the same transform, of which none needs more memory than those before."""
@@ -132,12 +144,32 @@ class Plan:
 
     def _made_again(self, rounds: int, breadth_first: bool) -> Plan:
         what = (self.J, self.shape, self.architecture, self.max_order, self.boundary)
-        return _make_plan(*what, self.pre_pad, rounds, breadth_first)
+        return _make_plan(*what, self.pre_pad, self.outputs, rounds, breadth_first)
 
     @property
     def n_coefficients(self) -> int:
-        """Number of output channels, 1 + L J (+ L^2 J (J-1) / 2 at order 2)."""
+        """Number of output channels: 1 + L J (+ L^2 J (J-1) / 2 at order 2) of all paths."""
         return len(self.paths)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one image's coefficients: (C, h, w), or (S,), all samples of its moduli."""
+        if self.outputs.average is False:
+            return (self.channel_starts[-1],)
+        return (self.n_coefficients, *self.channel_shapes[0])
+
+    @cached_property
+    def channel_starts(self) -> tuple[int, ...]:
+        """Where the samples of each channel start, one channel after the other; last the end."""
+        sizes = (height * width for height, width in self.channel_shapes)
+        return (0, *accumulate(sizes))
+
+    def maps_of(self, output: Any, channel: int) -> Any:
+        """Return the maps (..., h, w) of a channel of coefficients, of `output_shape`."""
+        if self.outputs.average is not False:
+            return output[..., channel, :, :]
+        samples = output[..., self.channel_starts[channel] : self.channel_starts[channel + 1]]
+        return samples.reshape(*samples.shape[:-1], *self.channel_shapes[channel])
 
 
 def make_plan(
@@ -149,6 +181,7 @@ def make_plan(
     pre_pad: bool = False,
     rounds: int = 1,
     breadth_first: bool = False,
+    outputs: Outputs = ALL,
 ) -> Plan:
     """Make the program for images of `shape`.
 
@@ -163,8 +196,10 @@ def make_plan(
     max_order : int
         1 or 2.
     boundary : str
-        "kymatio": reflect once to ``(H // 2^J + 2) 2^J`` pixels, then wrap; "zero": zeros beyond
-        the edge at every level; "periodic": the image is its own period.
+        "kymatio": reflect once to ``(H // 2^J + 2) 2^J`` pixels, about the edge pixels, then wrap;
+        "symmetric": the same, but about the edges, so that edge pixels stand twice; "constant": the
+        same, but the edge pixels are repeated; "zero": zeros beyond the edge at every level;
+        "periodic": the image is its own period.
     pre_pad : bool
         The caller's images already have the padded size; the margin is still cropped.
     rounds : int
@@ -173,7 +208,9 @@ def make_plan(
         the moduli of moduli in a quarter as many.
     breadth_first : bool
         All stacks of maps of an octave advance together, as the groups of two or three steps,
-        instead of one after the other. Only for ``rounds=1``.
+        instead of one after the other. Only for ``rounds=1``, and all paths, smoothed.
+    outputs : Outputs
+        What is computed.
 
     Returns
     -------
@@ -199,21 +236,30 @@ def make_plan(
     one_of("boundary", boundary, BOUNDARIES, "pass one, or None for the bank's")
     check_scale(J, shape)
     check_padded(J, shape)
-    check_channels(J, architecture.orientations, max_order)
+    channels = _checked_channels(J, architecture.orientations, max_order)
     if boundary == "periodic" and not boolean("pre_pad", pre_pad):
         check_period(J, shape)
+    outputs = checked_outputs(outputs, architecture, channels)
+    if breadth_first and not _has_breadth_first(outputs):
+        rule = "is for all paths, smoothed"
+        raise ArgumentError(explain("breadth_first", True, rule, "pass breadth_first=False"))
     return _make_plan(
         *(J, shape, architecture, max_order, boundary),
-        *(boolean("pre_pad", pre_pad), rounds, bool(breadth_first)),
+        *(boolean("pre_pad", pre_pad), outputs, rounds, bool(breadth_first)),
     )
 
 
-def check_channels(J: int, L: int, max_order: int) -> None:
-    """Raise an `ArgumentError` for more channels than plans are made for."""
+def _has_breadth_first(outputs: Outputs) -> bool:
+    return outputs.smoothed and outputs.paths is None
+
+
+def _checked_channels(J: int, L: int, max_order: int) -> int:
+    """Return the number of all paths, or raise for more than plans are made for."""
     channels = 1 + L * J + (L**2 * J * (J - 1) // 2 if max_order == 2 else 0)
     if channels > LARGEST_CHANNELS:
         rule = f"gives {channels} channels with L={L}; at most {LARGEST_CHANNELS} are computed"
         raise ArgumentError(explain("J", J, rule, "lower J or L, or pass max_order=1"))
+    return channels
 
 
 @lru_cache(maxsize=64)
@@ -224,15 +270,17 @@ def _make_plan(
     max_order: int,
     boundary: str,
     pre_pad: bool,
+    outputs: Outputs,
     rounds: int,
     breadth_first: bool,
 ) -> Plan:
-    period = 2**J
-    output_shape = (shape[0] // period, shape[1] // period)
-    rows, first_row = padding(shape[0], period, boundary, pre_pad)
-    columns, first_column = padding(shape[1], period, boundary, pre_pad)
+    rows, rows_before = padding(shape[0], 2**J, boundary, pre_pad)
+    columns, columns_before = padding(shape[1], 2**J, boundary, pre_pad)
+    crop = Crop(shape, (rows_before, columns_before))
     paths = _paths(J, architecture.orientations, max_order)
-    program = _Unroller(J, architecture, max_order, (first_row, first_column), output_shape, paths)
+    if outputs.paths is not None:
+        paths = tuple(paths[channel] for channel in outputs.paths)
+    program = _Unroller(J, architecture, max_order, outputs, crop, paths)
     program.rounds = [
         mirrored_orientations(architecture.orientations, count)
         for count in (rounds, max(1, rounds // 4))
@@ -250,11 +298,12 @@ def _make_plan(
         boundary=boundary,
         edge=edge_of(boundary),
         pre_pad=pre_pad,
+        outputs=outputs,
         rounds=rounds,
         breadth_first=breadth_first,
         shape=shape,
         input_shape=(len(rows), len(columns)) if pre_pad else shape,
-        output_shape=output_shape,
+        channel_shapes=tuple(program.shape_of(path) for path in paths),
         rows=rows,
         columns=columns,
         image=image,
@@ -281,6 +330,21 @@ def _paths(J: int, L: int, max_order: int) -> tuple[Path, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """What is kept of padded grids: height and width of the image, and samples in front of it."""
+
+    shape: tuple[int, int]
+    before: tuple[int, int]
+
+    def window(self, octave: int) -> tuple[int, int, int, int]:
+        """Return the first row and column that are kept of a grid, and how many of each."""
+        (y, height), (x, width) = (
+            kept(before, side, octave) for before, side in zip(self.before, self.shape, strict=True)
+        )
+        return y, x, height, width
+
+
 class _Unroller:
     """The recursion, unrolled: collects steps and buffers, numbers channels."""
 
@@ -289,16 +353,21 @@ class _Unroller:
         J: int,
         architecture: Architecture,
         max_order: int,
-        first: tuple[int, int],
-        output_shape: tuple[int, int],
+        outputs: Outputs,
+        crop: Crop,
         paths: tuple[Path, ...],
     ):
         self.J = J
         self.architecture = architecture
         self.max_order = max_order
-        self.first = first
-        self.output_shape = output_shape
+        self.outputs = outputs
+        self.crop = crop
         self.channels = {path.n: channel for channel, path in enumerate(paths)}
+        # Of every path the wavelets that go on from it to one that is asked for.
+        self.followers: dict[PathNumbers, set[int]] = {}
+        for path in paths:
+            for length in range(path.order):
+                self.followers.setdefault(path.n[:length], set()).add(path.n[length])
         self.rounds: list[list[tuple[int, ...]]] = []
         self.steps: list[Step] = []
         self.buffers: list[Maps] = []
@@ -306,12 +375,23 @@ class _Unroller:
     def octaves(self, maps: Maps, start: int, paths: list[PathNumbers]) -> None:
         """Append the subtree of the stacks `maps`, one per path, that stand at octave `start`."""
         raw = start == 0
+        if not paths[0] and not self.outputs.smoothed and () in self.channels:
+            self.steps.append(self.step(maps, raw, 0, paths))
         for octave in range(start, self.J):
             if len(paths[0]) < self.max_order:
                 self.branch(maps, raw, octave, paths)
+            if not any(self.goes_on(path, octave) for path in paths):
+                return
             carried = self.smooth(maps, raw, octave, paths)
             if carried:
                 maps, raw = carried, False
+
+    def goes_on(self, path: PathNumbers, octave: int) -> bool:
+        """Say whether what a path's maps become after the wavelets of an octave is read."""
+        if self.outputs.smoothed and path in self.channels:
+            return True
+        L = self.architecture.orientations
+        return any(number >= (octave + 1) * L for number in self.followers.get(path, ()))
 
     def side_by_side(self, image: Maps) -> None:
         """Append the whole program, breadth first.
@@ -345,15 +425,30 @@ class _Unroller:
         """Append the wavelets of one octave and all that follows from their moduli."""
         L, R = self.architecture.orientations, self.architecture.carriers
         last = octave == self.J - 1
+        wanted = {number - octave * L for path in paths for number in self.followers.get(path, ())}
         for orientations in [tuple(range(L))] if last else self.rounds[len(paths[0])]:
-            longer = [(*path, octave * L + theta) for path in paths for theta in orientations]
-            moduli = self.smooth(maps, raw, octave, longer, orientations)
-            if moduli and len(longer[0]) == self.max_order:
-                # Nothing branches off any more: all go on side by side.
-                self.octaves(moduli, octave + 1, longer)
-            elif moduli:
-                for index, path in enumerate(longer):
-                    self.octaves(moduli[R * index : R * (index + 1)], octave + 1, [path])
+            for some in self.alike(paths, octave, [t for t in orientations if t in wanted]):
+                longer = [(*path, octave * L + theta) for path in paths for theta in some]
+                moduli = self.smooth(maps, raw, octave, longer, some)
+                if moduli and len(longer[0]) == self.max_order:
+                    # Nothing branches off any more: all go on side by side.
+                    self.octaves(moduli, octave + 1, longer)
+                elif moduli:
+                    for index, path in enumerate(longer):
+                        self.octaves(moduli[R * index : R * (index + 1)], octave + 1, [path])
+
+    def alike(
+        self, paths: list[PathNumbers], octave: int, orientations: list[int]
+    ) -> list[tuple[int, ...]]:
+        """Return orientations whose moduli go on, and those whose do not, where there are any."""
+        L = self.architecture.orientations
+        on = [
+            theta
+            for theta in orientations
+            if any(self.goes_on((*path, octave * L + theta), octave) for path in paths)
+        ]
+        rest = [theta for theta in orientations if theta not in on]
+        return [tuple(some) for some in (on, rest) if some]
 
     def smooth(
         self,
@@ -367,9 +462,26 @@ class _Unroller:
         """Append one step, which carries `paths` to the next octave or emits them at the last.
 
         With `orientations`, the step takes their moduli first. Without a `target`, it gets a buffer
-        of its own.
+        of its own if it needs one.
         """
-        design = self.architecture
+        on = octave < self.J - 1 and any(self.goes_on(path, octave) for path in paths)
+        if on and target is None:
+            count, factor = len(paths) * self.architecture.carriers, 2
+            target = self.store(count, maps.shape, factor, octave + 1)
+        self.steps.append(self.step(maps, raw, octave, paths, orientations, target))
+        return target
+
+    def step(
+        self,
+        maps: Maps,
+        raw: bool,
+        octave: int,
+        paths: list[PathNumbers],
+        orientations: tuple[int, ...] = (),
+        target: Maps | None = None,
+    ) -> Step:
+        """Return a step, which emits what it takes or smooths unless that is only carried on."""
+        design, smoothed = self.architecture, self.outputs.smoothed
         generation = design.generation(raw, octave)
         wavelets, wavelet_stride, stride = "", 1, 2
         if orientations:
@@ -377,25 +489,43 @@ class _Unroller:
             wavelets, wavelet_stride = f"psi_{generation}", design.psi_stride
             stride = 2 // design.psi_stride
             generation = design.generation(True, octave)
-        factor, emits = stride * wavelet_stride, octave == self.J - 1
-        if not emits and target is None:
-            target = self.store(len(paths) * design.carriers, maps.shape, factor, octave + 1)
-        self.steps.append(
-            Step(
-                wavelets=wavelets,
-                orientations=tuple(orientations),
-                wavelet_stride=wavelet_stride,
-                smoothing=f"{'low' if emits else 'carry'}_{generation}",
-                source=maps,
-                target=target,
-                groups=len(paths) // max(1, len(orientations)),
-                stride=stride,
-                first=self.first if emits else (0, 0),
-                size=target.shape if target else self.output_shape,
-                channels=tuple(self.channels[path] for path in paths) if emits else (),
-            )
+        smoothing, y, x, height, width = "", 0, 0, 0, 0
+        if target:
+            smoothing, height, width = f"carry_{generation}", target.height, target.width
+        elif smoothed:
+            smoothing, stride = f"low_{generation}", stride >> self.outputs.oversampling
+            y, x, height, width = self.crop.window(self.J - self.outputs.oversampling)
+        channels = tuple(self.channels.get(path, -1) for path in paths)
+        emits = not target or (orientations and not smoothed)
+        if not emits or max(channels) < 0:
+            channels = ()
+        window = (0, 0, 0, 0)
+        if channels and not smoothed:
+            window = self.crop.window(octave + wavelet_stride - 1)
+        return Step(
+            wavelets=wavelets,
+            orientations=tuple(orientations),
+            wavelet_stride=wavelet_stride,
+            smoothing=smoothing,
+            source=maps,
+            target=target,
+            groups=len(paths) // max(1, len(orientations)),
+            stride=stride if smoothing else 1,
+            first=(y, x),
+            size=(height, width),
+            output=self.outputs.taken if channels else "",
+            channels=channels,
+            window=window,
         )
-        return target
+
+    def shape_of(self, path: Path) -> tuple[int, int]:
+        """Return the height and width of a path's channel."""
+        if self.outputs.average == GLOBAL:
+            return (1, 1)
+        octave = self.J - self.outputs.oversampling
+        if not self.outputs.smoothed:
+            octave = path.j[-1] + self.architecture.psi_stride - 1 if path.j else 0
+        return self.crop.window(octave)[2:]
 
     def store(self, count: int, shape: tuple[int, int], factor: int, octave: int) -> Maps:
         """Return a new buffer of maps whose grid is every `factor`-th sample of a shape."""

@@ -128,6 +128,9 @@ class Step:
     maps are each a group of their own in what follows. Then it correlates with `smoothing` and
     writes to the target, or emits: to the output, one channel per group.
 
+    A transform that is not smoothed emits the moduli themselves, or their means; of the image,
+    which is the path without wavelets, the source itself.
+
     Attributes
     ----------
     wavelets : str
@@ -137,11 +140,12 @@ class Step:
     wavelet_stride : int
         Stride of the wavelets, 1 or 2.
     smoothing : str
-        Name of the bank's array that smooths: carriers, or a low-pass where the step emits.
+        Name of the bank's array that smooths: carriers, or a low-pass where that is emitted; "" for
+        none.
     source : Maps
         Where it reads.
     target : Maps or None
-        Where it writes; None for the output.
+        Where it writes what it smooths; None where that is emitted, or nothing is smoothed.
     groups : int
         The source holds `groups` independent stacks.
     stride : int
@@ -150,8 +154,14 @@ class Step:
         Index (y0, x0) on the target's full grid of the first sample that is computed.
     size : tuple of int
         Height and width computed of each target map.
+    output : str
+        What it emits: "smoothed"; "moduli", within the window, or the source where it takes none;
+        "mean", the average of these; or "" for nothing.
     channels : tuple of int
-        Output channel of each group of a step that emits.
+        Output channel of each group that is smoothed, or could be, of a step that emits; -1 for
+        moduli that are not asked for.
+    window : tuple of int
+        First row and column, height and width of the moduli that are emitted or averaged.
     """
 
     wavelets: str
@@ -164,12 +174,19 @@ class Step:
     stride: int
     first: tuple[int, int]
     size: tuple[int, int]
-    channels: tuple[int, ...]
+    output: str = ""
+    channels: tuple[int, ...] = ()
+    window: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @property
     def emits(self) -> bool:
-        """Whether it writes to the output."""
-        return self.target is None
+        """Whether what it smooths goes to the output."""
+        return self.output == "smoothed"
+
+    @property
+    def emits_moduli(self) -> bool:
+        """Whether its moduli, or their means, go to the output."""
+        return self.output in ("moduli", "mean")
 
     @property
     def maps_per_group(self) -> int:

@@ -211,7 +211,7 @@ def reached(quantization, images):
     """Return the largest modulus and the largest smoothed number of every step."""
     plan = quantization.plan
     recorder = Recorder(quantization)
-    output = np.empty((len(images), plan.n_coefficients, *plan.output_shape))
+    output = np.empty((len(images), *plan.output_shape))
     reference.interpret(plan, recorder, np.asarray(images) * 128.0, output)
     return recorder.moduli, recorder.smoothings
 

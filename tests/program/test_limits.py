@@ -48,7 +48,7 @@ def test_the_class_and_the_function_say_so_too(toy_bank):
 
 def test_the_largest_are_planned():
     plan = make_plan(1, (2, LARGEST_SIDE), EIGHT, max_order=1)
-    assert plan.output_shape == (1, LARGEST_SIDE // 2)
+    assert plan.output_shape == (9, 1, LARGEST_SIDE // 2)
     for J, shape, design in (
         # Another orientation, or padding one octave deeper, would be too many.
         (6, (64, 64), MANY),

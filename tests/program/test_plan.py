@@ -10,6 +10,7 @@ from kymatio.scattering2d.utils import compute_padding
 
 from npscatter.errors import ArgumentError, ArgumentTypeError
 from npscatter.program import plan as planner
+from npscatter.program.outputs import Outputs
 from npscatter.program.padding import BOUNDARIES, shape_before_padding
 from npscatter.program.plan import make_plan
 from npscatter.program.steps import Architecture, Maps
@@ -23,6 +24,7 @@ ARCHITECTURES = [
     Architecture(2, 1, 1, "octave"),
     Architecture(4, 1, 2, "octave"),
 ]
+OUTPUTS = [Outputs(average=False), Outputs(average="global"), Outputs(oversampling=1)]
 SIZES = [(1, (2, 3)), (1, (9, 8)), (2, (4, 4)), (2, (7, 10)), (3, (8, 24)), (4, (16, 35))]
 
 
@@ -36,6 +38,21 @@ def all_plans():
         yield make_plan(J, shape, design, max_order, "zero")
         divisible = tuple(side // 2**J * 2**J for side in shape)
         yield make_plan(J, divisible, design, max_order, "periodic")
+        for outputs in OUTPUTS:
+            if design.psi_stride == 1 or not outputs.oversampling:
+                yield make_plan(J, shape, design, max_order, outputs=outputs)
+                yield make_plan(J, shape, design, max_order, "zero", rounds=2, outputs=outputs)
+                some = dataclasses.replace(outputs, paths=some_paths(J, design, max_order))
+                yield make_plan(J, shape, design, max_order, rounds=2, outputs=some)
+        some = Outputs(paths=some_paths(J, design, max_order))
+        yield make_plan(J, shape, design, max_order, outputs=some)
+
+
+def some_paths(J, design, max_order):
+    """Return the numbers of a few channels, of which some lead to others and some do not."""
+    channels = make_plan(J, (2**J, 2**J), design, max_order).n_coefficients
+    generator = np.random.default_rng(channels)
+    return generator.permutation(channels)[: max(1, channels // 3)].tolist()
 
 
 class Expressions:
@@ -58,7 +75,7 @@ def by_definition(plan, name):
             stride = design.psi_stride
         else:
             halved = design.psi_stride == 2 and order > 0 and octave == level
-            stride = 1 if halved else 2
+            stride = 1 if halved or (kind == "low" and plan.outputs.oversampling) else 2
         weights = f"{kind}_first" if first else f"{kind}_next"
         return [name(operation, weights, stride, o, maps) for o in range(outputs)]
 
@@ -73,20 +90,24 @@ def by_definition(plan, name):
         maps = carried(u, order, level, octave)
         return filtered("modulus", "psi", design.orientations, maps, order, level, octave)
 
-    def average(u, order, level):
+    def emitted(u, order, level):
+        if plan.outputs.average is not True:
+            return name(plan.outputs.taken, u)
         maps = carried(u, order, level, J - 1)
-        return filtered("emit", "low", 1, maps, order, level, J - 1)[0]
+        return filtered("smoothed", "low", 1, maps, order, level, J - 1)[0]
 
     x = name("image")
-    channels = [average(x, 0, 0)]
+    channels = [emitted(x, 0, 0)]
     second = []
     for j1 in range(J):
         for u1 in moduli(x, 0, 0, j1):
-            channels.append(average(u1, 1, j1))
+            channels.append(emitted(u1, 1, j1))
             if plan.max_order == 2:
                 for j2 in range(j1 + 1, J):
-                    second += [average(u2, 2, j2) for u2 in moduli(u1, 1, j1, j2)]
-    return channels + second
+                    second += [emitted(u2, 2, j2) for u2 in moduli(u1, 1, j1, j2)]
+    channels += second
+    asked = plan.outputs.paths
+    return channels if asked is None else [channels[number] for number in asked]
 
 
 class Workspace:
@@ -147,7 +168,7 @@ def grid_of(plan, octave):
 def run_symbolically(plan, name):
     """Run the program over a symbolic workspace; return what the output channels received."""
     workspace, channels = Workspace(plan.workspace.size, plan.workspace.offsets), {}
-    carriers = plan.architecture.carriers
+    carriers, oversampled = plan.architecture.carriers, plan.outputs.oversampling == 1
     inputs = {"first": 1, "next": carriers}
     outputs = {"carry": carriers, "low": 1}
     assert [buffer.buffer for buffer in plan.buffers] == list(range(len(plan.workspace.offsets)))
@@ -176,30 +197,47 @@ def run_symbolically(plan, name):
         else:
             assert (step.orientations, step.wavelet_stride) == ((), 1)
         assert step.modulus_shape == shape
+
+        def emit(results, first, size, grid, step=step):
+            for channel, result in zip(step.channels, results, strict=True):
+                assert channel not in channels, "emitted twice"
+                if channel >= 0:
+                    channels[channel] = result
+                    means = step.output == "mean"
+                    assert plan.channel_shapes[channel] == ((1, 1) if means else size)
+            kept = np.add(first, size)
+            assert min(first) >= 0 and (kept <= grid).all(), "beyond the grid"
+
+        assert step.output in ("", plan.outputs.taken)
+        assert bool(step.channels) == bool(step.output)
+        if step.emits_moduli:
+            assert max(step.channels) >= 0
+            taken = [name(step.output, one) for (one,) in groups]
+            emit(taken, step.window[:2], step.window[2:], shape)
+        assert bool(step.smoothing) == bool(step.emits or step.target)
+        if not step.smoothing:
+            assert step.emits_moduli and step.stride == 1
+            continue
         # Every step halves the resolution once, in its wavelets or in what smooths.
-        assert step.wavelet_stride * step.stride == 2
-        assert grid_of(plan, step.source.octave + 1) == strided(shape, step.stride)
+        assert step.wavelet_stride * step.stride == (1 if step.emits and oversampled else 2)
         kind, _, generation = step.smoothing.partition("_")
         assert ("low" if step.emits else "carry") == kind
         assert len(groups[0]) == inputs[generation]
+        what = "smoothed" if step.emits else "smooth"
         results = [
-            name("emit" if step.emits else "smooth", step.smoothing, step.stride, o, tuple(group))
+            name(what, step.smoothing, step.stride, o, tuple(group))
             for group in groups
             for o in range(outputs[kind])
         ]
         grid = strided(shape, step.stride)
         if step.emits:
-            assert step.target is None
-            for channel, result in zip(step.channels, results, strict=True):
-                assert channel not in channels, "emitted twice"
-                channels[channel] = result
-            assert step.size == plan.output_shape
-            kept = np.add(step.first, step.size)
-            assert min(step.first) >= 0 and (kept <= grid).all(), "beyond the grid"
+            assert step.target is None and min(step.channels) >= 0
+            emit(results, step.first, step.size, grid)
         else:
             assert not workspace.overlap(step.source, step.target), "reads what it overwrites"
             assert step.size == step.target.shape == grid == grid_of(plan, step.target.octave)
-            assert step.first == (0, 0) and step.channels == ()
+            assert step.target.octave == step.source.octave + 1 and step.first == (0, 0)
+            assert step.emits_moduli or step.channels == ()
             workspace.write(step.target, results)
     assert workspace.end == plan.workspace.size
     assert sorted(channels) == list(range(plan.n_coefficients))
@@ -210,6 +248,22 @@ def test_the_program_run_symbolically_is_the_definition():
     for plan in all_plans():
         name = Expressions()
         assert run_symbolically(plan, name) == by_definition(plan, name)
+
+
+def test_only_moduli_on_the_way_to_a_channel_are_taken_and_each_once():
+    for plan in all_plans():
+        needed = {path.n[:length] for path in plan.paths for length in range(1, path.order + 1)}
+        taken = sum(step.groups * len(step.orientations) for step in plan.steps)
+        assert taken == len(needed)
+        read = {step.source.buffer for step in plan.steps}
+        assert {step.target.buffer for step in plan.steps if step.target} <= read
+        if plan.outputs.average is not True and plan.outputs.paths is None:
+            # The image is carried to the last octave, U1 as far as wavelets read it, U2 never.
+            carried = [step.target.octave for step in plan.steps if step.target]
+            J, L = plan.J, plan.architecture.orientations
+            of_U1 = L * (J - 1) * (J - 2) // 2 if plan.max_order == 2 else 0
+            of_images_moduli = len([s for s in plan.steps if s.target and s.wavelets])
+            assert len(carried) - of_images_moduli == J - 1 + of_U1
 
 
 def test_the_symbolic_workspace_notices_hazards():
@@ -460,7 +514,7 @@ def test_padded_sizes_are_kymatios(pre_pad):
             padded = compute_padding(H, W, J)
             assert plan.padded_shape == padded
             assert plan.input_shape == (padded if pre_pad else (H, W))
-            assert plan.output_shape == (H // 2**J, W // 2**J)
+            assert plan.output_shape == (1 + 2 * J, H // 2**J, W // 2**J)
             if pre_pad:
                 assert plan.rows == tuple(range(padded[0]))
                 assert plan.columns == tuple(range(padded[1]))

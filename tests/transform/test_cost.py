@@ -51,7 +51,7 @@ def test_unfolded_costs_are_what_the_reference_does(
         J, shape, bank.architecture, max_order, bank.boundary, breadth_first=breadth_first
     )
     counting = Counting(bank)
-    output = np.empty((1, plan.n_coefficients, *plan.output_shape))
+    output = np.empty((1, *plan.output_shape))
     reference.interpret(plan, counting, np.ones((1, *shape)), output)
     cost = plan_cost(plan, bank, folded=False)
     assert cost.multiply_adds == counting.products
@@ -76,7 +76,7 @@ def test_folding_trades_products_for_additions(toy_bank):
     # Of the low-pass, 7 x 7 at stride 2: three rows folded, two new columns a sample, and in each
     # of the four rows that are left three samples folded.
     low = step_costs(plan, bank, True)[-1]
-    samples = plan.output_shape[0] * plan.output_shape[1]
+    samples = plan.output_shape[1] * plan.output_shape[2]
     assert low.additions == samples * (3 * 2 + 4 * 3)
     assert low.multiply_adds == samples * 16
 

@@ -95,7 +95,7 @@ def execute(
 ) -> None:
     """Run the plan's program, within limits; other parameters as for `run`."""
     threads = threads or _all_threads()
-    count, extra = math.prod(output.shape[:-3]), _conversion_bytes(images, output)
+    count, extra = math.prod(images.shape[:-2]), _conversion_bytes(images, output)
     layout = choose(plan, bank, _NAMES[output.dtype.char], count, threads, extra, limits)
     run_layout(layout, images, output, threads, limits)
 
@@ -108,7 +108,7 @@ def run_layout(
     limits: Limits = DEFAULT,
 ) -> None:
     """Run a program that is laid out in memory; other parameters as for `execute`."""
-    targets = _addresses(output, 3)
+    targets = _addresses(output, len(layout.plan.output_shape))
     extra = _conversion_bytes(images, output)
     if not extra:
         _Call(layout, images, _addresses(images, 2), output, targets, threads, limits).run()
@@ -192,7 +192,7 @@ def warm_up(
     dtype = np.result_type(images, np.float32).name
     threads = options["threads"] or _all_threads()
     nothing = np.empty((0, *plan.input_shape), dtype)
-    output = np.empty((0, plan.n_coefficients, *plan.output_shape), dtype)
+    output = np.empty((0, *plan.output_shape), dtype)
     for count in (1, 64 * threads):
         run_layout(choose(plan, bank, dtype, count, threads), nothing, output, 1)
 
@@ -209,8 +209,14 @@ def cut_steps(layout: CpuLayout, threads: int, limits: Limits = DEFAULT) -> np.n
         if groups >= count:
             cuts = [(start, stop - start, 0, height) for start, stop in _blocks(groups, count)]
         else:
+            together = int(record["rows_together"])
             bands = max(1, min(-(-count // groups), height // limits.rows_per_part))
-            cuts = [(group, 1, *band) for group in range(groups) for band in _blocks(height, bands)]
+            bounds = [
+                (start * together, min(stop * together, height))
+                for start, stop in _blocks(-(-height // together), bands)
+                if start < stop
+            ]
+            cuts = [(group, 1, *band) for group in range(groups) for band in bounds]
         parts += [(number, *cut, needs) for cut in cuts]
     return np.array(parts, PART)
 
@@ -286,7 +292,7 @@ class _Call:
         job[CALL_FIELDS] = (
             *(count, split, tasks, address(sources), address(targets)),
             *(state, state + 8, state + 16, state + 24),
-            *(*images.strides[-2:], *output.strides[-3:]),
+            *(*images.strides[-2:], *_output_strides(output, layout)),
         )
         self.job = job.view(JOB)
         self.failures: list[BaseException] = []
@@ -393,6 +399,16 @@ def _compiled(layout: CpuLayout) -> tuple[Dispatcher, np.ndarray]:
 @lru_cache
 def _worker(dtype: str) -> Dispatcher:
     return make_worker(dtype)
+
+
+def _output_strides(output: np.ndarray, layout: CpuLayout) -> tuple[int, ...]:
+    """Return the bytes from channel to channel, row to row and column to column.
+
+    Moduli lie one after the other; steps know how long their rows are.
+    """
+    if len(layout.plan.output_shape) == 1:
+        return output.itemsize, 0, output.itemsize
+    return output.strides[-3:]
 
 
 def _addresses(array: np.ndarray, inner: int) -> np.ndarray:

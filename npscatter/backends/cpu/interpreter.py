@@ -39,8 +39,26 @@ import numba
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
+from npscatter.backends.cpu.emission import (
+    emit_means,
+    emit_row,
+    emitted_columns,
+    set_lane_bounds,
+    take_row,
+)
 from npscatter.backends.cpu.magnitudes import find_magnitudes, rescale_row, set_scalings
-from npscatter.backends.cpu.records import JOB, KERNEL, MAGNITUDES, PADDING, PART, STEP, WORKER
+from npscatter.backends.cpu.records import (
+    JOB,
+    KERNEL,
+    MAGNITUDES,
+    MEANS,
+    NO_SMOOTHING,
+    PADDING,
+    PART,
+    SMOOTHED,
+    STEP,
+    WORKER,
+)
 from npscatter.backends.cpu.row_codegen import code_version
 from npscatter.backends.cpu.simd import (
     FLUSH,
@@ -54,7 +72,6 @@ from npscatter.backends.cpu.simd import (
     load,
     put,
     scatter_lanes,
-    scatter_strips,
     set_float_mode,
     store,
 )
@@ -292,12 +309,18 @@ def modulus_slot(row, height, smoothing):
 
 
 @_inlined
+def modulus_place(step, smoothing, row, worker, job):
+    """Return where a row of the first orientation's modulus is kept."""
+    slot = modulus_slot(row, step.modulus_height, smoothing)
+    offset = slot * step.modulus_pitch + job.margin * job.lanes
+    return worker.moduli + offset * job.itemsize
+
+
+@_inlined
 def compute_moduli(like, step, wavelets, smoothing, group, row, worker, job):
     """Compute a row of every orientation's modulus, and keep it."""
     set_window(step, wavelets, group, wavelets.stride * row, worker, job)
-    slot = modulus_slot(row, step.modulus_height, smoothing)
-    offset = slot * step.modulus_pitch + job.margin * job.lanes
-    out, plane = worker.moduli + offset * job.itemsize, step.modulus_plane
+    out, plane = modulus_place(step, smoothing, row, worker, job), step.modulus_plane
     correlate(wavelets, out, 0, step.modulus_columns, plane, worker, job)
     for theta in range(step.orientations):
         fill_margins(like, out + theta * plane * job.itemsize, step.modulus_ends, job)
@@ -327,48 +350,6 @@ def set_modulus_window(step, smoothing, theta, offsets, worker, job):
         put(table, a, modulus + offset if offset >= 0 else zero_row)
 
 
-@_inner
-def set_lane_bounds(step, worker, job):
-    """Let every lane of a step that emits know which columns of its strip are kept."""
-    table, strips, columns = worker.lane_bounds, job.strips_per_vector, step.columns
-    for lane in range(job.lanes):
-        start = lane % strips * columns
-        put(table, 2 * lane, max(0, step.first_column - start))
-        put(table, 2 * lane + 1, min(columns, step.first_column + step.width - start))
-
-
-@_inner
-def emit_row(like, step, offset, worker, job):
-    """Copy one row of coefficients to the outputs, `offset` bytes into each image's."""
-    size, lanes, strips = job.itemsize, job.lanes, job.strips_per_vector
-    row, columns, width = worker.passing_rows, step.columns, step.width
-    if strips == 1 and job.output_column_stride == size:
-        row += step.first_column * lanes * size
-        for x in range(0, width, lanes):
-            place = row + x * lanes * size
-            scatter_lanes(like, place, worker.coefficients, offset + x * size, width - x)
-        return
-    # Columns that are no neighbours in the output go by way of a line per image.
-    direct, table = job.output_column_stride == size, worker.lane_addresses
-    for image in range(job.images_per_vector):
-        target = worker.lines + image * job.line_bytes
-        if direct:
-            target = get(worker.coefficients, image) + offset
-        for strip in range(strips):
-            start = strip * columns - step.first_column
-            put(table, image * strips + strip, target + start * size)
-    for x in range(0, columns, lanes):
-        scatter_strips(like, row + x * lanes * size, table, worker.lane_bounds, x)
-    if direct:
-        return
-    for image in range(job.images_per_vector):
-        source = worker.lines + image * job.line_bytes
-        target = get(worker.coefficients, image) + offset
-        for x in range(width):
-            value = load(like, source + x * size)
-            store(like, target + x * job.output_column_stride, value)
-
-
 @_inlined
 def smooth_row(like, step, smoothing, group, y, worker, job):
     """Correlate the window's rows with the smoothing kernel and emit or store row y of the result.
@@ -376,16 +357,15 @@ def smooth_row(like, step, smoothing, group, y, worker, job):
     `group` counts what is smoothed: the stacks of the source, or every one's orientations.
     """
     size = job.itemsize
-    if step.emits:
-        # Of one strip only the columns that are kept, of several all.
-        first = step.first_column if job.strips_per_vector == 1 else 0
-        columns = step.width if job.strips_per_vector == 1 else step.columns
+    if step.emits == SMOOTHED:
+        first, columns = emitted_columns(step, job)
         place = worker.passing_rows + first * job.lanes * size
         correlate(smoothing, place, first, columns, 0, worker, job)
         channel = get(job.channels, step.channels + group)
         if worker.rescales:
             rescale_row(like, place, columns, 1 if channel == 0 else 2, worker, job)
-        emit_row(like, step, channel * job.channel_stride + y * job.output_row_stride, worker, job)
+        offset = channel * job.channel_stride + y * job.output_row_stride
+        emit_row(like, step, worker.passing_rows, offset, worker, job)
         return
     offset = step.target + group * smoothing.outputs * step.target_plane
     offset += y * step.target_pitch + job.margin * job.lanes
@@ -408,6 +388,9 @@ def smooth_row(like, step, smoothing, group, y, worker, job):
 def smooth_moduli(like, step, wavelets, smoothing, part, worker, job):
     """Compute a part of a step that takes moduli: each of their rows once, before it is read."""
     radius, height = smoothing.size // 2, step.modulus_height
+    # Of the rows that several parts compute, each belongs to one, which emits it.
+    own = smoothing.stride * part.start
+    own_stop = height if part.stop == step.height else smoothing.stride * part.stop
     for group in range(part.group, part.group + part.groups):
         earliest = smoothing.stride * (part.start + step.first_row) - radius
         produced = earliest
@@ -418,12 +401,15 @@ def smooth_moduli(like, step, wavelets, smoothing, part, worker, job):
                 row = produced
                 produced += 1
                 if job.wrap:
-                    if row - height >= earliest:
-                        continue  # kept since it was computed as row - height
-                    row = wrapped(row, height)
-                elif row < 0 or row >= height:
-                    continue
-                compute_moduli(like, step, wavelets, smoothing, group, row, worker, job)
+                    # Else it is kept since it was computed as row - height.
+                    if row - height < earliest:
+                        around = wrapped(row, height)
+                        compute_moduli(like, step, wavelets, smoothing, group, around, worker, job)
+                elif row >= 0 and row < height:
+                    compute_moduli(like, step, wavelets, smoothing, group, row, worker, job)
+                if step.emits and own <= row < own_stop:
+                    place = modulus_place(step, smoothing, row, worker, job)
+                    take_row(like, step, group, row, own_stop, place, worker, job)
             for y in range(first, stop):
                 table = worker.row_offsets + 8 * (y - first) * smoothing.size
                 find_moduli(step, smoothing, smoothing.stride * (y + step.first_row), table, job)
@@ -433,6 +419,30 @@ def smooth_moduli(like, step, wavelets, smoothing, part, worker, job):
                     table = worker.row_offsets + 8 * (y - first) * smoothing.size
                     set_modulus_window(step, smoothing, theta, table, worker, job)
                     smooth_row(like, step, smoothing, number, y, worker, job)
+        if step.emits and step.emits != SMOOTHED:
+            for row in range(max(own, produced), own_stop):  # which no smoothing reads
+                compute_moduli(like, step, wavelets, smoothing, group, row, worker, job)
+                place = modulus_place(step, smoothing, row, worker, job)
+                take_row(like, step, group, row, own_stop, place, worker, job)
+
+
+@_inner
+def take_moduli(like, step, wavelets, part, worker, job):
+    """Compute a part of a step that smooths nothing: of moduli, or without wavelets of maps."""
+    left = job.margin * job.lanes
+    start = max(part.start, step.window_row)
+    stop = min(part.stop, step.window_row + step.window_height)
+    for group in range(part.group, part.group + part.groups):
+        for row in range(start, stop):
+            place = worker.moduli + left * job.itemsize
+            if step.wavelets < 0:
+                offset = step.source + group * step.source_plane + row * step.source_pitch
+                place = worker.workspace + (offset + left) * job.itemsize
+            else:
+                set_window(step, wavelets, group, wavelets.stride * row, worker, job)
+                plane = step.modulus_plane
+                correlate(wavelets, place, 0, step.modulus_columns, plane, worker, job)
+            take_row(like, step, group, row, stop, place, worker, job)
 
 
 @_inner
@@ -510,6 +520,10 @@ def make_worker(dtype: str) -> Dispatcher:
                     find_magnitudes(like, image, worker, job)
                 elif step.smoothing == PADDING:
                     pad_rows(like, step, part, worker, job)
+                elif step.smoothing == MEANS:
+                    emit_means(like, image, worker, job)
+                elif step.smoothing == NO_SMOOTHING:
+                    take_moduli(like, step, kernels[max(0, step.wavelets)], part, worker, job)
                 elif step.wavelets < 0:
                     smooth_maps(like, step, kernels[step.smoothing], part, worker, job)
                 else:

@@ -13,14 +13,21 @@ from itertools import pairwise
 import numpy as np
 
 from npscatter.backends.cost import step_cost
+from npscatter.backends.cpu.emission import BLOCK_ROWS, SUM_BYTES
 from npscatter.backends.cpu.magnitudes import SCALING_VECTORS, SCALINGS
 from npscatter.backends.cpu.records import (
     JOB,
     KERNEL,
     MAGNITUDES,
+    MEANS,
+    MODULI,
+    NO_SMOOTHING,
+    NOTHING,
     PADDING,
     PART,
+    SMOOTHED,
     STEP,
+    SUMS,
     WORKER,
     address,
 )
@@ -28,6 +35,7 @@ from npscatter.backends.cpu.row_codegen import UNROLLED, RowKernel
 from npscatter.backends.cpu.simd import vector_bytes
 from npscatter.bank import FilterBank
 from npscatter.program.magnitude import level_gain, ordinary_exponents
+from npscatter.program.outputs import GLOBAL
 from npscatter.program.plan import Plan
 from npscatter.program.steps import WEIGHT_ARRAYS, Maps, Step
 from npscatter.program.workspace import Workspace, lay_out_workspace
@@ -51,7 +59,7 @@ class CpuLayout:
         The addresses of the kernels' code are still to be filled in.
     tables : dict of ndarray
         What `JOB` has the addresses of: "weights", "channels", "row_ends", "image_rows",
-        "image_columns", "gain".
+        "image_columns", "gain", "means".
     job : ndarray of JOB, of one
         What is the same for all calls.
     workspace_size : int
@@ -148,15 +156,18 @@ def lay_out(
     CpuLayout
     """
     kernels = KernelSet(plan, bank, dtype, folded)
-    lanes = vector_bytes() // np.dtype(dtype).itemsize
-    rows = RowGeometry(plan, kernels, lanes, lanes // images_per_vector)
+    itemsize = np.dtype(dtype).itemsize
+    rows = RowGeometry(plan, kernels, itemsize, vector_bytes() // itemsize // images_per_vector)
     workspace = lay_out_workspace(plan.steps, plan.buffers, plan.image, rows.map_pitch)
     steps = _step_table(plan, kernels, rows, workspace)
     channels = [channel for step in plan.steps for channel in step.channels]
-    gain = level_gain(plan, bank)
+    if plan.outputs.average is False:
+        channels = [-1 if c < 0 else plan.channel_starts[c] for c in channels]
+    gain, means = level_gain(plan, bank), _mean_table(plan)
     tables = {
         "weights": kernels.weights,
         "channels": np.array([*channels, 0], np.int64),
+        "means": np.array([*means, 0], np.int64),
         "row_ends": np.array([*rows.ends, 0], np.int64),
         "image_rows": np.array(plan.rows, np.int64),
         "image_columns": np.array(plan.columns, np.int64),
@@ -164,6 +175,8 @@ def lay_out(
     }
     scratch_size, scratch_offsets = _place_scratch(plan, dtype, kernels, rows, steps)
     table_size, table_offsets = _place_tables(kernels, rows)
+    job = _job(plan, dtype, rows, tables, gain is not None)
+    sums = _place_sums(job, workspace.size + rows.slack, max(means[1::3], default=0), len(means))
     return CpuLayout(
         plan=plan,
         dtype=dtype,
@@ -172,13 +185,34 @@ def lay_out(
         kernel_table=kernels.table,
         steps=steps,
         tables=tables,
-        job=_job(plan, dtype, rows, tables, gain is not None),
-        workspace_size=workspace.size + rows.slack,
+        job=job,
+        workspace_size=workspace.size + rows.slack + sums,
         scratch_size=scratch_size,
         scratch_offsets=scratch_offsets,
         table_size=table_size,
         table_offsets=table_offsets,
     )
+
+
+def _mean_table(plan: Plan) -> list[int]:
+    """Return, of every channel, the blocks of rows that its mean is the sum of, and its samples."""
+    numbers = [0] * (3 * plan.n_coefficients)
+    for step in plan.steps:
+        row, _, height, width = step.window
+        blocks = row // BLOCK_ROWS, (row + height - 1) // BLOCK_ROWS + 1
+        for channel in step.channels if step.output == "mean" else ():
+            if channel >= 0:
+                numbers[3 * channel : 3 * channel + 3] = *blocks, height * width
+    return numbers if any(numbers) else []
+
+
+def _place_sums(job: np.ndarray, start: int, blocks: int, numbers: int) -> int:
+    """Let the job know where blocks' sums are in the workspace; return the elements they take."""
+    channels = numbers // 3
+    job["block_sums"], job["blocks"], job["channel_count"] = start, blocks, channels
+    sums = channels * blocks * int(job[0]["images_per_vector"])
+    # A whole vector of lanes is written at a time.
+    return SUM_BYTES // int(job[0]["itemsize"]) * (sums + int(job[0]["lanes"])) if sums else 0
 
 
 class KernelSet:
@@ -212,7 +246,7 @@ class KernelSet:
             kernels.append(kernel)
             weights.append(values)
         self.kernels = tuple(kernels)
-        self.weights = np.concatenate(weights).astype(dtype)
+        self.weights = np.concatenate([*weights, []]).astype(dtype)
 
     @staticmethod
     def _keys(step: Step) -> tuple[tuple, tuple]:
@@ -224,21 +258,29 @@ class KernelSet:
     def numbers(self, step: Step) -> tuple[int, int]:
         """Return the numbers of a step's wavelets, -1 if it takes no modulus, and smoothing."""
         wavelets, smoothing = self._keys(step)
-        return self._numbers.get(wavelets, -1), self._numbers[smoothing]
+        return self._numbers.get(wavelets, -1), self._numbers.get(smoothing, NO_SMOOTHING)
 
-    def smoothing(self, step: Step) -> RowKernel:
-        """Return what a step smooths with."""
-        return self.kernels[self.numbers(step)[1]]
+    def wavelets(self, step: Step) -> RowKernel | None:
+        """Return the kernel of a step's wavelets, if it has any."""
+        number = self.numbers(step)[0]
+        return self.kernels[number] if step.wavelets else None
 
-    def reader(self, step: Step) -> RowKernel:
-        """Return the kernel that reads a step's source."""
-        wavelets, smoothing = self.numbers(step)
-        return self.kernels[wavelets if step.wavelets else smoothing]
+    def smoothing(self, step: Step) -> RowKernel | None:
+        """Return what a step smooths with, if it does."""
+        number = self.numbers(step)[1]
+        return self.kernels[number] if step.smoothing else None
 
-    def multiply_adds(self, step: Step) -> int:
-        """Return the multiply-adds of a step."""
-        wavelets = self.reader(step).summation if step.wavelets else None
-        return step_cost(step, wavelets, self.smoothing(step).summation).multiply_adds
+    def reach(self, step: Step) -> int:
+        """Return how far a step reads beyond the samples of its source that it stands on."""
+        reader = self.wavelets(step) or self.smoothing(step)
+        return reader.radius if reader else 0
+
+    def work(self, step: Step) -> int:
+        """Return the multiply-adds of a step, or, where it has none, the samples it takes."""
+        kernels = (self.wavelets(step), self.smoothing(step))
+        summations = [kernel.summation if kernel else None for kernel in kernels]
+        samples = step.source.count * step.source.height * step.source.width
+        return step_cost(step, *summations).multiply_adds or samples
 
 
 # How much wider than need be strips may get, as a ratio or in columns, before rows are cut anew
@@ -253,8 +295,8 @@ class RowGeometry:
 
     Attributes
     ----------
-    lanes, strips : int
-        Of a vector, and strips of each image in it.
+    itemsize, lanes, strips : int
+        Bytes of a sample, lanes of a vector, and strips of each image in it.
     margin : int
         Vectors in front of every row.
     slack : int
@@ -265,16 +307,16 @@ class RowGeometry:
         ``strips * s``, ``strips * s + 1``, ... (modulo W) of the first image are found.
     """
 
-    def __init__(self, plan: Plan, kernels: KernelSet, lanes: int, strips: int):
-        self.lanes, self.strips = lanes, strips
-        self.margin = max(1, *(kernel.radius for kernel in kernels.kernels))
-        self.slack = (4 * self.margin + 8) * lanes
+    def __init__(self, plan: Plan, kernels: KernelSet, itemsize: int, strips: int):
+        self.itemsize, self.lanes, self.strips = itemsize, vector_bytes() // itemsize, strips
+        self.margin = max([1, *(kernel.radius for kernel in kernels.kernels)])
+        self.slack = (4 * self.margin + 8) * self.lanes
         self.ends: list[int] = []
         self._columns = columns_by_octave(plan.padded_shape[1], plan.J, strips)
         self._reaches = [1] * len(plan.buffers)
         for step in plan.steps:
-            buffer, radius = step.source.buffer, kernels.reader(step).radius
-            self._reaches[buffer] = max(self._reaches[buffer], radius)
+            buffer = step.source.buffer
+            self._reaches[buffer] = max(self._reaches[buffer], kernels.reach(step))
 
     def columns(self, maps: Maps) -> int:
         """Return the columns of a strip of maps in the workspace."""
@@ -358,21 +400,23 @@ def _step_table(
     plan: Plan, kernels: KernelSet, rows: RowGeometry, workspace: Workspace
 ) -> np.ndarray:
     """Return what comes before the plan's steps, and these, as records."""
-    records = [_magnitudes_record(), _padding_record(plan.image, rows, workspace)]
+    records = [_record_of_the_image(MAGNITUDES), _padding_record(plan.image, rows, workspace)]
     channels = 0
     for step in plan.steps:
         record = _step_record(step, kernels, rows, workspace)
         record["channels"] = channels
         channels += len(step.channels)
         records.append(record)
+    if plan.outputs.average == GLOBAL:
+        records.append(_record_of_the_image(MEANS))
     return np.concatenate(records)
 
 
-def _magnitudes_record() -> np.ndarray:
-    """Return the STEP that finds levels and shifts, of one part and next to no work."""
+def _record_of_the_image(kind: int) -> np.ndarray:
+    """Return a STEP of one part and next to no work."""
     record = np.zeros(1, STEP)
-    record["wavelets"], record["smoothing"] = -1, MAGNITUDES
-    record["groups"] = record["height"] = 1
+    record["wavelets"], record["smoothing"] = -1, kind
+    record["groups"] = record["height"] = record["rows_together"] = 1
     return record
 
 
@@ -380,8 +424,8 @@ def _padding_record(image: Maps, rows: RowGeometry, workspace: Workspace) -> np.
     """Return the STEP that fills the padded image."""
     record = np.zeros(1, STEP)
     record["wavelets"], record["smoothing"] = -1, PADDING
-    record["groups"] = 1
-    record["height"], record["width"] = image.shape
+    record["groups"] = record["rows_together"] = 1
+    record["height"] = image.height
     record["columns"] = rows.columns(image)
     record["work"] = image.height * image.width
     _set_target(record, image, rows, workspace)
@@ -394,24 +438,25 @@ def _step_record(
     """Return the STEP of a step of the plan; where its channels start is to be filled in."""
     record = np.zeros(1, STEP)
     record["wavelets"], record["smoothing"] = kernels.numbers(step)
-    record["emits"] = step.emits
     record["groups"], record["orientations"] = step.groups, len(step.orientations)
-    record["height"], record["width"] = step.size
-    record["first_row"], record["first_column"] = step.first
-    record["work"] = kernels.multiply_adds(step)
+    record["height"] = step.size[0] if step.smoothing else step.modulus_shape[0]
+    record["rows_together"] = 1
+    record["first_row"] = step.first[0]
+    record["work"] = kernels.work(step)
     record["source"] = workspace.offset(step.source)
     record["maps"] = step.maps_per_group
     record["source_height"] = step.source.height
     record["source_pitch"] = workspace.pitch(step.source)
     record["source_plane"] = workspace.plane(step.source)
+    _set_emission(record, step, rows)
     if step.wavelets:
         smoothing, columns = kernels.smoothing(step), rows.modulus_columns(step)
-        radius = smoothing.radius
+        radius = smoothing.radius if smoothing else 0
         record["modulus_height"], width = step.modulus_shape
         record["modulus_columns"] = columns
         record["modulus_pitch"] = pitch = rows.pitch(columns, max(1, radius))
         # The slots that the interpreter keeps rows in.
-        slots = 2 * smoothing.summation.size - 1 + smoothing.stride
+        slots = 2 * smoothing.summation.size - 1 + smoothing.stride if smoothing else 1
         record["modulus_plane"] = slots * pitch
         record["modulus_ends"] = rows.add_ends(width, columns, radius)
     record["columns"] = rows.written_columns(step)
@@ -420,6 +465,21 @@ def _step_record(
         if rows.recuts(step):
             record["recut_plane"] = rows.passing_plane(step)
     return record
+
+
+def _set_emission(record: np.ndarray, step: Step, rows: RowGeometry) -> None:
+    """Fill in what a step emits and what of it is kept; moduli's rows in bytes of the output."""
+    kinds = {"": NOTHING, "smoothed": SMOOTHED, "moduli": MODULI, "mean": SUMS}
+    record["emits"] = kinds[step.output]
+    if step.emits:
+        record["emitted_columns"] = rows.written_columns(step)
+        record["window_column"], record["window_width"] = step.first[1], step.size[1]
+    elif step.output:
+        record["emitted_columns"] = rows.modulus_columns(step)
+        for name, value in zip(("row", "column", "height", "width"), step.window, strict=True):
+            record[f"window_{name}"] = value
+        record["row_stride"] = step.window[3] * rows.itemsize
+        record["rows_together"] = BLOCK_ROWS // step.stride
 
 
 def _set_target(record: np.ndarray, target: Maps, rows: RowGeometry, workspace: Workspace) -> None:
@@ -436,11 +496,12 @@ def _place_scratch(
     itemsize = np.dtype(dtype).itemsize
     parts = {
         "zero_row": rows.pitch(rows.widest, rows.margin),
-        "row_scratch": max(kernel.scratch for kernel in kernels.kernels) * rows.lanes,
+        "row_scratch": max([0, *(kernel.scratch for kernel in kernels.kernels)]) * rows.lanes,
         "moduli": int((steps["orientations"] * steps["modulus_plane"]).max()),
         "passing_rows": max(_passing_rows(step, kernels, rows) for step in plan.steps),
         "lines": rows.lanes // rows.strips * rows.line,
         "square": rows.lanes * rows.lanes,
+        "sums": max(_sums_of_columns(step, rows) for step in plan.steps),
         "scalings": SCALINGS * SCALING_VECTORS * rows.lanes,
     }
     size, offsets = 0, {}
@@ -453,14 +514,14 @@ def _place_scratch(
 
 def _place_tables(kernels: KernelSet, rows: RowGeometry) -> tuple[int, dict[str, int]]:
     """Return the bytes of a worker's tables of addresses, and at which each of them starts."""
-    summations = [kernel.summation for kernel in kernels.kernels]
+    sizes = [(one.summation.size, one.summation.maps) for one in kernels.kernels]
     tables = {
         "images": rows.lanes // rows.strips,
         "coefficients": rows.lanes // rows.strips,
         "lane_addresses": rows.lanes,
         "lane_bounds": 2 * rows.lanes,
-        "row_offsets": 2 * max(summation.size for summation in summations),
-        "window_rows": max(summation.size * summation.maps for summation in summations),
+        "row_offsets": 2 * max([0, *(size for size, _ in sizes)]),
+        "window_rows": max([0, *(size * maps for size, maps in sizes)]),
     }
     size, offsets = 0, {}
     for name, addresses in tables.items():
@@ -471,9 +532,19 @@ def _place_tables(kernels: KernelSet, rows: RowGeometry) -> tuple[int, dict[str,
 
 def _passing_rows(step: Step, kernels: KernelSet, rows: RowGeometry) -> int:
     """Return the elements of the rows that a step writes but does not keep."""
-    if step.emits or rows.recuts(step):
-        return kernels.smoothing(step).outputs * rows.passing_plane(step)
-    return 0
+    smoothing = kernels.smoothing(step)
+    written = step.emits or rows.recuts(step)
+    smoothed = smoothing.outputs * rows.passing_plane(step) if smoothing and written else 0
+    moduli = rows.pitch(rows.modulus_columns(step), 1) if step.output == "moduli" else 0
+    return max(smoothed, moduli)
+
+
+def _sums_of_columns(step: Step, rows: RowGeometry) -> int:
+    """Return the elements that the sums of columns of a step's moduli take."""
+    if step.output != "mean":
+        return 0
+    columns = max(1, len(step.orientations)) * rows.modulus_columns(step)
+    return columns * rows.lanes * SUM_BYTES // rows.itemsize
 
 
 def _job(

@@ -24,14 +24,17 @@ def address(array: np.ndarray) -> int:
 
 
 # What stands for the kernel of steps that have none: they fill the padded image, or find the levels
-# and shifts of images.
-PADDING, MAGNITUDES = -1, -2
+# and shifts of images, or add up means, or only emit what they take.
+PADDING, MAGNITUDES, MEANS, NO_SMOOTHING = -1, -2, -3, -4
+# What a step emits: nothing; what it smooths; its moduli; their sums, which become means.
+NOTHING, SMOOTHED, MODULI, SUMS = range(4)
 
-# One step of the program. Two come before those of the plan: MAGNITUDES and PADDING.
+# One step of the program. Before those of the plan come MAGNITUDES and PADDING, after them, where
+# they are asked for, MEANS.
 STEP = _int64s(
     "wavelets",  # number of their kernel; -1: no modulus is taken
-    "smoothing",  # number of its kernel; PADDING or MAGNITUDES for those two
-    "emits",  # 1: writes to the output
+    "smoothing",  # number of its kernel, or one of what stands for it
+    "emits",  # NOTHING, SMOOTHED, MODULI or SUMS
     "groups",
     "orientations",
     "source",  # offset of the first map
@@ -49,11 +52,16 @@ STEP = _int64s(
     "target_plane",
     "target_ends",
     "recut_plane",  # from one row that is cut anew to the next map's; 0: strips stay as they are
-    "height",  # rows to compute
-    "width",  # columns to compute
-    "columns",  # the same, of one strip
+    "height",  # rows to compute; of the moduli, where nothing is smoothed
+    "rows_together",  # of which no part has but some: what is summed does not depend on parts
+    "columns",  # to compute, of one strip
     "first_row",  # on the target's full grid
-    "first_column",
+    "emitted_columns",  # of one strip of what is emitted
+    "window_row",  # what of it is kept: the first row, of moduli; for others `first_row` says it
+    "window_height",
+    "window_column",
+    "window_width",
+    "row_stride",  # of moduli in the output, in bytes
     "channels",  # where its channels start in the table of channels
     "work",  # multiply-adds
 )
@@ -96,7 +104,12 @@ JOB = _int64s(
     "run_columns",  # how many; 0: rows are laid out as lines first
     "line_bytes",  # from one line of `WORKER.lines` to the next
     "weights",  # address of the table of weights
-    "channels",  # address of the steps' channels
+    "channels",  # address of the steps' channels; of moduli, of where they start in the output
+    "means",  # address of a table: of every channel the first block that is summed, the one after
+    # the last, and how many samples
+    "block_sums",  # offset in the workspace of the blocks' sums, float64s
+    "blocks",  # of a channel, at most
+    "channel_count",
     "row_ends",  # address of the table `npscatter.backends.cpu.layout.RowGeometry` describes
     "image_rows",  # address of the plan's rows: where padded rows come from
     "image_columns",  # the same for columns
@@ -137,6 +150,7 @@ WORKER = _int64s(
     "passing_rows",  # what is emitted or cut anew
     "lines",  # a row of every image, pixel by pixel
     "square",  # as many vectors as a vector has lanes
+    "sums",  # of the columns of a block of rows, float64s, orientation by orientation
     "scalings",  # vectors by which the task's images and coefficients are rescaled
     "images",  # table: where each image of the task is read
     "coefficients",  # table: where each image's coefficients are written

@@ -33,6 +33,7 @@ SOURCES = (
     "npscatter.backends.cpu.simd",
     "npscatter.backends.cpu.row_codegen",
     "npscatter.backends.cpu.magnitudes",
+    "npscatter.backends.cpu.emission",
     "npscatter.backends.cpu.interpreter",
 )
 

@@ -428,6 +428,51 @@ def lowest_and_highest(typing, like, extremes):
 
 
 @intrinsic
+def add_row(typing, like, row, vectors, sums, begins):
+    """Add so many vectors to as many of float64s at `sums`, or write them there if `begins`."""
+
+    def generate(context, builder, _, values):
+        emit, wide = SimdEmitter(builder, like.name), SimdEmitter(builder, "float64")
+        _, row, vectors, sums, begins = values
+        vector = ir.VectorType(wide.scalar, emit.width)
+        with cgutils.for_range(builder, vectors, intp=INDEX) as loop:
+            x = builder.mul(loop.index, emit.index(emit.width))
+            value = emit.load(emit.at(emit.pointer(row), x))
+            if like.name != "float64":
+                value = builder.fpext(value, vector)
+            place = wide.at(wide.pointer(sums), x)
+            place = builder.bitcast(place, vector.as_pointer())
+            before = builder.load(place)
+            before.align = wide.itemsize
+            total = builder.fadd(before, value)
+            builder.store(builder.select(begins, value, total), place).align = wide.itemsize
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 3, types.boolean), generate
+
+
+@intrinsic
+def add_columns(typing, like, sums, columns, target):
+    """Add up columns of float64s, a vector of lanes each, from the first on; write the totals."""
+
+    def generate(context, builder, _, values):
+        emit, wide = SimdEmitter(builder, like.name), SimdEmitter(builder, "float64")
+        _, sums, columns, target = values
+        vector = ir.VectorType(wide.scalar, emit.width)
+        total = cgutils.alloca_once_value(builder, ir.Constant(vector, None))
+        with cgutils.for_range(builder, columns, intp=INDEX) as loop:
+            place = wide.at(wide.pointer(sums), builder.mul(loop.index, emit.index(emit.width)))
+            column = builder.load(builder.bitcast(place, vector.as_pointer()))
+            column.align = wide.itemsize
+            builder.store(builder.fadd(builder.load(total), column), total)
+        place = builder.bitcast(wide.pointer(target), vector.as_pointer())
+        builder.store(builder.load(total), place).align = 1
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.int64] * 3), generate
+
+
+@intrinsic
 def rescale(typing, like, row, vectors, scaling):
     """Make ``(v - a) * b * c - d`` of so many vectors v; a to d are the four at `scaling`."""
 

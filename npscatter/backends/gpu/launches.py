@@ -294,7 +294,7 @@ def _target(plan: Plan, workspace: Workspace, step: Step | None, channels: int) 
         return Target(0, 0, 0, 0)
     if step.target:
         return Target(*_place(workspace, step.target), 0)
-    height, width = plan.output_shape
+    _, height, width = plan.output_shape
     return Target(0, width, height * width, channels)
 
 
