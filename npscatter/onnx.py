@@ -30,8 +30,9 @@ from npscatter.errors import (
     install_extra,
 )
 from npscatter.program.magnitude import level_gain, ordinary_exponents
+from npscatter.program.outputs import GLOBAL
 from npscatter.program.plan import Plan
-from npscatter.program.steps import Maps
+from npscatter.program.steps import Maps, Step
 
 try:
     from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
@@ -98,12 +99,14 @@ def make_model(
     """Return a transform as an ONNX model.
 
     Its input ``images`` has shape (\\*batch, H, W), its output ``coefficients`` shape
-    (\\*batch, C, H // 2^J, W // 2^J), in the order of ``S.meta()``, and both one dtype.
+    (\\*batch, C, H // 2^J, W // 2^J), or (\\*batch, C) for ``average="global"``, in the order of
+    ``S.meta()``, and both one dtype.
 
     Parameters
     ----------
     S : Scattering2D
-        The transform: its bank, J, shape, order, boundary and padding. Its backend does not matter.
+        The transform: its bank, J, shape, order, boundary, padding, ``average`` (but for False),
+        ``oversampling`` and ``paths``. Its backend does not matter.
     dtype : str, optional
         "float32", "float16" or "float64", of images, weights, maps and coefficients. ONNX Runtime
         computes float16 in float32 on CPUs, and has no convolution in float64 there.
@@ -120,9 +123,9 @@ def make_model(
     -------
     onnx.ModelProto
         Of operator set 13. Its ``metadata_props`` say of which bank (``bank``, ``sha256``),
-        ``J``, ``L``, ``max_order``, ``shape``, ``boundary``, ``pre_pad`` and ``version`` it is,
-        and as JSON lists, channel by channel, ``j`` and ``theta`` of ``S.meta()``. The same for
-        the same arguments and versions.
+        ``J``, ``L``, ``max_order``, ``shape``, ``boundary``, ``pre_pad``, ``average``,
+        ``oversampling`` and ``version`` it is, and as JSON lists, channel by channel, ``j`` and
+        ``theta`` of ``S.meta()``. The same for the same arguments and versions.
 
     Raises
     ------
@@ -149,7 +152,7 @@ def make_model(
     else:
         coefficients = _program(graph, plan, bank, images)
     lengths = [-1 if isinstance(axis, str) else axis for axis in axes]
-    output_shape = (plan.n_coefficients, *plan.output_shape)
+    output_shape = plan.output_shape[:1] if plan.outputs.average == GLOBAL else plan.output_shape
     graph.reshape(coefficients, (*lengths, *output_shape), "coefficients")
     kind = _TYPES[dtype]
     model = helper.make_model(
@@ -177,6 +180,10 @@ def _plan_and_bank(S: Any) -> tuple[Plan, FilterBank]:
     if not (isinstance(plan, Plan) and isinstance(bank, FilterBank)):
         remedy = "pass npscatter.Scattering2D(J, shape)"
         raise ArgumentTypeError(explain("S", S, "must be a Scattering2D", remedy))
+    if plan.outputs.average is False:
+        rule = "makes maps of many sizes, and a model has one array of coefficients"
+        remedy = "pass a transform with average=True or average='global'"
+        raise ArgumentError(explain("S.average", False, rule, remedy))
     return plan, bank
 
 
@@ -212,6 +219,8 @@ def _metadata(plan: Plan, bank: FilterBank) -> dict[str, str]:
         "shape": json.dumps(plan.shape),
         "boundary": plan.boundary,
         "pre_pad": json.dumps(plan.pre_pad),
+        "average": json.dumps(plan.outputs.average),
+        "oversampling": json.dumps(plan.outputs.oversampling),
         "version": npscatter.__version__,
         "j": json.dumps([path.j for path in plan.paths]),
         "theta": json.dumps([path.theta for path in plan.paths]),
@@ -267,7 +276,7 @@ class _Graph:
         key = values.dtype.str, values.shape, values.tobytes()
         if key not in self._names:
             if not name or name in self.constants:
-                name = f"{name}constant_{len(self.constants)}"
+                name = f"{name or 'constant'}_{len(self.constants)}"
             self._names[key] = name
             self.constants[name] = values
         return self._names[key]
@@ -337,7 +346,7 @@ class _Ordinary:
         graph = self._graph
         for _, inverse in self._factors:
             coefficients = graph.add("Mul", coefficients, graph.unsqueeze(inverse))
-        if self._gain is None:
+        if not self._gain:
             return coefficients
         gains = np.zeros((plan.n_coefficients, 1, 1))
         gains[0] = self._gain
@@ -365,18 +374,33 @@ def _program(graph: _Graph, plan: Plan, bank: FilterBank, images: str) -> str:
             moduli = graph.add("Sqrt", graph.add("Add", *squares))
             shape = step.modulus_shape
             maps = graph.reshape(moduli, (-1, 1, *shape))
+        if step.emits_moduli:
+            emitted.append(_means(graph, maps, step))
+            channels += step.channels
+        if not step.smoothing:
+            continue
         taps = bank.real_taps(step.smoothing)
         window = _Window(shape, taps.shape[-1], step.stride, step.first, step.size)
         smooth = window.correlated(graph, maps, graph.numbers(taps, step.smoothing), plan.edge)
         smooth = graph.reshape(smooth, (-1, step.smoothed_groups * len(taps), *step.size))
-        if step.target is None:
+        if step.emits:
             emitted.append(smooth)
             channels += step.channels
-        else:
+        elif step.target:
             stored.setdefault(step.target.buffer, {})[step.target] = smooth
     places = {channel: place for place, channel in enumerate(channels)}
     order = [places[channel] for channel in range(plan.n_coefficients)]
     return graph.add("Gather", graph.concat(emitted, 1), graph.integers(*order), axis=1)
+
+
+def _means(graph: _Graph, maps: str, step: Step) -> str:
+    """Return the means of a step's moduli (N, 1, H, W) over its window, shape (N, groups, 1, 1)."""
+    shape = step.modulus_shape
+    for axis, (start, length) in enumerate(zip(step.window[:2], step.window[2:], strict=True)):
+        if length < shape[axis]:
+            maps = graph.slice(maps, axis + 2, start, start + length)
+    means = graph.add("ReduceMean", maps, axes=[2, 3], keepdims=1)
+    return graph.reshape(means, (-1, step.smoothed_groups, 1, 1))
 
 
 def _padded(graph: _Graph, plan: Plan, images: str) -> str:

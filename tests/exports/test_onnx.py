@@ -15,7 +15,7 @@ from cases import random_cases
 from click.testing import CliRunner
 from hypothesis import given
 from onnx.reference import ReferenceEvaluator
-from tolerances import assert_equal_to_rounding
+from tolerances import assert_channels_equal
 
 import npscatter
 from npscatter import ArgumentError, ArgumentTypeError, Scattering2D, list_banks
@@ -24,6 +24,7 @@ from npscatter.errors import install_extra
 from npscatter.features import relative_errors
 from npscatter.onnx import OPSET, export, make_model
 from npscatter.program.magnitude import level_and_shift, ordinary_exponents
+from npscatter.program.padding import BOUNDARIES
 
 ROOT = Path(npscatter.__file__).parent.parent
 # Of every order, relative to the same bank in double precision.
@@ -44,6 +45,17 @@ CASES = {
     "order 1": {"J": 3, "shape": (31, 30), "max_order": 1},
     "order 1, J=1, zero": {"J": 1, "shape": (5, 2), "max_order": 1, "boundary": "zero"},
     "padded before": {"J": 2, "shape": (13, 18), "pre_pad": True},
+    "symmetric": {"J": 2, "shape": (29, 38), "boundary": "symmetric"},
+    "constant": {"J": 2, "shape": (29, 38), "boundary": "constant"},
+    "twice the samples": {"J": 3, "shape": (29, 38), "oversampling": 1},
+    "means": {"J": 3, "shape": (29, 38), "average": "global"},
+    "means, zero, strided": {
+        **{"J": 3, "shape": (24, 31), "average": "global", "boundary": "zero", "bank": "paper"}
+    },
+    "some paths": {"J": 3, "shape": (29, 38), "bank": "fast-L4", "paths": [2, 5, 17, 60]},
+    "means of some paths": {
+        **{"J": 3, "shape": (29, 38), "bank": "fast-L4", "average": "global", "paths": [0, 3, 33]}
+    },
 }
 PLAIN = {"Unsqueeze", "Gather", "Slice", "Concat", "Reshape", "Conv", "Split", "Mul", "Add", "Sqrt"}
 WITH_MAGNITUDES = PLAIN | {
@@ -76,6 +88,8 @@ def assert_close(actual, images, S, most=EXACT):
     """Compare order by order with the transform in double precision."""
     expected = S(images.astype(np.float64))
     assert actual.shape == expected.shape
+    if S.average == "global":
+        actual, expected = actual[..., None, None], expected[..., None, None]
     errors = relative_errors(actual.astype(np.float64), expected, S.meta()["order"])
     assert max(errors.values()) <= most, errors
 
@@ -90,20 +104,27 @@ def test_equals_numpy(name):
     actual = run(make_model(S), images)
     assert actual.dtype == np.float32
     assert_close(actual, images, S)
+    on_level = np.rint(64 * images) + np.float32(2**16)
+    assert_close(run(make_model(S), on_level), on_level, S)
 
 
 def test_the_cases_cover_all_that_differs():
     given = [{"bank": "accurate", "max_order": 2, **case} for case in CASES.values()]
     assert {case["bank"] for case in given} == set(list_banks())
     assert {case["J"] for case in given} == {1, 2, 3, 4, 5}
-    assert {case.get("boundary") for case in given} == {None, "zero", "periodic"}
+    assert {case.get("boundary") for case in given} == {None, *BOUNDARIES[1:]}
 
 
-@given(case=random_cases(dtypes=("float32",)))
+@given(case=random_cases(dtypes=("float32",), outputs=True))
 def test_random_transforms_equal_the_definition(case):
     S, images = case.scattering("numpy"), case.images()
-    for image, actual in zip(images, run(make_model(S), images), strict=True):
-        assert_equal_to_rounding(actual, case.expected(image), S, image)
+    if S.average is False:
+        with pytest.raises(ArgumentError, match="maps of many sizes"):
+            make_model(S)
+        return
+    actual = run(make_model(S), images)
+    for number, image in enumerate(images):
+        assert_channels_equal(actual, number, case.expected(image), S, image)
 
 
 @pytest.mark.parametrize("name", ["wide wavelets", "wide smoothing", "free, one tap"])
@@ -280,6 +301,8 @@ def test_a_model_says_what_it_is(tmp_path):
         "shape": "[16, 20]",
         "boundary": "zero",
         "pre_pad": "false",
+        "average": "true",
+        "oversampling": "0",
         "version": npscatter.__version__,
     }
     assert said.producer_name == "npscatter"
@@ -328,6 +351,11 @@ def test_what_is_no_transform(other, tmp_path):
     with pytest.raises(ArgumentTypeError, match=r"S=.*must be a Scattering2D"):
         export(other, tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_maps_of_many_sizes_are_refused():
+    with pytest.raises(ArgumentError, match=r"S.average=False: .*pass a transform with average=T"):
+        make_model(transform(2, (16, 16), average=False))
 
 
 def without_onnx(code, folder):
