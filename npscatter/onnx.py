@@ -297,9 +297,9 @@ class _Ordinary:
     def __init__(self, graph: _Graph, images: str, gain: float | None):
         self._graph, self._gain = graph, gain
         precision = np.finfo(graph.dtype)
-        small = graph.add("LessOrEqual", graph.add("Abs", images), graph.numbers(precision.max))
-        low = self._extreme("ReduceMin", images, small, np.inf)
-        high = self._extreme("ReduceMax", images, small, -np.inf)
+        finite = graph.add("LessOrEqual", graph.add("Abs", images), graph.numbers(precision.max))
+        low = self._extreme("ReduceMin", images, finite, np.inf)
+        high = self._extreme("ReduceMax", images, finite, -np.inf)
         size = graph.add("Max", graph.add("Neg", low), high)
         if gain is not None:
             zero = graph.numbers(0)
