@@ -23,27 +23,8 @@ from cexport.text import (
     with_prefix,
 )
 from npscatter.bank import FilterBank
+from npscatter.bank.plain_taps import MEANING
 from npscatter.program.steps import WEIGHT_ARRAYS
-
-# By the architecture's `next_from`.
-_MEANING = {
-    "carried": {
-        "psi_first": "the wavelets of one raw map (the image, or a modulus at its own octave)",
-        "carry_first": "from one raw map to the maps carried to the next octave",
-        "low_first": "the low-pass of one raw map",
-        "psi_next": "the wavelets of carried maps",
-        "carry_next": "from carried maps to those of the next octave",
-        "low_next": "the low-pass of carried maps",
-    },
-    "octave": {
-        "psi_first": "the wavelets of the first octave",
-        "carry_first": "from the first octave to the second, of the image and of moduli",
-        "low_first": "the low-pass of the first octave, which is the last if J = 1",
-        "psi_next": "the wavelets of all later octaves",
-        "carry_next": "from a later octave to the next, of carried maps and of moduli",
-        "low_next": "the low-pass of later octaves",
-    },
-}
 
 
 def weights_header(configuration: Configuration) -> str:
@@ -100,7 +81,7 @@ def _plain(bank: FilterBank, integers: IntegerBank | None, key: str) -> list[str
     """Return one weight array as the bank has it."""
     taps = integers.taps(key) if integers else bank.real_taps(key)
     number = integer_literal if integers else float_literal
-    text = comment(f"{key}: {_MEANING[bank.architecture.next_from][key]}")
+    text = comment(f"{key}: {MEANING[bank.architecture.next_from][key]}")
     size = "".join(f"[{side}]" for side in taps.shape)
     text += [f"static const pfx_weight pfx_{key}_taps{size} = {{", *_nested(taps, number), "};"]
     if integers:

@@ -10,6 +10,7 @@ import cexport
 import npscatter
 from npscatter import features
 from npscatter.bounds import Bounds
+from npscatter.onnx import export, make_model
 
 # Without a GPU npscatter.backends.gpu cannot be imported.
 MODULES = [
@@ -28,6 +29,8 @@ PUBLIC = [
     cexport.generate,
     cexport.simulate_q15,
     *(getattr(features, name) for name in features.__all__ if name != "Meta"),
+    export,
+    make_model,
 ]
 
 

@@ -12,7 +12,7 @@ import tiers
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("torch", "scipy", "numba", "llvmlite", "kymatio", "matplotlib", "click", "PIL", "cupy")
-HEAVY += ("numba_cuda", "cuda", "sklearn")
+HEAVY += ("numba_cuda", "cuda", "sklearn", "onnx", "onnxruntime", "safetensors")
 HELPERS = {path.stem for path in (ROOT / "tests").glob("*.py")}
 OTHERS = {"tools", "cexport", "benchmarks", "tests"} | HELPERS
 MAY_USE_TORCH = {"tools", "tests", "benchmarks"}
@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "scattering": {"errors", "arguments", "backends", "program", "bank"},
     "__init__": {"errors", "bank", "scattering"},
     "sklearn": {"errors", "arguments", "features", "program", "bank", "scattering"},
+    "onnx": {"__init__", "errors", "arguments", "atomic_write", "program", "bank"},
     "bounds": {"errors", "arguments", "program", "bank", "scattering"},
     "cli": {
         *{"__init__", "errors", "arguments", "atomic_write", "features", "program", "bank"},

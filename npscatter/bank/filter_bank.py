@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from npscatter.arguments import integer
-from npscatter.bank import bank_file
+from npscatter.atomic_write import atomic_write
+from npscatter.bank import bank_file, plain_taps
 from npscatter.errors import ArgumentError, BankError, BankWarning, explain, outside_package
 from npscatter.program.padding import BOUNDARIES
 from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
@@ -287,6 +288,41 @@ class FilterBank:
             Of the ``.npz`` file.
         """
         return bank_file.write(path, self._arrays, self.describe())
+
+    def export_taps(self, path: str | os.PathLike, dtype: str = "float32") -> Path:
+        """Write the taps as plain arrays, from which any framework's layers can be initialised.
+
+        Each of the six arrays is a convolution layer's weight, shape (outputs, inputs, K, K); of
+        wavelets the first L outputs are the real parts, the others the imaginary parts. What
+        strides and edges they go with is in the file too.
+
+        Parameters
+        ----------
+        path : str or path
+            Ends in ``.npz``, where a text of JSON stands beside the arrays as ``about``, or in
+            ``.safetensors`` (extra ``safetensors``), where it is the metadata's only entry.
+        dtype : str, optional
+            "float32", "float16" or "float64".
+
+        Returns
+        -------
+        Path
+            Of the file.
+
+        Raises
+        ------
+        ArgumentError, BackendError
+            For another suffix or dtype, and where safetensors is not installed.
+
+        See Also
+        --------
+        save : Writes what `load` reads.
+        cexport.generate : With ``weights_only=True``, the same as C arrays.
+        """
+        content = plain_taps.encode(self, plain_taps.suffix_of(path), dtype)
+        with atomic_write(Path(path)) as file:
+            file.write(content)
+        return Path(path)
 
     @classmethod
     def load(cls, name_or_path: str | os.PathLike) -> FilterBank:

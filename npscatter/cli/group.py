@@ -10,6 +10,8 @@ import npscatter
 from npscatter.cli.banks import banks
 from npscatter.cli.bounds import bounds
 from npscatter.cli.demo import demo
+from npscatter.cli.export_onnx import export_onnx
+from npscatter.cli.export_taps import export_taps
 from npscatter.cli.plot_bank import plot_bank
 from npscatter.cli.transform import transform
 
@@ -45,5 +47,5 @@ def main() -> None:
     """2-D wavelet scattering with small learned filters."""
 
 
-for command in (demo, transform, banks, plot_bank, bounds):
+for command in (demo, transform, banks, plot_bank, bounds, export_onnx, export_taps):
     main.add_command(command)

@@ -201,7 +201,8 @@ def test_demo_with_the_shipped_bank():
 
 def test_version_and_help():
     assert run("--version").stdout == f"npscatter, version {npscatter.__version__}\n"
-    for command in ([], ["demo"], ["transform"], ["banks"], ["plot-bank"], ["bounds"]):
+    names = ("demo", "transform", "banks", "plot-bank", "bounds", "export-onnx", "export-taps")
+    for command in ([], *([name] for name in names)):
         result = run(*command, "--help")
         assert result.exit_code == 0
         assert f"Examples:\n    npscatter {' '.join(command)}" in result.stdout
@@ -224,6 +225,7 @@ RUN_MODULE = "runpy.run_module('npscatter', run_name='__main__', alter_sys=True)
 
 def test_the_library_needs_only_numpy(tmp_path):
     missing = ["click", "PIL", "matplotlib", "tqdm", "scipy", "kymatio", "torch", "skimage"]
+    missing += ["onnx", "safetensors"]
     done = python(WITHOUT.format(missing) + "import npscatter", folder=tmp_path)
     assert done.returncode == 0, done.stderr
 
@@ -254,13 +256,14 @@ def test_no_command_uses_what_the_extra_does_not_bring(folder, shipped):
         f"npscatter.bank.bank_file.SHIPPED = pathlib.Path({str(shipped)!r})\n"
         f"npscatter.bank.bank_file.NAMES = {bank_file.NAMES}\n"
     )
-    code = WITHOUT.format(["scipy", "kymatio", "torch", "skimage"]) + ship + RUN_MODULE
+    code = WITHOUT.format(["scipy", "kymatio", "torch", "skimage", "onnx"]) + ship + RUN_MODULE
     for arguments in (
         ["demo"],
         ["banks"],
         ["plot-bank", "accurate", "-o", "bank.png"],
         ["transform", "a.png", "-o", "a.npy"],
+        ["export-taps", "accurate", "-o", "taps.npz"],
     ):
         done = python(code, *arguments, folder=folder)
         assert done.returncode == 0, done.stderr
-    only(folder, "a.png", "a.npy", "bank.png", "npscatter-demo.png")
+    only(folder, "a.png", "a.npy", "bank.png", "npscatter-demo.png", "taps.npz")

@@ -252,8 +252,11 @@ GIVEN = {
     "plot-bank": ["plot-bank", "accurate"],
     "transform": ["transform", str(PICTURE), "--backend", "numpy"],
     "export-c": ["export-c"],
+    "export-onnx": ["export-onnx"],
+    "export-taps": ["export-taps", "accurate"],
 }
 SUFFIX = {"demo": ".png", "plot-bank": ".png", "transform": ".npy", "export-c": ".h"}
+SUFFIX |= {"export-onnx": ".onnx", "export-taps": ".npz"}
 
 
 def invoke(name, *arguments):
@@ -294,7 +297,7 @@ def test_outputs_that_cannot_be_are_refused_before_any_work(tmp_path, monkeypatc
     assert read_only.read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("name", ["plot-bank", "transform", "export-c"])
+@pytest.mark.parametrize("name", ["plot-bank", "transform", "export-c", "export-taps"])
 def test_every_output_follows_links_and_forces(tmp_path, ship_from, name):
     banks = tmp_path / "banks"
     banks.mkdir()

@@ -20,9 +20,9 @@ NAMED = re.compile(r"`((?:npscatter|cexport|tools|tests|benchmarks|docs)/[\w./-]
 TEST = re.compile(r"`(test_\w+)`")
 # What a page says that is printed.
 SAID = re.compile(r"^print\(.*\)  # (.+)$", re.MULTILINE)
-# Pages whose Python needs nothing but the library and scikit-learn.
+# Pages whose Python needs nothing but what the tests do.
 WITH_PYTHON = ["README.md", "docs/quickstart.md", "docs/kymatio.md", "docs/cpu.md"]
-WITH_PYTHON += ["docs/sklearn.md", "docs/features.md"]
+WITH_PYTHON += ["docs/sklearn.md", "docs/features.md", "docs/onnx.md"]
 
 
 def pages(patterns):
