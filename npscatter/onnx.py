@@ -40,6 +40,7 @@ except ImportError as error:
     missing = f"npscatter.onnx needs onnx, which is not installed: {install_extra('onnx')}"
     raise BackendError(missing) from error
 
+__all__ = ["export", "make_model"]
 # The operators of ONNX 1.8, of 2020: the first whose Unsqueeze and ReduceSum take their axes as an
 # input, as all later ones do. And the version of the file's format that belongs to it.
 OPSET, FORMAT = 13, 7
