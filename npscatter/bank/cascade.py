@@ -4,7 +4,8 @@ The transform alternates linear filters with moduli. From a raw map (the image, 
 program of `npscatter.program.plan` leads through chains of filters to one output channel and to the
 moduli of the next order. `image_stage` reads these chains off the program; all raw maps of one
 order and scales have the same, whatever their orientations. What is known of the filters of a
-chain in the Fourier domain then bounds what the program can do to any image (`npscatter.bounds`).
+chain in the Fourier domain are the wavelets and the low-pass that a raw map sees
+(`npscatter.bank.effective`), and bound what the program can do to any image (`npscatter.bounds`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import numpy as np
 
 from npscatter.bank import FilterBank
 from npscatter.program.plan import Plan
+
+# That are taken at a time: each has K^2 complex numbers of its own.
+_FREQUENCIES = 2**14
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,22 @@ class FilterChain:
             maps = np.einsum("orn,rn->on", transfer(bank.real_taps(weights), grid * w), maps)
             grid *= stride
         return maps
+
+    def on_grid(self, bank: FilterBank, shape: tuple[int, int], apart: int = 1) -> np.ndarray:
+        """Return the `response` at the frequencies of a periodic grid, shape (O or 2 O, H * W).
+
+        Parameters
+        ----------
+        bank : FilterBank
+            The weights.
+        shape : tuple of int
+            (H, W) of the grid; its frequencies come in the order of its FFT.
+        apart : int, optional
+            Samples of the grid per sample of the raw map, along one axis.
+        """
+        w = apart * grid_frequencies(shape)
+        pieces = np.array_split(w, -(-len(w) // _FREQUENCIES))
+        return np.concatenate([self.response(bank, piece) for piece in pieces], -1)
 
 
 @dataclass(frozen=True)
@@ -178,3 +198,9 @@ def transfer(taps: np.ndarray, w: np.ndarray) -> np.ndarray:
     # Real taps: one real matrix product for real and imaginary parts, which lie side by side.
     responses = taps.reshape(-1, K * K) @ waves.view(float)
     return responses.view(complex).reshape(*taps.shape[:-2], -1)
+
+
+def grid_frequencies(shape: tuple[int, int]) -> np.ndarray:
+    """Return the frequencies of a periodic grid in the order of its FFT, shape (H * W, 2)."""
+    rows, columns = (2 * np.pi * np.fft.fftfreq(side) for side in shape)
+    return np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
