@@ -35,10 +35,11 @@ MAY_IMPORT = {
     "gpu": {"errors", "arguments", "program", "bank", "cost", "jit_cache"},
     "scattering": {"errors", "arguments", "backends", "program", "bank"},
     "__init__": {"errors", "bank", "scattering"},
+    "plots": {"errors", "arguments", "program", "bank", "scattering"},
     "bounds": {"errors", "arguments", "program", "bank", "scattering"},
     "cli": {
         *{"__init__", "errors", "arguments", "atomic_write", "features", "program", "bank"},
-        *{"scattering", "bounds"},
+        *{"scattering", "bounds", "plots"},
     },
     "__main__": {"errors"},
 }

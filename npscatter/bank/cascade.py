@@ -10,15 +10,14 @@ chain in the Fourier domain are the wavelets and the low-pass that a raw map see
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
 from npscatter.bank import FilterBank
 from npscatter.program.plan import Plan
-
-# That are taken at a time: each has K^2 complex numbers of its own.
-_FREQUENCIES = 2**14
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,9 @@ class FilterChain:
         ndarray of complex128, shape (O or 2 O, N)
             Of real filters: for wavelets all real parts, then all imaginary parts.
         """
-        maps, grid = np.ones((1, len(w)), complex), 1
-        for weights, stride in self.links:
-            maps = np.einsum("orn,rn->on", transfer(bank.real_taps(weights), grid * w), maps)
-            grid *= stride
+        maps = np.ones((1, len(w)), complex)
+        for taps, grid in self._filters(bank):
+            maps = np.einsum("orn,rn->on", transfer(taps, grid * w), maps)
         return maps
 
     def on_grid(self, bank: FilterBank, shape: tuple[int, int], apart: int = 1) -> np.ndarray:
@@ -83,9 +81,22 @@ class FilterChain:
         apart : int, optional
             Samples of the grid per sample of the raw map, along one axis.
         """
-        w = apart * grid_frequencies(shape)
-        pieces = np.array_split(w, -(-len(w) // _FREQUENCIES))
-        return np.concatenate([self.response(bank, piece) for piece in pieces], -1)
+        maps = np.ones((1, *shape), complex)
+        for taps, grid in self._filters(bank):
+            # A map at a time: all at once take many times the memory.
+            parts = (
+                transfer_on_grid(taps[:, i], shape, apart * grid) * one
+                for i, one in enumerate(maps)
+            )
+            maps = reduce(np.add, parts)
+        return maps.reshape(len(maps), -1)
+
+    def _filters(self, bank: FilterBank) -> Iterator[tuple[np.ndarray, int]]:
+        """Yield each link's real taps, and samples of the raw map from one tap to the next."""
+        grid = 1
+        for weights, stride in self.links:
+            yield bank.real_taps(weights), grid
+            grid *= stride
 
 
 @dataclass(frozen=True)
@@ -198,6 +209,31 @@ def transfer(taps: np.ndarray, w: np.ndarray) -> np.ndarray:
     # Real taps: one real matrix product for real and imaginary parts, which lie side by side.
     responses = taps.reshape(-1, K * K) @ waves.view(float)
     return responses.view(complex).reshape(*taps.shape[:-2], -1)
+
+
+def transfer_on_grid(taps: np.ndarray, shape: tuple[int, int], apart: int) -> np.ndarray:
+    """Return the `transfer` functions at `apart` times the `grid_frequencies` of a shape.
+
+    Parameters
+    ----------
+    taps : ndarray, shape (..., K, K)
+        a counts from the centre.
+    shape : tuple of int
+        (H, W) of the grid.
+    apart : int
+        Samples of the grid from one tap to the next.
+
+    Returns
+    -------
+    ndarray of complex128, shape (..., H, W)
+    """
+    kernels = np.zeros((*taps.shape[:-2], *shape))
+    K = taps.shape[-1]
+    for a in range(K):
+        for b in range(K):
+            row, column = -apart * (a - K // 2) % shape[0], -apart * (b - K // 2) % shape[1]
+            kernels[..., row, column] += taps[..., a, b]
+    return np.fft.fft2(kernels)
 
 
 def grid_frequencies(shape: tuple[int, int]) -> np.ndarray:
