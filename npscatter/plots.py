@@ -100,6 +100,9 @@ def plot_coefficients(
     one_of("view", view, ("disc", "maps"))
     meta, maps = S.meta(), _maps(S, y)
     there = [int(one) for one in np.unique(meta["order"]) if view == "maps" or one > 0]
+    if not there:
+        rule = "shows orders 1 and 2, and there is order 0 alone"
+        raise ArgumentError(explain("view", view, rule, "pass view='maps'"))
     if order is not None:
         one_of("order", order, tuple(there), "pass one of them, or None for all")
     orders = there if order is None else [order]
@@ -211,10 +214,10 @@ def plot_paths(S: Scattering2D | None = None, *, axes: Axes | None = None) -> Ax
                 cell.plot([1, 2], [height, heights[two]], color="0.6", linewidth=1, zorder=1)
                 text = f"$j_2$ = {two[1]}" + _channels(meta, two)
                 _node(cell, 2, heights[two], text, colors[two[1]])
-    cell.set_xlim(-0.05, 2.9 if S.max_order == 2 else 1.9)
+    cell.set_xlim(-0.05, 1.9 + (meta["order"].max() > 1))
     cell.set_ylim(-len(lines) + 0.4, 0.6)
     cell.set_axis_off()
-    cell.set_title(f"{S.n_coefficients} channels, J = {S.J}, L = {S.L}", fontsize=TITLE)
+    cell.set_title(f"{len(meta['order'])} channels, J = {S.J}, L = {S.L}", fontsize=TITLE)
     return cell
 
 

@@ -38,7 +38,7 @@ from npscatter.bank.effective import (
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain, shown
 from npscatter.program.padding import shape_before_padding
 from npscatter.program.plan import Plan, make_plan
-from npscatter.program.symmetry import angle
+from npscatter.program.symmetry import angle_steps
 from npscatter.program.wavelets import bandwidth, centre_frequency
 
 # Arguments that only some backends know.
@@ -333,7 +333,7 @@ class Scattering2D:
             "n": column("n"),
             "frequency": np.where(there, centre_frequency(j), np.nan),
             "bandwidth": np.where(there, bandwidth(j), np.nan),
-            "angle": np.where(there, np.degrees(angle(self.L, theta)), np.nan),
+            "angle": np.where(there, angle_steps(self.L, theta) * 180 / self.L, np.nan),
         }
 
     def filters(

@@ -10,6 +10,7 @@ import cexport
 import npscatter
 from npscatter.bounds import Bounds
 from npscatter.features import relative_errors
+from npscatter.plots import plot_coefficients, plot_filters, plot_paths
 
 # Without a GPU npscatter.backends.gpu cannot be imported.
 MODULES = [
@@ -21,12 +22,16 @@ MODULES = [
 PUBLIC = [
     npscatter.FilterBank.load,
     npscatter.Scattering2D,
+    npscatter.Scattering2D.filters,
     npscatter.Scattering2D.meta,
     npscatter.list_banks,
     npscatter.scatter,
     Bounds,
     cexport.generate,
     cexport.simulate_q15,
+    plot_coefficients,
+    plot_filters,
+    plot_paths,
     relative_errors,
 ]
 

@@ -54,6 +54,7 @@ SLOW = (
     "cpu/test_interruptions.py::test_calls_work",
     "cpu/test_interruptions.py::test_ctrl_c_in_the_compiler",
     "cpu/test_processes.py",
+    "docs/test_pages.py::test_the_pictures_of_the_pages",
     "gpu/test_launches.py::test_every_step_is_launched",
     "gpu/test_launches.py::test_memory_decides",
     "gpu/test_launches.py::test_rings_hold",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -38,12 +38,12 @@ class EffectiveFilters:
     psi_hat: np.ndarray
     phi_hat: np.ndarray
 
-    @property
+    @cached_property
     def psi(self) -> np.ndarray:
         """The wavelets in space, shape (len(scales), L, H, W), each centred at [H // 2, W // 2]."""
         return _in_space(self.psi_hat)
 
-    @property
+    @cached_property
     def phi(self) -> np.ndarray:
         """The low-pass in space, real, shape (H, W), centred at [H // 2, W // 2]."""
         return _in_space(self.phi_hat).real

@@ -4,7 +4,13 @@ import importlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib import image as plt_image
+from matplotlib import pyplot
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from docs.make_figures import DPI, figures
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -18,8 +24,11 @@ WITH_LINKS = ["*.md", "docs/*.md", "cexport/*.md", "benchmarks/*.md"]
 NAMED = re.compile(r"`((?:npscatter|cexport|tools|tests|benchmarks|docs)/[\w./-]*)`")
 # Where a page names a test.
 TEST = re.compile(r"`(test_\w+)`")
-# Pages whose Python needs nothing but the library and scikit-learn.
-WITH_PYTHON = ["README.md", "docs/quickstart.md", "docs/kymatio.md", "docs/cpu.md"]
+# Pages whose Python needs nothing but the library, scikit-learn and Matplotlib.
+WITH_PYTHON = [
+    "README.md",
+    *(f"docs/{page}.md" for page in ("quickstart", "kymatio", "cpu", "plots")),
+]
 
 
 def pages(patterns):
@@ -65,9 +74,11 @@ def test_python_on_a_page_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = python_blocks(name)
     assert blocks
+    names = {"__name__": "page"}
     for line, block in blocks:
         code = compile("\n" * (line - 1) + block, str(ROOT / name), "exec")
-        exec(code, {"__name__": "page"})
+        exec(code, names)
+    pyplot.close("all")
 
 
 def test_the_interface_page_names_what_there_is():
@@ -79,3 +90,27 @@ def test_the_interface_page_names_what_there_is():
             names += 1
             assert hasattr(module, line.strip()), line
     assert names > 10
+
+
+def darkness(pixels):
+    """Return how dark a picture is, in squares of about 16 pixels, between white and black."""
+    height, width = (side // 16 * 16 for side in pixels.shape[:2])
+    squares = pixels[:height, :width, :3].reshape(height // 16, 16, width // 16, 16, 3)
+    return 1 - squares.mean((1, 3, 4))
+
+
+def test_the_pictures_of_the_pages_are_what_is_drawn_today():
+    """To what Matplotlib's versions may change: fonts, and a few pixels here and there."""
+    pyplot.switch_backend("Agg")
+    try:
+        for name, figure in figures().items():
+            stored = plt_image.imread(ROOT / "docs" / "_static" / f"{name}.png")
+            figure.set_dpi(DPI)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            drawn = np.asarray(canvas.buffer_rgba()) / 255
+            assert drawn.shape == stored.shape, name
+            both = darkness(stored).ravel(), darkness(drawn).ravel()
+            assert np.corrcoef(*both)[0, 1] > 0.97, name
+    finally:
+        pyplot.close("all")
