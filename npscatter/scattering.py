@@ -306,7 +306,7 @@ class Scattering2D:
         Notes
         -----
         Frequency and bandwidth are those of Kymatio's Morlet wavelets, which the banks approximate;
-        a constant's share is taken off these, which moves their peaks up by 2 %.
+        a constant's share is taken off these, which moves their peaks up by 3 %.
         What a bank's own filters are, `filters` says.
 
         Examples

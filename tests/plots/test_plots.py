@@ -260,6 +260,13 @@ def test_filters_in_space_are_the_effective_ones(bank, J, scales):
         np.testing.assert_allclose(picture[-side:, :side], wanted, atol=1e-6)
 
 
+def test_of_many_scales_the_finest_are_drawn():
+    S = Scattering2D(5, (32, 32), L=4, bank="accurate-L4")
+    (axes,) = blank()
+    plot_filters(S, axes=axes)
+    assert [label.get_text()[-1] for label in axes.get_yticklabels()] == list("00112233")
+
+
 def test_contours_in_frequency_enclose_the_centre_frequencies():
     S = Scattering2D(3, (32, 32))
     (axes,) = blank()

@@ -28,9 +28,12 @@ def difference(computed, wanted):
 # Kymatio's filters
 
 
-@pytest.mark.parametrize("name", ["accurate", "accurate-L6", "accurate-L4"])
+@pytest.mark.parametrize(
+    ("name", "all_together", "each"),
+    [*((f"accurate{L}", 0.02, 0.03) for L in ("", "-L6", "-L4")), ("fast", 0.08, 0.15)],
+)
 @pytest.mark.parametrize(("J", "shape"), [(1, (16, 20)), (3, (40, 50))])
-def test_filters_are_near_kymatios(name, J, shape):
+def test_filters_are_near_kymatios(name, J, shape, all_together, each):
     S = Scattering2D(J, shape, L=None, bank=name)
     wanted = filter_bank(*S.plan.padded_shape, J, S.L)
     ours, theirs = [], []
@@ -43,13 +46,13 @@ def test_filters_are_near_kymatios(name, J, shape):
             assert one.shape == other.shape and one.dtype == np.float64
             ours.append(one)
             theirs.append(other)
-            assert difference([one], [other]) < 0.03
-    assert difference(ours, theirs) < 0.02
+            assert difference([one], [other]) < each
+    assert difference(ours, theirs) < all_together
     assert S.phi["j"] == wanted["phi"]["j"] == J
     low = zip(S.phi["levels"], wanted["phi"]["levels"], strict=True)
     *errors, coarsest = [difference([one], [other]) for one, other in low]
     # On the coarsest grid the low-pass is one small filter.
-    assert all(error < 0.002 for error in errors) and coarsest < 0.03
+    assert all(error < 0.01 for error in errors) and coarsest < 0.03
 
 
 def test_filters_in_space_are_kymatios_at_their_centre():
