@@ -552,7 +552,7 @@ class Scattering2D:
         H, W = self.plan.input_shape
         rows = {
             "images": f"(..., {H}, {W})" + (", padded" if self.pre_pad else ""),
-            "coefficients": "(..., " + ", ".join(map(str, self.output_shape)) + ")",
+            "coefficients": f"{shown(self.output_shape)} of each image",
             "channels": ", ".join(
                 f"{orders.count(order)} of order {order}" for order in sorted(set(orders))
             ),

@@ -141,7 +141,7 @@ def test_wavelets_are_the_impulse_responses_of_the_numpy_executor(name):
         impulse = np.zeros((side, side))
         impulse[y, x] = 1
         recorder = Recorder(bank)
-        output = np.empty((plan.n_coefficients, *plan.output_shape))
+        output = np.empty(S.output_shape)
         reference.interpret(plan, recorder, impulse, output)
         low = np.roll(S.filters().phi, (y - side // 2, x - side // 2), (0, 1))
         np.testing.assert_allclose(output[0], decimated(low, 2**J), atol=1e-13)
@@ -264,5 +264,9 @@ def test_a_notebook_shows_a_table():
     assert not seen.open and set(seen.tags) == {"table", "caption", "b", "tr", "th", "td"}
     text = " ".join(seen.text)
     assert name in text
-    for words in ("(..., 28, 36), padded", "(..., 25, 5, 7)", "8 of order 1, 16 of order 2"):
+    for words in (
+        "(..., 28, 36), padded",
+        "(25, 5, 7) of each image",
+        "8 of order 1, 16 of order 2",
+    ):
         assert words in text
