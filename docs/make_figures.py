@@ -11,12 +11,21 @@ from matplotlib.figure import Figure
 from npscatter import FilterBank, Scattering2D
 from npscatter.__main__ import run
 from npscatter.atomic_write import atomic_write
-from npscatter.cli.figures import PERCENTILE, POSITIVE, SIGNED, bare
 from npscatter.cli.images import read_image
+from npscatter.plots import (
+    PERCENTILE,
+    POSITIVE,
+    SIGNED,
+    bare,
+    plot_coefficients,
+    plot_filters,
+    plot_paths,
+    show_tiles,
+)
 
 HERE = Path(__file__).resolve().parent
 PICTURE = HERE.parent / "npscatter" / "cli" / "demo_data" / "camera.png"
-TEXT = 11
+TEXT, DPI = 11, 110
 
 
 def first_look(picture: np.ndarray, bank: FilterBank, J: int = 2) -> Figure:
@@ -42,31 +51,49 @@ def first_look(picture: np.ndarray, bank: FilterBank, J: int = 2) -> Figure:
     axes.set_xlabel(f"a picture, {picture.shape[0]} × {picture.shape[1]}", fontsize=TEXT)
     bare(axes)
 
-    grid = right.subplots(1 + J, bank.L)
-    largest = np.abs(wavelets).max()
-    brightest = np.percentile(first, PERCENTILE)
-    for theta in range(bank.L):
-        grid[0, theta].imshow(wavelets[theta], cmap=SIGNED, vmin=-largest, vmax=largest)
-        for j in range(J):
-            grid[1 + j, theta].imshow(first[j, theta], cmap=POSITIVE, vmin=0, vmax=brightest)
-    for cell in grid.flat:
-        bare(cell)
-    K = wavelets.shape[-1]
-    height, width = first.shape[-2:]
+    K, (height, width) = wavelets.shape[-1], first.shape[-2:]
+    above, below = right.subplots(2, 1, height_ratios=(1, J))
+    largest, brightest = np.abs(wavelets).max(), np.percentile(first, PERCENTILE)
     heads = [f"wavelets\n{K} × {K} taps"]
-    heads += [f"$S_1$, scale {2**j}\n{height} × {width}" for j in range(J)]
-    for cell, head in zip(grid[:, 0], heads, strict=True):
-        cell.set_ylabel(head, fontsize=TEXT, rotation=0, ha="right", va="center")
+    show_tiles(above, wavelets[None], heads, [], cmap=SIGNED, vmin=-largest, vmax=largest)
+    heads = [f"$S_1$, scale {2**j}\n{height} × {width}" for j in range(J)]
+    show_tiles(below, first, heads, [], cmap=POSITIVE, vmin=0, vmax=brightest)
+    for cell in (above, below):
+        cell.tick_params(labelsize=TEXT)
     return figure
+
+
+def stripes(side: int = 256) -> np.ndarray:
+    """Return a picture: fine vertical stripes, and coarse oblique ones below them."""
+    down, right = np.mgrid[:side, :side]
+    fine = np.cos(2 * np.pi * 0.375 * right)
+    coarse = np.cos(2 * np.pi * 0.375 / 4 * (down + right) / np.sqrt(2))
+    return np.where(down < side // 2, fine, coarse)
+
+
+def figures() -> dict[str, Figure]:
+    """Return every figure by the name of its file, without the suffix."""
+    picture = read_image(PICTURE).astype(np.float32)
+    S = Scattering2D(J=3, shape=picture.shape)
+    coefficients = S(picture)
+    drawn = {
+        "plots-disc": plot_coefficients(S, coefficients)[0],
+        "plots-stripes": plot_coefficients(S, S(stripes()))[0],
+        "plots-maps": plot_coefficients(S, coefficients, view="maps")[0],
+        "plots-filters": plot_filters(S),
+        "plots-spectrum": plot_filters(S, view="frequency"),
+        "plots-paths": plot_paths(S),
+    }
+    found = {name: axes.figure for name, axes in drawn.items()}
+    return {"first-look": first_look(picture, FilterBank.load("accurate")), **found}
 
 
 @click.command(help=__doc__)
 def main() -> None:
     """Write every figure to ``_static``."""
-    picture = read_image(PICTURE).astype(np.float32)
-    figure = first_look(picture, FilterBank.load("accurate"))
-    with atomic_write(HERE / "_static" / "first-look.png") as file:
-        figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
+    for name, figure in figures().items():
+        with atomic_write(HERE / "_static" / f"{name}.png") as file:
+            figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -50,12 +50,12 @@ def pair(name: str, value: Any, kind: str, remedy: str) -> tuple[int, int]:
     return integer(f"{name}[0]", first), integer(f"{name}[1]", second)
 
 
-def image_shape(shape: object) -> tuple[int, int]:
+def image_shape(shape: object, name: str = "shape") -> tuple[int, int]:
     """Return the (H, W) of images, both at least 1, or raise."""
-    height, width = pair("shape", shape, "(H, W)", "pass e.g. shape=(32, 32)")
+    height, width = pair(name, shape, "(H, W)", f"pass e.g. {name}=(32, 32)")
     if height < 1 or width < 1:
         rule = "both sides must be at least 1"
-        raise ArgumentError(explain("shape", (height, width), rule, "pass the image's size"))
+        raise ArgumentError(explain(name, (height, width), rule, "pass the image's size"))
     return height, width
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import os
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from npscatter.arguments import (
     dtype_of,
     image_array,
     image_dtype,
+    image_shape,
+    integer,
     looks_channels_last,
     on_gpu,
     one_of,
@@ -26,10 +29,19 @@ from npscatter.arguments import (
     positive,
 )
 from npscatter.bank import FilterBank, resolve
+from npscatter.bank.effective import (
+    EffectiveFilters,
+    effective_filters,
+    filters_by_resolution,
+    grid_after,
+    samples,
+)
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain, shown
 from npscatter.program.outputs import GLOBAL, Outputs
 from npscatter.program.padding import shape_before_padding
 from npscatter.program.plan import Plan, make_plan
+from npscatter.program.symmetry import angle_steps
+from npscatter.program.wavelets import bandwidth, centre_frequency
 
 # Arguments that only some backends know.
 _OPTIONS = ("threads", "storage", "memory")
@@ -306,9 +318,26 @@ class Scattering2D:
 
         Returns
         -------
-        dict of ndarray of int
-            ``order`` (C,), and ``j``, ``theta``, ``n`` (C, 2): scale, orientation and wavelet
-            number ``n = j L + theta`` of the first and the second wavelet, -1 where there is none.
+        dict of ndarray
+            Integers: ``order`` (C,), and ``j``, ``theta``, ``n`` (C, 2): scale, orientation and
+            wavelet number ``n = j L + theta`` of the first and the second wavelet, -1 where there
+            is none. What these mean, in float64, (C, 2), NaN where there is none:
+
+            ``frequency``
+                The wavelet's centre frequency, 0.375 / 2^j cycles per pixel.
+            ``bandwidth``
+                The full width of its Gaussian at half power (-3 dB), along the wave vector,
+                sqrt(ln 2) / (pi sigma) = 0.331 / 2^j cycles per pixel for sigma = 0.8 2^j pixels.
+            ``angle``
+                Of its wave vector, (L // 2 - 1 - theta) 180 / L degrees from axis 0 (down) towards
+                axis 1 (right), as in Kymatio. A wavelet at 0 answers to horizontal edges, one at
+                90 or -90 to vertical ones.
+
+        Notes
+        -----
+        Frequency and bandwidth are those of Kymatio's Morlet wavelets, which the banks approximate;
+        a constant's share is taken off these, which moves their peaks up by 3 %.
+        What a bank's own filters are, `filters` says.
 
         Examples
         --------
@@ -316,6 +345,8 @@ class Scattering2D:
         >>> meta = Scattering2D(J=2, shape=(32, 32)).meta()
         >>> meta["j"][-1].tolist(), meta["theta"][-1].tolist()
         ([0, 1], [7, 7])
+        >>> meta["frequency"][-1].tolist(), meta["angle"][-1].tolist()
+        ([0.375, 0.1875], [-90.0, -90.0])
         """
         paths = self.plan.paths
 
@@ -323,12 +354,85 @@ class Scattering2D:
             values = (getattr(path, name) for path in paths)
             return np.array([(*value, -1, -1)[:2] for value in values])
 
+        j, theta = column("j"), column("theta")
+        there = j >= 0
         return {
             "order": np.array([path.order for path in paths]),
-            "j": column("j"),
-            "theta": column("theta"),
+            "j": j,
+            "theta": theta,
             "n": column("n"),
+            "frequency": np.where(there, centre_frequency(j), np.nan),
+            "bandwidth": np.where(there, bandwidth(j), np.nan),
+            "angle": np.where(there, angle_steps(self.L, theta) * 180 / self.L, np.nan),
         }
+
+    def filters(
+        self, size: tuple[int, int] | None = None, after: int | None = None
+    ) -> EffectiveFilters:
+        """Return the wavelets and the low-pass that the bank's cascade of small filters comes to.
+
+        Parameters
+        ----------
+        size : tuple of int, optional
+            (H, W) of the periodic grid they are sampled on, in samples of what they are applied to;
+            by default that of the padded image, as Kymatio's. Filters longer than it wrap.
+        after : int, optional
+            The filters of the moduli ``|x * psi|`` of this scale: the second wavelets of paths, and
+            their low-pass. By default those of the image.
+
+        Returns
+        -------
+        EffectiveFilters
+            ``psi`` and ``phi`` in space, ``psi_hat`` and ``phi_hat`` their Fourier transforms;
+            ``scales`` of the wavelets; ``grid``, pixels per sample.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If there is no such grid, or no such scale.
+
+        Examples
+        --------
+        >>> from npscatter import Scattering2D
+        >>> S = Scattering2D(J=3, shape=(32, 32))
+        >>> S.filters().psi.shape  # scales, orientations, height, width
+        (3, 8, 48, 48)
+        >>> S.filters(size=(16, 16), after=1).scales
+        (2,)
+        """
+        if after is not None and not 0 <= integer("after", after) < self.J:
+            rule = f"must be a scale, from 0 to {self.J - 1}"
+            raise ArgumentError(explain("after", after, rule, "pass one, or None for the image"))
+        made_of = (self.bank, self.J, self.max_order)
+        if size is None:
+            size = samples(self.plan.padded_shape, grid_after(*made_of, after))
+        else:
+            size = image_shape(size, "size")
+        return effective_filters(*made_of, size, after)
+
+    @property
+    def psi(self) -> list[dict]:
+        """The wavelets as Kymatio keeps them, in the order of their numbers n.
+
+        One dict for each: ``j``, ``theta``, and ``levels``, its Fourier transform on the grid of
+        the padded image and on the coarser ones it is applied at, one sample in 2, 4, ... per axis;
+        real if the bank is symmetric, read-only. Kymatio stores a level more where it has no use.
+        """
+        wavelets, _ = self._filters_by_resolution
+        return [
+            {"levels": list(levels), "j": j, "theta": theta}
+            for (j, theta), levels in wavelets.items()
+        ]
+
+    @property
+    def phi(self) -> dict:
+        """The low-pass as Kymatio keeps it: ``j`` = J, and ``levels`` as in `psi`."""
+        _, low = self._filters_by_resolution
+        return {"levels": list(low), "j": self.J}
+
+    @property
+    def _filters_by_resolution(self) -> tuple:
+        return filters_by_resolution(self.bank, self.J, self.max_order, self.plan.padded_shape)
 
     def warmup(self, dtype: type | str = np.float32) -> None:
         """Do now what the first call would have to: compile, or load what was compiled before.
@@ -499,6 +603,29 @@ class Scattering2D:
             f"{self._shown_outputs}"
             f"{''.join(f', {name}={shown(value)}' for name, value in self._options.items())})"
         )
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: a table, of plain HTML."""
+        orders = [path.order for path in self.plan.paths]
+        H, W = self.plan.input_shape
+        rows = {
+            "images": f"(..., {H}, {W})" + (", padded" if self.pre_pad else ""),
+            "coefficients": f"{shown(self.output_shape)} of each image",
+            "channels": ", ".join(
+                f"{orders.count(order)} of order {order}" for order in sorted(set(orders))
+            ),
+            "scale": f"2^J = {2**self.J} pixels, J = {self.J}",
+            "orientations": f"L = {self.L}",
+            "bank": f"{self.bank.name} (sha256 {self.bank.sha256[:16]})",
+            "boundary": self.boundary,
+            "backend": self.backend,
+        }
+        cells = "".join(
+            f'<tr><th style="text-align:left">{name}</th>'
+            f'<td style="text-align:left">{html.escape(value)}</td></tr>'
+            for name, value in rows.items()
+        )
+        return f"<table><caption><b>Scattering2D</b></caption>{cells}</table>"
 
 
 def scatter(

@@ -8,10 +8,10 @@ from test_house import ROOT, sources
 
 import cexport
 import npscatter
-from npscatter import features
+from npscatter import features, onnx, plots
 from npscatter.bounds import Bounds
-from npscatter.onnx import export, make_model
 
+DOORS = (features, onnx, plots)
 # Without a GPU npscatter.backends.gpu cannot be imported.
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -22,15 +22,14 @@ MODULES = [
 PUBLIC = [
     npscatter.FilterBank.load,
     npscatter.Scattering2D,
+    npscatter.Scattering2D.filters,
     npscatter.Scattering2D.meta,
     npscatter.list_banks,
     npscatter.scatter,
     Bounds,
     cexport.generate,
     cexport.simulate_q15,
-    *(getattr(features, name) for name in features.__all__ if name != "Meta"),
-    export,
-    make_model,
+    *(getattr(door, name) for door in DOORS for name in door.__all__ if name != "Meta"),
 ]
 
 

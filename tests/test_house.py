@@ -37,10 +37,11 @@ MAY_IMPORT = {
     "__init__": {"errors", "bank", "scattering"},
     "sklearn": {"errors", "arguments", "features", "program", "bank", "scattering"},
     "onnx": {"__init__", "errors", "arguments", "atomic_write", "program", "bank"},
+    "plots": {"errors", "arguments", "program", "bank", "scattering"},
     "bounds": {"errors", "arguments", "program", "bank", "scattering"},
     "cli": {
         *{"__init__", "errors", "arguments", "atomic_write", "features", "program", "bank"},
-        *{"scattering", "bounds"},
+        *{"scattering", "bounds", "plots"},
     },
     "__main__": {"errors"},
 }

@@ -57,6 +57,7 @@ SLOW = (
     "docs/test_pages.py::test_python_on_a_page_runs[docs/sklearn",
     "doors/test_sklearn.py::test_a_search",
     "exports/test_onnx_web.py",
+    "docs/test_pages.py::test_the_pictures_of_the_pages",
     "gpu/test_launches.py::test_every_step_is_launched",
     "gpu/test_launches.py::test_memory_decides",
     "gpu/test_launches.py::test_rings_hold",

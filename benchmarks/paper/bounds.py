@@ -16,8 +16,8 @@ from benchmarks.paper.experiment import BANKS, Experiment, Settings, measured_on
 from benchmarks.paper.sources import centred, cifar_images
 from benchmarks.tables import number, table
 from npscatter import FilterBank, Scattering2D
+from npscatter.bank.cascade import FilterChain, levels
 from npscatter.bounds import Bounds
-from npscatter.bounds.cascade import FilterChain, levels
 from npscatter.program.plan import make_plan
 from tools import torch_program
 from tools.teacher import teach

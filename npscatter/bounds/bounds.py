@@ -1,6 +1,6 @@
 """What a frozen bank's transform can do to an image at most: bounds, proven from its filters.
 
-The program is a cascade of linear stages (`npscatter.bounds.cascade`) and moduli, and
+The program is a cascade of linear stages (`npscatter.bank.cascade`) and moduli, and
 | |a| - |b| | <= |a - b|: so constants of the linear stages, which the alias matrix gives exactly
 (`npscatter.bounds.alias`), carry over to the whole transform V. Norms are Euclidean, over all
 samples of images, maps and coefficients. V of a constant image is that constant in order 0, with
@@ -24,8 +24,8 @@ import numpy as np
 
 from npscatter.arguments import image_shape, integer, pair
 from npscatter.bank import FilterBank, resolve
+from npscatter.bank.cascade import FilterChain, LinearStage, image_stage, levels, transfer
 from npscatter.bounds.alias import Extreme, Filters, extremes
-from npscatter.bounds.cascade import FilterChain, LinearStage, image_stage, levels, transfer
 from npscatter.bounds.deformation import Deformation, worst_deformation
 from npscatter.bounds.growth import Growth
 from npscatter.bounds.perturbation import Shifted, Teacher

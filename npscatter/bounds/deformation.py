@@ -7,7 +7,7 @@ from math import pi
 
 import numpy as np
 
-from npscatter.bounds.morlet import grid_frequencies
+from npscatter.bank.cascade import grid_frequencies
 from npscatter.scattering import Scattering2D
 
 

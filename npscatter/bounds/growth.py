@@ -29,7 +29,7 @@ from math import cos, log10, pi, sqrt
 import numpy as np
 
 from npscatter.bank import FilterBank
-from npscatter.bounds.cascade import transfer
+from npscatter.bank.cascade import transfer
 from npscatter.bounds.morlet import morlet
 from npscatter.errors import BankError, explain
 

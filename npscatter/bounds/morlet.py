@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from npscatter.program.symmetry import angle
+from npscatter.program.wavelets import sigma, wave_number
 
 # Of the Gaussians, whose nearest aliases at scale 0 count to double precision.
 _ALIASES = (-2, -1, 0, 1, 2)
@@ -36,7 +37,7 @@ def morlet(w: np.ndarray, L: int, j: int) -> np.ndarray:
     -------
     ndarray of float64, shape (L, N)
     """
-    sigma, xi, slant = 0.8 * 2**j, 0.75 * np.pi / 2**j, 4 / L
+    width, xi, slant = sigma(j), wave_number(j), 4 / L
     wavelets = []
     for t in range(L):
         c, s = np.cos(angle(L, t)), np.sin(angle(L, t))
@@ -47,7 +48,7 @@ def morlet(w: np.ndarray, L: int, j: int) -> np.ndarray:
                 for q in _ALIASES:
                     w0, w1 = w[:, 0] + 2 * np.pi * p, w[:, 1] + 2 * np.pi * q
                     along, across = c * w0 + s * w1 + shift, (c * w1 - s * w0) / slant
-                    total += np.exp(-(sigma**2) * (along**2 + across**2) / 2)
+                    total += np.exp(-(width**2) * (along**2 + across**2) / 2)
             return total
 
         zero = np.zeros((1, 2))
@@ -70,19 +71,13 @@ def low_pass(w: np.ndarray, J: int) -> np.ndarray:
     -------
     ndarray of float64, shape (N,)
     """
-    sigma = 0.8 * 2 ** (J - 1)
+    width = sigma(J - 1)
     total = np.zeros(len(w))
     for p in _ALIASES:
         for q in _ALIASES:
             square = (w[:, 0] + 2 * np.pi * p) ** 2 + (w[:, 1] + 2 * np.pi * q) ** 2
-            total += np.exp(-(sigma**2) * square / 2)
+            total += np.exp(-(width**2) * square / 2)
     return total
-
-
-def grid_frequencies(shape: tuple[int, int]) -> np.ndarray:
-    """Return the frequencies of a periodic grid in the order of its FFT, shape (H * W, 2)."""
-    rows, columns = (2 * np.pi * np.fft.fftfreq(side) for side in shape)
-    return np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
 
 
 def coarsened(filters: np.ndarray, res: int) -> np.ndarray:

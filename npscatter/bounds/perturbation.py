@@ -12,9 +12,9 @@ from math import pi
 import numpy as np
 
 from npscatter.bank import FilterBank
+from npscatter.bank.cascade import FilterChain, LinearStage, grid_frequencies
 from npscatter.bounds.alias import Filters, extremes, on_grid
-from npscatter.bounds.cascade import FilterChain, LinearStage
-from npscatter.bounds.morlet import coarsened, grid_frequencies, low_pass, morlet
+from npscatter.bounds.morlet import coarsened, low_pass, morlet
 
 # Kymatio normalises its Gaussians with 3.1415 for pi.
 _GAIN = pi / 3.1415
@@ -111,9 +111,7 @@ class Teacher:
         """Return our transfer functions at the frequencies of their grid."""
         # In radians per sample of ours.
         apart = stage.grid // 2 ** self._res(stage)
-        w = apart * grid_frequencies(self._grid(stage))
-        pieces = np.array_split(w, -(-len(w) // 2**14))
-        return np.concatenate([chain.response(self.bank, piece) for piece in pieces], -1)
+        return chain.on_grid(self.bank, self._grid(stage), apart)
 
     def _filters(self, stage: LinearStage, table: np.ndarray, stride: int) -> Filters:
         grid = self._grid(stage)

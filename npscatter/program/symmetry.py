@@ -33,7 +33,7 @@ def angle_steps(L: int, theta: IntOrArray) -> IntOrArray:
 
 
 def angle(L: int, theta: IntOrArray) -> Any:
-    """Return the angle of the wave vector from the vertical axis, in radians.
+    """Return the angle of the wave vector, from axis 0 (down) towards axis 1 (right), in radians.
 
     Parameters
     ----------

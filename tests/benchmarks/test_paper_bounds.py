@@ -11,9 +11,8 @@ from benchmarks.paper import bounds as paper_bounds
 from benchmarks.paper.attacks import Effort, Target, attack
 from benchmarks.paper.bounds import Transforms, attack_all, targets, warped
 from npscatter import FilterBank
-from npscatter.bounds.cascade import FilterChain
+from npscatter.bank.cascade import FilterChain, grid_frequencies
 from npscatter.bounds.deformation import deformation_ratio, deformed, largest_gradient
-from npscatter.bounds.morlet import grid_frequencies
 
 
 @pytest.fixture(autouse=True)

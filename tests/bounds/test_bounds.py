@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from kymatio.scattering2d.filter_bank import filter_bank
 
 from npscatter import FilterBank, Scattering2D
+from npscatter.bank.cascade import grid_frequencies, image_stage, transfer
 from npscatter.bounds import Bounds
 from npscatter.bounds.alias import Filters, alias_matrices, extremes, on_grid
-from npscatter.bounds.cascade import image_stage, transfer
 from npscatter.bounds.deformation import deformation_ratio, deformed, largest_gradient
-from npscatter.bounds.morlet import coarsened, grid_frequencies, low_pass, morlet
+from npscatter.bounds.morlet import coarsened, low_pass, morlet
 from npscatter.cli.group import main
 from npscatter.errors import ArgumentError, ArgumentTypeError, BankError
 from npscatter.program.plan import make_plan

@@ -10,10 +10,10 @@ from banks import make_toy_bank
 from click.testing import CliRunner
 
 from npscatter import FilterBank, Scattering2D, list_banks
+from npscatter.bank.cascade import FilterChain, grid_frequencies
 from npscatter.bounds import Growth
-from npscatter.bounds.cascade import FilterChain
 from npscatter.bounds.growth import LARGEST_GROWTH, OCTAVES, check
-from npscatter.bounds.morlet import grid_frequencies, morlet
+from npscatter.bounds.morlet import morlet
 from npscatter.cli.group import main
 from npscatter.errors import BankError, BankWarning
 

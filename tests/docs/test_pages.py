@@ -4,7 +4,13 @@ import importlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib import image as plt_image
+from matplotlib import pyplot
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from docs.make_figures import DPI, figures
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -22,7 +28,7 @@ TEST = re.compile(r"`(test_\w+)`")
 SAID = re.compile(r"^print\(.*\)  # (.+)$", re.MULTILINE)
 # Pages whose Python needs nothing but what the tests do.
 WITH_PYTHON = ["README.md", "docs/quickstart.md", "docs/kymatio.md", "docs/cpu.md"]
-WITH_PYTHON += ["docs/sklearn.md", "docs/features.md", "docs/onnx.md"]
+WITH_PYTHON += ["docs/sklearn.md", "docs/features.md", "docs/onnx.md", "docs/plots.md"]
 
 
 def pages(patterns):
@@ -74,6 +80,7 @@ def test_python_on_a_page_runs(name, tmp_path, monkeypatch, capsys):
         exec(code, scope)
         said = capsys.readouterr().out.splitlines()
         assert [text for text in SAID.findall(block) if text not in said] == []
+    pyplot.close("all")
 
 
 def test_the_interface_page_names_what_there_is():
@@ -85,3 +92,27 @@ def test_the_interface_page_names_what_there_is():
             names += 1
             assert hasattr(module, line.strip()), line
     assert names > 10
+
+
+def darkness(pixels):
+    """Return how dark a picture is, in squares of about 16 pixels, between white and black."""
+    height, width = (side // 16 * 16 for side in pixels.shape[:2])
+    squares = pixels[:height, :width, :3].reshape(height // 16, 16, width // 16, 16, 3)
+    return 1 - squares.mean((1, 3, 4))
+
+
+def test_the_pictures_of_the_pages_are_what_is_drawn_today():
+    """To what Matplotlib's versions may change: fonts, and a few pixels here and there."""
+    pyplot.switch_backend("Agg")
+    try:
+        for name, figure in figures().items():
+            stored = plt_image.imread(ROOT / "docs" / "_static" / f"{name}.png")
+            figure.set_dpi(DPI)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            drawn = np.asarray(canvas.buffer_rgba()) / 255
+            assert drawn.shape == stored.shape, name
+            both = darkness(stored).ravel(), darkness(drawn).ravel()
+            assert np.corrcoef(*both)[0, 1] > 0.97, name
+    finally:
+        pyplot.close("all")

@@ -400,7 +400,7 @@ def test_meta_and_sizes(toy_bank, J, max_order):
     assert S.output_shape == (count, 17 // 2**J, 9 // 2**J)
     assert S(np.zeros((17, 9))).shape == S.output_shape
     meta = S.meta()
-    assert set(meta) == {"order", "j", "theta", "n"}
+    assert set(meta) == {"order", "j", "theta", "n", "frequency", "bandwidth", "angle"}
     assert meta["order"].shape == (count,) and meta["order"].dtype.kind == "i"
     rows = [(0, -1, -1, -1, -1)]
     rows += [(1, j, t, -1, -1) for j in range(J) for t in range(6)]

@@ -4,12 +4,15 @@ The transform alternates linear filters with moduli. From a raw map (the image, 
 program of `npscatter.program.plan` leads through chains of filters to one output channel and to the
 moduli of the next order. `image_stage` reads these chains off the program; all raw maps of one
 order and scales have the same, whatever their orientations. What is known of the filters of a
-chain in the Fourier domain then bounds what the program can do to any image (`npscatter.bounds`).
+chain in the Fourier domain are the wavelets and the low-pass that a raw map sees
+(`npscatter.bank.effective`), and bound what the program can do to any image (`npscatter.bounds`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -61,11 +64,39 @@ class FilterChain:
         ndarray of complex128, shape (O or 2 O, N)
             Of real filters: for wavelets all real parts, then all imaginary parts.
         """
-        maps, grid = np.ones((1, len(w)), complex), 1
-        for weights, stride in self.links:
-            maps = np.einsum("orn,rn->on", transfer(bank.real_taps(weights), grid * w), maps)
-            grid *= stride
+        maps = np.ones((1, len(w)), complex)
+        for taps, grid in self._filters(bank):
+            maps = np.einsum("orn,rn->on", transfer(taps, grid * w), maps)
         return maps
+
+    def on_grid(self, bank: FilterBank, shape: tuple[int, int], apart: int = 1) -> np.ndarray:
+        """Return the `response` at the frequencies of a periodic grid, shape (O or 2 O, H * W).
+
+        Parameters
+        ----------
+        bank : FilterBank
+            The weights.
+        shape : tuple of int
+            (H, W) of the grid; its frequencies come in the order of its FFT.
+        apart : int, optional
+            Samples of the grid per sample of the raw map, along one axis.
+        """
+        maps = np.ones((1, *shape), complex)
+        for taps, grid in self._filters(bank):
+            # A map at a time: all at once take many times the memory.
+            parts = (
+                transfer_on_grid(taps[:, i], shape, apart * grid) * one
+                for i, one in enumerate(maps)
+            )
+            maps = reduce(np.add, parts)
+        return maps.reshape(len(maps), -1)
+
+    def _filters(self, bank: FilterBank) -> Iterator[tuple[np.ndarray, int]]:
+        """Yield each link's real taps, and samples of the raw map from one tap to the next."""
+        grid = 1
+        for weights, stride in self.links:
+            yield bank.real_taps(weights), grid
+            grid *= stride
 
 
 @dataclass(frozen=True)
@@ -178,3 +209,34 @@ def transfer(taps: np.ndarray, w: np.ndarray) -> np.ndarray:
     # Real taps: one real matrix product for real and imaginary parts, which lie side by side.
     responses = taps.reshape(-1, K * K) @ waves.view(float)
     return responses.view(complex).reshape(*taps.shape[:-2], -1)
+
+
+def transfer_on_grid(taps: np.ndarray, shape: tuple[int, int], apart: int) -> np.ndarray:
+    """Return the `transfer` functions at `apart` times the `grid_frequencies` of a shape.
+
+    Parameters
+    ----------
+    taps : ndarray, shape (..., K, K)
+        a counts from the centre.
+    shape : tuple of int
+        (H, W) of the grid.
+    apart : int
+        Samples of the grid from one tap to the next.
+
+    Returns
+    -------
+    ndarray of complex128, shape (..., H, W)
+    """
+    kernels = np.zeros((*taps.shape[:-2], *shape))
+    K = taps.shape[-1]
+    for a in range(K):
+        for b in range(K):
+            row, column = -apart * (a - K // 2) % shape[0], -apart * (b - K // 2) % shape[1]
+            kernels[..., row, column] += taps[..., a, b]
+    return np.fft.fft2(kernels)
+
+
+def grid_frequencies(shape: tuple[int, int]) -> np.ndarray:
+    """Return the frequencies of a periodic grid in the order of its FFT, shape (H * W, 2)."""
+    rows, columns = (2 * np.pi * np.fft.fftfreq(side) for side in shape)
+    return np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
