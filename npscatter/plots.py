@@ -30,6 +30,7 @@ except ModuleNotFoundError as error:
     message = f"npscatter.plots needs {error.name}, not installed: {install_extra('plots')}"
     raise ModuleNotFoundError(message, name=error.name) from None
 
+__all__ = ["plot_coefficients", "plot_filters", "plot_paths"]
 SIGNED, POSITIVE = "RdBu_r", "viridis"
 TITLE, LABEL, SMALL = 10, 9, 8
 # Where a few bright maps would leave the others dark, they saturate.

@@ -164,7 +164,7 @@ def image_stage(plan: Plan) -> LinearStage:
         chain = chain.then(step.smoothing, step.stride)
         if step.emits:
             draft.low, draft.scales = chain, plan.paths[step.channels[0]].j
-        else:
+        elif step.target:
             held[step.target.buffer] = draft, chain
     return image.finished()
 

@@ -7,15 +7,12 @@ import io
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from npscatter.arguments import one_of
 from npscatter.errors import ArgumentError, BackendError, explain, install_extra
-
-if TYPE_CHECKING:
-    from npscatter.bank.filter_bank import FilterBank
 
 SUFFIXES = (".npz", ".safetensors")
 DTYPES = ("float32", "float16", "float64")
@@ -40,7 +37,7 @@ MEANING = {
 }
 
 
-def encode(bank: FilterBank, suffix: str, dtype: str) -> bytes:
+def encode(bank: Any, suffix: str, dtype: str) -> bytes:
     """Return the content of a file of plain taps; see `npscatter.FilterBank.export_taps`."""
     one_of("dtype", dtype, DTYPES)
     taps = {key: np.ascontiguousarray(bank.real_taps(key), dtype) for key in bank}
@@ -67,7 +64,7 @@ def suffix_of(path: str | os.PathLike) -> str:
     return suffix
 
 
-def _about(bank: FilterBank) -> dict:
+def _about(bank: Any) -> dict:
     """Return what someone must know who runs the cascade with nothing but the arrays."""
     design = bank.architecture
     return {
