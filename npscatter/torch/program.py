@@ -57,7 +57,7 @@ def run(plan: Plan, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
             stride = step.wavelet_stride
             parts = _correlate(maps, taps, step.groups, stride, origin, grid, plan.edge)
             parts = parts.unflatten(1, (step.groups, 2, -1))
-            maps = _Modulus.apply(parts[:, :, 0], parts[:, :, 1]).flatten(1, 2)
+            maps = _moduli(parts[:, :, 0], parts[:, :, 1]).flatten(1, 2)
         taps, groups = weights[step.smoothing], step.smoothed_groups
         maps = _correlate(maps, taps, groups, step.stride, step.first, step.size, plan.edge)
         if step.target:
@@ -69,34 +69,10 @@ def run(plan: Plan, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
     return torch.cat(emitted, 1)[:, order]
 
 
-class _Modulus(torch.autograd.Function):
-    """The modulus, all of whose derivatives are zero, not NaN, where it is zero."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(real: Tensor, imaginary: Tensor) -> Tensor:
-        return torch.hypot(real, imaginary)
-
-    @staticmethod
-    def setup_context(context, inputs, modulus) -> None:  # noqa: ANN001
-        context.save_for_backward(*inputs, modulus)
-        context.save_for_forward(*inputs, modulus)
-
-    @staticmethod
-    def backward(context, gradient):  # noqa: ANN001, ANN205
-        real, imaginary, modulus = context.saved_tensors
-        slope = gradient / _never_zero(modulus)
-        return slope * real, slope * imaginary
-
-    @staticmethod
-    def jvp(context, along_real, along_imaginary):  # noqa: ANN001, ANN205
-        real, imaginary, modulus = context.saved_tensors
-        return (along_real * real + along_imaginary * imaginary) / _never_zero(modulus)
-
-
-def _never_zero(modulus: Tensor) -> Tensor:
-    return modulus.masked_fill(modulus == 0, torch.inf)
+def _moduli(real: Tensor, imaginary: Tensor) -> Tensor:
+    """Return moduli, all of whose derivatives are zero, not NaN, where they are zero."""
+    is_zero = (real == 0) & (imaginary == 0)
+    return torch.hypot(real.masked_fill(is_zero, 1), imaginary).masked_fill(is_zero, 0)
 
 
 def _pad(images: Tensor, plan: Plan) -> Tensor:

@@ -26,7 +26,14 @@ from npscatter.backends.cpu.executor import KeptMemory, all_threads
 from npscatter.backends.cpu.layout import aligned_zeros
 from npscatter.backends.cpu.records import address, int64s
 from npscatter.backends.cpu.row_codegen import UNROLLED, RowKernel, code_version, compiled_row
-from npscatter.backends.cpu.simd import FLUSH, call_row, copy_vectors, float_mode, set_float_mode, vector_bytes
+from npscatter.backends.cpu.simd import (
+    FLUSH,
+    call_row,
+    copy_vectors,
+    float_mode,
+    set_float_mode,
+    vector_bytes,
+)
 from npscatter.backends.jit_cache import compile_cached
 from npscatter.bank import FilterBank
 from npscatter.program.plan import Plan
@@ -524,7 +531,7 @@ def pad(memory, images, rows, columns, run, layout):
 
 
 @_inner
-def unpad(memory, result, rows, columns, run, layout):
+def unpad(memory, out, rows, columns, run, layout):
     """Add the gradient of every padded pixel to that of the pixel it came from."""
     for y in range(run.height):
         for x in range(run.width):
@@ -538,27 +545,25 @@ def unpad(memory, result, rows, columns, run, layout):
 def _worker(dtype: str) -> Dispatcher:
     """Return the function that adds one vector of images' gradients to `result`, compiled.
 
-    Its arguments: a thread's memory, the maps' gradients in it zero, and a table of addresses; the layout's tables; where
-    padded pixels come from; images (H, W, lanes), slopes (C, h, w, lanes), and the result, zeros
-    (H, W, lanes).
+    Its arguments: a thread's memory, in which the maps' gradients are zero, and a table of
+    addresses; the layout's tables; where padded pixels come from; images (H, W, lanes), slopes
+    (C, h, w, lanes), and the result, zeros (H, W, lanes).
     """
     made_from = code_version()
 
-    def work(
-        memory, table, layouts, runs, steps, kernels, channels, rows, columns, images, slopes, result
-    ):
+    def work(memory, table, layouts, runs, steps, kernels, channels, rows, columns, x, slopes, out):
         made_from  # noqa: B018
         layout, mode = layouts[0], float_mode()
         set_float_mode(mode | FLUSH)
         source = steps[0].source
-        pad(memory, images, rows, columns, runs[source], layout)
+        pad(memory, x, rows, columns, runs[source], layout)
         for number in range(len(steps)):
             if steps[number].emits == 0:
                 go_forwards(memory, table, steps[number], runs, kernels, layout)
         for number in range(len(steps) - 1, -1, -1):
             step = steps[number]
             go_backwards(memory, table, step, runs, kernels, channels, slopes, layout)
-        unpad(memory, result, rows, columns, runs[steps[0].source_slope], layout)
+        unpad(memory, out, rows, columns, runs[steps[0].source_slope], layout)
         set_float_mode(mode)
 
     compiled = numba.njit(nogil=True, error_model="numpy")(work)
