@@ -77,7 +77,7 @@ def test_messages_say_where_the_sources_alone_have_something(package):
                 assert "source repository" in text, (path, text)
 
 
-@pytest.mark.parametrize("name", ["cli", "cuda12", "cuda13"])
+@pytest.mark.parametrize("name", ["cli", "cuda12", "cuda13", "torch"])
 def test_the_extras_that_messages_name_are_there(name):
     assert f"\n{name} = [" in read("pyproject.toml")
     assert f"'.[{name}]' in its source repository" in install_extra(name)

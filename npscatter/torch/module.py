@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -301,8 +302,9 @@ class ScatteringTorch2D(nn.Module):
 
     def _in_torch(self, x: Tensor) -> Tensor:
         """Return the coefficients, computed in Torch operations."""
-        plan, dtype = self._transform.plan, _COMPUTED_IN[x.dtype]
-        with torch.autocast(x.device.type, enabled=False):
+        plan, dtype, kind = self._transform.plan, _COMPUTED_IN[x.dtype], x.device.type
+        casts = torch.amp.is_autocast_available(kind)
+        with torch.autocast(kind, enabled=False) if casts else nullcontext():
             images = x.reshape(-1, *plan.input_shape).to(dtype)
             gain = None if self.learnable else self._gain
             with torch.no_grad():

@@ -49,8 +49,6 @@ def test_gradients_by_images_are_the_limits_of_differences(boundary, count):
     x = images(count, (4, 5)).requires_grad_()
     assert is_compiled(S(x)) == (count == 4)
     assert gradcheck(S, x, fast_mode=True) and gradgradcheck(S, x, fast_mode=True)
-    if count == 1:
-        assert gradcheck(S, x) and gradcheck(S, x, check_forward_ad=True, fast_mode=True)
 
 
 def test_gradients_by_filters_are_the_limits_of_differences():
@@ -74,7 +72,9 @@ def test_compiled_gradients_of_random_transforms_are_torchs(case):
     S = case.scattering()
     x = torch.from_numpy(case.images(19))  # the last vector is not full
     shape = (len(x), *S.output_shape)
-    slopes = torch.randn(shape, dtype=x.dtype, generator=torch.Generator().manual_seed(case.seed % 2**31))
+    slopes = torch.randn(
+        shape, dtype=x.dtype, generator=torch.Generator().manual_seed(case.seed % 2**31)
+    )
     actual = gradient.gradient(S.plan, S.bank, x.numpy(), slopes.numpy(), threads=2)
     expected = in_torch(S, x, slopes).numpy()
     tolerance = 300 * np.finfo(case.dtype).eps * np.abs(expected).max()
@@ -97,7 +97,9 @@ def test_each_image_has_its_own_gradient():
     slopes = torch.ones(len(x), *S.output_shape, dtype=x.dtype)
     together = gradient.gradient(S.plan, S.bank, x.numpy(), slopes.numpy())
     for number in (0, LANES, len(x) - 1):
-        alone = gradient.gradient(S.plan, S.bank, x[number : number + 1].numpy(), slopes[:1].numpy())
+        alone = gradient.gradient(
+            S.plan, S.bank, x[number : number + 1].numpy(), slopes[:1].numpy()
+        )
         assert np.array_equal(alone[0], together[number])
 
 
@@ -106,7 +108,7 @@ def test_each_image_has_its_own_gradient():
 
 @pytest.mark.parametrize("count", [1, 4])
 @pytest.mark.parametrize("value", [0.0, 3.0])
-@pytest.mark.parametrize("bank", ["free L=2 R=3", "symmetric L=4 R=4", "accurate"])
+@pytest.mark.parametrize("bank", ["free L=2 R=3", "accurate"])
 def test_flat_images_have_finite_gradients(bank, value, count):
     S = transform(bank, shape=(8, 8))
     x = torch.full((count, 8, 8), value, requires_grad=True)
@@ -143,7 +145,7 @@ def test_gradients_do_not_depend_on_the_magnitude(count, exponent):
 
 @pytest.mark.parametrize("count", [1, 8])
 def test_a_level_changes_no_gradient(count):
-    S = transform("symmetric L=4 R=4", shape=(8, 8))
+    S = transform("accurate", shape=(8, 8))
     x = images(count, (8, 8)).clamp(-1, 1) / 64
 
     def slope(x):

@@ -1,4 +1,4 @@
-"""`npscatter.torch.Scattering2D` as a module: what it computes, and what Torch does with modules."""
+"""`npscatter.torch.Scattering2D`: what it computes, and what Torch does with modules."""
 
 import copy
 import io
@@ -40,7 +40,7 @@ def images(count=3, dtype=torch.float32, shape=SHAPE, seed=0):
 
 def assert_close(actual, expected, S, x):
     for one, other, image in zip(actual, expected, x, strict=True):
-        pair = one.detach().double().numpy(), other.detach().double().numpy()
+        pair = one.detach().numpy(), other.detach().numpy()
         assert_equal_to_rounding(*pair, S, image.detach().numpy())
 
 
@@ -155,7 +155,7 @@ def test_errors_are_those_kymatios_callers_catch():
     with pytest.raises(ArgumentError, match="out_type"):
         S.out_type = "tuple"
     with pytest.raises(AttributeError):
-        S.nothing_of_this_name
+        S.nothing_of_this_name()
     with pytest.raises(AttributeError):
         S.bank = S.bank
     with pytest.raises(npscatter.BackendError):
@@ -185,7 +185,7 @@ def test_in_a_network():
     net(x).square().sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in net.parameters())
     assert "bank='toy-free-L4-R2'" in repr(net)
-    assert torch.equal(nn.Sequential(S, nn.BatchNorm2d(channels, affine=False))(x[:, 0])[0, 0, 0].isnan(), torch.zeros(4, dtype=torch.bool))
+    assert nn.Sequential(S, nn.BatchNorm2d(channels))(x[:, 0]).isfinite().all()
 
 
 @pytest.mark.parametrize("learnable", [False, True])

@@ -31,7 +31,9 @@ def test_levels_and_shifts_are_those_of_the_program(dtype, has_level):
     random = np.random.default_rng(0)
     exponents = np.linspace(precision.minexp - precision.nmant, precision.maxexp - 1, 40)
     noise = random.normal(size=(40, 3, 4)) / 8 * 2.0 ** exponents[:, None, None]
-    levels = np.where(random.random(40) < 0.5, 1, 0)[:, None, None] * 2.0 ** exponents[:, None, None]
+    levels = (
+        np.where(random.random(40) < 0.5, 1, 0)[:, None, None] * 2.0 ** exponents[:, None, None]
+    )
     images = np.concatenate([noise, noise / 64 + levels, -noise / 64 - levels]).astype(dtype)
     images[::7, 0, 0], images[1::7, 1, 1], images[5] = np.nan, np.inf, 0
     images[6] = np.nan
@@ -43,7 +45,11 @@ def test_levels_and_shifts_are_those_of_the_program(dtype, has_level):
     actual = levels_and_shifts(torch.from_numpy(images), has_level)
     assert actual[0].flatten().tolist() == [level for level, _ in expected]
     assert actual[1].flatten().tolist() == [shift for _, shift in expected]
-    assert {shift > 0 for _, shift in expected} == {shift < 0 for _, shift in expected} == {True, False}
+    assert (
+        {shift > 0 for _, shift in expected}
+        == {shift < 0 for _, shift in expected}
+        == {True, False}
+    )
     assert any(level for level, _ in expected) == has_level
 
 

@@ -34,7 +34,7 @@ from npscatter.backends.cpu.simd import (
     set_float_mode,
     vector_bytes,
 )
-from npscatter.backends.jit_cache import compile_cached
+from npscatter.backends.jit_cache import compile_cached, source_digest
 from npscatter.bank import FilterBank
 from npscatter.program.plan import Plan
 from npscatter.program.steps import WEIGHT_ARRAYS, Maps, Step
@@ -181,7 +181,7 @@ def gradient(
         memory[0][layout.slopes] = 0
         work(
             *memory,
-            *(layout.layout, layout.runs, layout.steps, kernels, layout.channels),
+            (layout.layout, layout.runs, layout.steps, kernels, layout.channels),
             *(np.array(layout.plan.rows), np.array(layout.plan.columns)),
             *(_interleaved(images[some], layout), _interleaved(slopes[some], layout), own),
         )
@@ -361,8 +361,12 @@ def fill_margins(memory, row, columns, layout):
 
 
 @_inner
-def correlate(memory, table, kernel, run, stack, maps, centre, skip, out, columns, plane, layout):
-    """Compute one row of a kernel's outputs, from a stack's rows around row `centre`."""
+def correlate(memory, table, kernel, stack, centre, skip, out, columns, plane, layout):
+    """Compute one row of a kernel's outputs, from a stack's rows around row `centre`.
+
+    `stack` is a run of maps, the number of the stack in it, and how many maps each has.
+    """
+    run, number_of_stack, maps = stack
     start, itemsize = memory.ctypes.data, memory.itemsize
     size = kernel.size
     for a in range(size):
@@ -371,7 +375,7 @@ def correlate(memory, table, kernel, run, stack, maps, centre, skip, out, column
             row %= run.height
         inside = 0 <= row < run.height
         for number in range(maps):
-            first = run.offset + (stack * maps + number) * run.plane
+            first = run.offset + (number_of_stack * maps + number) * run.plane
             element = first + row * run.pitch if inside else layout.zero_row
             table[number * size + a] = start + element * itemsize
     call_row(
@@ -385,10 +389,11 @@ def take_moduli(memory, table, step, group, runs, kernels, layout):
     """Compute a group's wavelet coefficients and their moduli."""
     parts, moduli, kernel = runs[step.parts], runs[step.moduli], kernels[step.wavelets]
     L, samples = step.orientations, moduli.width * layout.lanes
+    stack = (runs[step.source], group, step.maps)
     for y in range(moduli.height):
         row, centre = parts.offset + y * parts.pitch, step.wavelet_stride * y
         correlate(
-            *(memory, table, kernel, runs[step.source], group, step.maps, centre, 0),
+            *(memory, table, kernel, stack, centre, 0),
             *(row, moduli.width, parts.plane, layout),
         )
         for t in range(L):
@@ -402,14 +407,14 @@ def take_moduli(memory, table, step, group, runs, kernels, layout):
 
 
 @_inner
-def smooth(memory, table, step, run, stack, maps, number, runs, kernels, layout):
+def smooth(memory, table, step, stack, number, runs, kernels, layout):
     """Compute the target's maps of smoothed group `number`."""
     target = runs[step.target]
     for y in range(step.height):
         out = target.offset + number * step.outputs * target.plane + y * target.pitch
         centre = step.stride * (y + step.first_row)
         correlate(
-            *(memory, table, kernels[step.smoothing], run, stack, maps, centre),
+            *(memory, table, kernels[step.smoothing], stack, centre),
             *(step.stride * step.first_column, out, step.width, target.plane, layout),
         )
         for k in range(step.outputs):
@@ -421,13 +426,13 @@ def go_forwards(memory, table, step, runs, kernels, layout):
     """Compute a step's target."""
     for group in range(step.groups):
         if step.orientations == 0:
-            source = runs[step.source]
-            smooth(memory, table, step, source, group, step.maps, group, runs, kernels, layout)
+            stack = (runs[step.source], group, step.maps)
+            smooth(memory, table, step, stack, group, runs, kernels, layout)
             continue
         take_moduli(memory, table, step, group, runs, kernels, layout)
         for t in range(step.orientations):
-            number, moduli = group * step.orientations + t, runs[step.moduli]
-            smooth(memory, table, step, moduli, t, 1, number, runs, kernels, layout)
+            number, stack = group * step.orientations + t, (runs[step.moduli], t, 1)
+            smooth(memory, table, step, stack, number, runs, kernels, layout)
 
 
 @_inner
@@ -479,12 +484,12 @@ def turn_slopes(memory, step, t, y, runs, layout):
 
 
 @_inner
-def add_slopes(memory, table, step, kernel, run, maps, group, runs, layout):
+def add_slopes(memory, table, step, kernel, stack, group, runs, layout):
     """Add to the source's gradient what one stack of gradients comes to."""
     slope = runs[step.source_slope]
     for y in range(slope.height):
         correlate(
-            *(memory, table, kernel, run, 0, maps, y, 0, layout.passing),
+            *(memory, table, kernel, stack, y, 0, layout.passing),
             *(slope.width, layout.passing_plane, layout),
         )
         for number in range(step.maps):
@@ -499,22 +504,23 @@ def go_backwards(memory, table, step, runs, kernels, channels, slopes, layout):
     """Add a step's share to the gradient of its source."""
     spread, turned, moduli = runs[step.spread], runs[step.turned], runs[step.moduli]
     smoothing, L = kernels[step.smoothing_adjoint], step.orientations
+    smoothed = (spread, 0, step.outputs)
     for group in range(step.groups):
         if L == 0:
             spread_slopes(memory, step, group, runs, channels, slopes, layout)
-            add_slopes(memory, table, step, smoothing, spread, step.outputs, group, runs, layout)
+            add_slopes(memory, table, step, smoothing, smoothed, group, runs, layout)
             continue
         take_moduli(memory, table, step, group, runs, kernels, layout)
         for t in range(L):
             spread_slopes(memory, step, group * L + t, runs, channels, slopes, layout)
             for y in range(moduli.height):
                 correlate(
-                    *(memory, table, smoothing, spread, 0, step.outputs, y, 0, layout.passing),
+                    *(memory, table, smoothing, smoothed, y, 0, layout.passing),
                     *(moduli.width, layout.passing_plane, layout),
                 )
                 turn_slopes(memory, step, t, y, runs, layout)
         wavelets = kernels[step.wavelets_adjoint]
-        add_slopes(memory, table, step, wavelets, turned, 2 * L, group, runs, layout)
+        add_slopes(memory, table, step, wavelets, (turned, 0, 2 * L), group, runs, layout)
 
 
 @_inner
@@ -538,20 +544,22 @@ def unpad(memory, out, rows, columns, run, layout):
             if rows[y] >= 0 and columns[x] >= 0:
                 place = run.offset + y * run.pitch + x * layout.lanes
                 for lane in range(layout.lanes):
-                    result[rows[y], columns[x], lane] += memory[place + lane]
+                    out[rows[y], columns[x], lane] += memory[place + lane]
 
 
 @lru_cache
 def _worker(dtype: str) -> Dispatcher:
-    """Return the function that adds one vector of images' gradients to `result`, compiled.
+    """Return the function that adds one vector of images' gradients to `out`, compiled.
 
     Its arguments: a thread's memory, in which the maps' gradients are zero, and a table of
-    addresses; the layout's tables; where padded pixels come from; images (H, W, lanes), slopes
-    (C, h, w, lanes), and the result, zeros (H, W, lanes).
+    addresses; the tables of the layout, of runs, steps, kernels and channels; where padded pixels
+    come from; images (H, W, lanes), slopes (C, h, w, lanes), and `out`, zeros (H, W, lanes).
     """
-    made_from = code_version()
+    # Part of what is compiled, and so of what a cache on disk looks for.
+    made_from = f"{code_version()} {source_digest((__name__,))}"
 
-    def work(memory, table, layouts, runs, steps, kernels, channels, rows, columns, x, slopes, out):
+    def work(memory, table, tables, rows, columns, x, slopes, out):
+        layouts, runs, steps, kernels, channels = tables
         made_from  # noqa: B018
         layout, mode = layouts[0], float_mode()
         set_float_mode(mode | FLUSH)
@@ -571,7 +579,7 @@ def _worker(dtype: str) -> Dispatcher:
     records += [numba.typeof(np.zeros(1, of)) for of in (STEP, KERNEL)]
     integers = numba.int64[::1]
     signature = (
-        *(one[::1], integers, *records, integers, integers, integers),
+        *(one[::1], integers, numba.types.Tuple((*records, integers)), integers, integers),
         *(one[:, :, ::1], one[:, :, :, ::1], one[:, :, ::1]),
     )
     compile_cached(compiled, lambda: compiled.compile(signature))
