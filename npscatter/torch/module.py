@@ -118,7 +118,7 @@ class ScatteringTorch2D(nn.Module):
     ):
         super().__init__()
         automatic = isinstance(backend, str) and backend in _AUTOMATIC
-        on_gpu = {"storage": storage, "memory": memory}
+        on_gpu: dict[str, Any] = {"storage": storage, "memory": memory}
         self._transform = Scattering2D(
             *(J, shape, L, max_order, pre_pad, "auto" if automatic else backend, out_type),
             bank=bank,
@@ -261,6 +261,7 @@ class ScatteringTorch2D(nn.Module):
 
     def _transform_for(self, x: Tensor) -> Scattering2D | None:
         """Return the transform that an executor can run on a tensor, None for Torch operations."""
+        transform: Scattering2D | None
         if x.device.type == "cpu":
             transform = self._transform
         elif x.device.type == "cuda":
@@ -269,7 +270,7 @@ class ScatteringTorch2D(nn.Module):
             return None
         if transform is None or not self.learnable:
             return transform
-        return _with_bank(transform, self.bank)
+        return _with_bank(transform, self.bank, tuple(transform._options.items()))
 
     def _gpu_transform(self) -> Scattering2D | None:
         if not self._automatic:
@@ -350,14 +351,16 @@ def _executed(transform: Scattering2D, x: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _with_bank(transform: Scattering2D, bank: FilterBank) -> Scattering2D:
+def _with_bank(
+    transform: Scattering2D, bank: FilterBank, options: tuple[tuple[str, Any], ...]
+) -> Scattering2D:
     """Return the transform with another bank of the same architecture."""
     return Scattering2D(
         *(transform.J, transform.shape, bank.L, transform.max_order, transform.pre_pad),
         *(transform.backend, transform.out_type),
         bank=bank,
         boundary=transform.boundary,
-        **transform._options,
+        **dict(options),
     )
 
 
@@ -400,9 +403,9 @@ def _gradient(transform: Scattering2D, x: Tensor, slopes: Tensor) -> Tensor:
     gain = level_gain(transform.plan, transform.bank)
     levels, shifts = levels_and_shifts(images, gain is not None)
     # Neither changes the gradient: the transform is homogeneous, and blind to levels but in S0.
-    images = scaled(images - levels, shifts).numpy()
+    ordinary = scaled(images - levels, shifts).numpy()
     flat = slopes.detach().reshape(len(images), *slopes.shape[-3:]).numpy()
-    result = gradient.gradient(*(transform.plan, transform.bank, images, flat, transform.threads))
+    result = gradient.gradient(*(transform.plan, transform.bank, ordinary, flat, transform.threads))
     return torch.from_numpy(result).reshape(x.shape)
 
 

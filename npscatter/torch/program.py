@@ -47,7 +47,8 @@ def run(plan: Plan, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
     """
     # Autograd keeps every map anyway, so the plan's reuse of the workspace is not imitated.
     stored = {plan.image.buffer: _pad(images, plan)[:, None]}
-    emitted, channels = [], []
+    emitted: list[Tensor] = []
+    channels: list[int] = []
     for step in plan.steps:
         source = step.source
         maps = stored[source.buffer][:, source.first : source.first + source.count]

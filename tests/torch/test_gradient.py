@@ -180,7 +180,7 @@ def test_filters_learn():
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < 0.6 * losses[0]
     learned = S.bank
     assert isinstance(learned, FilterBank) and learned != start
