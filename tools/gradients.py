@@ -12,7 +12,9 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.resources import files
+from pathlib import Path
 
 import click
 import kymatio
@@ -37,7 +39,7 @@ def main(threads: int | None, rounds: int, steps: int, side: int) -> None:
         torch.set_num_threads(threads)
     print(
         f"torch {torch.__version__}, kymatio {kymatio.__version__}, npscatter "
-        f"{npscatter.__version__}, {torch.get_num_threads()} threads, {platform.processor()}"
+        f"{npscatter.__version__}, {torch.get_num_threads()} threads, {cpu()}"
     )
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(100, 32, 32, generator=generator)
@@ -61,6 +63,15 @@ def main(threads: int | None, rounds: int, steps: int, side: int) -> None:
         ):
             found = invert(transform, picture, steps)
             print(f"inverse, J = {J}, {steps} steps, {name}: {psnr(found, picture):.2f} dB")
+
+
+def cpu() -> str:
+    """Return the processor's name."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 def of_kymatio(J: int, side: int) -> torch.nn.Module:
