@@ -15,7 +15,7 @@ HEAVY = ("torch", "scipy", "numba", "llvmlite", "kymatio", "matplotlib", "click"
 HEAVY += ("numba_cuda", "cuda", "sklearn", "onnx", "onnxruntime", "safetensors")
 HELPERS = {path.stem for path in (ROOT / "tests").glob("*.py")}
 OTHERS = {"tools", "cexport", "benchmarks", "tests"} | HELPERS
-MAY_USE_TORCH = {"tools", "tests", "benchmarks"}
+MAY_USE_TORCH = {"tools", "tests", "benchmarks", "npscatter/torch"}
 
 # What each unit of npscatter, a file or a folder, may import of the others; those of the folder of
 # backends are units of their own. Not counted: what a type checker alone imports, and modules that
@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "sklearn": {"errors", "arguments", "features", "program", "bank", "scattering"},
     "onnx": {"__init__", "errors", "arguments", "atomic_write", "program", "bank"},
     "plots": {"errors", "arguments", "program", "bank", "scattering"},
+    "torch": {"errors", "program", "bank", "cpu", "scattering"},
     "bounds": {"errors", "arguments", "program", "bank", "scattering"},
     "cli": {
         *{"__init__", "errors", "arguments", "atomic_write", "features", "program", "bank"},
@@ -59,6 +60,7 @@ LARGEST = {
 # Public signatures and commands have as many parameters as they need.
 WIDE = {
     "npscatter/scattering.py:__init__",
+    "npscatter/torch/module.py:__init__",
     "npscatter/scattering.py:scatter",
     "npscatter/sklearn.py:__init__",
     "npscatter/bank/filter_bank.py:__init__",
@@ -210,10 +212,12 @@ def test_the_generator_of_c_imports_the_package_alone():
         assert not tops(path) & (OTHERS - {"cexport"}), path
 
 
-def test_torch_is_for_learning_only():
-    users = {path.relative_to(ROOT).parts[0] for path in sources(ROOT) if "torch" in tops(path)}
-    assert users <= MAY_USE_TORCH
-    assert "tools" in users
+def test_torch_is_for_its_door_and_for_learning_only():
+    users = {path.relative_to(ROOT) for path in sources(ROOT) if "torch" in tops(path)}
+    for path in users:
+        assert any(path.is_relative_to(folder) for folder in MAY_USE_TORCH), path
+    for folder in MAY_USE_TORCH:
+        assert any(path.is_relative_to(folder) for path in users), folder
 
 
 @pytest.mark.parametrize("folder", ["tools", "cexport", "benchmarks"])

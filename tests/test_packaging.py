@@ -77,7 +77,7 @@ def test_messages_say_where_the_sources_alone_have_something(package):
                 assert "source repository" in text, (path, text)
 
 
-EXTRAS = ["cli", "cuda12", "cuda13", "onnx", "plots", "safetensors", "sklearn"]
+EXTRAS = ["cli", "cuda12", "cuda13", "onnx", "plots", "safetensors", "sklearn", "torch"]
 
 
 @pytest.mark.parametrize("name", EXTRAS)

@@ -17,7 +17,8 @@ from npscatter.atomic_write import atomic_write
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import make_plan
-from tools import data, published_sets, torch_program
+from npscatter.torch import program as torch_program
+from tools import data, published_sets
 from tools.closed_form import closed_form
 from tools.design import Design
 from tools.filter_fit import FilterFit, Targets

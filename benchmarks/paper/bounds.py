@@ -19,7 +19,7 @@ from npscatter import FilterBank, Scattering2D
 from npscatter.bank.cascade import FilterChain, levels
 from npscatter.bounds import Bounds
 from npscatter.program.plan import make_plan
-from tools import torch_program
+from npscatter.torch import program as torch_program
 from tools.teacher import teach
 
 J, SIDE, SEED = 2, 16, 80

@@ -13,7 +13,7 @@ from benchmarks.paper.experiment import Settings
 from benchmarks.paper.networks import Images, RegularCNN, load, references, score, train
 from npscatter.program.plan import make_plan
 from npscatter.program.steps import WEIGHT_ARRAYS
-from tools import torch_program
+from npscatter.torch import program as torch_program
 from tools.learning import Learner, lesson
 from tools.parameters import Parameters
 from tools.presets import PAPER, PRESETS

@@ -13,7 +13,8 @@ from npscatter import FilterBank, Scattering2D, list_banks
 from npscatter.bounds.morlet import low_pass, morlet
 from npscatter.features import relative_errors
 from npscatter.program.steps import WEIGHT_ARRAYS
-from tools import learn, run_folder, torch_program
+from npscatter.torch import program as torch_program
+from tools import learn, run_folder
 from tools.design import Design
 from tools.learning import Learner, Recipe, training_images
 from tools.parameters import Parameters

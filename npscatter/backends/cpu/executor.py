@@ -94,7 +94,7 @@ def execute(
     limits: Limits = DEFAULT,
 ) -> None:
     """Run the plan's program, within limits; other parameters as for `run`."""
-    threads = threads or _all_threads()
+    threads = threads or all_threads()
     count, extra = math.prod(images.shape[:-2]), _conversion_bytes(images, output)
     layout = choose(plan, bank, _NAMES[output.dtype.char], count, threads, extra, limits)
     run_layout(layout, images, output, threads, limits)
@@ -125,7 +125,7 @@ def run_layout(
         _Call(layout, part, _addresses(part, 2), output, targets[some], threads, limits).run()
 
 
-def _all_threads() -> int:
+def all_threads() -> int:
     return numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
 
 
@@ -190,7 +190,7 @@ def warm_up(
 ) -> None:
     """Compile, or load from the cache, what single images and batches of a dtype need."""
     dtype = np.result_type(images, np.float32).name
-    threads = options["threads"] or _all_threads()
+    threads = options["threads"] or all_threads()
     nothing = np.empty((0, *plan.input_shape), dtype)
     output = np.empty((0, *plan.output_shape), dtype)
     for count in (1, 64 * threads):
@@ -251,7 +251,7 @@ class KeptMemory:
 
     def keep(self, layout: CpuLayout, memory: tuple) -> None:
         """Keep memory, as much as all threads need of images that are not too large."""
-        if len(self._kept) < _all_threads() and layout.memory <= DEFAULT.memory:
+        if len(self._kept) < all_threads() and layout.memory <= DEFAULT.memory:
             self._kept.append((layout, memory))
 
 

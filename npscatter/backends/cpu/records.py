@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 
-def _int64s(*names: str) -> np.dtype:
+def int64s(*names: str) -> np.dtype:
+    """Return the dtype of a record of int64s of such names."""
     return np.dtype([(name, np.int64) for name in names])
 
 
@@ -31,7 +32,7 @@ NOTHING, SMOOTHED, MODULI, SUMS = range(4)
 
 # One step of the program. Before those of the plan come MAGNITUDES and PADDING, after them, where
 # they are asked for, MEANS.
-STEP = _int64s(
+STEP = int64s(
     "wavelets",  # number of their kernel; -1: no modulus is taken
     "smoothing",  # number of its kernel, or one of what stands for it
     "emits",  # NOTHING, SMOOTHED, MODULI or SUMS
@@ -67,7 +68,7 @@ STEP = _int64s(
 )
 
 # One weight array, as steps use it.
-KERNEL = _int64s(
+KERNEL = int64s(
     "code",  # address of the function that computes a row
     "size",
     "stride",
@@ -76,7 +77,7 @@ KERNEL = _int64s(
 )
 
 # A part of one image's program: some rows of some groups of one step.
-PART = _int64s(
+PART = int64s(
     "step",  # number
     "group",  # the first one
     "groups",  # how many
@@ -86,7 +87,7 @@ PART = _int64s(
 )
 
 # One call: what is the same for all its steps and workers.
-JOB = _int64s(
+JOB = int64s(
     "images",  # how many
     "images_per_vector",
     "strips_per_vector",  # of each image
@@ -140,7 +141,7 @@ CALL_FIELDS = [
 ]
 
 # One worker of a call: memory of its own. All but `task` and `rescales` are addresses.
-WORKER = _int64s(
+WORKER = int64s(
     "task",  # the one in hand, -1 for none
     "rescales",  # 1: some image of the task has a level or a shift
     "workspace",  # of the maps, which workers share where tasks are parts of an image's program
