@@ -228,7 +228,7 @@ def test_writing_is_all_or_nothing(folder, monkeypatch, suffix, error, status, w
         "npscatter.cli.transform.check_output",
         "npscatter.cli.transform.resolve",
         "npscatter.cli.finding.os.path.isdir",
-        "npscatter.cli.images.read_shape",
+        "npscatter.cli.images.read_header",
         "npscatter.Scattering2D",
         "npscatter.cli.images.read_image",
         "npscatter.Scattering2D.__call__",
@@ -294,7 +294,7 @@ def test_strict_and_npy_let_no_picture_be_skipped(folder, monkeypatch, broken):
 def test_strict_lets_no_argument_name_nothing(folder, monkeypatch):
     grey(folder / "a.png")
     (folder / "empty").mkdir()
-    monkeypatch.setattr("npscatter.cli.images.read_shape", pytest.fail)
+    monkeypatch.setattr("npscatter.cli.images.read_header", pytest.fail)
     result = run("transform", "a.png", "empty", "-o", "out.npz", "--strict")
     failed(result, 2, "Error: --strict: empty: no pictures here")
     only(folder, "a.png", "empty")
@@ -442,7 +442,7 @@ def test_floats_need_a_range(folder):
 )
 def test_options_that_contradict_are_told_before_any_work(folder, monkeypatch, options, words):
     grey(folder / "a.png")
-    monkeypatch.setattr("npscatter.cli.images.read_shape", pytest.fail)
+    monkeypatch.setattr("npscatter.cli.images.read_header", pytest.fail)
     failed(run("transform", "a.png", "-o", "a.npz", *options), 2, words)
     only(folder, "a.png")
 
