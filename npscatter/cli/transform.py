@@ -19,11 +19,11 @@ import npscatter
 from npscatter.bank import resolve
 from npscatter.cli.finding import Found
 from npscatter.cli.options import (
-    COMPUTING,
     backend_option,
     bank_option,
     boundary_option,
     check_output,
+    computing,
     extra,
     output_file,
     output_option,
@@ -33,7 +33,7 @@ from npscatter.cli.options import (
 )
 from npscatter.cli.skips import NAMED, Capped, Skips
 from npscatter.cli.terminal import Failure, shown
-from npscatter.errors import explain
+from npscatter.errors import INTERRUPTED, explain
 
 if TYPE_CHECKING:
     from npscatter.cli.images import Header, Reading
@@ -113,7 +113,7 @@ Examples:
     "Then resize to exactly this (antialiased bicubic): proportions change where they differ, and "
     "small pictures are enlarged. Large JPEGs are decoded at a reduced scale first.",
 )
-@scale_option
+@scale_option()
 @click.option(
     "--L",
     "L",
@@ -234,7 +234,7 @@ def transform(
                 boundary=boundary,
                 threads=threads,
             )
-        work = _Batches(S, len(sizes), dtype, channel, "" if quiet else COMPUTING)
+        work = _Batches(S, len(sizes), dtype, channel, "" if quiet else computing)
         for name in progress(sizes, desc="transforming"):
             with skips.caught(name, reader.ImageError):
                 work.add(name, _read(reader, name, how, shape))
@@ -256,7 +256,7 @@ def _stopped_in_one_line() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Failure("interrupted; nothing was written", 130) from None
+        raise Failure("interrupted; nothing was written", INTERRUPTED) from None
     except MemoryError as error:
         raise Failure(f"out of memory ({error}); transform fewer pictures at a time") from None
 
@@ -418,11 +418,18 @@ class _Batches:
         Of the transform.
     channel : str
         As in `npscatter.cli.images.Reading`.
-    doing : str
-        What is said if a batch takes long.
+    doing : str or callable
+        What is said if a batch takes long; see `npscatter.cli.terminal.busy`.
     """
 
-    def __init__(self, S: npscatter.Scattering2D, count: int, dtype: str, channel: str, doing: str):
+    def __init__(
+        self,
+        S: npscatter.Scattering2D,
+        count: int,
+        dtype: str,
+        channel: str,
+        doing: str | Callable[[], str],
+    ):
         self.names: list[str] = []
         self._S, self._dtype, self._doing = S, dtype, doing
         self._waiting: list[np.ndarray] = []
