@@ -188,10 +188,12 @@ def _remedy(x: Any) -> str:
 def _remedy_of_objects(x: Any, objects: np.ndarray) -> str:
     """Return how to make an array of numbers of what became one of objects or of text."""
     first = next(objects.flat, None)
-    if isinstance(first, str | bytes | os.PathLike):
+    if objects.ndim < 2 and isinstance(first, str | bytes | os.PathLike):
         return "a name is no image: read it first, or run npscatter transform on it"
-    if objects is x and all(isinstance(item, Real) for item in objects.flat):
-        return "pass x.astype(np.float64)"
+    # Of objects NumPy would make numbers also where there are none, of None.
+    if objects.dtype != object or all(isinstance(item, Real) for item in objects.flat):
+        if _quietly(lambda: bool(objects.astype(np.float64).size)):
+            return "pass np.asarray(x).astype(np.float64)"
     return _remedy(x)
 
 

@@ -163,7 +163,9 @@ def test_arrays_that_lie_elsewhere_say_what_brings_them_here(S, given, remedy):
         ({"image": 1}, "pass an array (..., H, W)"),
         (np.array([None]), "pass an array (..., H, W)"),
         ([[1, 2], [3]], "pass an array (..., H, W)"),
-        (np.zeros(SHAPE, object), "pass x.astype(np.float64)"),
+        (np.zeros(SHAPE, object), "pass np.asarray(x).astype(np.float64)"),
+        (np.full(SHAPE, "1.5"), "pass np.asarray(x).astype(np.float64)"),
+        ([["1", "a"]], "pass an array (..., H, W)"),
         (torch.zeros(SHAPE, dtype=torch.bfloat16), "pass x.float()"),
     ],
 )
