@@ -419,12 +419,27 @@ class Scattering2D:
             H, W = self.plan.input_shape
             padded = " (the padded size, as pre_pad=True)" if self.pre_pad else ""
             rule = f"must be (..., {H}, {W}){padded}"
-            remedy = f"resize or crop the images, or construct for shape={shape[-2:]}"
+            remedy = self._remedy_for(shape)
             fits = shape[-3:-1] == (H, W) and shape[-1] <= MOST_CHANNELS
             if fits or looks_channels_last(shape):
                 rule += " and looks like channels last"
                 remedy = CHANNELS_FIRST + ("" if fits else ", and resize or crop the images")
             raise ArgumentError(explain("x.shape", shape, rule, remedy))
+
+    def _remedy_for(self, shape: tuple[int, ...]) -> str:
+        """Return what to do with images of a shape that is not this object's."""
+        H, W = self.plan.input_shape
+        if shape and shape[-1] == H * W:
+            return f"pass x.reshape(-1, {H}, {W}), if every row is an image"
+        if len(shape) < 2:
+            return "pass images of two axes, or more"
+        if self.pre_pad and shape[-2:] == self.shape:
+            return "construct with pre_pad=False, which pads them, or pad the images"
+        remedy = "pad the images" if self.pre_pad else "resize or crop the images"
+        if min(shape[-2:]) >= 2**self.J:
+            unpadded = "pre_pad=False and " if self.pre_pad else ""
+            remedy = f"{remedy}, or construct for {unpadded}shape={shape[-2:]}"
+        return remedy
 
     def _output_kind(self, images: Any) -> tuple[tuple[int, ...], np.dtype]:
         """Return shape and dtype of the coefficients of `images`."""
@@ -495,7 +510,10 @@ def scatter(
     images = x if on_gpu(x) and hasattr(x, "shape") else image_array(x)
     if len(images.shape) < 2:
         raise ArgumentError(
-            explain("x.shape", images.shape, "must be (..., H, W)", "pass images of two axes")
+            explain(
+                *("x.shape", images.shape, "must be (..., H, W)"),
+                "pass images of two axes, e.g. x.reshape(-1, H, W) of rows that are images",
+            )
         )
     shape = tuple(images.shape[-2:])
     if 0 in shape:

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "bounds": {"errors", "arguments", "program", "bank", "scattering"},
     "cli": {
         *{"__init__", "errors", "arguments", "atomic_write", "metrics", "program", "bank_file"},
-        *{"bank", "scattering", "bounds"},
+        *{"bank", "scattering", "bounds", "jit_cache"},
     },
     "__main__": {"errors"},
 }
