@@ -7,7 +7,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from npscatter.errors import install_extra
+from npscatter.errors import INTERRUPTED, install_extra
 
 if TYPE_CHECKING:
     import click
@@ -25,6 +25,10 @@ def run_by_name(module: str, command: str, name: str) -> None:
     """Run a click command of a module under a name, or say what it needs."""
     try:
         found = getattr(importlib.import_module(module), command)
+        terminal = importlib.import_module("npscatter.cli.terminal")
+    except KeyboardInterrupt:
+        print("Error: interrupted", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
@@ -33,7 +37,7 @@ def run_by_name(module: str, command: str, name: str) -> None:
             file=sys.stderr,
         )
         raise SystemExit(2) from None
-    run(found, name)
+    terminal.run(found, name)
 
 
 def run(command: click.Command, name: str | None = None) -> None:

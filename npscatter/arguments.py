@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -147,6 +149,8 @@ def image_dtype(name: str, dtype: np.dtype) -> None:
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         rule = "must be float32, float64, an integer type or bool"
         remedy = "convert the images, e.g. x.astype(np.float32)"
+        if dtype.kind == "c":
+            remedy = "take images that are real, x.real or abs(x)"
         raise ArgumentTypeError(explain(name, dtype, rule, remedy))
 
 
@@ -161,8 +165,9 @@ def image_array(x: object) -> np.ndarray:
         raise
     except Exception as error:  # arrays of others have errors of their own
         failure = f" ({error})"
-    if failure or (images.dtype == object and hasattr(x, "toarray")):
-        raise ArgumentTypeError(explain("x", x, f"is no array of numbers{failure}", _remedy(x)))
+    if failure or images.dtype.kind in "OSU":
+        remedy = _remedy(x) if failure else _remedy_of_objects(x, images)
+        raise ArgumentTypeError(explain("x", x, f"is no array of numbers{failure}", remedy))
     image_dtype("x.dtype", images.dtype)
     return images
 
@@ -185,7 +190,21 @@ def _remedy(x: Any) -> str:
         return "pass x.to_dense()"
     if _quietly(lambda: x.device.type != "cpu" and callable(x.cpu)):
         return "pass x.cpu()"
+    if _quietly(lambda: str(x.dtype) == "torch.bfloat16"):
+        return "pass x.float()"
     return "pass an array (..., H, W)"
+
+
+def _remedy_of_objects(x: Any, objects: np.ndarray) -> str:
+    """Return how to make an array of numbers of what became one of objects or of text."""
+    first = next(objects.flat, None)
+    if objects.ndim < 2 and isinstance(first, str | bytes | os.PathLike):
+        return "a name is no image: read it first, or run npscatter transform on it"
+    # Of objects NumPy would make numbers also where there are none, of None.
+    if objects.dtype != object or all(isinstance(item, Real) for item in objects.flat):
+        if _quietly(lambda: bool(objects.astype(np.float64).size)):
+            return "pass np.asarray(x).astype(np.float64)"
+    return _remedy(x)
 
 
 # Of arrays whose last axis may hold channels: the most of them, and how many times as many pixels

@@ -11,6 +11,8 @@ import reprlib
 import sys
 from pathlib import PurePath
 
+# The exit status of what Ctrl-C ended, as shells count: 128 and the number of its signal.
+INTERRUPTED = 130
 # Characters of a value that an error shows, and of a path, of which every part may matter.
 LONGEST_SHOWN, LONGEST_PATH_SHOWN = 120, 1024
 # Shows so much of containers, and asks no long list for all of its elements.

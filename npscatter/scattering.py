@@ -510,20 +510,9 @@ class Scattering2D:
             self._check_shape(images)
             output = output_array(out, images, *self._output_kind(images))
             if output.size:
-                program_output = self._as_program(output)
+                program_output = self.as_filled(output)
                 self._backend.run(self.plan, self.bank, images, program_output, None, self._options)
-        if self.out_type == "array" and self.average is not False:
-            return output if out is None else out
-        output = self._as_program(output)
-        return [
-            {
-                "coef": self.plan.maps_of(output, channel),
-                "j": path.j,
-                "n": path.n,
-                "theta": path.theta,
-            }
-            for channel, path in enumerate(self.plan.paths)
-        ]
+        return self.as_asked(output if out is None or self.out_type == "list" else out)
 
     scattering = __call__
 
@@ -541,7 +530,7 @@ class Scattering2D:
             borrowed.append(interop.borrow_output(out, images, shape, dtype, stream))
             output = borrowed[1].array
         if output.size:
-            program_output = self._as_program(output)
+            program_output = self.as_filled(output)
             self._backend.run(self.plan, self.bank, images, program_output, stream, self._options)
             for one in borrowed:
                 one.give_back()
@@ -563,23 +552,58 @@ class Scattering2D:
             H, W = self.plan.input_shape
             padded = " (the padded size, as pre_pad=True)" if self.pre_pad else ""
             rule = f"must be (..., {H}, {W}){padded}"
-            remedy = f"resize or crop the images, or construct for shape={shape[-2:]}"
+            remedy = self._remedy_for(shape)
             fits = shape[-3:-1] == (H, W) and shape[-1] <= MOST_CHANNELS
             if fits or looks_channels_last(shape):
                 rule += " and looks like channels last"
                 remedy = CHANNELS_FIRST + ("" if fits else ", and resize or crop the images")
             raise ArgumentError(explain("x.shape", shape, rule, remedy))
 
-    def _output_kind(self, images: Any) -> tuple[tuple[int, ...], np.dtype]:
-        """Return shape and dtype of the coefficients of `images`, moduli in one row."""
-        shape = self.plan.output_shape if self.average is False else self.output_shape
-        return (*images.shape[:-2], *shape), np.result_type(images.dtype, np.float32)
+    def _remedy_for(self, shape: tuple[int, ...]) -> str:
+        """Return what to do with images of a shape that is not this object's."""
+        H, W = self.plan.input_shape
+        if shape and shape[-1] == H * W:
+            return f"pass x.reshape(-1, {H}, {W}), if every row is an image"
+        if len(shape) < 2:
+            return "pass images of two axes, or more"
+        if self.pre_pad and shape[-2:] == self.shape:
+            return "construct with pre_pad=False, which pads them, or pad the images"
+        remedy = "pad the images" if self.pre_pad else "resize or crop the images"
+        if min(shape[-2:]) >= 2**self.J:
+            unpadded = "pre_pad=False and " if self.pre_pad else ""
+            remedy = f"{remedy}, or construct for {unpadded}shape={shape[-2:]}"
+        return remedy
 
-    def _as_program(self, output: Any) -> Any:
-        """Return coefficients as the program fills them: (..., C) as (..., C, 1, 1)."""
+    @property
+    def call_shape(self) -> tuple[int, ...]:
+        """Shape of what is made of one image: `output_shape`, or (S,), moduli in one row."""
+        return self.plan.output_shape if self.average is False else self.output_shape
+
+    def _output_kind(self, images: Any) -> tuple[tuple[int, ...], np.dtype]:
+        """Return shape and dtype of what is made of `images`."""
+        shape = (*images.shape[:-2], *self.call_shape)
+        return shape, np.result_type(images.dtype, np.float32)
+
+    def as_filled(self, output: Any) -> Any:
+        """Return what is made of images as programs fill it: (..., C) as (..., C, 1, 1)."""
         if self.average != GLOBAL:
             return output
         return output.reshape(*output.shape, 1, 1) if on_gpu(output) else output[..., None, None]
+
+    def as_asked(self, output: Any) -> Any:
+        """Return what was made of images as a call returns it: an array, or a list of dicts."""
+        if self.out_type == "array" and self.average is not False:
+            return output
+        output = self.as_filled(output)
+        return [
+            {
+                "coef": self.plan.maps_of(output, channel),
+                "j": path.j,
+                "n": path.n,
+                "theta": path.theta,
+            }
+            for channel, path in enumerate(self.plan.paths)
+        ]
 
     @property
     def _brief(self) -> str:
@@ -683,7 +707,10 @@ def scatter(
     images = x if on_gpu(x) and hasattr(x, "shape") else image_array(x)
     if len(images.shape) < 2:
         raise ArgumentError(
-            explain("x.shape", images.shape, "must be (..., H, W)", "pass images of two axes")
+            explain(
+                *("x.shape", images.shape, "must be (..., H, W)"),
+                "pass images of two axes, e.g. x.reshape(-1, H, W) of rows that are images",
+            )
         )
     shape = tuple(images.shape[-2:])
     if 0 in shape:

@@ -33,6 +33,7 @@ from npscatter.atomic_write import atomic_write, open_regular
 from npscatter.errors import BackendError, BackendWarning, explain, outside_package
 
 PACKAGE = Path(__file__).parent.parent
+_COMPILING = threading.Event()
 # Seconds that a fork waits for other threads, and a process for others, to have compiled.
 PATIENCE = 60.0
 
@@ -117,6 +118,11 @@ def compile_cached(code: Any, compile_it: Callable[[], object], of_a_bank: bool 
                 files.close()
 
 
+def is_compiling() -> bool:
+    """Say whether a function is being compiled, not merely loaded, at this moment."""
+    return _COMPILING.is_set()
+
+
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """Put garbage collection off: compiling makes many objects, and looking at them takes long."""
@@ -136,13 +142,17 @@ def _between_passes(heed: Callable[[], None]) -> Iterator[None]:
 
     class PassStarts(event.Listener):
         def on_start(self, event: object) -> None:
+            _COMPILING.set()
             heed()
 
         def on_end(self, event: object) -> None:
             pass
 
-    with event.install_listener("numba:run_pass", PassStarts()):
-        yield
+    try:
+        with event.install_listener("numba:run_pass", PassStarts()):
+            yield
+    finally:
+        _COMPILING.clear()
 
 
 class _HeldSignals:

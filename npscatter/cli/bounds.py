@@ -6,6 +6,7 @@ import click
 
 from npscatter.bank import FilterBank
 from npscatter.bounds import Bounds, Growth
+from npscatter.bounds.bounds import LARGEST_J
 from npscatter.bounds.growth import LARGEST_GROWTH
 from npscatter.cli.options import boundary_option, scale_option, times, told_in_one_line
 from npscatter.cli.terminal import echo, echo_json
@@ -20,7 +21,7 @@ Examples:
   npscatter bounds my/bank.npz --json"""
 )
 @click.argument("name")
-@scale_option
+@scale_option(LARGEST_J)
 @click.option(
     "--size",
     nargs=2,

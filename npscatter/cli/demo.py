@@ -14,12 +14,12 @@ import numpy as np
 import npscatter
 from npscatter.bank import FilterBank
 from npscatter.cli.options import (
-    COMPUTING,
     FIGURES,
     Failure,
     backend_option,
     bank_option,
     check_output,
+    computing,
     extra,
     figure_option,
     save_figure,
@@ -44,7 +44,7 @@ Examples:
   npscatter demo --no-figure"""
 )
 @bank_option
-@scale_option
+@scale_option()
 @backend_option
 @figure_option(default="npscatter-demo.png", show_default=True)
 @click.option("--no-figure", is_flag=True, help="Print only; needs no matplotlib.")
@@ -62,7 +62,7 @@ def demo(bank: str, J: int, backend: str, output: Path, no_figure: bool) -> None
         picture = images.read_image(path).astype(np.float32)
     with np.load(io.BytesIO(_shipped("camera-kymatio-J2-L8.npz").read_bytes())) as stored:
         reference = {key: stored[key] for key in stored.files}
-    with told_in_one_line(COMPUTING):
+    with told_in_one_line(computing):
         filters = FilterBank.load(bank)
         S = npscatter.Scattering2D(J, picture.shape, filters.L, backend=backend, bank=filters)
         seconds = []

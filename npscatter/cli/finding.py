@@ -12,6 +12,14 @@ from npscatter.errors import ArgumentError, explain
 
 # No list of names is longer: what does not end is not a list.
 LONGEST_LIST = 2**28
+# How the files of pictures begin, of formats that nothing else begins like.
+_BEGINNINGS = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF"),
+    **dict.fromkeys((b"GIF87a", b"GIF89a"), "GIF"),
+    **dict.fromkeys((b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"), "JPEG 2000"),
+}
 
 
 class Found:
@@ -179,6 +187,10 @@ def read_list(argument: str, source: str | int) -> list[str]:
     if len(content) > LONGEST_LIST:
         rule = f"must be a list of at most {LONGEST_LIST >> 20} MiB"
         raise ArgumentError(explain("IMAGES", argument, rule, "pass folders, or several lists"))
+    if format := picture_format(content):
+        rule = f"must be a list of names, and is a picture itself ({format})"
+        remedy = "pass its name" if source == 0 else f"pass {str(source)!r}, without @"
+        raise ArgumentError(explain("IMAGES", argument, rule, remedy))
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         rule = "must be in UTF-8, and is in UTF-16"
         raise ArgumentError(explain("IMAGES", argument, rule, "write the list anew as UTF-8"))
@@ -187,6 +199,15 @@ def read_list(argument: str, source: str | int) -> list[str]:
     if "\0" in text:
         return [name for name in text.split("\0") if name]
     return [name for line in text.split("\n") if (name := line.removesuffix("\r"))]
+
+
+def picture_format(content: bytes) -> str | None:
+    """Return the format of a picture by its file's first bytes, 12 at least; None if unknown."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "WebP"
+    if content[4:12] in (b"ftypavif", b"ftypavis"):
+        return "AVIF"
+    return next((name for start, name in _BEGINNINGS.items() if content.startswith(start)), None)
 
 
 def _identity(path: str) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from npscatter.cli.finding import picture_format
 from npscatter.errors import ArgumentError, explain, printable
 
 # What photographs and scientific pictures come in. Of what else Pillow would open, some formats
@@ -24,6 +26,7 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF
 MOST_PIXELS = 178_956_970
 # Luma weights of red, green and blue (ITU-R BT.601).
 LUMINANCE = (0.299, 0.587, 0.114)
+CHANNELS = ("red", "green", "blue")
 # How many times larger than asked for a JPEG is decoded, at least, if it is then resized.
 DRAFT_FACTOR = 2
 
@@ -93,8 +96,9 @@ class Reading:
     frame : int
         Which picture of a file that holds several, from 0.
     levels : tuple of float or None
-        (LOW, HIGH): the stored numbers that become 0 and 1; those beyond lie beyond. None for
-        the range of the samples' type, which 8 and 16 bits alone have.
+        (LOW, HIGH): the stored numbers that become 0 and 1; those beyond lie beyond. They count
+        from black, 0, also where the file has 0 for white. None for the range of the samples'
+        type, which 16 bits and less alone have.
     crop, pad, size : tuple of int or None
         (H, W), in this order: sides longer than `crop` are cut to it, about the centre; sides
         shorter than `pad` are filled up to it with the mirrored picture (as the transform's own
@@ -168,10 +172,30 @@ def _foreign_suffixes() -> dict[str, tuple[str, str]]:
     return {suffix: foreign[suffix] for suffix in set(foreign) - _readable_suffixes()}
 
 
-def read_shape(path: str | os.PathLike, how: Reading = _AS_IT_IS) -> tuple[int, int]:
-    """Return the (H, W) a picture will have before it is cropped, padded or resized.
+@dataclass(frozen=True)
+class Header:
+    """What is known of a picture before its pixels are decoded.
 
-    Only the header is read.
+    Attributes
+    ----------
+    shape : tuple of int
+        The (H, W) it will have before it is cropped, padded or resized.
+    kind : str
+        Of the stored numbers: "8 bits", "16 bits", "floats", ...
+    reduced : bool
+        More than 8 bits are stored, of which Pillow reads 8.
+    frames : bool
+        The file holds further frames than the first.
+    """
+
+    shape: tuple[int, int]
+    kind: str
+    reduced: bool
+    frames: bool
+
+
+def read_header(path: str | os.PathLike, how: Reading = _AS_IT_IS) -> Header:
+    """Return what a picture's header says; nothing else is read.
 
     Parameters
     ----------
@@ -186,8 +210,9 @@ def read_shape(path: str | os.PathLike, how: Reading = _AS_IT_IS) -> tuple[int, 
         If the header shows that the picture cannot be read so.
     """
     with _opened(path, how.frame) as image:
-        _samples_of(image, how.levels)
-        return _turned_shape(image)
+        samples = _samples_of(image, how.levels)
+        shape = _turned_shape(image)
+        return Header(shape, samples.kind, samples.reduced, _has_frames(image))
 
 
 def read_image(path: str | os.PathLike | IO[bytes], how: Reading = _AS_IT_IS) -> np.ndarray:
@@ -204,15 +229,18 @@ def read_image(path: str | os.PathLike | IO[bytes], how: Reading = _AS_IT_IS) ->
     -------
     ndarray of float64, shape (H, W), or (3, H, W) for channel "all"
         8-bit samples divided by 255, 16-bit samples by 65535, or as `how.levels` says; turned as
-        the EXIF orientation says. Transparency is ignored; Pillow itself reduces 16-bit colour
-        to 8 bits. A JPEG at least four times larger than `how.size`, if it is not cropped or
-        padded, is decoded at a reduced scale first.
+        the EXIF orientation says. Transparency is ignored; Pillow itself reduces colour of 16 bits,
+        and grey of 16 bits with transparency, to 8. A JPEG at least four times larger than
+        `how.size`, if it is not cropped or padded, is decoded at a reduced scale first.
 
     Raises
     ------
     ImageError
-        If the file is missing or broken, not a picture in one of `FORMATS`, too large, or its
-        samples have no fixed range (32 bits, signed, floats) and no levels are given.
+        If the file is missing or broken, not a picture in one of `FORMATS`, too large, its
+        samples have no fixed range (32 bits, signed, floats) and no levels are given, or levels
+        are given and Pillow does not tell the stored numbers.
+    MemoryError
+        If there is no memory for the pixels.
     """
     with _opened(path, how.frame) as image:
         samples = _samples_of(image, how.levels)
@@ -221,8 +249,9 @@ def read_image(path: str | os.PathLike | IO[bytes], how: Reading = _AS_IT_IS) ->
             height, width = how.size[::-1] if turned else how.size
             image.draft(None, (DRAFT_FACTOR * width, DRAFT_FACTOR * height))
         image.load()
-        planes = samples.planes(ImageOps.exif_transpose(image))
-        return _fit(_channel(planes, how.channel), how)
+        ImageOps.exif_transpose(image, in_place=True)
+        numbers = samples.numbers(_cropped(image, how), how.channel)
+    return _fit(_channel(samples.scaled(numbers, how.levels), how.channel), how)
 
 
 def luminance(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarray:
@@ -238,26 +267,52 @@ def luminance(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarra
 
 @contextmanager
 def _opened(path: str | os.PathLike | IO[bytes], frame: int) -> Iterator[Image.Image]:
-    """Open a picture at a frame; whatever goes wrong with it becomes an `ImageError`."""
+    """Open a picture at a frame; whatever is wrong with its file becomes an `ImageError`."""
     try:
         # Pillow warns of what it mends, and of sizes below its limit.
         with _open_file(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file, formats=_formats()) as image:
-                _seek(image, frame)
+            with _identified(file, frame) as image:
                 _check_size(image)
                 yield image
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except FileNotFoundError:
         raise ImageError("no such file") from None
-    except UnidentifiedImageError:
-        formats = f"not a picture in a format that is read: {', '.join(_formats())}"
-        raise ImageError(formats) from None
     except Image.DecompressionBombError:
         raise _too_large() from None
     except Exception as error:  # Pillow's decoders raise many kinds on broken files
         raise ImageError("cannot be read", _one_line(error)) from None
+
+
+def _identified(file: IO[bytes], frame: int) -> Image.Image:
+    """Return a file's picture at a frame, not decoded yet."""
+    try:
+        image = Image.open(file, formats=_formats())
+        _seek(image, frame)
+    except UnidentifiedImageError:
+        raise _unknown(file) from None
+    except MemoryError:  # before any pixel: lengths that the file made up
+        raise ImageError("cannot be read", "its header asks for too much memory") from None
+    return image
+
+
+def _unknown(file: IO[bytes]) -> ImageError:
+    """Return what to say of a file that Pillow makes nothing of, by its first bytes."""
+    file.seek(0)
+    start = file.read(32)
+    format = picture_format(start)
+    if not start:
+        return ImageError("is empty")
+    if format is None:
+        return ImageError(f"not a picture in a format that is read: {', '.join(_formats())}")
+    if format == "TIFF":
+        kind = "a TIFF file of samples or a compression that are not read, or broken"
+        return ImageError(kind, remedy="save it as float32, or with 8 or 16 bits")
+    if format == "JPEG":
+        kind = "a JPEG file of more than 8 bits, or broken"
+        return ImageError(kind, remedy="save it with 8 bits, or as 16-bit PNG or TIFF")
+    return ImageError(f"a {format} file, but broken")
 
 
 def _open_file(path: str | os.PathLike | IO[bytes]) -> AbstractContextManager[IO[bytes]]:
@@ -311,6 +366,13 @@ def _turned_shape(image: Image.Image) -> tuple[int, int]:
     return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
+def _has_frames(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # what comes after the first frame is broken
+        return False
+
+
 def _one_line(error: Exception) -> str:
     # Messages may quote the file's bytes, and name the file anew.
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -326,34 +388,49 @@ class _Samples:
 
     Attributes
     ----------
+    kind : str
+        Of the numbers in the file, in words.
     deep : bool
         Grey of more than 8 bits, which keeps its numbers.
+    reduced : bool
+        More than 8 bits, of which Pillow reads 8.
     unsigned : bool
         32-bit numbers without a sign, which Pillow takes for signed ones.
-    factor : float
-        What brings Pillow's numbers back to those in the file.
-    levels : tuple of float
-        The numbers in the file that become 0 and 1.
+    negative : bool
+        Grey whose 0 is white, which Pillow leaves so.
+    white, stored : int
+        The number that Pillow reads for white, and the one that the file has for it, counted from
+        black. Where neither is fixed they are equal.
     """
 
+    kind: str
     deep: bool
+    reduced: bool
     unsigned: bool
-    factor: float
-    levels: tuple[float, float]
+    negative: bool
+    white: int
+    stored: int
 
-    def planes(self, image: Image.Image) -> np.ndarray:
-        """Return float64 of shape (1, H, W) for grey and (3, H, W) for colour."""
+    def numbers(self, image: Image.Image, channel: str) -> np.ndarray:
+        """Return what Pillow reads: shape (1, H, W) of grey or of one channel, or (3, H, W)."""
         if self.deep:
             numbers = np.asarray(image)
-            numbers = (numbers.view(np.uint32) if self.unsigned else numbers)[None]
-        elif image.mode in ("1", "L", "LA"):
-            numbers = np.asarray(image.convert("L"))[None]
-        else:
-            numbers = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
+            return (numbers.view(np.uint32) if self.unsigned else numbers)[None]
+        if image.mode in ("1", "L", "LA"):
+            return np.asarray(image.convert("L"))[None]
+        colour = image.convert("RGB")
+        if channel in CHANNELS:
+            return np.asarray(colour.getchannel(CHANNELS.index(channel)))[None]
+        return np.moveaxis(np.asarray(colour), -1, 0)
+
+    def scaled(self, numbers: np.ndarray, levels: tuple[float, float] | None) -> np.ndarray:
+        """Return float64 in which the levels, or black and white, are 0 and 1."""
         planes = numbers.astype(np.float64)
-        if self.factor != 1:
-            planes = np.rint(planes * self.factor)
-        low, high = self.levels
+        if self.negative:
+            planes = self.white - planes
+        if levels and self.stored != self.white:
+            planes = np.rint(planes * (self.stored / self.white))
+        low, high = levels or (0, self.white)
         planes = (planes - low if low else planes) / (high - low)
         if not np.isfinite(planes).all():
             raise ImageError("holds numbers that are not finite", remedy="fill them first")
@@ -362,38 +439,91 @@ class _Samples:
 
 def _samples_of(image: Image.Image, levels: tuple[float, float] | None) -> _Samples:
     """Return what the samples are, or raise `ImageError` where that is not known."""
-    raw = str(image.tile)
+    raw = str(image.tile)  # what Pillow calls the numbers in the file, among other things
+    tags = image.tag_v2 if image.format == "TIFF" else {}
     # 16-bit grey comes as "I;16", or, from PGM and from older Pillow's PNG, as 32-bit "I".
     sixteen = image.mode.startswith("I;16") or (
         image.mode == "I" and image.format in ("PNG", "PPM")
     )
     deep = sixteen or image.mode in ("I", "F")
+    white, stored = _whites(image, raw, sixteen)
+    reduced = not deep and (re.search("(LA|RGB[AaX]?|CMYK);16", raw) is not None or stored > 255)
+    if image.mode == "L" and 2 in tags.get(339, ()):
+        raise ImageError(
+            "signed samples of 8 bits are not read",
+            remedy="convert to 16 bits or floats, and give --range",
+        )
+    if not deep and max(tags.get(258, (1,))) > 8 and re.search("'[A-Z]'", raw):
+        raise ImageError(
+            "colour of 16 bits whose channels lie apart is not read",
+            remedy="save it with the channels together, or with 8 bits",
+        )
     if levels is None and deep and not sixteen:
         raise ImageError(
             "samples of 32 bits, signed or floating-point have no fixed range",
             remedy="give it by --range LOW HIGH, or convert to 8 or 16 bits",
         )
-    if levels is not None and not deep and ";16" in raw:
-        raise ImageError(
-            "colour of 16 bits is read with 8, so --range cannot say what they mean",
-            remedy="split the channels into grey pictures",
-        )
+    if levels is not None:
+        _check_stored_are_known(image, raw, reduced)
+    # Of 8 bits and less Pillow makes the positive itself, and calls them "L;I" and the like.
+    negative = sixteen and bool(tags) and tags.get(262, 0) == 0
+    return _Samples(
+        _kind(image, raw, deep and not sixteen, stored),
+        deep,
+        reduced,
+        unsigned=image.mode == "I" and tags.get(258) == (32,) and 1 in tags.get(339, (1,)),
+        negative=negative and re.search("'I;16[BLNR]?'", raw) is not None,
+        white=white,
+        stored=stored,
+    )
+
+
+def _whites(image: Image.Image, raw: str, sixteen: bool) -> tuple[int, int]:
+    """Return the number that Pillow reads for white, and the file's own.
+
+    Pillow stretches what it reads to all of 8 or 16 bits, but not 12-bit TIFF.
+    """
     white = 65535 if sixteen else 255
-    stored = _white_stored(image, white)
-    if levels is None:
-        # Pillow stretches what it reads to all of 8 or 16 bits, but not 12-bit TIFF.
-        return _Samples(deep, False, 1, (0, stored if image.format == "TIFF" else white))
-    return _Samples(deep, "I;32N" in raw, stored / white if image.format == "PPM" else 1, levels)
-
-
-def _white_stored(image: Image.Image, white: int) -> int:
-    """Return the file's own number for white: of PGM and PPM the largest, of TIFF by its bits."""
+    if "'I;12'" in raw:
+        return 4095, 4095
+    if image.mode == "1":
+        return white, 1
+    if few := re.search("'L;([24])", raw):
+        return white, 2 ** int(few[1]) - 1
     if image.format == "PPM" and image.tile[0][0] in ("ppm", "ppm_plain"):
-        largest = image.tile[0][3][-1]
-        return largest if isinstance(largest, int) else white  # black and white has none
-    if image.format == "TIFF" and image.mode.startswith("I;16"):
-        return 2 ** image.tag_v2.get(258, (16,))[0] - 1
-    return white
+        return white, image.tile[0][3][-1]
+    return white, white
+
+
+def _check_stored_are_known(image: Image.Image, raw: str, reduced: bool) -> None:
+    """Refuse pictures of which Pillow does not tell what numbers their files hold."""
+    if image.format in ("JPEG2000", "AVIF"):
+        raise ImageError(
+            "JPEG 2000 and AVIF do not show the stored numbers, so --range cannot say what they "
+            "mean",
+            remedy="convert to PNG or TIFF",
+        )
+    if reduced:
+        raise ImageError(
+            "colour of 16 bits, or grey of 16 with transparency, is read with 8, so --range cannot "
+            "say what they mean",
+            remedy="write the channels as grey pictures, without transparency",
+        )
+    if re.search("'BGR;1[56]'", raw):
+        raise ImageError(
+            "colour of 5 and 6 bits is stretched, so --range cannot say what they mean",
+            remedy="convert to PNG",
+        )
+
+
+def _kind(image: Image.Image, raw: str, unlimited: bool, stored: int) -> str:
+    """Return in words what numbers a file holds."""
+    if image.mode == "F":
+        return "floats"
+    if unlimited:
+        return "signed 16 bits" if ";16" in raw else "32 bits"
+    bits = stored.bit_length()
+    return f"{bits} bits" if bits > 1 else "1 bit"
 
 
 # Channels and sizes
@@ -402,20 +532,25 @@ def _white_stored(image: Image.Image, white: int) -> int:
 def _channel(planes: np.ndarray, channel: str) -> np.ndarray:
     if channel == "all":
         return planes if len(planes) == 3 else np.repeat(planes, 3, axis=0)
-    if len(planes) == 1:
-        return planes[0]
-    if channel == "grey":
-        return luminance(*planes)
-    return planes[("red", "green", "blue").index(channel)]
+    return planes[0] if len(planes) == 1 else luminance(*planes)
+
+
+def _cropped(image: Image.Image, how: Reading) -> Image.Image:
+    """Return what is left of a picture's middle by `how.crop`."""
+    width, height = image.size
+    rows, columns = (
+        min(pair) for pair in zip((height, width), how.crop or (height, width), strict=True)
+    )
+    left, top = (width - columns) // 2, (height - rows) // 2
+    box = (left, top, left + columns, top + rows)
+    return image if (columns, rows) == image.size else image.crop(box)
 
 
 def _fit(picture: np.ndarray, how: Reading) -> np.ndarray:
+    """Return a cropped picture padded and resized."""
     for axis, side in zip((-2, -1), how.framed(picture.shape[-2:]), strict=True):
         missing = side - picture.shape[axis]
-        if missing < 0:
-            first = -missing // 2
-            picture = np.take(picture, range(first, first + side), axis)
-        elif missing > 0:
+        if missing:
             margin = [(0, 0)] * picture.ndim
             margin[axis] = (missing // 2, missing - missing // 2)
             picture = np.pad(picture, margin, mode="reflect")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from npscatter import jit_cache
 from npscatter.atomic_write import atomic_write, is_read_only, stat_or_none
 from npscatter.cli.terminal import Failure, busy, echo
 from npscatter.errors import ArgumentError, ArgumentTypeError, install_extra
@@ -21,16 +22,15 @@ from npscatter.program.padding import BOUNDARIES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COMPUTING = "computing; the very first call on a machine compiles, for some seconds"
 FIGURES = (".png", ".pdf", ".svg")
 _DISTRIBUTIONS = {"PIL": "Pillow", "matplotlib": "matplotlib", "tqdm": "tqdm"}
 
 
 @contextmanager
-def told_in_one_line(doing: str = "") -> Iterator[None]:
+def told_in_one_line(doing: str | Callable[[], str] = "") -> Iterator[None]:
     """Turn the library's errors about arguments into failures, and show its warnings as plainly.
 
-    What is being done is said if it takes long.
+    What is being done is said if it takes long; see `busy`.
     """
     with warnings.catch_warnings(), busy(doing) if doing else nullcontext():
         warnings.simplefilter("always", UserWarning)
@@ -39,6 +39,13 @@ def told_in_one_line(doing: str = "") -> Iterator[None]:
             yield
         except (ArgumentError, ArgumentTypeError) as error:
             raise Failure(error) from None
+
+
+def computing() -> str:
+    """Return what a transform is doing at this moment, in words."""
+    if jit_cache.is_compiling():
+        return "compiling, for some seconds, which only the very first call on a machine does"
+    return "computing"
 
 
 def _tell(message: Warning | str, *_: object) -> None:
@@ -148,14 +155,19 @@ backend_option = click.option(
     show_default=True,
     help="numba (all cores), numpy (slow), cuda (an NVIDIA GPU); auto takes the first that works.",
 )
-scale_option = click.option(
-    "--J",
-    "J",
-    type=click.IntRange(min=1),
-    default=2,
-    show_default=True,
-    help="Log2 of the scale: each side of the output is the picture's divided by 2^J.",
-)
+
+
+def scale_option(limit: int | None = None) -> Callable:
+    """Return the option of the scale, whose limit a command may have of its own."""
+    most = f"; at most {limit}" if limit else ""
+    return click.option(
+        "--J",
+        "J",
+        type=click.IntRange(min=1),
+        default=2,
+        show_default=True,
+        help=f"Log2 of the scale: each side of the output is the picture's divided by 2^J{most}.",
+    )
 
 
 def figure_option(**settings: Any) -> Callable:

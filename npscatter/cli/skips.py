@@ -86,10 +86,10 @@ class Skips:
         """Say what was not named, and stop if none may be skipped or if nothing is left."""
         self._settled = True
         self._lines.tell_rest()
+        if self.count == self._total:
+            raise Failure(f"0 of {self._total} pictures can be read; nothing was written")
         if self.count and self._forbidden:
             raise Failure(
                 f"{self.count} of {self._total} pictures cannot be read, and {self._forbidden}; "
                 "nothing was written"
             )
-        if self.count == self._total:
-            raise Failure(f"0 of {self._total} pictures can be read; nothing was written")

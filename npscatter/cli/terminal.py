@@ -8,16 +8,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TextIO
 
 import click
 
-from npscatter.errors import ArgumentError, ArgumentTypeError, printable
+from npscatter.errors import INTERRUPTED, ArgumentError, ArgumentTypeError, printable
 
 # As shells count: 128 and the signal's number.
-INTERRUPTED, BROKEN_PIPE = 130, 141
+BROKEN_PIPE = 141
 # Seconds after which a command says what it is doing.
 PATIENCE = 1.0
 
@@ -61,9 +61,16 @@ def echo_json(value: object) -> None:
 
 
 @contextmanager
-def busy(doing: str) -> Iterator[None]:
-    """Say on standard error what is being done, where that takes its time."""
-    timer = threading.Timer(PATIENCE, echo, [doing], {"err": True})
+def busy(doing: str | Callable[[], str]) -> Iterator[None]:
+    """Say on standard error what is being done, where that takes its time.
+
+    A function is called for the words when they are needed.
+    """
+
+    def say() -> None:
+        echo(doing() if callable(doing) else doing, err=True)
+
+    timer = threading.Timer(PATIENCE, say)
     try:
         timer.start()
     except RuntimeError:  # no more threads: nothing is said
@@ -118,7 +125,10 @@ def _told(error: BaseException) -> int:
         message = told if isinstance(error, Failure) else " ".join(told.split())
         status = error.exit_code
         if isinstance(error, click.UsageError) and error.ctx is not None:
-            message = f"{message} ({error.ctx.command_path} --help says more)"
+            hint = f"{error.ctx.command_path} --help says more"
+            if isinstance(error, click.NoSuchOption) and _takes_names(error.ctx.command):
+                hint = f"a name that begins with a dash is written ./-name; {hint}"
+            message = f"{message} ({hint})"
     elif isinstance(error, MemoryError):
         message = f"out of memory ({error})" if str(error) else "out of memory"
     elif isinstance(error, OSError):
@@ -133,6 +143,10 @@ def _told(error: BaseException) -> int:
         raise error
     echo(f"Error: {message}", err=True)
     return status
+
+
+def _takes_names(command: click.Command) -> bool:
+    return any(isinstance(parameter, click.Argument) for parameter in command.params)
 
 
 def _end(number: int, _: object) -> NoReturn:

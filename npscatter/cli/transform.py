@@ -19,11 +19,11 @@ import npscatter
 from npscatter.bank import resolve
 from npscatter.cli.finding import Found
 from npscatter.cli.options import (
-    COMPUTING,
     backend_option,
     bank_option,
     boundary_option,
     check_output,
+    computing,
     extra,
     output_file,
     output_option,
@@ -33,10 +33,10 @@ from npscatter.cli.options import (
 )
 from npscatter.cli.skips import NAMED, Capped, Skips
 from npscatter.cli.terminal import Failure, shown
-from npscatter.errors import explain
+from npscatter.errors import INTERRUPTED, explain
 
 if TYPE_CHECKING:
-    from npscatter.cli.images import Reading
+    from npscatter.cli.images import Header, Reading
 
 # Images are handed to the transform together until they have this many pixels.
 BATCH_PIXELS = 2**20
@@ -96,7 +96,8 @@ Examples:
     type=float,
     metavar="LOW HIGH",
     help="The stored numbers that become 0 and 1, e.g. 0 4095 for 12 bits in 16; those beyond "
-    "are not clipped. Floats and 32 bits need it.  [default: 0 255 or 0 65535, by the type]",
+    "are not clipped. Floats and 32 bits need it; JPEG 2000 and AVIF cannot have it.  "
+    "[default: 0 255 or 0 65535, by the type]",
 )
 @click.option(
     "--frame",
@@ -112,7 +113,7 @@ Examples:
     "Then resize to exactly this (antialiased bicubic): proportions change where they differ, and "
     "small pictures are enlarged. Large JPEGs are decoded at a reduced scale first.",
 )
-@scale_option
+@scale_option()
 @click.option(
     "--L",
     "L",
@@ -176,7 +177,8 @@ def transform(
     8-bit samples are divided by 255 and 16-bit ones by 65535 (or see --range), which the Python
     functions do not do: npscatter.scatter(samples / 255) is what equals this. Pictures are turned
     as their EXIF orientation says; of several frames the first is read, or see --frame;
-    transparency is ignored; colour of 16 bits is read with 8.
+    transparency is ignored; colour of 16 bits, and grey of 16 bits with transparency, is read with
+    8, which is told.
 
     All pictures must have one size. Where they do not, nothing is done, and the sizes are told:
     bring them to one with --crop, --pad, both, or --size. Without these, none is resampled.
@@ -214,13 +216,15 @@ def transform(
             found = _find(images, reader.picture_suffixes(), recursive)
         _check_found(found, strict, output, quiet)
         skips = Skips(len(found.files), _why_none_may_be_skipped(strict, output), _say)
-        sizes = {}
+        headers = {}
         for name in progress(found.files, desc="reading sizes"):
             with skips.caught(name, reader.ImageError):
-                sizes[name] = reader.read_shape(name, how)
+                headers[name] = reader.read_header(name, how)
         skips.settle()
+        sizes = {name: header.shape for name, header in headers.items()}
         shape = _one_shape(sizes, how)
         if not quiet:
+            _tell_reading(headers, how)
             _tell_resizing(sizes, how)
         with told_in_one_line():
             S = npscatter.Scattering2D(
@@ -230,7 +234,7 @@ def transform(
                 boundary=boundary,
                 threads=threads,
             )
-        work = _Batches(S, len(sizes), dtype, channel, "" if quiet else COMPUTING)
+        work = _Batches(S, len(sizes), dtype, channel, "" if quiet else computing)
         for name in progress(sizes, desc="transforming"):
             with skips.caught(name, reader.ImageError):
                 work.add(name, _read(reader, name, how, shape))
@@ -252,7 +256,7 @@ def _stopped_in_one_line() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Failure("interrupted; nothing was written", 130) from None
+        raise Failure("interrupted; nothing was written", INTERRUPTED) from None
     except MemoryError as error:
         raise Failure(f"out of memory ({error}); transform fewer pictures at a time") from None
 
@@ -366,6 +370,30 @@ def _tell_resizing(sizes: dict[str, tuple[int, int]], how: Reading) -> None:
         _say(f"--size changes the proportions of {distorted:,} of {len(shapes):,} pictures")
 
 
+def _tell_reading(headers: dict[str, Header], how: Reading) -> None:
+    """Say of how many pictures less is read than they hold, and what --range means for how many."""
+
+    def tell(rule: str, names: list[str]) -> None:
+        if names:
+            _say(f"{rule}: {len(names):,} of {len(headers):,} pictures, such as {names[0]}")
+
+    kinds = Counter(header.kind for header in headers.values()).most_common()
+    if how.levels and len(kinds) > 1:
+        low, high = how.levels
+        told = ", ".join(f"{count:,} of {kind}" for kind, count in kinds)
+        told = told.replace(" of", " pictures of" if kinds[0][1] > 1 else " picture of", 1)
+        _say(f"--range {low:.10g} {high:.10g} is applied to {told}")
+    tell(
+        "colour of 16 bits, or grey of 16 with transparency, is read with 8",
+        [name for name, header in headers.items() if header.reduced],
+    )
+    if how.frame == 0:
+        tell(
+            "of several frames the first is read, or see --frame",
+            [name for name, header in headers.items() if header.frames],
+        )
+
+
 # The work
 
 
@@ -390,11 +418,18 @@ class _Batches:
         Of the transform.
     channel : str
         As in `npscatter.cli.images.Reading`.
-    doing : str
-        What is said if a batch takes long.
+    doing : str or callable
+        What is said if a batch takes long; see `npscatter.cli.terminal.busy`.
     """
 
-    def __init__(self, S: npscatter.Scattering2D, count: int, dtype: str, channel: str, doing: str):
+    def __init__(
+        self,
+        S: npscatter.Scattering2D,
+        count: int,
+        dtype: str,
+        channel: str,
+        doing: str | Callable[[], str],
+    ):
         self.names: list[str] = []
         self._S, self._dtype, self._doing = S, dtype, doing
         self._waiting: list[np.ndarray] = []

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import asdict
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -24,6 +25,7 @@ from npscatter.errors import (
     outside_package,
 )
 from npscatter.program.magnitude import level_gain
+from npscatter.program.outputs import ALL
 from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.scattering import Scattering2D
 from npscatter.torch import program
@@ -50,7 +52,7 @@ class ScatteringTorch2D(nn.Module):
 
     Parameters
     ----------
-    J, shape, L, max_order, pre_pad, out_type, bank, boundary
+    J, shape, L, max_order, pre_pad, out_type, bank, boundary, average, oversampling, paths
         As for `npscatter.Scattering2D`.
     backend : str, optional
         "auto" (or "torch", which is Kymatio's name) for what suits where the tensor lies; "numba",
@@ -112,6 +114,9 @@ class ScatteringTorch2D(nn.Module):
         learnable: bool = False,
         bank: str | os.PathLike | FilterBank = "accurate",
         boundary: str | None = None,
+        average: bool | str = True,
+        oversampling: int = 0,
+        paths: Any = None,
         threads: int | None = None,
         storage: str | None = None,
         memory: int | None = None,
@@ -123,6 +128,9 @@ class ScatteringTorch2D(nn.Module):
             *(J, shape, L, max_order, pre_pad, "auto" if automatic else backend, out_type),
             bank=bank,
             boundary=boundary,
+            average=average,
+            oversampling=oversampling,
+            paths=paths,
             threads=threads,
             **({} if automatic else on_gpu),
         )
@@ -210,7 +218,7 @@ class ScatteringTorch2D(nn.Module):
 
         Returns
         -------
-        Tensor, shape (..., C, H // 2^J, W // 2^J), or list of dict
+        Tensor, shape (..., *output_shape), or list of dict
             On the images' device; see `npscatter.Scattering2D`.
 
         Raises
@@ -223,13 +231,7 @@ class ScatteringTorch2D(nn.Module):
     def forward(self, x: Tensor) -> Tensor | list[dict]:
         """Return the coefficients of images (..., H, W); see `scattering`."""
         self._check(x)
-        output = self._executor(x)(x)
-        if self._transform.out_type == "array":
-            return output
-        return [
-            {"coef": output[..., channel, :, :], "j": path.j, "n": path.n, "theta": path.theta}
-            for channel, path in enumerate(self._transform.plan.paths)
-        ]
+        return self._transform.as_asked(self._executor(x)(x))
 
     def _check(self, x: object) -> None:
         if not isinstance(x, Tensor):
@@ -282,6 +284,7 @@ class ScatteringTorch2D(nn.Module):
                     *(given.J, given.shape, given.L, given.max_order, given.pre_pad, "cuda"),
                     bank=given.bank,
                     boundary=given.boundary,
+                    **_outputs_of(given),
                     **self._gpu_options,
                 )
             except BackendError as error:
@@ -312,10 +315,13 @@ class ScatteringTorch2D(nn.Module):
                 levels, shifts = levels_and_shifts(images, gain is not None)
             weights = self._weights(dtype, x.device)
             maps = program.run(plan, weights, scaled(images - levels, shifts))
-            maps = scaled(maps, -shifts[:, None])
+            alike = (-1, *(1,) * (maps.ndim - 1))
+            maps = scaled(maps, -shifts.reshape(alike))
             if gain is not None:
-                maps = torch.cat([maps[:, :1] + gain * levels[:, None], maps[:, 1:]], 1)
-        return maps.reshape(*x.shape[:-2], *maps.shape[1:])
+                first = plan.channel_starts[1] if maps.ndim == 2 else 1
+                average = maps[:, :first] + gain * levels.reshape(alike)
+                maps = torch.cat([average, maps[:, first:]], 1)
+        return maps.reshape(*x.shape[:-2], *self._transform.call_shape)
 
     def _weights(self, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
         given = {name: getattr(self, name) for name in self._taps} if self.learnable else self._taps
@@ -333,7 +339,7 @@ def _is_plain(x: Tensor) -> bool:
 
 def _executed(transform: Scattering2D, x: Tensor) -> Tensor:
     """Return the coefficients that an executor computes, on the tensors' own memory."""
-    shape = (*x.shape[:-2], *transform.output_shape)
+    shape = (*x.shape[:-2], *transform.call_shape)
     output = torch.empty(shape, dtype=_COMPUTED_IN[x.dtype], device=x.device)
     x = x.detach()
     if x.dtype == torch.bfloat16:  # which NumPy has not
@@ -344,7 +350,7 @@ def _executed(transform: Scattering2D, x: Tensor) -> Tensor:
         with torch.cuda.device(x.device):
             transform._call_on_gpu(x, output, None)
     else:
-        arrays = x.resolve_neg().numpy(), output.numpy()
+        arrays = x.resolve_neg().numpy(), transform.as_filled(output.numpy())
         plan, bank = transform.plan, transform.bank
         transform._backend.run(plan, bank, *arrays, None, transform._options)
     return output
@@ -360,13 +366,19 @@ def _with_bank(
         *(transform.backend, transform.out_type),
         bank=bank,
         boundary=transform.boundary,
+        **_outputs_of(transform),
         **dict(options),
     )
 
 
+def _outputs_of(transform: Scattering2D) -> dict[str, Any]:
+    """Return the arguments that say what of the transform is computed."""
+    return asdict(transform.plan.outputs)
+
+
 def _has_compiled_gradient(transform: Scattering2D, x: Tensor) -> bool:
     """Say whether the gradient of some images is compiled code."""
-    if transform.backend != "numba":
+    if transform.backend != "numba" or transform.plan.outputs != ALL:
         return False
     from npscatter.backends.cpu import gradient
 
@@ -428,5 +440,5 @@ def _scattering2d(x: Tensor, key: str) -> Tensor:
 
 @_scattering2d.register_fake
 def _(x: Tensor, key: str) -> Tensor:
-    shape = (*x.shape[:-2], *_TRANSFORMS[key].output_shape)
+    shape = (*x.shape[:-2], *_TRANSFORMS[key].call_shape)
     return x.new_empty(shape, dtype=_COMPUTED_IN[x.dtype])

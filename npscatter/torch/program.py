@@ -38,7 +38,7 @@ def run(plan: Plan, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor, shape (N, C, H // 2^J, W // 2^J)
+    Tensor, shape (N, *plan.output_shape)
 
     Notes
     -----
@@ -47,8 +47,7 @@ def run(plan: Plan, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
     """
     # Autograd keeps every map anyway, so the plan's reuse of the workspace is not imitated.
     stored = {plan.image.buffer: _pad(images, plan)[:, None]}
-    emitted: list[Tensor] = []
-    channels: list[int] = []
+    channels: dict[int, Tensor] = {}
     for step in plan.steps:
         source = step.source
         maps = stored[source.buffer][:, source.first : source.first + source.count]
@@ -59,15 +58,30 @@ def run(plan: Plan, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
             parts = _correlate(maps, taps, step.groups, stride, origin, grid, plan.edge)
             parts = parts.unflatten(1, (step.groups, 2, -1))
             maps = _moduli(parts[:, :, 0], parts[:, :, 1]).flatten(1, 2)
-        taps, groups = weights[step.smoothing], step.smoothed_groups
-        maps = _correlate(maps, taps, groups, step.stride, step.first, step.size, plan.edge)
-        if step.target:
-            stored[step.target.buffer] = maps
-        else:
-            emitted.append(maps)
-            channels += step.channels
-    order = sorted(range(len(channels)), key=channels.__getitem__)
-    return torch.cat(emitted, 1)[:, order]
+        emitted = maps
+        if step.output == "mean":
+            emitted = _within(maps, step.window).mean((-2, -1), keepdim=True)
+        elif step.output == "moduli":
+            emitted = _within(maps, step.window)
+        if step.smoothing:
+            taps, groups = weights[step.smoothing], step.smoothed_groups
+            maps = _correlate(maps, taps, groups, step.stride, step.first, step.size, plan.edge)
+            if step.target:
+                stored[step.target.buffer] = maps
+            else:
+                emitted = maps
+        if step.output:
+            channels.update(zip(step.channels, emitted.unbind(1), strict=True))
+    each = [channels[number] for number in range(plan.n_coefficients)]
+    if plan.outputs.average is False:
+        return torch.cat([one.flatten(1) for one in each], 1)
+    return torch.stack(each, 1)
+
+
+def _within(maps: Tensor, window: tuple[int, int, int, int]) -> Tensor:
+    """Return what of maps lies in a window."""
+    y, x, height, width = window
+    return maps[..., y : y + height, x : x + width]
 
 
 def _moduli(real: Tensor, imaginary: Tensor) -> Tensor:

@@ -4,9 +4,11 @@ import glob
 import os
 
 import pytest
+from PIL import Image
 
 from npscatter.cli import finding
 from npscatter.cli.finding import Found, matches, read_list
+from npscatter.cli.images import _readable_suffixes
 from npscatter.errors import ArgumentError
 
 SUFFIXES = {".png", ".heic"}
@@ -133,6 +135,16 @@ def test_lists_that_are_none(here, monkeypatch):
     ):
         with pytest.raises(ArgumentError, match=rule):
             find(argument)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "tif", "webp", "jp2", "avif"])
+def test_a_picture_is_no_list(here, suffix):
+    format = f".{suffix}"
+    if format not in _readable_suffixes():
+        pytest.skip("Pillow lacks this format")
+    Image.new("L", (8, 8)).save(f"a{format}")
+    with pytest.raises(ArgumentError, match=rf"list of names.*; pass 'a\.{suffix}', without @"):
+        find(f"@a{format}")
 
 
 def test_folders_that_cannot_be_read_are_told(monkeypatch):

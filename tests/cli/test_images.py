@@ -4,6 +4,7 @@ import io
 import itertools
 import os
 import struct
+import tracemalloc
 import warnings
 import zlib
 
@@ -13,7 +14,7 @@ from command_line import SIZE, grey, luminance, noise, write
 from PIL import Image, ImageOps
 
 from npscatter.cli import images
-from npscatter.cli.images import LUMINANCE, ImageError, Reading, read_image, read_shape
+from npscatter.cli.images import LUMINANCE, ImageError, Reading, read_header, read_image
 from npscatter.errors import ArgumentError
 
 # Of two pages or frames; lossless where their format lets them be.
@@ -47,14 +48,23 @@ def png(width, height, bits=8, colour=0, pixels=b""):
     )
 
 
-def tiff(shape, bits, pixels, sample_format=1):
-    """Return a grey TIFF file, little-endian and not compressed."""
+def tiff(shape, bits, pixels, sample_format=1, photometric=1, compression=1):
+    """Return a grey TIFF file, little-endian and as a rule not compressed."""
     tags = [
-        *((256, shape[1]), (257, shape[0]), (258, bits), (259, 1), (262, 1)),
+        *((256, shape[1]), (257, shape[0]), (258, bits), (259, compression), (262, photometric)),
         *((273, 8 + 2 + 9 * 12 + 4), (277, 1), (278, shape[0]), (339, sample_format)),
     ]
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + b"\0\0\0\0" + pixels
+
+
+def packed(pixels, bits):
+    """Return samples of some bits, rows after each other, each of whole bytes."""
+    if bits > 8:
+        return pixels.astype("<u2").tobytes()
+    places = np.arange(bits - 1, -1, -1)
+    single = (pixels[..., None] >> places & 1).reshape(len(pixels), -1)
+    return np.packbits(single.astype(np.uint8), axis=1).tobytes()
 
 
 # What numbers become
@@ -77,6 +87,33 @@ def test_twelve_bits_of_tiff_are_divided_by_4095(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), pixels / 4095)
     picture = read_image(tmp_path / "a.tif", Reading(levels=(100, 1100)))
     np.testing.assert_array_equal(picture, (pixels - 100.0) / 1000)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("how", [Reading(), Reading(levels=(0, 10))])
+def test_tiff_in_which_zero_is_white_is_inverted(tmp_path, bits, how):
+    white = 2**bits - 1
+    pixels = noise(4, 8, dtype=np.uint16) & white
+    stored = packed(white - pixels, bits)
+    (tmp_path / "a.tif").write_bytes(tiff((4, 8), bits, stored, photometric=0))
+    expected = pixels / (10 if how.levels else white)
+    np.testing.assert_allclose(read_image(tmp_path / "a.tif", how), expected, rtol=1e-15)
+
+
+def test_floats_in_which_zero_is_white_are_what_the_range_says(tmp_path):
+    pixels = np.random.default_rng(0).random((4, 6), np.float32)
+    (tmp_path / "a.tif").write_bytes(tiff((4, 6), 32, pixels.tobytes(), 3, photometric=0))
+    picture = read_image(tmp_path / "a.tif", Reading(levels=(0, 1)))
+    np.testing.assert_array_equal(picture, pixels)
+
+
+@pytest.mark.parametrize("levels", [None, (-128, 127)])
+def test_signed_eight_bits_are_refused_not_wrapped(tmp_path, levels):
+    pixels = noise(4, 6).view(np.int8)
+    (tmp_path / "a.tif").write_bytes(tiff((4, 6), 8, pixels.tobytes(), sample_format=2))
+    for read in (read_image, read_header):
+        with pytest.raises(ImageError, match=r"signed samples of 8 bits.*; convert to 16 bits or"):
+            read(tmp_path / "a.tif", Reading(levels=levels))
 
 
 def test_transparency_is_ignored_and_grey_is_the_bt601_luminance(tmp_path):
@@ -130,7 +167,7 @@ def test_black_and_white_pictures(tmp_path):
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_samples_without_a_fixed_range_are_refused(tmp_path, dtype):
     path = write(tmp_path / "a.tif", np.ones(SIZE, dtype))
-    for read in (read_image, read_shape):
+    for read in (read_image, read_header):
         with pytest.raises(ImageError, match="no fixed range; give it by --range"):
             read(path)
 
@@ -178,12 +215,42 @@ def test_range_counts_in_a_pgm_as_the_file_does(tmp_path, largest, plain):
     np.testing.assert_allclose(read_image(tmp_path / "a.pgm"), pixels / largest, atol=step)
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_range_counts_in_few_bits_as_the_file_does(tmp_path, bits, suffix):
+    pixels = noise(4, 8, dtype=np.uint16) & (2**bits - 1)
+    content = tiff((4, 8), bits, packed(pixels, bits))
+    if suffix == "png":
+        big = pixels.astype(">u2") if bits == 16 else pixels
+        rows = [b"\0" + (row.tobytes() if bits == 16 else packed(row[None], bits)) for row in big]
+        content = png(8, 4, bits, 0, b"".join(rows))
+    (tmp_path / f"a.{suffix}").write_bytes(content)
+    picture = read_image(tmp_path / f"a.{suffix}", Reading(levels=(1, 4)))
+    np.testing.assert_array_equal(picture, (pixels - 1.0) / 3)
+    picture = read_image(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(picture, pixels / (2**bits - 1))
+    kind = "1 bit" if bits == 1 else f"{bits} bits"
+    assert read_header(tmp_path / f"a.{suffix}").kind == kind
+
+
+@pytest.mark.parametrize("suffix", ["jp2", "avif"])
+@pytest.mark.parametrize("shape", [SIZE, (*SIZE, 3)])
+def test_range_is_refused_where_pillow_hides_the_stored_numbers(tmp_path, suffix, shape):
+    if f".{suffix}" not in images._readable_suffixes():
+        pytest.skip("Pillow lacks this format")
+    path = write(tmp_path / f"a.{suffix}", noise(*shape))
+    assert read_header(path).shape == read_image(path).shape == SIZE
+    for read in (read_image, read_header):
+        with pytest.raises(ImageError, match=r"--range cannot.*; convert to PNG or TIFF"):
+            read(path, Reading(levels=(0, 255)))
+
+
 @pytest.mark.parametrize("content", [b"P1 3 1 0 1 1\n", b"P4 3 1\n\x60"])
 def test_black_and_white_of_pbm(tmp_path, content):
     (tmp_path / "a.pbm").write_bytes(content)
     np.testing.assert_array_equal(read_image(tmp_path / "a.pbm"), [[1, 0, 0]])
     np.testing.assert_array_equal(
-        read_image(tmp_path / "a.pbm", Reading(levels=(0, 510))), [[0.5, 0, 0]]
+        read_image(tmp_path / "a.pbm", Reading(levels=(0, 2))), [[0.5, 0, 0]]
     )
 
 
@@ -201,15 +268,51 @@ def test_range_of_eight_bits_and_colours(tmp_path):
     np.testing.assert_array_equal(np.moveaxis(picture, 0, -1), (pixels - 50.0) / 50)
 
 
-def test_deep_colour_is_read_with_eight_bits_and_refused_with_a_range(tmp_path):
-    pixels = noise(2, 3, 3, dtype=np.uint16)
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    (tmp_path / "a.png").write_bytes(png(3, 2, 16, 2, rows))
-    picture = read_image(tmp_path / "a.png", Reading("all"))
-    np.testing.assert_allclose(np.moveaxis(picture, 0, -1), pixels / 65535, atol=1 / 255)
-    for read in (read_image, read_shape):
-        with pytest.raises(ImageError, match="colour of 16 bits"):
-            read(tmp_path / "a.png", Reading("all", levels=(0, 4095)))
+@pytest.mark.parametrize("name", ["colour.png", "grey and transparency.png", "colour.ppm"])
+def test_deep_colour_is_read_with_eight_bits_and_refused_with_a_range(tmp_path, name):
+    channels, colour = (2, 4) if "grey" in name else (3, 2)
+    pixels = noise(2, 3, channels, dtype=np.uint16)
+    rows = [row.astype(">u2").tobytes() for row in pixels]
+    content = b"P6 3 2 65535\n" + b"".join(rows)
+    if name.endswith("png"):
+        content = png(3, 2, 16, colour, b"".join(b"\0" + row for row in rows))
+    (tmp_path / name).write_bytes(content)
+    picture = read_image(tmp_path / name, Reading("all"))
+    expected = pixels[..., :1] if "grey" in name else pixels
+    expected = np.broadcast_to(expected / 65535, (2, 3, 3))
+    np.testing.assert_allclose(np.moveaxis(picture, 0, -1), expected, atol=1 / 255)
+    assert read_header(tmp_path / name).reduced
+    for read in (read_image, read_header):
+        with pytest.raises(ImageError, match="colour of 16 bits, or grey of 16 with transparency"):
+            read(tmp_path / name, Reading("all", levels=(0, 4095)))
+
+
+def test_colour_of_five_bits_is_refused_with_a_range(tmp_path):
+    header = struct.pack("<IIIIiiHHIIiiII", 70, 0, 54, 40, 2, 2, 1, 16, 0, 8, 0, 0, 0, 0)
+    (tmp_path / "a.bmp").write_bytes(b"BM" + header + noise(8).tobytes())
+    assert not read_header(tmp_path / "a.bmp").reduced
+    assert read_image(tmp_path / "a.bmp").shape == (2, 2)
+    with pytest.raises(ImageError, match="5 and 6 bits"):
+        read_header(tmp_path / "a.bmp", Reading(levels=(0, 1)))
+
+
+def test_deep_colour_with_its_channels_apart_is_refused(tmp_path):
+    """Pillow reads the halves of numbers for numbers."""
+    first, count = 8 + 2 + 9 * 12 + 4, 12
+    bits, places = first, first + 6
+    data = places + 12
+    tags = [
+        *((256, 4, 1, 3), (257, 4, 1, 2), (258, 3, 3, bits), (259, 4, 1, 1), (262, 4, 1, 2)),
+        *((273, 4, 3, places), (277, 4, 1, 3), (278, 4, 1, 2), (284, 4, 1, 2)),
+    ]
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    content = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + b"\0\0\0\0"
+    content += struct.pack("<3H", 16, 16, 16)
+    content += struct.pack("<3I", *(data + count * channel for channel in range(3)))
+    (tmp_path / "a.tif").write_bytes(content + noise(3 * count).tobytes())
+    for read in (read_image, read_header):
+        with pytest.raises(ImageError, match="channels lie apart is not read; save"):
+            read(tmp_path / "a.tif")
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path):
@@ -261,7 +364,7 @@ def test_exif_orientation_is_followed_and_known_from_the_header(tmp_path, name, 
     }
     expected = turned.get(orientation, pixels)
     picture = read_image(path)
-    assert read_shape(path) == picture.shape == expected.shape
+    assert read_header(path).shape == picture.shape == expected.shape
     np.testing.assert_allclose(picture, expected / 255, atol=0.04)
 
 
@@ -269,7 +372,7 @@ def test_exif_orientation_is_followed_and_known_from_the_header(tmp_path, name, 
 def test_headers_tell_what_is_read(tmp_path, name):
     pixels = noise(*SIZE) if name.endswith("pgm") else noise(*SIZE, 3)
     path = write(tmp_path / name, pixels, **SAVED[name])
-    assert read_shape(path) == read_image(path).shape == SIZE
+    assert read_header(path).shape == read_image(path).shape == SIZE
 
 
 def test_size_resizes_by_antialiased_bicubic(tmp_path):
@@ -337,18 +440,29 @@ def test_frames(tmp_path, name):
     for frame, image in enumerate((first, *more)):
         picture = read_image(tmp_path / name, Reading(frame=frame))
         np.testing.assert_allclose(picture, np.asarray(image) / 255, atol=1e-12)
-    for read in (read_image, read_shape):
+    for read in (read_image, read_header):
         with pytest.raises(ImageError, match="has no frame 3; the first is 0"):
             read(tmp_path / name, Reading(frame=3))
     write(tmp_path / "single.png", noise(*SIZE))
     with pytest.raises(ImageError, match="has no frame 1"):
-        read_shape(tmp_path / "single.png", Reading(frame=1))
+        read_header(tmp_path / "single.png", Reading(frame=1))
+
+
+def test_further_frames_are_known_from_the_header(tmp_path):
+    first, second = (Image.fromarray(noise(*SIZE, seed=seed)) for seed in range(2))
+    for name in ("a.tif", "a.gif", "a.webp", "a.png"):
+        first.save(tmp_path / name)
+        assert not read_header(tmp_path / name).frames
+        first.save(tmp_path / name, save_all=True, append_images=[second])
+        assert read_header(tmp_path / name).frames, name
+    first.save(tmp_path / "a.bmp")
+    assert not read_header(tmp_path / "a.bmp").frames
 
 
 def test_pages_have_sizes_of_their_own(tmp_path):
     pages = [Image.fromarray(noise(*shape)) for shape in (SIZE, (9, 7))]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    assert read_shape(tmp_path / "a.tif", Reading(frame=1)) == (9, 7)
+    assert read_header(tmp_path / "a.tif", Reading(frame=1)).shape == (9, 7)
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
@@ -362,7 +476,9 @@ def test_large_jpegs_are_decoded_at_a_reduced_scale(tmp_path, monkeypatch, orien
     decoded = []
     turn = ImageOps.exif_transpose
     monkeypatch.setattr(
-        ImageOps, "exif_transpose", lambda image: decoded.append(image.size) or turn(image)
+        ImageOps,
+        "exif_transpose",
+        lambda image, **named: decoded.append(image.size) or turn(image, **named),
     )
     size = (60, 80) if orientation == 1 else (80, 60)
     reduced = read_image(tmp_path / "a.jpg", Reading(size=size))
@@ -382,22 +498,50 @@ def test_large_jpegs_are_decoded_at_a_reduced_scale(tmp_path, monkeypatch, orien
 def test_files_that_no_picture_is_in(tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "a.png").write_bytes(b"no picture at all")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "cut.png").write_bytes(png(8, 8)[:8] + b"?" * 40)
     for name, words in (
         ("missing.png", "no such file"),
         ("folder.png", "not a regular file"),
         ("a.png", "not a picture in a format that is read: PNG, JPEG"),
+        ("empty.png", "is empty"),
+        ("cut.png", "a PNG file, but broken"),
         ("a" * 300 + ".png", "cannot be read (File name too long)"),
     ):
-        for read in (read_image, read_shape):
+        for read in (read_image, read_header):
             with pytest.raises(ImageError) as caught:
                 read(tmp_path / name)
             assert str(caught.value).startswith(words)
 
 
+@pytest.mark.parametrize(
+    "bits, sample_format, compression", [(64, 3, 1), (16, 3, 1), (64, 6, 1), (8, 1, 34712)]
+)
+def test_samples_that_are_not_read_are_told_with_what_to_do(
+    tmp_path, bits, sample_format, compression
+):
+    """Floats of 64 and 16 bits, complex numbers, and TIFF whose pixels are JPEG 2000."""
+    content = tiff((4, 6), bits, bytes(24 * bits // 8), sample_format, 1, compression)
+    (tmp_path / "a.tif").write_bytes(content)
+    for read in (read_image, read_header):
+        with pytest.raises(ImageError, match=r"a TIFF file of samples.*; save it as"):
+            read(tmp_path / "a.tif", Reading(levels=(0, 1)))
+
+
+def test_jpeg_of_twelve_bits_is_told_with_what_to_do(tmp_path):
+    content = bytearray(write(tmp_path / "a.jpg", noise(*SIZE)).read_bytes())
+    frame = content.index(b"\xff\xc0")
+    content[frame + 4] = 12
+    (tmp_path / "a.jpg").write_bytes(content)
+    for read in (read_image, read_header):
+        with pytest.raises(ImageError, match=r"a JPEG file of more than 8 bits.*; save it with 8"):
+            read(tmp_path / "a.jpg")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
 def test_a_fifo_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
-    for read in (read_image, read_shape):
+    for read in (read_image, read_header):
         with pytest.raises(ImageError, match="not a regular file"):
             read(tmp_path / "a.png")
 
@@ -438,7 +582,7 @@ def test_other_formats_are_told_by_their_suffix_with_what_to_do(tmp_path, name, 
     # As camera raw is: a TIFF file, whose first picture is a thumbnail.
     Image.fromarray(noise(*SIZE)).save(tmp_path / name, "TIFF")
     assert "." + name.rpartition(".")[2].lower() in images.picture_suffixes()
-    for read in (read_image, read_shape):
+    for read in (read_image, read_header):
         with pytest.raises(ImageError) as caught:
             read(tmp_path / name)
         assert words in str(caught.value) and caught.value.remedy
@@ -457,7 +601,7 @@ def test_suffixes_are_read_or_told_never_both():
 def test_decompression_bombs_are_told_in_a_line(tmp_path):
     for side in (13_378, 60_000):
         (tmp_path / "a.png").write_bytes(png(side, side))
-        for read in (read_image, read_shape):
+        for read in (read_image, read_header):
             with pytest.raises(ImageError, match="more than 178,956,970 pixels") as caught:
                 read(tmp_path / "a.png")
             assert "\n" not in str(caught.value)
@@ -470,8 +614,63 @@ def test_pillow_warns_of_nothing(tmp_path):
     write(tmp_path / "b.jpg", noise(*SIZE), exif=exif)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert read_shape(tmp_path / "a.png") == (13_000, 13_000)
-        assert read_shape(tmp_path / "b.jpg") == read_image(tmp_path / "b.jpg").shape == SIZE
+        assert read_header(tmp_path / "a.png").shape == (13_000, 13_000)
+        assert read_header(tmp_path / "b.jpg").shape == read_image(tmp_path / "b.jpg").shape == SIZE
+
+
+# Memory
+
+
+def test_no_memory_for_pixels_is_no_fault_of_the_file(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.png", noise(*SIZE))
+
+    def refuse(*_, **__):
+        raise MemoryError("cannot allocate")
+
+    for place in ("PIL.PngImagePlugin.PngImageFile.load", "npscatter.cli.images._fit"):
+        with monkeypatch.context() as patched:
+            patched.setattr(place, refuse)
+            with pytest.raises(MemoryError):
+                read_image(path)
+
+
+def test_a_header_that_asks_for_too_much_memory_is_broken(tmp_path):
+    box = struct.pack(">I4sQ", 1, b"jp2h", 2**62)
+    (tmp_path / "a.jp2").write_bytes(b"\0\0\0\x0cjP  \r\n\x87\n" + box + bytes(99))
+    for read in (read_image, read_header):
+        with pytest.raises(ImageError, match="asks for too much memory"):
+            read(tmp_path / "a.jp2")
+
+
+def test_faults_of_our_own_are_none_of_the_file(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.png", noise(*SIZE, 3))
+
+    def fail(*_):
+        raise TypeError("a fault")
+
+    for place in ("_fit", "_channel", "luminance"):
+        with monkeypatch.context() as patched, pytest.raises(TypeError, match="a fault"):
+            patched.setattr(images, place, fail)
+            read_image(path)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "deep.png", "a.tif"])
+def test_only_what_is_asked_for_becomes_floats(tmp_path, name):
+    kind = np.uint16 if name == "deep.png" else np.uint8
+    pixels = np.zeros((1500, 2000, 3)[: 2 if name == "deep.png" else 3], kind)
+    path = write(tmp_path / name, pixels)
+
+    def most_memory(how):
+        tracemalloc.start()
+        try:
+            read_image(path, how)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert most_memory(Reading("all", crop=(64, 64))) < 2**20
+    plane = 8 * 1500 * 2000
+    assert most_memory(Reading("red")) < 2.8 * plane
 
 
 # Broken files
@@ -527,7 +726,7 @@ def test_broken_files_of_every_format_raise_image_errors_alone(tmp_path, monkeyp
         path.write_bytes(content)
         how = settings[number % len(settings)]
         try:
-            assert len(read_shape(path, how)) == 2
+            assert len(read_header(path, how).shape) == 2
             picture = read_image(path, how)
             assert picture.dtype == np.float64 and np.isfinite(picture).all()
         except ImageError as error:

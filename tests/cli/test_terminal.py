@@ -1,6 +1,7 @@
 """What commands print, and how they end: in one line and a status, whatever happens."""
 
 import ast
+import importlib
 import io
 import json
 import os
@@ -22,7 +23,9 @@ from PIL import Image
 
 import npscatter
 from cexport.command import export_c
-from npscatter.cli import terminal
+from npscatter.__main__ import main as start
+from npscatter.bounds.bounds import LARGEST_J
+from npscatter.cli import options, terminal
 from npscatter.cli.group import main
 from npscatter.cli.terminal import echo, echo_json, shown
 
@@ -272,7 +275,37 @@ def test_ctrl_c_is_status_130(run, folder, monkeypatch, arguments):
     assert [path.name for path in folder.iterdir()] == ["a.png"]
 
 
+@pytest.mark.parametrize("module", ["npscatter.cli.group", "npscatter.cli.terminal"])
+def test_ctrl_c_while_commands_are_imported_is_one_line(monkeypatch, capsys, module):
+    import_module = importlib.import_module
+
+    def interrupted(name, *more):
+        if name == module:
+            raise KeyboardInterrupt
+        return import_module(name, *more)
+
+    monkeypatch.setattr(importlib, "import_module", interrupted)
+    with pytest.raises(SystemExit) as end:
+        start()
+    assert end.value.code == 130
+    assert capsys.readouterr() == ("", "Error: interrupted\n")
+
+
 # Absurd command lines
+
+
+def test_a_name_that_begins_with_a_dash_is_told_how_to_be_written(run, folder):
+    for line in (["transform", "-IMG 1.png", "-o", "a.npz"], ["transform", "--x.png", "-o", "a"]):
+        status, _, err = run(*line)
+        assert status == 2 and "a name that begins with a dash is written ./-name" in err
+        assert_one_line(err)
+    os.rename("a.png", "-a.png")
+    assert run("transform", "./-a.png", "-o", "a.npz", "--backend", "numpy")[0] == 0
+    assert "./-name" not in run("banks", "--nothing")[2]
+
+
+def test_the_help_of_bounds_states_the_limit_of_j(run):
+    assert f"at most {LARGEST_J}" in " ".join(run("bounds", "--help")[1].split())
 
 
 @pytest.mark.parametrize(
@@ -356,7 +389,7 @@ def test_what_takes_long_is_said_and_what_does_not_is_not(run, folder, monkeypat
         (
             ["demo", "--no-figure", "--backend", "numpy"],
             "npscatter.cli.demo.FilterBank.load",
-            "compiles",
+            "computing",
         ),
     ],
 )
@@ -377,6 +410,18 @@ def test_commands_say_what_they_do(run, folder, monkeypatch, arguments, slow, wo
     assert run(*arguments)[0] == 1
     ((line,), err), *_ = told
     assert word in line and err
+
+
+@pytest.mark.parametrize("compiling, word", [(False, "computing"), (True, "compiling")])
+def test_compiling_is_said_only_while_it_is_done(monkeypatch, compiling, word):
+    told, heard = [], threading.Event()
+    monkeypatch.setattr(terminal, "PATIENCE", 0.01)
+    monkeypatch.setattr(terminal, "echo", lambda line, err: told.append(line) or heard.set())
+    with options.told_in_one_line(options.computing):
+        # What is done is asked for when it is said, not when it begins.
+        monkeypatch.setattr("npscatter.jit_cache.is_compiling", lambda: compiling)
+        assert heard.wait(60)
+    assert len(told) == 1 and told[0].startswith(word) and ("compil" in told[0]) == compiling
 
 
 def test_a_process_that_may_start_no_thread_goes_on(monkeypatch):

@@ -228,7 +228,7 @@ def test_writing_is_all_or_nothing(folder, monkeypatch, suffix, error, status, w
         "npscatter.cli.transform.check_output",
         "npscatter.cli.transform.resolve",
         "npscatter.cli.finding.os.path.isdir",
-        "npscatter.cli.images.read_shape",
+        "npscatter.cli.images.read_header",
         "npscatter.Scattering2D",
         "npscatter.cli.images.read_image",
         "npscatter.Scattering2D.__call__",
@@ -294,7 +294,7 @@ def test_strict_and_npy_let_no_picture_be_skipped(folder, monkeypatch, broken):
 def test_strict_lets_no_argument_name_nothing(folder, monkeypatch):
     grey(folder / "a.png")
     (folder / "empty").mkdir()
-    monkeypatch.setattr("npscatter.cli.images.read_shape", pytest.fail)
+    monkeypatch.setattr("npscatter.cli.images.read_header", pytest.fail)
     result = run("transform", "a.png", "empty", "-o", "out.npz", "--strict")
     failed(result, 2, "Error: --strict: empty: no pictures here")
     only(folder, "a.png", "empty")
@@ -335,6 +335,54 @@ def test_a_picture_that_changes_between_its_header_and_its_pixels_is_skipped(fol
     result = run("transform", "a.png", "b.png", "-o", "out.npz")
     failed(result, 1, "a.png: not of the size its header says (24 x 16); skipped")
     assert np.load("out.npz")["names"].tolist() == ["b.png"]
+
+
+def test_where_nothing_can_be_read_npz_is_no_remedy(folder):
+    for name in ("a.png", "b.heic"):
+        (folder / name).write_bytes(b"none")
+    for options in (["-o", "out.npy"], ["-o", "out.npz", "--strict"]):
+        result = run("transform", "a.png", "b.heic", *options)
+        failed(result, 2, "Error: 0 of 2 pictures can be read; nothing was written\n")
+        assert ".npz" not in result.stderr and "--strict" not in result.stderr
+
+
+# What is told of what is read
+
+
+def test_one_range_over_several_kinds_of_samples_is_told(folder):
+    for number in range(3):
+        grey(folder / f"{number}.png", seed=number)
+    write(folder / "deep.png", noise(*SIZE, dtype=np.uint16))
+    write(folder / "floats.tif", np.ones(SIZE, np.float32))
+    result = run("transform", ".", "-o", "a.npz", "--range", 0, 1)
+    assert result.exit_code == 0
+    note = "--range 0 1 is applied to 3 pictures of 8 bits, 1 of 16 bits, 1 of floats\n"
+    assert note in result.stderr
+    for arguments in (["0.png", "1.png"], [".", "--quiet"]):
+        result = run("transform", *arguments, "-o", "a.npz", "--range", 0, 1)
+        assert result.exit_code == 0 and "--range" not in result.stderr
+    (folder / "floats.tif").unlink()
+    assert "--range" not in run("transform", ".", "-o", "a.npz").stderr
+
+
+def test_pictures_of_which_less_is_read_are_counted(folder):
+    grey(folder / "a.png")
+    for number in range(2):
+        first, second = (Image.fromarray(noise(*SIZE, seed=number + k)) for k in range(2))
+        first.save(folder / f"{number}.gif", save_all=True, append_images=[second])
+    deep = noise(*SIZE, 3, dtype=np.uint16).astype(">u2").tobytes()
+    (folder / "b.ppm").write_bytes(b"P6 24 16 65535\n" + deep)
+    result = run("transform", ".", "-o", "a.npz")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[:2] == [
+        "colour of 16 bits, or grey of 16 with transparency, is read with 8: 1 of 4 pictures, "
+        "such as ./b.ppm",
+        "of several frames the first is read, or see --frame: 2 of 4 pictures, such as ./0.gif",
+    ]
+    assert len(result.stderr.splitlines()) == 3
+    result = run("transform", "0.gif", "-o", "a.npz", "--frame", 1)
+    assert result.exit_code == 0 and "frame" not in result.stderr
+    assert run("transform", ".", "-o", "a.npz", "--quiet").stderr == ""
 
 
 # Sizes
@@ -442,7 +490,7 @@ def test_floats_need_a_range(folder):
 )
 def test_options_that_contradict_are_told_before_any_work(folder, monkeypatch, options, words):
     grey(folder / "a.png")
-    monkeypatch.setattr("npscatter.cli.images.read_shape", pytest.fail)
+    monkeypatch.setattr("npscatter.cli.images.read_header", pytest.fail)
     failed(run("transform", "a.png", "-o", "a.npz", *options), 2, words)
     only(folder, "a.png")
 
@@ -473,6 +521,9 @@ def test_pictures_listed_on_standard_input_and_in_files(folder, end):
         assert np.load(output)["names"].tolist() == expected
     failed(run("transform", "@none", "-o", "a.npz"), 2, "IMAGES='@none': cannot be read")
     failed(run("transform", "-", "-o", "a.npz", input=""), 2, "-: an empty list")
+    picture = (folder / "a.png").read_bytes()
+    result = run("transform", "-", "-o", "a.npz", input=picture)
+    failed(result, 2, "IMAGES='-': must be a list of names, and is a picture itself (PNG)")
 
 
 def test_threads_reach_the_transform(folder, monkeypatch):
@@ -516,15 +567,21 @@ def test_no_clobber_keeps_what_exists(folder, monkeypatch):
     assert (folder / "late.npy").read_bytes() == b"another's"
 
 
-def test_running_out_of_memory_is_one_line(folder, monkeypatch):
+@pytest.mark.parametrize(
+    "place", ["npscatter.Scattering2D.__call__", "PIL.PngImagePlugin.PngImageFile.load"]
+)
+def test_running_out_of_memory_is_one_line(folder, monkeypatch, place):
     grey(folder / "a.png")
+    grey(folder / "b.png")
 
     def fail(*_):
         raise MemoryError("cannot allocate")
 
-    monkeypatch.setattr("npscatter.Scattering2D.__call__", fail)
-    failed(run("transform", "a.png", "-o", "a.npy"), 2, "Error: out of memory (cannot allocate)")
-    only(folder, "a.png")
+    monkeypatch.setattr(place, fail)
+    result = run("transform", "a.png", "b.png", "-o", "a.npz")
+    failed(result, 2, "Error: out of memory (cannot allocate)")
+    assert result.stderr.count("\n") == 1
+    only(folder, "a.png", "b.png")
 
 
 def test_help_lists_every_option_once_under_a_heading():
@@ -537,6 +594,7 @@ def test_help_lists_every_option_once_under_a_heading():
         assert f"\n{title}:\n" in shown
     for word in (
         "divided by 255",
+        "grey of 16 bits with transparency",
         "Python functions do not",
         "EXIF",
         "first",

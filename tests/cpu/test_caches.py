@@ -13,6 +13,7 @@ from importlib.util import find_spec
 
 import numba
 import pytest
+from numba.core import event
 from processes import run_python
 
 from npscatter import BackendWarning
@@ -60,6 +61,28 @@ def test_what_was_compiled_is_on_disk(folder):
     assert not is_on_disk(1) and is_on_disk(1)
     assert not is_on_disk(2) and is_on_disk(2) and is_on_disk(1)
     assert len(files(folder)) == 2
+
+
+def test_compiling_is_told_from_loading(folder, monkeypatch):
+    class Passes(event.Listener):
+        def on_start(self, event):
+            pass
+
+        def on_end(self, event):
+            compiling.add(jit_cache.is_compiling())
+
+    load = jit_cache.SealedFiles.load
+    compiling, loading = set(), set()
+    monkeypatch.setattr(
+        jit_cache.SealedFiles,
+        "load",
+        lambda *given: loading.add(jit_cache.is_compiling()) or load(*given),
+    )
+    with event.install_listener("numba:run_pass", Passes()):
+        assert not is_on_disk(1) and compiling == {True}
+        compiling.clear()
+        assert is_on_disk(1) and not compiling and loading == {False}
+    assert not jit_cache.is_compiling()
 
 
 def damages(content):

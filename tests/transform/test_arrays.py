@@ -3,6 +3,7 @@
 import ctypes
 import re
 from collections import UserList
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,6 +180,75 @@ def test_arrays_that_lie_elsewhere_say_what_brings_them_here(S, given, remedy):
     for call in (S, scatter):
         with pytest.raises(ArgumentTypeError, match=f"^x=.*{re.escape(remedy)}"):
             call(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        *((name, "a name is no image: read it") for name in ("a.png", b"a.png", Path("a.png"))),
+        (["a.png", "b.png"], "a name is no image: read it"),
+        ([Path("a.png")], "a name is no image: read it"),
+        (np.array(["a.png"]), "a name is no image: read it"),
+        (None, "pass an array (..., H, W)"),
+        ({"image": 1}, "pass an array (..., H, W)"),
+        (np.array([None]), "pass an array (..., H, W)"),
+        ([[1, 2], [3]], "pass an array (..., H, W)"),
+        (np.zeros(SHAPE, object), "pass np.asarray(x).astype(np.float64)"),
+        (np.full(SHAPE, "1.5"), "pass np.asarray(x).astype(np.float64)"),
+        ([["1", "a"]], "pass an array (..., H, W)"),
+        (torch.zeros(SHAPE, dtype=torch.bfloat16), "pass x.float()"),
+    ],
+)
+def test_what_holds_no_numbers_is_told_what_to_pass(S, given, remedy):
+    for call in (S, scatter):
+        with pytest.raises(ArgumentTypeError, match=r"^x=.*is no array of numbers") as raised:
+            call(given)
+        assert remedy in str(raised.value) and "x.dtype" not in str(raised.value)
+
+
+@pytest.mark.parametrize("of", [np.array, torch.tensor])
+def test_complex_images_are_told_how_to_become_real(S, x, of):
+    given = of(x * (1 + 1j))
+    for call in (S, scatter):
+        with pytest.raises(ArgumentTypeError, match=r"^x\.dtype=.*; take.* x\.real or abs\(x\)"):
+            call(given)
+    for real in (given.real, abs(given)):
+        assert S(real).shape == S(x).shape
+
+
+# The shape of images
+
+
+def test_a_shape_that_is_not_the_objects_is_told_what_can_be_done(toy_bank):
+    """What it says, done."""
+    options = {"L": 2, "backend": "numpy", "bank": toy_bank("free", 2, 1)}
+    S = Scattering2D(2, (8, 9), **options)
+
+    def told(shape, of=S):
+        with pytest.raises(ArgumentError, match=r"^x\.shape=") as raised:
+            of(np.zeros(shape))
+        return str(raised.value)
+
+    for shape in ((72,), (5, 72), (2, 3, 72)):
+        assert "; pass x.reshape(-1, 8, 9), if" in told(shape)
+        assert S(np.zeros(shape).reshape(-1, 8, 9)).ndim == 4
+    for shape in ((), (8,), (0,)):
+        said = told(shape)
+        assert "; pass images of two axes" in said and "construct" not in said
+        with pytest.raises(ArgumentError, match=r"; pass images of two axes"):
+            scatter(np.zeros(shape), **options)
+    assert "; resize or crop the images, or construct for shape=(4, 5)" in told((3, 4, 5))
+    assert Scattering2D(2, (4, 5), **options)(np.zeros((3, 4, 5))).ndim == 4
+    for shape in ((3, 9), (0, 0), (9, 0)):
+        assert "construct" not in told(shape)
+
+    padded = Scattering2D(2, (8, 9), pre_pad=True, **options)
+    assert "; construct with pre_pad=False, which pads them, or pad" in told((8, 9), padded)
+    assert S(np.zeros((8, 9))).ndim == 3
+    said = told((3, 12, 13), padded)
+    assert "; pad the images, or construct for pre_pad=False and shape=(12, 13)" in said
+    assert Scattering2D(2, (12, 13), pre_pad=False, **options)(np.zeros((12, 13))).ndim == 3
+    assert "construct" not in told((3, 3), padded)
 
 
 class Lazy:

@@ -247,8 +247,11 @@ REFUSED = {
 def test_refused_dtypes(S, image):
     with pytest.raises(ArgumentTypeError) as raised:
         S(image)
-    check_message(raised.value, "x.dtype", image.dtype)
-    assert "astype" in str(raised.value)
+    if image.dtype.kind in "OSU":
+        assert str(raised.value).startswith(f"x=ndarray of {image.dtype}, shape (12, 9): ")
+    else:
+        check_message(raised.value, "x.dtype", image.dtype)
+    assert ("abs(x)" if image.dtype.kind == "c" else "astype") in str(raised.value)
 
 
 @pytest.mark.parametrize("image", [None, "image", [[1, 2], [3]], {"a": 1}, object()])
@@ -736,7 +739,7 @@ def test_owners_of_arrays_on_a_gpu_wait_for_the_work():
 def test_errors_of_a_call_show_the_object(backend):
     S = Scattering2D(2, (32, 32), backend=backend)
     shown = r"\[in a call of Scattering2D\(J=2, shape=\(32, 32\), bank='accurate'\)\]$"
-    for x, kind in ((np.zeros((3, 8, 8)), ArgumentError), (np.array("x"), ArgumentTypeError)):
+    for x, kind in ((np.zeros((3, 8, 8)), ArgumentError), (np.array(1j), ArgumentTypeError)):
         with pytest.raises(kind, match=r"^x\.(shape|dtype)=.*" + shown):
             S(x)
     with pytest.raises(ArgumentError, match=r"^out\.shape=.*" + shown):
