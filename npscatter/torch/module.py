@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -280,13 +279,8 @@ class ScatteringTorch2D(nn.Module):
         if self._on_gpu is None:
             given = self._transform
             try:
-                self.__dict__["_on_gpu"] = Scattering2D(
-                    *(given.J, given.shape, given.L, given.max_order, given.pre_pad, "cuda"),
-                    bank=given.bank,
-                    boundary=given.boundary,
-                    **_outputs_of(given),
-                    **self._gpu_options,
-                )
+                options = self._gpu_options
+                self.__dict__["_on_gpu"] = _remade(given, "cuda", given.bank, **options)
             except BackendError as error:
                 self.__dict__["_on_gpu"] = False
                 warnings.warn(
@@ -361,19 +355,24 @@ def _with_bank(
     transform: Scattering2D, bank: FilterBank, options: tuple[tuple[str, Any], ...]
 ) -> Scattering2D:
     """Return the transform with another bank of the same architecture."""
+    return _remade(transform, transform.backend, bank, **dict(options))
+
+
+def _remade(
+    transform: Scattering2D, backend: str, bank: FilterBank, **options: Any
+) -> Scattering2D:
+    """Return the transform on another backend, or with another bank."""
+    outputs = transform.plan.outputs
     return Scattering2D(
         *(transform.J, transform.shape, bank.L, transform.max_order, transform.pre_pad),
-        *(transform.backend, transform.out_type),
+        *(backend, transform.out_type),
         bank=bank,
         boundary=transform.boundary,
-        **_outputs_of(transform),
-        **dict(options),
+        average=outputs.average,
+        oversampling=outputs.oversampling,
+        paths=outputs.paths,
+        **options,
     )
-
-
-def _outputs_of(transform: Scattering2D) -> dict[str, Any]:
-    """Return the arguments that say what of the transform is computed."""
-    return asdict(transform.plan.outputs)
 
 
 def _has_compiled_gradient(transform: Scattering2D, x: Tensor) -> bool:

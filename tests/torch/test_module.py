@@ -6,6 +6,7 @@ import multiprocessing
 import pickle
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from banks import bank_of
 from kymatio import Scattering2D as KymatioScattering2D
 from tolerances import assert_equal_to_rounding
 from torch import nn
+from torch.autograd import gradcheck
 
 import npscatter
 from npscatter import ArgumentError, ArgumentTypeError
@@ -28,8 +30,9 @@ def transform(bank="free L=4 R=2", J=2, shape=SHAPE, **options):
 
 
 def reference(S):
+    outputs = asdict(S.plan.outputs)
     return npscatter.Scattering2D(
-        *(S.J, S.shape, S.L, S.max_order, S.pre_pad), bank=S.bank, boundary=S.boundary
+        *(S.J, S.shape, S.L, S.max_order, S.pre_pad), bank=S.bank, boundary=S.boundary, **outputs
     )
 
 
@@ -112,6 +115,39 @@ def test_lists_hold_what_numpys_do():
     for one, other in zip(listed, expected(images().numpy()), strict=True):
         assert np.array_equal(one["coef"], other["coef"])
         assert [one[key] for key in ("j", "n", "theta")] == [other[k] for k in ("j", "n", "theta")]
+
+
+OUTPUTS = {
+    "moduli": {"average": False},
+    "means": {"average": "global"},
+    "oversampled": {"oversampling": 1},
+    "paths": {"paths": [0, 3, 20]},
+    "no average": {"paths": [5, 7], "average": "global"},
+}
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+def test_other_outputs_are_numpys_and_have_gradients(kind):
+    S = Scattering2D(2, (8, 12), 4, bank="accurate-L4", **OUTPUTS[kind])
+    x = images(2, shape=(8, 12)).double() + 100  # a level, which is taken off and given back
+
+    def tensors(x, S=S):
+        given = S(x)
+        return tuple(one["coef"] for one in given) if isinstance(given, list) else (given,)
+
+    of_numpy = reference(S)(x.numpy())
+    if S.average is False:
+        of_numpy = [one["coef"] for one in of_numpy]
+    else:
+        of_numpy = [of_numpy]
+    with_gradient = tensors(x.clone().requires_grad_())
+    for one, other, expected in zip(tensors(x), with_gradient, of_numpy, strict=True):
+        assert np.array_equal(one, expected)
+        assert other.requires_grad and other.shape == one.shape
+        torch.testing.assert_close(other, one)
+    assert gradcheck(tensors, x[:1].clone().requires_grad_(), fast_mode=True)
+    again = pickle.loads(pickle.dumps(S))
+    assert again.plan == S.plan
 
 
 # As Kymatio is called
@@ -247,6 +283,7 @@ def test_workers_of_a_loader_transform():
 def test_without_torch_one_line_says_what_is_missing():
     code = """
 import sys
+from dataclasses import asdict
 sys.modules["torch"] = None
 try:
     import npscatter.torch
