@@ -233,12 +233,13 @@ def run(layout: GpuLayout, launch: Launch, images: int, blocks: int, removed: in
     dtype = np.dtype(layout.dtype)
     stored = np.dtype("uint16" if layout.storage == "float16" else layout.storage)
     shape = layout.plan.output_shape
-    output = np.zeros(images * layout.plan.n_coefficients * int(np.prod(shape)), dtype)
+    output = np.zeros(images * (layout.cells or int(np.prod(shape))), dtype)
     arguments = (
         np.zeros((images, *layout.plan.input_shape), dtype), layout.rows, layout.columns,
         np.zeros(images * layout.workspace, stored), output,
         np.zeros(images * launches.RECORD, dtype), layout.workspace,
-        int(shape[1] % run_length(layout.dtype) == 0), layout.channels, launch.geometry,
+        int(shape[-1] % run_length(layout.dtype) == 0), layout.channels, layout.starts,
+        launch.geometry,
     )  # fmt: skip
     barriers = Barriers(launch.shared_bytes, launch.threads, removed)
     changed = {name: getattr(barriers, name) for name in ("moduli", "smooth", "copy")}

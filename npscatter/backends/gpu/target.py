@@ -61,7 +61,7 @@ def signature(spec: KernelSpec, images: np.dtype):
     stored = types.uint16 if spec.storage == "float16" else getattr(types, spec.storage)
     return types.void(
         types.Array(from_dtype(images), 3, "A"), tables, tables, stored[::1], number[::1],
-        number[::1], types.int64, types.int32, tables, _numbers(Geometry),
+        number[::1], types.int64, types.int32, tables, types.int64[::1], _numbers(Geometry),
     )  # fmt: skip
 
 
@@ -69,6 +69,12 @@ def magnitudes_signature(dtype: str, images: np.dtype):
     """Return the type of the kernel of `magnitudes`, for images of a dtype."""
     number = getattr(types, dtype)
     return types.void(types.Array(from_dtype(images), 3, "A"), number[::1], _numbers(Magnitudes))
+
+
+def means_signature(dtype: str):
+    """Return the type of the kernel of `means`."""
+    number = getattr(types, dtype)[::1]
+    return types.void(number, number, number, types.int64[::1], types.int32[::1])
 
 
 def compiled(function: Callable, signature, launch_bounds: tuple[int, int] | None = None):
