@@ -409,16 +409,7 @@ class Scattering2D:
                 self._backend.run(self.plan, self.bank, images, program_output, None, self._options)
         if self.out_type == "array" and self.average is not False:
             return output if out is None else out
-        output = self._as_program(output)
-        return [
-            {
-                "coef": self.plan.maps_of(output, channel),
-                "j": path.j,
-                "n": path.n,
-                "theta": path.theta,
-            }
-            for channel, path in enumerate(self.plan.paths)
-        ]
+        return self._as_list(output)
 
     scattering = __call__
 
@@ -441,6 +432,20 @@ class Scattering2D:
             for one in borrowed:
                 one.give_back()
         return output
+
+    def _as_list(self, output: Any) -> list[dict]:
+        """Return coefficients channel by channel."""
+        if on_gpu(output):
+            interop = importlib.import_module("npscatter.backends.gpu.interop")
+            maps = interop.channel_maps(self.plan, output)
+        else:
+            program_output = self._as_program(output)
+            channels = range(self.n_coefficients)
+            maps = [self.plan.maps_of(program_output, channel) for channel in channels]
+        return [
+            {"coef": coefficients, "j": path.j, "n": path.n, "theta": path.theta}
+            for coefficients, path in zip(maps, self.plan.paths, strict=True)
+        ]
 
     @property
     def _options(self) -> dict[str, object]:

@@ -418,14 +418,6 @@ def _channel(arrays, g, stack, path, paths):
 
 
 @device
-def _emitted_rows(g, todo, stride):
-    """Return the bounds of the moduli rows that are emitted with an advance's target rows."""
-    first = int32(stride * (todo.row + g.first_row))
-    end = int32(min(first + stride * todo.rows, g.emitted.row + g.emitted.height))
-    return int32(max(first, g.emitted.row)), end
-
-
-@device
 def store_moduli(shared, arrays, g, block, todo, tile, shift, moduli):
     """Store moduli from a tile in the output: a lane has its columns, a warp its rows.
 
@@ -439,7 +431,9 @@ def store_moduli(shared, arrays, g, block, todo, tile, shift, moduli):
     first = int32(max(left, emitted.column))
     end = int32(moduli.stride * (right + g.first_column))
     end = int32(min(end, emitted.column + emitted.width))
-    top, bottom = _emitted_rows(g, todo, moduli.stride)
+    top = int32(moduli.stride * (todo.row + g.first_row))
+    bottom = int32(min(top + moduli.stride * todo.rows, emitted.row + emitted.height))
+    top = int32(max(top, emitted.row))
     rows = int32(max(0, bottom - top))
     line, lines = warp, int32(g.stacks * moduli.paths * rows)
     while line < lines:
