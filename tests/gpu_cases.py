@@ -124,7 +124,14 @@ class Case:
         from npscatter.backends.gpu import executor as cuda_executor
         from npscatter.backends.gpu.target import cuda
 
-        changed = {"PIECE_BYTES": self.piece_bytes}
+        allocated = cuda_executor._allocated
+
+        def poisoned(*arguments):
+            memory = allocated(*arguments)
+            memory[:] = 255  # which are NaN, of any type
+            return memory
+
+        changed = {"PIECE_BYTES": self.piece_bytes, "_allocated": poisoned}
         if self.block_bytes != Device().block_bytes:
             changed["_limits"] = lambda device: Device(block_bytes=self.block_bytes)
         with mock.patch.multiple(cuda_executor, **changed), self.forced():

@@ -21,27 +21,27 @@ from npscatter.backends.gpu.kernel import make_kernel
 from npscatter.backends.gpu.launches import lay_out
 from npscatter.backends.gpu.target import to_ptx
 from npscatter.backends.gpu.tiling import KernelSpec
-from npscatter.program.outputs import Outputs
+from npscatter.program.outputs import ALL, Outputs
 from npscatter.program.plan import make_plan
 
 CAPABILITIES = [(7, 5), (8, 0), (9, 0)]
-OUTPUTS = {"moduli": Outputs(False), "means": Outputs("global"), "fine": Outputs(oversampling=1)}
-# Bank, dtype, storage, and which of these outputs.
+# Bank, dtype and storage.
 KINDS = [
-    *((name, "float32", None, None) for name in list_banks()),
-    ("accurate", "float32", "float16", None),
-    ("accurate", "float64", None, None),
-    *(("accurate", "float32", None, name) for name in OUTPUTS),
+    *((name, "float32", None) for name in list_banks()),
+    ("accurate", "float32", "float16"),
+    ("accurate", "float64", None),
 ]
 # What is read in ptxas's report.
-REPORTED = {name: rf"(\d+) bytes {name}" for name in ("stack", "spill stores", "spill loads")}
-REPORTED["registers"] = r"Used (\d+) registers"
+REPORTED = {"registers": r"Used (\d+) registers"}
+REPORTED |= {name: rf"(\d+) bytes {name}" for name in ("stack", "spill stores", "spill loads")}
 
 
-def specs(bank: str, dtype: str, storage: str | None = None, outputs: str | None = None) -> list:
-    """Return the `KernelSpec` of all of a bank's kernels; J = 3 has every kind of launch."""
-    loaded, wanted = FilterBank.load(bank), OUTPUTS.get(outputs, Outputs())
-    plan = make_plan(3, (64, 64), loaded.architecture, boundary=loaded.boundary, outputs=wanted)
+def specs(
+    bank: str, dtype: str, storage: str | None = None, outputs: Outputs = ALL
+) -> list[KernelSpec]:
+    """Return all that a bank's kernels are compiled for; J = 3 has every kind of launch."""
+    loaded = FilterBank.load(bank)
+    plan = make_plan(3, (64, 64), loaded.architecture, boundary=loaded.boundary, outputs=outputs)
     launches = lay_out(plan.octave_by_octave(), loaded, dtype, storage).launches
     return list(dict.fromkeys(launch.spec for launch in launches))
 
@@ -65,18 +65,18 @@ def resources(spec: KernelSpec, images: str, capability: tuple[int, int]) -> dic
 
 def kernels() -> Iterator[dict]:
     """Yield what every kernel of the shipped banks takes on every capability."""
-    for (bank, dtype, storage, outputs), capability in product(KINDS, CAPABILITIES):
-        print(f"{bank}, {dtype}, {storage}, {outputs} for {capability}", flush=True)
-        for spec in specs(bank, dtype, storage, outputs):
+    for bank, dtype, storage in KINDS:
+        for (number, spec), capability in product(
+            enumerate(specs(bank, dtype, storage)), CAPABILITIES
+        ):
+            print(f"{bank}, {dtype}, {storage}: kernel {number} for {capability}", flush=True)
             yield {
                 "bank": bank,
                 "dtype": dtype,
                 "storage": storage or dtype,
-                "outputs": outputs,
                 "reads": "image" if spec.reads_image else f"{spec.maps} maps",
                 "moduli": spec.wavelets.outputs if spec.wavelets else 0,
-                "smooths": [tile and tile.outputs for tile in (spec.smoothing, spec.direct)],
-                "emits": spec.output,
+                "carries": 0 if spec.emits else (spec.smoothing or spec.direct).outputs,
                 "capability": ".".join(map(str, capability)),
                 **resources(spec, dtype, capability),
             }
@@ -85,9 +85,10 @@ def kernels() -> Iterator[dict]:
 @click.command(help=__doc__)
 def main() -> None:
     """Write the results."""
+    packages = ("numba-cuda", "numba", "nvidia-cuda-nvcc", "nvidia-nvvm")
     result = {
         "command": "python -m benchmarks.gpu.compiled",
-        "versions": results.versions(("numba-cuda", "numba", "nvidia-cuda-nvcc", "nvidia-nvvm")),
+        "versions": results.versions(packages),
         "kernels": list(kernels()),
     }
     print(f"written to {results.write('gpu_compiled', result)}")
