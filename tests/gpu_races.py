@@ -25,7 +25,6 @@ from llvmlite import ir
 
 from npscatter.backends.gpu import kernel, launches, magnitudes, simulator
 from npscatter.backends.gpu.launches import GpuLayout, Launch, choose
-from npscatter.backends.gpu.register_tile import run_length
 from npscatter.backends.gpu.tiling import Device
 
 LONG = ir.IntType(64)
@@ -243,9 +242,8 @@ def run(layout: GpuLayout, launch: Launch, images: int, blocks: int, removed: in
     arguments = (
         np.zeros((images, *layout.plan.input_shape), dtype), layout.rows, layout.columns,
         np.zeros(images * layout.workspace, stored), SharedMemory(output, note),
-        np.zeros(images * launches.RECORD, dtype), layout.workspace,
-        int(shape[-1] % run_length(layout.dtype) == 0), layout.channels, layout.starts,
-        launch.geometry,
+        np.zeros(images * launches.RECORD, dtype), int(layout.aligned), layout.channels,
+        layout.starts, launch.geometry,
     )  # fmt: skip
     changed = {name: getattr(barriers, name) for name in ("moduli", "smooth", "copy")}
     count = launch.blocks(images)

@@ -286,6 +286,13 @@ def test_tiles_hold_what_runs_read(bank):
             assert launch.shared_bytes == 4 * g.stacks * size
 
 
+def test_vectors_are_stored_where_rows_begin_with_one():
+    bank = bank_of("free L=4 R=2")
+    for shape, aligned in (((16, 12), False), ((12, 16), True)):
+        plan = make_plan(2, shape, bank.architecture)
+        assert lay_out(plan, bank, "float32").aligned is aligned
+
+
 def test_maps_in_use_share_no_memory(bank):
     for layout in layouts(bank, Device()):
         spans = []

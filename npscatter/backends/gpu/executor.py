@@ -23,7 +23,6 @@ from npscatter.backends.gpu.kernel import make_kernel
 from npscatter.backends.gpu.launches import RECORD, GpuLayout, choose, images_at_once
 from npscatter.backends.gpu.magnitudes import make_magnitudes_kernel
 from npscatter.backends.gpu.means import make_means_kernel
-from npscatter.backends.gpu.register_tile import run_length
 from npscatter.backends.gpu.target import (
     LAUNCH_BOUNDS,
     SIMULATED,
@@ -91,14 +90,13 @@ class GpuProgram:
         numbers = memory[middle : count * layout.workspace_bytes].view(layout.dtype)
         looked = count * layout.magnitudes.numbers
         records = self.find_magnitudes(images, numbers[:looked], stream)
-        aligned = layout.plan.output_shape[-1] % run_length(layout.dtype) == 0
-        aligned = aligned and address(output) % 16 == 0
+        aligned = layout.aligned and address(output) % 16 == 0
         written = numbers[looked:] if layout.cells else output
         for launch, kernel in zip(layout.launches, self.kernels, strict=True):
             size = launch.blocks(count), launch.threads, stream, launch.shared_bytes
             _configured(kernel, *size)(
-                images, self.rows, self.columns, workspace, written, records, layout.workspace,
-                int(aligned), self.channels, self.starts, launch.geometry,
+                images, self.rows, self.columns, workspace, written, records, int(aligned),
+                self.channels, self.starts, launch.geometry,
             )  # fmt: skip
         if layout.cells:
             threads = layout.adding

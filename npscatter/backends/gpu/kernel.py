@@ -63,7 +63,7 @@ _window_start, _, _smoothed_rows, _advance, _moduli_columns, _source_columns = d
 
 
 class Arrays(NamedTuple):
-    """What a kernel reads and writes: arrays on the GPU, and two numbers."""
+    """What a kernel reads and writes: arrays on the GPU, and a number."""
 
     images: object  # (N, H, W)
     rows: object  # the plan's
@@ -71,7 +71,6 @@ class Arrays(NamedTuple):
     workspace: object  # flat
     output: object  # flat
     records: object  # of the images' levels and shifts, see `npscatter.backends.gpu.magnitudes`
-    size: int  # of one image's workspace
     aligned: int  # whether rows of the output start at multiples of 16 bytes
     channels: object  # the table of output channels
     starts: object  # of every channel, or of its cells, in an image's output
@@ -223,7 +222,7 @@ def load_source(shared, arrays, g, block, rows, footprint, maps, wrap, reads_ima
     while k < g.stacks:
         stack = int32(min(first_stack + k, last_stack))
         image = quotient(stack, g.groups)
-        source = int64(image) * arrays.size + g.source.offset
+        source = int64(image) * g.workspace + g.source.offset
         source += int64((stack - image * g.groups) * maps) * g.source.plane
         if reads_image:
             record = uint32(image * RECORD + PIXELS)
@@ -394,7 +393,7 @@ def smooth_rows(name, shared, arrays, g, todo, tile, shift, target, smoothing, e
             else:
                 memory, aligned, scaling = arrays.workspace, 1, None
                 place = _place(path * smoothing.carried, target.plane, y, target.pitch, x)
-                place += int64(image) * arrays.size + target.offset
+                place += int64(image) * g.workspace + target.offset
             window = _window_start(smoothing.stride, smoothing.radius, y + g.first_row)
             window = _wrapped(int32(window + shift), tile.ring)
             window = _window(tile, source, window, run_number)
@@ -504,6 +503,28 @@ def take(shared, arrays, g, block, todo, tile, shift, moduli, sums, dtype):
         store_moduli(shared, arrays, g, block, todo, tile, shift, moduli)
 
 
+def _smoothings(spec: KernelSpec) -> tuple[Smoothing, Smoothing]:
+    """Return what is smoothed, or taken, of the moduli and of the source."""
+    footprint, run = spec.footprint, run_length(spec.dtype)
+    of_moduli = Smoothing(
+        footprint.smoothing_stride,
+        spec.smoothing.size // 2 if spec.smoothing else 0,
+        paths=spec.wavelets.outputs if spec.wavelets else 0,
+        carried=spec.smoothing.outputs if spec.smoothing else 0,
+        run=run,
+        halo=footprint.smoothing_radius,
+    )
+    of_source = Smoothing(
+        footprint.stride,
+        footprint.direct_radius,
+        paths=1,
+        carried=spec.direct.outputs if spec.direct else 0,
+        run=run,
+        halo=footprint.halo,
+    )
+    return of_moduli, of_source
+
+
 def make_kernel(spec: KernelSpec):
     """Return the Python function of a kernel.
 
@@ -519,31 +540,14 @@ def make_kernel(spec: KernelSpec):
     smooths_moduli, smooths_source = spec.smoothing is not None, spec.direct is not None
     takes_moduli, sums = spec.emits_moduli and has_wavelets, spec.output == "mean"
     takes_source = spec.emits_moduli and not has_wavelets
-    count = spec.wavelets.outputs if spec.wavelets else 0
-    of_moduli = Smoothing(
-        footprint.smoothing_stride,
-        spec.smoothing.size // 2 if spec.smoothing else 0,
-        paths=count,
-        carried=spec.smoothing.outputs if spec.smoothing else 0,
-        run=run,
-        halo=footprint.smoothing_radius,
-    )
-    of_source = Smoothing(
-        footprint.stride,
-        footprint.direct_radius,
-        paths=1,
-        carried=spec.direct.outputs if spec.direct else 0,
-        run=run,
-        halo=footprint.halo,
-    )
+    of_moduli, of_source = _smoothings(spec)
+    count = of_moduli.paths
 
-    def kernel(
-        images, rows, columns, workspace, output, records, size, aligned, channels, starts, g
-    ):
+    def kernel(images, rows, columns, workspace, output, records, aligned, channels, starts, g):
         # Addresses are 32-bit numbers wherever they can be: Numba makes 64 bits of most sums.
         shared = cuda.shared.array(0, dtype, SHARED_ALIGNMENT)
         arrays = Arrays(
-            images, rows, columns, workspace, output, records, size, aligned, channels, starts
+            images, rows, columns, workspace, output, records, aligned, channels, starts
         )
         rest = quotient(int32(cuda.blockIdx.x), g.strips)
         strip = int32(cuda.blockIdx.x - rest * g.strips)

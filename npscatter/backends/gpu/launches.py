@@ -84,7 +84,8 @@ class Emitted(NamedTuple):
 class Geometry(NamedTuple):
     """The numbers of a launch.
 
-    Offsets (64-bit integers to a kernel, the others 32-bit), pitches and planes are in elements.
+    Offsets, pitches and planes are in elements. To a kernel the offsets and `workspace` are 64-bit
+    integers, the others 32-bit.
     """
 
     groups: int  # stacks of the source, for each image
@@ -108,6 +109,7 @@ class Geometry(NamedTuple):
     direct: Target  # from the source
     emitted: Emitted
     channels: int  # of the output, for each image
+    workspace: int  # elements of an image's
 
 
 class Magnitudes(NamedTuple):
@@ -205,6 +207,11 @@ class GpuLayout:
         return self.workspace * np.dtype(self.storage).itemsize + numbers
 
     @property
+    def aligned(self) -> bool:
+        """Whether rows of smoothed maps start at multiples of a vector, as seen from the output."""
+        return self.plan.output_shape[-1] % run_length(self.dtype) == 0
+
+    @property
     def cells(self) -> int:
         """Cells of an image, of which sums are stored; 0 but for means."""
         return int(self.starts[-1]) if self.plan.outputs.average == GLOBAL else 0
@@ -289,6 +296,7 @@ def images_at_once(layout: GpuLayout, images: int, memory: int) -> int:
 def _lay_out(plan, bank, dtype, storage, images, device) -> GpuLayout:
     # The padded image is never stored: whatever reads it reads the image.
     workspace = lay_out_workspace(plan.steps, plan.buffers, None, lambda maps: up(maps.width, 4))
+    size = up(max(workspace.size, 4), 4)
     launches, channels, cells = [], [], {}
     for pair in _pairs(map(_in_cells, plan.steps)):
         step = pair[0] or pair[1]
@@ -301,7 +309,7 @@ def _lay_out(plan, bank, dtype, storage, images, device) -> GpuLayout:
         for one in pair:
             targets.append(_target(plan, workspace, one, len(channels)))
             channels += one.channels if one else ()
-        writes = *targets, emitted, plan.n_coefficients
+        writes = *targets, emitted, plan.n_coefficients, size
         launches.append(_launch(spec, step, source, writes, images, device))
     starts, samples = _channel_tables(plan, cells)
     return GpuLayout(
@@ -313,7 +321,7 @@ def _lay_out(plan, bank, dtype, storage, images, device) -> GpuLayout:
         samples=samples,
         rows=np.array(plan.rows, np.int32),
         columns=np.array(plan.columns, np.int32),
-        workspace=up(max(workspace.size, 4), 4),
+        workspace=size,
         dtype=dtype,
         storage=storage,
     )
@@ -459,14 +467,14 @@ def _launch(spec, step, source, writes, images, device) -> Launch:
     """Choose tiling, threads and bands for `images` images; return the launch.
 
     `writes` are the targets that are smoothed from the moduli and from the source, what is
-    emitted, and the number of channels that an image has in the output.
+    emitted, and of an image the number of channels and the elements of workspace.
     """
     height, width = step.size
     moduli_height, moduli_width = step.modulus_shape if spec.wavelets else (0, 0)
     tiling, threads, band_rows = best_tiling(
         spec, height, width, moduli_width, step.groups * images, device
     )
-    smoothed, direct, emitted, channels = writes
+    smoothed, direct, emitted, channels, workspace = writes
     geometry = Geometry(
         groups=step.groups,
         stacks=tiling.stacks,
@@ -489,5 +497,6 @@ def _launch(spec, step, source, writes, images, device) -> Launch:
         direct=direct,
         emitted=emitted,
         channels=channels,
+        workspace=workspace,
     )
     return Launch(spec, geometry, threads, tiling.shared_bytes)
