@@ -294,16 +294,11 @@ CASES = {
         "free, one tap", 1, (140, 5), MEANS | ZERO, leading=(1,), **SMALL
     ),
     "outputs: means, into an array": Case("free L=4 R=2", 2, (9, 12), MEANS, where="out"),
-    "outputs: means, float64": Case(
-        "free, strided wavelets", 2, (9, 12), MEANS | SYMMETRIC, "float64", tolerance=1e-14
-    ),
     "outputs: means, float16, cut": Case(
         "fast-L4", 2, (9, 8), MEANS | {"storage": "float16"}, stretch=20, tolerance=2e-3
     ),
     "outputs: means, levels": Case("fast-L4", 1, (9, 8), MEANS, levels=(0, 1e4), leading=(2,)),
-    "outputs: fine": Case("free L=4 R=2", 2, (13, 12), FINE, leading=(2,)),
     "outputs: fine, tiles": Case("wide smoothing", 2, (60, 9), FINE | ZERO, leading=(1,), **SMALL),
-    "outputs: some paths": Case("free L=4 R=2", 3, (13, 8), {"paths": (3, 9, 20, 50)}),
     "outputs: some moduli": Case("free L=4 R=2", 3, (13, 8), MODULI | {"paths": (9, 20, 50)}),
     "outputs: some means": Case("free L=4 R=2", 3, (13, 8), MEANS | {"paths": (9, 20, 50)}),
     "bank: accurate": Case("accurate", 2, (16, 16), leading=(1,)),
