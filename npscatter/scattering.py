@@ -504,7 +504,9 @@ class Scattering2D:
             raise ArgumentError(explain("out", out, rule, "pass None"))
         if on_gpu(x):
             output = self._call_on_gpu(x, out, stream)
+            maps_of = importlib.import_module("npscatter.backends.gpu.interop").channel_maps
         else:
+            maps_of = None
             _refuse_elsewhere("stream", stream, self.backend)
             images = image_array(x)
             self._check_shape(images)
@@ -512,7 +514,8 @@ class Scattering2D:
             if output.size:
                 program_output = self.as_filled(output)
                 self._backend.run(self.plan, self.bank, images, program_output, None, self._options)
-        return self.as_asked(output if out is None or self.out_type == "list" else out)
+        returned = output if out is None or self.out_type == "list" else out
+        return self.as_asked(returned, maps_of)
 
     scattering = __call__
 
@@ -590,19 +593,21 @@ class Scattering2D:
             return output
         return output.reshape(*output.shape, 1, 1) if on_gpu(output) else output[..., None, None]
 
-    def as_asked(self, output: Any) -> Any:
-        """Return what was made of images as a call returns it: an array, or a list of dicts."""
+    def as_asked(self, output: Any, maps_of: Callable | None = None) -> Any:
+        """Return what was made of images as a call returns it: an array, or a list of dicts.
+
+        `maps_of` makes a list of maps of arrays that have no views by ``...``.
+        """
         if self.out_type == "array" and self.average is not False:
             return output
-        output = self.as_filled(output)
+        if maps_of is None:
+            filled = self.as_filled(output)
+            maps = [self.plan.maps_of(filled, channel) for channel in range(self.n_coefficients)]
+        else:
+            maps = maps_of(self.plan, output)
         return [
-            {
-                "coef": self.plan.maps_of(output, channel),
-                "j": path.j,
-                "n": path.n,
-                "theta": path.theta,
-            }
-            for channel, path in enumerate(self.plan.paths)
+            {"coef": coefficients, "j": path.j, "n": path.n, "theta": path.theta}
+            for coefficients, path in zip(maps, self.plan.paths, strict=True)
         ]
 
     @property

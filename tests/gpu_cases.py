@@ -124,7 +124,14 @@ class Case:
         from npscatter.backends.gpu import executor as cuda_executor
         from npscatter.backends.gpu.target import cuda
 
-        changed = {"PIECE_BYTES": self.piece_bytes}
+        allocated = cuda_executor._allocated
+
+        def poisoned(*arguments):
+            memory = allocated(*arguments)
+            memory[:] = 255  # which are NaN, of any type
+            return memory
+
+        changed = {"PIECE_BYTES": self.piece_bytes, "_allocated": poisoned}
         if self.block_bytes != Device().block_bytes:
             changed["_limits"] = lambda device: Device(block_bytes=self.block_bytes)
         with mock.patch.multiple(cuda_executor, **changed), self.forced():
@@ -154,7 +161,7 @@ class Case:
     def compute(self, cuda):
         S, images = self.scattering("cuda"), self.images()
         if self.where == "host":
-            return S(images)
+            return in_a_row(S, S(images))
         if self.where == "out":
             out = cuda.to_device(np.zeros((*self.leading, *S.output_shape), np.float32))
             assert S(cuda.to_device(images), out=out) is out
@@ -163,13 +170,26 @@ class Case:
             wide = np.zeros((*images.shape[:-1], 2 * images.shape[-1]), images.dtype)
             wide[..., ::2] = images
             return S(cuda.to_device(wide)[..., ::2]).copy_to_host()
-        return S(cuda.to_device(images)).copy_to_host()
+        coefficients = S(cuda.to_device(images))
+        if S.average is False:
+            return in_a_row(S, [{"coef": one["coef"].copy_to_host()} for one in coefficients])
+        return coefficients.copy_to_host()
+
+
+def in_a_row(S, coefficients):
+    """Return coefficients; if they are a list of maps, all samples of an image in one row."""
+    if S.average is not False:
+        return coefficients
+    return np.concatenate([one["coef"].reshape(*one["coef"].shape[:-2], -1)
+                           for one in coefficients], -1)  # fmt: skip
 
 
 # Images as they are; then of magnitudes of about 1e-10 and 1e10, and of extreme ones.
 POWERS = {"powers": (0, -40, 27, -110, 100), "leading": (5,)}
 ZERO, PERIODIC = {"boundary": "zero"}, {"boundary": "periodic"}
 SMALL = {"block_bytes": 5000}
+MODULI, MEANS, FINE = {"average": False}, {"average": "global"}, {"oversampling": 1}
+SYMMETRIC, CONSTANT = {"boundary": "symmetric"}, {"boundary": "constant"}
 CASES = {
     **{f"architecture: {name}": Case(name, 2, (9, 12), leading=(1,)) for name in ARCHITECTURES},
     "scale: J=1, smallest": Case("free L=4 R=2", 1, (2, 3)),
@@ -259,6 +279,28 @@ CASES = {
         poisons=(1e4, np.nan, np.inf, -np.inf),
         leading=(4,),
     ),
+    "boundary: symmetric": Case("free L=4 R=2", 2, (9, 12), SYMMETRIC),
+    "boundary: constant": Case("free L=4 R=2", 2, (9, 12), CONSTANT),
+    "outputs: moduli": Case("free L=4 R=2", 3, (13, 8), MODULI, where="device"),
+    "outputs: moduli, tiles": Case("symmetric L=4 R=3", 2, (41, 9), MODULI, leading=(1,), **SMALL),
+    "outputs: moduli, in pieces": Case(
+        "free, one tap", 2, (9, 12), MODULI, leading=(3, 1), piece_bytes=9000
+    ),
+    "outputs: moduli, zeros beyond": Case("free, strided wavelets", 2, (9, 12), MODULI | ZERO),
+    "outputs: moduli, powers of two": Case("free L=4 R=2", 1, (9, 12), MODULI, **POWERS),
+    "outputs: means": Case("symmetric L=4 R=3", 2, (41, 9), MEANS, leading=(1,)),
+    "outputs: means, tiles": Case("symmetric L=4 R=3", 2, (41, 9), MEANS, leading=(1,), **SMALL),
+    "outputs: means, bands": Case(
+        "free, one tap", 1, (140, 5), MEANS | ZERO, leading=(1,), **SMALL
+    ),
+    "outputs: means, into an array": Case("free L=4 R=2", 2, (9, 12), MEANS, where="out"),
+    "outputs: means, float16, cut": Case(
+        "fast-L4", 2, (9, 8), MEANS | {"storage": "float16"}, stretch=20, tolerance=2e-3
+    ),
+    "outputs: means, levels": Case("fast-L4", 1, (9, 8), MEANS, levels=(0, 1e4), leading=(2,)),
+    "outputs: fine, tiles": Case("wide smoothing", 2, (60, 9), FINE | ZERO, leading=(1,), **SMALL),
+    "outputs: some moduli": Case("free L=4 R=2", 3, (13, 8), MODULI | {"paths": (9, 20, 50)}),
+    "outputs: some means": Case("free L=4 R=2", 3, (13, 8), MEANS | {"paths": (9, 20, 50)}),
     "bank: accurate": Case("accurate", 2, (16, 16), leading=(1,)),
     "bank: paper-tuned": Case("paper-tuned", 2, (17, 12), leading=(1,)),
 }

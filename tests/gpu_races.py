@@ -25,7 +25,6 @@ from llvmlite import ir
 
 from npscatter.backends.gpu import kernel, launches, magnitudes, simulator
 from npscatter.backends.gpu.launches import GpuLayout, Launch, choose
-from npscatter.backends.gpu.register_tile import run_length
 from npscatter.backends.gpu.tiling import Device
 
 LONG = ir.IntType(64)
@@ -69,7 +68,7 @@ class TracingBuilder(ir.IRBuilder):
 
 
 class SharedMemory:
-    """The shared memory of a block, as a thread's Python code sees it."""
+    """The shared memory of a block, or the output, as a thread's Python code sees it."""
 
     def __init__(self, values, note):
         self.values, self.note = values, note
@@ -233,14 +232,19 @@ def run(layout: GpuLayout, launch: Launch, images: int, blocks: int, removed: in
     dtype = np.dtype(layout.dtype)
     stored = np.dtype("uint16" if layout.storage == "float16" else layout.storage)
     shape = layout.plan.output_shape
-    output = np.zeros(images * layout.plan.n_coefficients * int(np.prod(shape)), dtype)
+    barriers = Barriers(launch.shared_bytes, launch.threads, removed)
+    output = np.zeros(images * (layout.cells or int(np.prod(shape))), dtype)
+
+    def note(element, writes):
+        where = output.ctypes.data + element * dtype.itemsize
+        barriers.memory_writes.append(np.arange(where, where + dtype.itemsize, 2))
+
     arguments = (
         np.zeros((images, *layout.plan.input_shape), dtype), layout.rows, layout.columns,
-        np.zeros(images * layout.workspace, stored), output,
-        np.zeros(images * launches.RECORD, dtype), layout.workspace,
-        int(shape[1] % run_length(layout.dtype) == 0), layout.channels, launch.geometry,
+        np.zeros(images * layout.workspace, stored), SharedMemory(output, note),
+        np.zeros(images * launches.RECORD, dtype), int(layout.aligned), layout.channels,
+        layout.starts, launch.geometry,
     )  # fmt: skip
-    barriers = Barriers(launch.shared_bytes, launch.threads, removed)
     changed = {name: getattr(barriers, name) for name in ("moduli", "smooth", "copy")}
     count = launch.blocks(images)
     chosen = sorted({round(k * (count - 1) / max(1, blocks - 1)) for k in range(blocks)})

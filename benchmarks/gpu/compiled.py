@@ -21,6 +21,7 @@ from npscatter.backends.gpu.kernel import make_kernel
 from npscatter.backends.gpu.launches import lay_out
 from npscatter.backends.gpu.target import to_ptx
 from npscatter.backends.gpu.tiling import KernelSpec
+from npscatter.program.outputs import ALL, Outputs
 from npscatter.program.plan import make_plan
 
 CAPABILITIES = [(7, 5), (8, 0), (9, 0)]
@@ -31,19 +32,18 @@ KINDS = [
     ("accurate", "float64", None),
 ]
 # What is read in ptxas's report.
-REPORTED = {
-    "registers": r"Used (\d+) registers",
-    "stack": r"(\d+) bytes stack frame",
-    "spill stores": r"(\d+) bytes spill stores",
-    "spill loads": r"(\d+) bytes spill loads",
-}
+REPORTED = {"registers": r"Used (\d+) registers"}
+REPORTED |= {name: rf"(\d+) bytes {name}" for name in ("stack", "spill stores", "spill loads")}
 
 
-def specs(bank: str, dtype: str, storage: str | None = None) -> list[KernelSpec]:
+def specs(
+    bank: str, dtype: str, storage: str | None = None, outputs: Outputs = ALL
+) -> list[KernelSpec]:
     """Return all that a bank's kernels are compiled for; J = 3 has every kind of launch."""
     loaded = FilterBank.load(bank)
-    plan = make_plan(3, (64, 64), loaded.architecture, 2, loaded.boundary).octave_by_octave()
-    return [launch.spec for launch in lay_out(plan, loaded, dtype, storage).launches]
+    plan = make_plan(3, (64, 64), loaded.architecture, boundary=loaded.boundary, outputs=outputs)
+    launches = lay_out(plan.octave_by_octave(), loaded, dtype, storage).launches
+    return list(dict.fromkeys(launch.spec for launch in launches))
 
 
 def resources(spec: KernelSpec, images: str, capability: tuple[int, int]) -> dict[str, int]:

@@ -21,12 +21,20 @@ from npscatter import FilterBank, list_banks
 from npscatter.backends.gpu.kernel import make_kernel
 from npscatter.backends.gpu.launches import lay_out
 from npscatter.backends.gpu.magnitudes import make_magnitudes_kernel
-from npscatter.backends.gpu.target import magnitudes_signature, to_ptx
+from npscatter.backends.gpu.means import make_means_kernel
+from npscatter.backends.gpu.target import magnitudes_signature, means_signature, to_ptx
 from npscatter.backends.gpu.tiling import REGISTERS, Device
+from npscatter.program.outputs import Outputs
 from npscatter.program.plan import make_plan
 
 MULTIPROCESSOR_REGISTERS = 65536
 CASES = {" ".join(filter(None, kind)): kind for kind in KINDS}
+# What else there is to emit, and how many kernels do.
+OUTPUTS = {
+    "moduli": (Outputs(False), 4),
+    "means": (Outputs("global"), 4),
+    "twice the samples": (Outputs(oversampling=1), 2),
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +47,29 @@ def pool():
 def test_kernels_spill_nothing(pool, case):
     bank, dtype, storage = CASES[case]
     kernels = specs(bank, dtype, storage)
-    assert len(kernels) == len(set(kernels)) == 4
+    assert len(kernels) == 4
     # Of the families' other members and of other numbers one will do; the rest stands in the file.
     every = case in ("accurate float32", "paper float32", "paper-tuned float32")
     capabilities = CAPABILITIES if every else CAPABILITIES[:1]
     jobs = [(spec, dtype, capability) for spec in kernels for capability in capabilities]
     for taken in pool.map(resources, *zip(*jobs, strict=True)):
-        registers = taken.pop("registers")
-        assert set(taken.values()) == {0}, taken
-        # As many threads fit as layouts count on.
-        assert 0 < registers * REGISTERS[dtype] <= MULTIPROCESSOR_REGISTERS
+        assert_frugal(taken, dtype)
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_kernels_of_other_outputs_spill_nothing(pool, name):
+    outputs, count = OUTPUTS[name]
+    kernels = [spec for spec in specs("accurate", "float32", outputs=outputs) if spec.output]
+    assert len(kernels) == count
+    for taken in pool.map(resources, kernels, ["float32"] * count, [(8, 0)] * count):
+        assert_frugal(taken, "float32")
+
+
+def assert_frugal(taken, dtype):
+    """Assert that as many threads fit as layouts count on, and that nothing is spilled."""
+    registers = taken.pop("registers")
+    assert set(taken.values()) == {0}, taken
+    assert 0 < registers * REGISTERS[dtype] <= MULTIPROCESSOR_REGISTERS
 
 
 def test_the_committed_result_is_of_all_kernels():
@@ -73,10 +94,19 @@ def test_other_images_compile_too(dtype):
 @pytest.mark.parametrize("dtype", ["float32", "uint8", "float64", "int64"])
 def test_what_looks_through_images_spills_nothing(dtype):
     number = np.result_type(dtype, np.float32).name
-    ptx = cuda.compile(
-        *(make_magnitudes_kernel(number), magnitudes_signature(number, np.dtype(dtype))),
-        **{"device": False, "cc": (9, 0), "abi": "numba", "output": "ptx"},
-    )[0]
+    kernel = make_magnitudes_kernel(number)
+    assert_small(kernel, magnitudes_signature(number, np.dtype(dtype)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_adds_up_means_spills_nothing(dtype):
+    assert_small(make_means_kernel(), means_signature(dtype))
+
+
+def assert_small(kernel, signature):
+    """Assert that a kernel takes few registers and spills none."""
+    options = {"device": False, "cc": (9, 0), "abi": "numba", "output": "ptx"}
+    ptx = cuda.compile(kernel, signature, **options)[0]
     command = [find_nvidia_binary_utility("ptxas"), "-v", "-o", "/dev/null", "-", "-arch=sm_90"]
     ran = subprocess.run(command, input=ptx, capture_output=True, text=True, check=True)
     assert re.search(r"\b0 bytes stack frame, 0 bytes spill stores, 0 bytes spill", ran.stderr)

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from gpu_cases import CASES, named
+from gpu_cases import CASES, in_a_row, named
 
 from npscatter import FilterBank, Scattering2D, list_banks
 
@@ -37,10 +37,12 @@ def assert_close(found, S, images, tolerance=5e-6):
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"not finite"}))
 def test_the_simulators_cases(name):
     case = CASES[name]
-    expected = case.scattering("numpy")(case.images().astype(np.float64))
+    S = case.scattering("numpy")
+    expected = in_a_row(S, S(case.images().astype(np.float64)))
     found = case.run()
     if case.powers:  # each to its own magnitude
-        assert np.array_equal(found, np.ldexp(found[0], np.intc(case.powers)[:, None, None, None]))
+        powers = np.intc(case.powers).reshape(-1, *(1,) * (found.ndim - 1))
+        assert np.array_equal(found, np.ldexp(found[0], powers))
         found, expected = found[0], expected[0]
     assert np.abs(found - expected).max() <= case.tolerance * np.abs(expected).max()
 
@@ -85,6 +87,23 @@ def test_the_same_bits_whatever_the_batch_and_the_pieces():
     assert np.array_equal(whole[::97], np.stack([S(image) for image in images[::97]]))
     small = Scattering2D(2, (32, 32), backend="cuda", memory=2**20)
     assert np.array_equal(small(images), whole)
+
+
+def test_the_same_bits_of_means_whatever_the_batch():
+    S = Scattering2D(3, (200, 120), backend="cuda", average="global")
+    images = images_of(S, 100)
+    whole = S(images)
+    assert np.array_equal(whole[::49], np.stack([S(image) for image in images[::49]]))
+
+
+def test_maps_of_images_on_the_gpu_stay_there():
+    from npscatter.backends.gpu.target import cuda
+
+    for options in ({"average": False}, {"average": "global", "out_type": "list"}):
+        S = Scattering2D(2, (32, 36), backend="cuda", **options)
+        images = images_of(S, 2, 3)
+        for found, expected in zip(S(cuda.to_device(images)), S(images), strict=True):
+            assert np.array_equal(found["coef"].copy_to_host(), expected["coef"])
 
 
 def test_torch_tensors_stay_on_the_gpu_and_on_their_stream():

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from npscatter import ArgumentError, ArgumentTypeError
+from npscatter import ArgumentError, ArgumentTypeError, Scattering2D
 from npscatter.backends.gpu import interop, target
 from npscatter.backends.gpu.interop import as_stream, borrow, is_read_only, overlap, stacks
 
@@ -142,6 +142,27 @@ def test_arrays_of_another_gpu_are_refused(driver, monkeypatch):
 def test_bytes_in_another_order_are_refused(driver):
     with pytest.raises(ArgumentError, match=r"x.dtype=.*must have its bytes in the GPU's order"):
         borrow("x", foreign(typestr=">f4"), None)
+
+
+@pytest.mark.parametrize("average", [True, False, "global"])
+def test_maps_of_channels_are_views_on_their_arrays_stream(monkeypatch, average):
+    plan = Scattering2D(2, (9, 12), 4, backend="numpy", bank="fast-L4", average=average).plan
+    memory = np.arange(6 * plan.channel_starts[-1], dtype=np.float32)
+    shape = plan.output_shape if average != "global" else plan.output_shape[:1]
+
+    def viewed(array, offset, shape, strides):
+        view = np.ndarray(shape, array.dtype, memory.data, offset, strides)
+        return SimpleNamespace(values=view)
+
+    monkeypatch.setattr(interop, "viewed", viewed)
+    host = memory.reshape(2, 3, *shape)
+    array = SimpleNamespace(**{n: getattr(host, n) for n in ("shape", "strides", "ndim", "dtype")})
+    array.stream = 5
+    maps = interop.channel_maps(plan, array)
+    program = memory.reshape(2, 3, *plan.output_shape)
+    assert len(maps) == plan.n_coefficients and all(one.stream == 5 for one in maps)
+    for channel, one in enumerate(maps):
+        assert np.array_equal(one.values, plan.maps_of(program, channel))
 
 
 def test_read_only_is_what_the_interface_says():

@@ -24,6 +24,7 @@ from npscatter.backends.gpu.tiling import (
     window_end,
     window_start,
 )
+from npscatter.program.outputs import Outputs
 from npscatter.program.plan import ROUNDS, make_plan
 
 HOPPER = Device(227 * 1024, 228 * 1024)
@@ -46,11 +47,21 @@ def bank(request):
 
 
 def layouts(bank, device):
-    """Yield layouts of several shapes and boundaries, breadth and depth first."""
+    """Yield layouts of several shapes and boundaries, breadth and depth first, and of outputs."""
     for J, shape, boundary in SHAPES:
         plan = make_plan(J, shape, bank.architecture, 2, boundary)
-        for candidate in (plan.octave_by_octave(), plan):
+        for candidate in (plan.octave_by_octave(), plan, *others(bank, plan)):
             yield lay_out(candidate, bank, "float32", images=3, device=device)
+
+
+def others(bank, plan):
+    """Yield plans of some of these transforms that emit something else."""
+    if plan.shape in ((2, 3), (8, 11), (16, 70)):
+        paths = (2, 9) if plan.n_coefficients > 9 else None
+        for outputs in (Outputs(False), Outputs("global", paths=paths), Outputs(oversampling=1)):
+            if not outputs.oversampling or bank.architecture.psi_stride == 1:
+                made_from = plan.J, plan.shape, bank.architecture, 2, plan.boundary
+                yield make_plan(*made_from, outputs=outputs)
 
 
 @pytest.mark.parametrize("device", [Device(), HOPPER], ids=["any", "large"])
@@ -79,8 +90,52 @@ def test_every_step_is_launched_once_and_every_channel_written_once(bank):
         done = sum(
             bool(launch.spec.wavelets) + bool(launch.spec.direct) for launch in layout.launches
         )
-        assert done == len(steps)
-        assert Counter(layout.channels.tolist()) == Counter(range(layout.plan.n_coefficients))
+        # The image itself, where it is emitted, is taken by neither.
+        alone = sum(not one.spec.register_tiles for one in layout.launches)
+        assert done + alone == len(steps)
+        written = [channel for channel in layout.channels.tolist() if channel >= 0]
+        assert Counter(written) == Counter(range(layout.plan.n_coefficients))
+
+
+def test_every_cell_of_a_mean_is_summed_once(bank):
+    for layout in layouts(bank, Device(block_bytes=30_000)):
+        if not layout.cells:
+            assert layout.starts.tolist() == list(layout.plan.channel_starts)
+            continue
+        sizes = np.diff(layout.starts)
+        for launch in layout.launches:
+            if launch.spec.emits_moduli:
+                g = launch.geometry
+                cells, samples = cells_of(launch.spec.footprint, g)
+                assert sorted(cells) == list(range(g.emitted.cell_rows * g.emitted.cell_columns))
+                window = product(*(range(n) for n in (g.emitted.height, g.emitted.width)))
+                assert samples == Counter(window)
+                paths = launch.spec.wavelets.outputs if launch.spec.wavelets else 1
+                start = g.emitted.channels
+                for channel in layout.channels[start : start + g.groups * paths]:
+                    assert channel < 0 or sizes[channel] == len(cells)
+                    assert channel < 0 or layout.samples[channel] == len(samples)
+
+
+def cells_of(footprint, g):
+    """Return the cells that all blocks sum, and the samples of the window that are in them."""
+    stride, run = footprint.smoothing_stride, 4
+    emitted, cells, samples = g.emitted, [], Counter()
+    for strip, y in product(range(g.strips), range(g.height)):
+        left = strip * g.strip_width
+        for x in range(left, min(left + g.strip_width, g.width), run):
+            first, row = stride * (x + g.first_column), stride * (y + g.first_row)
+            inside = [
+                (i - emitted.row, j - emitted.column)
+                for i in range(row, row + stride)
+                for j in range(first, first + stride * run)
+                if 0 <= i - emitted.row < emitted.height and 0 <= j - emitted.column < emitted.width
+            ]
+            if inside:
+                cell = x // run - emitted.cell_column
+                cells.append((y - emitted.cell_row) * emitted.cell_columns + cell)
+                samples.update(inside)
+    return cells, samples
 
 
 def test_breadth_first_needs_few_launches():
@@ -211,7 +266,7 @@ def test_tiles_hold_what_runs_read(bank):
         for launch in layout.launches:
             spec, g = launch.spec, launch.geometry
             source, moduli = g.source_tile, g.moduli_tile
-            needed = 2 * (g.strip_width - 1) + 1 + 2 * spec.halo
+            needed = spec.stride * (g.strip_width - 1) + 1 + 2 * spec.halo
             assert 2 * source.phase_stride >= needed and source.pitch >= 2 * source.phase_stride
             runs = -(-g.strip_width // 4)
             for tile, phase_stride in (
@@ -231,6 +286,13 @@ def test_tiles_hold_what_runs_read(bank):
             assert launch.shared_bytes == 4 * g.stacks * size
 
 
+def test_vectors_are_stored_where_rows_begin_with_one():
+    bank = bank_of("free L=4 R=2")
+    for shape, aligned in (((16, 12), False), ((12, 16), True)):
+        plan = make_plan(2, shape, bank.architecture)
+        assert lay_out(plan, bank, "float32").aligned is aligned
+
+
 def test_maps_in_use_share_no_memory(bank):
     for layout in layouts(bank, Device()):
         spans = []
@@ -241,7 +303,7 @@ def test_maps_in_use_share_no_memory(bank):
                 start = g.source.offset
                 source = (start, start + g.groups * spec.maps * g.source.plane)
             targets = []
-            if not spec.emits and spec.wavelets:
+            if not spec.emits and spec.smoothing:
                 maps = g.groups * spec.wavelets.outputs * spec.smoothing.outputs
                 start = g.smoothed.offset
                 targets.append((start, start + maps * g.smoothed.plane))
@@ -253,7 +315,8 @@ def test_maps_in_use_share_no_memory(bank):
                 assert one[1] <= other[0] or one == (0, 0)
             spans += [source, *targets]
         assert max(end for _, end in spans) <= layout.workspace
-        assert layout.workspace_bytes == 4 * (layout.workspace + layout.magnitudes.numbers)
+        numbers = layout.magnitudes.numbers + layout.cells
+        assert layout.workspace_bytes == 4 * (layout.workspace + numbers)
 
 
 def test_workspace_of_the_flagship_is_what_the_plan_says():

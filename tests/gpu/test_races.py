@@ -20,6 +20,12 @@ TESTS = Path(__file__).parents[1]
 SWEEPS = ["tiles: prefetch", "tiles: strips and advances"]
 FREE = [name for name in CASES if name.startswith(("architecture", "tiles", "scale", "storage"))]
 FREE += ["dtype: float64", "memory: orientations in rounds"]
+FREE += [
+    "outputs: moduli",
+    "outputs: moduli, tiles",
+    "outputs: means, tiles",
+    "outputs: fine, tiles",
+]
 
 
 def barriers_of(name):

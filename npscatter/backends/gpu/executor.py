@@ -1,7 +1,8 @@
 """The program on a GPU: memory, streams, and batches in pieces.
 
 Work is only put in order here (`npscatter.backends.gpu.launches` says what work): a pass over some
-images is a launch or two that look through them, then one or two per octave, each on all of them.
+images is a launch or two that look through them, then one or two per octave, each on all of them,
+and of means one that adds up what those have summed.
 Arrays that live on the GPU are worked on where they are; NumPy's go there and back in pieces, by
 way of pinned memory, so that copies, kernels and the host's own copying overlap.
 """
@@ -21,7 +22,7 @@ from npscatter.backends.gpu.interop import PER_THREAD, handle_of, image_stacks
 from npscatter.backends.gpu.kernel import make_kernel
 from npscatter.backends.gpu.launches import RECORD, GpuLayout, choose, images_at_once
 from npscatter.backends.gpu.magnitudes import make_magnitudes_kernel
-from npscatter.backends.gpu.register_tile import run_length
+from npscatter.backends.gpu.means import make_means_kernel
 from npscatter.backends.gpu.target import (
     LAUNCH_BOUNDS,
     SIMULATED,
@@ -32,6 +33,7 @@ from npscatter.backends.gpu.target import (
     driver,
     limits,
     magnitudes_signature,
+    means_signature,
     signature,
     viewed,
 )
@@ -68,30 +70,38 @@ class GpuProgram:
             launch.shared_bytes <= allowed
             for launch, (_, allowed) in zip(layout.launches, kernels, strict=True)
         )
-        self.rows, self.columns, self.channels = (
-            cuda.to_device(table) for table in (layout.rows, layout.columns, layout.channels)
+        self.means = _means(layout.dtype, _device()) if layout.cells else None
+        tables = layout.rows, layout.columns, layout.channels, layout.starts, layout.samples
+        self.rows, self.columns, self.channels, self.starts, self.samples = (
+            cuda.to_device(table) for table in tables
         )
         cuda.synchronize()  # whatever stream comes first finds them there
 
     def enqueue(self, images, output, memory, stream) -> None:
         """Put a pass over `images` (N, H, W) into `stream`; `output` is flat.
 
-        `memory` holds the layout's bytes for each image: maps, records, extremes of stretches.
+        `memory` holds the layout's bytes for each image: maps, records, extremes of stretches, sums
+        of cells.
         """
         layout, count = self.layout, images.shape[0]
         stored = np.dtype("uint16" if layout.storage == "float16" else layout.storage)
         middle = count * layout.workspace * stored.itemsize
         workspace = memory[:middle].view(stored)
         numbers = memory[middle : count * layout.workspace_bytes].view(layout.dtype)
-        records = self.find_magnitudes(images, numbers, stream)
-        aligned = layout.plan.output_shape[1] % run_length(layout.dtype) == 0
-        aligned = aligned and address(output) % 16 == 0
+        looked = count * layout.magnitudes.numbers
+        records = self.find_magnitudes(images, numbers[:looked], stream)
+        aligned = layout.aligned and address(output) % 16 == 0
+        written = numbers[looked:] if layout.cells else output
         for launch, kernel in zip(layout.launches, self.kernels, strict=True):
             size = launch.blocks(count), launch.threads, stream, launch.shared_bytes
             _configured(kernel, *size)(
-                images, self.rows, self.columns, workspace, output, records, layout.workspace,
-                int(aligned), self.channels, launch.geometry,
+                images, self.rows, self.columns, workspace, written, records, int(aligned),
+                self.channels, self.starts, launch.geometry,
             )  # fmt: skip
+        if layout.cells:
+            threads = layout.adding
+            size = count * layout.plan.n_coefficients, threads, stream, 8 * threads
+            _configured(self.means, *size)(written, output, records, self.starts, self.samples)
 
     def find_magnitudes(self, images, numbers, stream):
         """Put the launches that find levels and shifts into `stream`; return the records.
@@ -164,7 +174,7 @@ class _Slot:
         """
         self.finish()
         dtype = images.dtype.newbyteorder("=")
-        shapes = (count, *images.shape[-2:]), (count, *output.shape[-3:])
+        shapes = (count, *images.shape[-2:]), (count, *program.layout.plan.output_shape)
         middle = -(-int(np.prod(shapes[0])) * dtype.itemsize // 256) * 256
         self.hold(middle + int(np.prod(shapes[1])) * output.itemsize)
         host_in, device_in = self.part(0, shapes[0], dtype)
@@ -240,12 +250,12 @@ def execute(
 ) -> None:
     """Run the plan's program on NumPy arrays, through streams of their own, and wait for it."""
     leading, count = images.shape[:-2], int(np.prod(images.shape[:-2]))
-    views = _flat(images, 2), _flat(output, 3)
+    views = _flat(images, 2), _flat(output, len(plan.output_shape))
     flat = all(view is not None for view in views)
     if flat:
         images, output = views
     per_image = int(np.prod(images.shape[-2:])) * images.itemsize
-    per_image += int(np.prod(output.shape[-3:])) * output.itemsize
+    per_image += int(np.prod(plan.output_shape)) * output.itemsize
     piece = max(1, min(-(-count // SLOTS), PIECE_BYTES // per_image))
     memory = workspace_limit(memory)
     native = images.dtype.newbyteorder("=")
@@ -282,7 +292,7 @@ def execute_on_device(
     The output is C-contiguous; images may have any strides.
     """
     memory = workspace_limit(memory)
-    per_image = int(np.prod(output.shape[-3:]))
+    per_image = int(np.prod(plan.output_shape))
     output, start = output.reshape(output.size), 0
     for stack in image_stacks(images):
         count, dtype = stack.shape[0], output.dtype.name
@@ -376,6 +386,12 @@ def _kernel(spec: KernelSpec, images: np.dtype, device: int):
 def _look(dtype: str, images: np.dtype, device: int):
     """Return the kernel that looks through images of a dtype."""
     return compiled(make_magnitudes_kernel(dtype), magnitudes_signature(dtype, images))
+
+
+@lru_cache(maxsize=64)
+def _means(dtype: str, device: int):
+    """Return the kernel that adds up the sums of cells."""
+    return compiled(make_means_kernel(), means_signature(dtype))
 
 
 def _configured(kernel, blocks: int, threads: int, stream, shared_bytes: int):

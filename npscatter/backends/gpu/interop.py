@@ -11,6 +11,7 @@ import numpy as np
 from npscatter.arguments import on_gpu, output_kind
 from npscatter.backends.gpu.target import Stream, address, cuda, device_of, viewed
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
+from npscatter.program.plan import Plan
 
 # What the CUDA array interface and DLPack call the default streams.
 LEGACY, PER_THREAD = 1, 2
@@ -245,6 +246,23 @@ def image_stacks(array) -> list:
         viewed(array, offset, (count, *array.shape[-2:]), (stride, *array.strides[-2:]))
         for offset, count, stride in stacks(array.shape, array.strides)
     ]
+
+
+def channel_maps(plan: Plan, output) -> list:
+    """Return the maps (..., h, w) of every channel of coefficients on the GPU, uncopied.
+
+    `Plan.maps_of` takes what Numba's arrays refuse: an ellipsis, and rows cut and bent.
+    """
+    leading = output.ndim - (3 if plan.outputs.smoothed else 1)
+    maps = []
+    for start, (height, width) in zip(plan.channel_starts, plan.channel_shapes, strict=False):
+        itemsize = output.dtype.itemsize
+        shape = *output.shape[:leading], height, width
+        strides = *output.strides[:leading], width * itemsize, itemsize
+        one = viewed(output, start * itemsize, shape, strides)
+        one.stream = output.stream  # which others are told of
+        maps.append(one)
+    return maps
 
 
 def new_array(shape: tuple[int, ...], dtype: np.dtype, stream):

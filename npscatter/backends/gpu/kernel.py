@@ -17,6 +17,8 @@
 
 An advance of the sweep does 1 to 4 for a few target rows, with barriers between: which rows, says
 `npscatter.backends.gpu.tiling.advance`. A launch has 2 and 3 (`wavelets`), or 4 (`direct`), or all.
+Moduli that are emitted, or summed in cells, are taken from their tile in 3, or instead of it; the
+image itself in 4.
 Rings hold a row in the slot that is free because no row needs what was in it. A thread works on
 runs of neighbouring samples, one after the other (`npscatter.backends.gpu.run_codegen`).
 
@@ -27,7 +29,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numpy import int32, int64, uint32
+from numpy import int32, int64, uint32, uint64
 
 from npscatter.backends.gpu import tiling
 from npscatter.backends.gpu.launches import AVERAGE, OTHERS, PIXELS, RECORD
@@ -61,7 +63,7 @@ _window_start, _, _smoothed_rows, _advance, _moduli_columns, _source_columns = d
 
 
 class Arrays(NamedTuple):
-    """What a kernel reads and writes: arrays on the GPU, and two numbers."""
+    """What a kernel reads and writes: arrays on the GPU, and a number."""
 
     images: object  # (N, H, W)
     rows: object  # the plan's
@@ -69,9 +71,9 @@ class Arrays(NamedTuple):
     workspace: object  # flat
     output: object  # flat
     records: object  # of the images' levels and shifts, see `npscatter.backends.gpu.magnitudes`
-    size: int  # of one image's workspace
     aligned: int  # whether rows of the output start at multiples of 16 bytes
     channels: object  # the table of output channels
+    starts: object  # of every channel, or of its cells, in an image's output
 
 
 class Block(NamedTuple):
@@ -128,6 +130,7 @@ class Smoothing(NamedTuple):
     paths: int  # per stack: as many as there are moduli, or one
     carried: int  # maps that are written per path
     run: int  # neighbours that a thread sums
+    halo: int  # columns of the tile in front of those the first sample stands for
 
 
 @device
@@ -219,7 +222,7 @@ def load_source(shared, arrays, g, block, rows, footprint, maps, wrap, reads_ima
     while k < g.stacks:
         stack = int32(min(first_stack + k, last_stack))
         image = quotient(stack, g.groups)
-        source = int64(image) * arrays.size + g.source.offset
+        source = int64(image) * g.workspace + g.source.offset
         source += int64((stack - image * g.groups) * maps) * g.source.plane
         if reads_image:
             record = uint32(image * RECORD + PIXELS)
@@ -390,13 +393,136 @@ def smooth_rows(name, shared, arrays, g, todo, tile, shift, target, smoothing, e
             else:
                 memory, aligned, scaling = arrays.workspace, 1, None
                 place = _place(path * smoothing.carried, target.plane, y, target.pitch, x)
-                place += int64(image) * arrays.size + target.offset
+                place += int64(image) * g.workspace + target.offset
             window = _window_start(smoothing.stride, smoothing.radius, y + g.first_row)
             window = _wrapped(int32(window + shift), tile.ring)
             window = _window(tile, source, window, run_number)
             out = place, target.plane, int32(g.width - x), int32(aligned)
             smooth(name, shared, window, memory, out, scaling)
         item = int32(item + todo.threads)
+
+
+@device
+def _channel(arrays, g, stack, path, paths):
+    """Return the image of a stack, the channel of one of its moduli, and where that starts.
+
+    The channel is -1 if the modulus is not asked for, or the stack not there.
+    """
+    image, channel = quotient(stack, g.groups), int32(-1)
+    if stack < arrays.images.shape[0] * g.groups:
+        path = int32((stack - image * g.groups) * paths + path)
+        channel = arrays.channels[uint32(g.emitted.channels + path)]
+    start = image * arrays.starts[uint32(g.channels)]
+    return image, channel, start + arrays.starts[uint32(max(channel, int32(0)))]
+
+
+@device
+def store_moduli(shared, arrays, g, block, todo, tile, shift, moduli):
+    """Store moduli from a tile in the output: a lane has its columns, a warp its rows.
+
+    `todo` are the `TargetRuns`; `shift` is of the tile's ring; `moduli` a `Smoothing`: what there
+    is in the tile, and where.
+    """
+    lane, warp, warps = block.thread & 31, block.thread >> 5, block.threads >> 5
+    emitted = g.emitted
+    left, right = _bounds(block.strip, g.strip_width, g.width)
+    left = int32(moduli.stride * (left + g.first_column))
+    first = int32(max(left, emitted.column))
+    end = int32(moduli.stride * (right + g.first_column))
+    end = int32(min(end, emitted.column + emitted.width))
+    top = int32(moduli.stride * (todo.row + g.first_row))
+    bottom = int32(min(top + moduli.stride * todo.rows, emitted.row + emitted.height))
+    top = int32(max(top, emitted.row))
+    rows = int32(max(0, bottom - top))
+    line, lines = warp, int32(g.stacks * moduli.paths * rows)
+    while line < lines:
+        rest = quotient(line, rows)
+        row = int32(top + line - rest * rows)
+        k = quotient(rest, int32(moduli.paths))
+        path = int32(rest - k * moduli.paths)
+        image, channel, place = _channel(arrays, g, int32(todo.stack + k), path, moduli.paths)
+        source = int32(tile.start + k * tile.stack + path * tile.plane)
+        source = int32(source + _wrapped(int32(row + shift), tile.ring) * tile.pitch)
+        if channel >= 0:
+            record = uint32(image * RECORD + (AVERAGE if channel == 0 else OTHERS))
+            factor, added = arrays.records[record], arrays.records[uint32(record + 1)]
+            place += int32((row - emitted.row) * emitted.width - emitted.column)
+            x = int32(first + lane)
+            while x < end:
+                column = _column(int32(x - left + moduli.halo), tile.phase_stride)
+                value = shared[uint32(int32(source + column))]
+                arrays.output[uint64(place + x)] = value * factor + added
+                x = int32(x + WARP)
+        line = int32(line + warps)
+
+
+@device
+def sum_cells(shared, arrays, g, todo, tile, shift, moduli, dtype):
+    """Store the sums of cells from a tile, a thread each; arguments are those of `store_moduli`.
+
+    A cell's moduli are added in one order, in whatever block.
+    """
+    emitted, stride, run = g.emitted, moduli.stride, moduli.run
+    item, items = todo.thread, int32(g.stacks * moduli.paths * todo.rows * todo.runs)
+    left = int32(stride * (todo.column + g.first_column) - moduli.halo)
+    while item < items:
+        line = divided(item, todo.per_runs)
+        x = int32(todo.column + (item - line * todo.runs) * run)
+        rest = divided(line, todo.per_rows)
+        y = int32(todo.row + line - rest * todo.rows)
+        k = quotient(rest, int32(moduli.paths))
+        path = int32(rest - k * moduli.paths)
+        _, channel, cells = _channel(arrays, g, int32(todo.stack + k), path, moduli.paths)
+        source = int32(tile.start + k * tile.stack + path * tile.plane)
+        first, row = int32(stride * (x + g.first_column)), int32(stride * (y + g.first_row))
+        end = int32(min(first + stride * run, emitted.column + emitted.width))
+        bottom = int32(min(row + stride, emitted.row + emitted.height))
+        first, row = int32(max(first, emitted.column)), int32(max(row, emitted.row))
+        if channel >= 0 and first < end and row < bottom:
+            total = dtype(0)
+            while row < bottom:
+                slot = _wrapped(int32(row + shift), tile.ring)
+                place = int32(source + slot * tile.pitch)
+                column = int32(first - left)
+                while column < end - left:
+                    total += shared[uint32(int32(place + _column(column, tile.phase_stride)))]
+                    column = int32(column + 1)
+                row = int32(row + 1)
+            cell = quotient(x, int32(run)) - emitted.cell_column
+            cell = int32((y - emitted.cell_row) * emitted.cell_columns + cell)
+            arrays.output[uint64(cells + cell)] = total
+        item = int32(item + todo.threads)
+
+
+@device
+def take(shared, arrays, g, block, todo, tile, shift, moduli, sums, dtype):
+    """Store moduli from a tile, or the sums of their cells; arguments are those of either."""
+    if sums:
+        sum_cells(shared, arrays, g, todo, tile, shift, moduli, dtype)
+    else:
+        store_moduli(shared, arrays, g, block, todo, tile, shift, moduli)
+
+
+def _smoothings(spec: KernelSpec) -> tuple[Smoothing, Smoothing]:
+    """Return what is smoothed, or taken, of the moduli and of the source."""
+    footprint, run = spec.footprint, run_length(spec.dtype)
+    of_moduli = Smoothing(
+        footprint.smoothing_stride,
+        spec.smoothing.size // 2 if spec.smoothing else 0,
+        paths=spec.wavelets.outputs if spec.wavelets else 0,
+        carried=spec.smoothing.outputs if spec.smoothing else 0,
+        run=run,
+        halo=footprint.smoothing_radius,
+    )
+    of_source = Smoothing(
+        footprint.stride,
+        footprint.direct_radius,
+        paths=1,
+        carried=spec.direct.outputs if spec.direct else 0,
+        run=run,
+        halo=footprint.halo,
+    )
+    return of_moduli, of_source
 
 
 def make_kernel(spec: KernelSpec):
@@ -411,26 +537,18 @@ def make_kernel(spec: KernelSpec):
     footprint = spec.footprint
     # Numba drops branches on constants that have a name of their own, not on fields of tuples.
     has_wavelets, has_direct = footprint.has_wavelets, footprint.has_direct
-    count = spec.wavelets.outputs if spec.wavelets else 0
-    of_moduli = Smoothing(
-        footprint.smoothing_stride,
-        footprint.smoothing_radius,
-        paths=count,
-        carried=spec.smoothing.outputs if spec.smoothing else 0,
-        run=run,
-    )
-    of_source = Smoothing(
-        footprint.stride,
-        footprint.direct_radius,
-        paths=1,
-        carried=spec.direct.outputs if spec.direct else 0,
-        run=run,
-    )
+    smooths_moduli, smooths_source = spec.smoothing is not None, spec.direct is not None
+    takes_moduli, sums = spec.emits_moduli and has_wavelets, spec.output == "mean"
+    takes_source = spec.emits_moduli and not has_wavelets
+    of_moduli, of_source = _smoothings(spec)
+    count = of_moduli.paths
 
-    def kernel(images, rows, columns, workspace, output, records, size, aligned, channels, g):
+    def kernel(images, rows, columns, workspace, output, records, aligned, channels, starts, g):
         # Addresses are 32-bit numbers wherever they can be: Numba makes 64 bits of most sums.
         shared = cuda.shared.array(0, dtype, SHARED_ALIGNMENT)
-        arrays = Arrays(images, rows, columns, workspace, output, records, size, aligned, channels)
+        arrays = Arrays(
+            images, rows, columns, workspace, output, records, aligned, channels, starts
+        )
         rest = quotient(int32(cuda.blockIdx.x), g.strips)
         strip = int32(cuda.blockIdx.x - rest * g.strips)
         bundle = quotient(rest, g.bands)
@@ -459,16 +577,27 @@ def make_kernel(spec: KernelSpec):
             block = _computed_again(block)
             _, bottom = _bounds(block.band, g.band_rows, g.height)
             todo = _target_runs(g, block, start, run)
-            if has_wavelets:
+            if smooths_moduli:
                 smooth_rows(
                     smoothing, shared, arrays, g, todo, g.moduli_tile, new_rows.moduli_shift,
                     g.smoothed, of_moduli, emits,
                 )  # fmt: skip
-            if has_direct:
+            if takes_moduli:
+                take(
+                    shared, arrays, g, block, todo, g.moduli_tile, new_rows.moduli_shift, of_moduli,
+                    sums, dtype,
+                )  # fmt: skip
+            if smooths_source:
                 smooth_rows(
                     direct, shared, arrays, g, todo, g.source_tile, new_rows.source_shift,
                     g.direct, of_source, emits,
                 )  # fmt: skip
+            if takes_source:
+                take(
+                    shared, arrays, g, block, todo, g.source_tile, new_rows.source_shift, of_source,
+                    sums, dtype,
+                )  # fmt: skip
+            if has_direct:
                 cuda.syncthreads()
             start = int32(start + g.advance_rows)
 

@@ -31,6 +31,7 @@ SOURCES = (
     "npscatter.backends.gpu.intrinsics",
     "npscatter.backends.gpu.target",
     "npscatter.backends.gpu.magnitudes",
+    "npscatter.backends.gpu.means",
     "npscatter.backends.gpu.kernel",
 )
 # What kernels refer to by a name, which a cache on disk can hold.

@@ -37,17 +37,19 @@ __all__ = ["copy", "device", "moduli", "opaque", "quotient", "smooth"]
 
 # Vectors are loaded from shared memory; the simulator knows no alignment.
 SHARED_ALIGNMENT = None if SIMULATED else 16
+# Numbers of a geometry that may be large.
+LONG = ("offset", "workspace")
 # The largest block, and how many of them a multiprocessor's registers have to do for.
 LAUNCH_BOUNDS = {dtype: (max(THREADS), REGISTERS[dtype] // max(THREADS)) for dtype in REGISTERS}
 
 
 def _numbers(kind: type):
-    """Return the type of a named tuple of numbers: offsets are of 64 bits, other integers of 32."""
+    """Return the type of a named tuple of numbers: some integers are of 64 bits, others of 32."""
     plain = {int: types.int32, float: types.float64}
     fields = get_type_hints(kind).items()
     return types.NamedTuple(
         [
-            types.int64 if name == "offset" else plain[of] if of in plain else _numbers(of)
+            types.int64 if name in LONG else plain[of] if of in plain else _numbers(of)
             for name, of in fields
         ],
         kind,
@@ -61,7 +63,7 @@ def signature(spec: KernelSpec, images: np.dtype):
     stored = types.uint16 if spec.storage == "float16" else getattr(types, spec.storage)
     return types.void(
         types.Array(from_dtype(images), 3, "A"), tables, tables, stored[::1], number[::1],
-        number[::1], types.int64, types.int32, tables, _numbers(Geometry),
+        number[::1], types.int32, tables, types.int64[::1], _numbers(Geometry),
     )  # fmt: skip
 
 
@@ -69,6 +71,12 @@ def magnitudes_signature(dtype: str, images: np.dtype):
     """Return the type of the kernel of `magnitudes`, for images of a dtype."""
     number = getattr(types, dtype)
     return types.void(types.Array(from_dtype(images), 3, "A"), number[::1], _numbers(Magnitudes))
+
+
+def means_signature(dtype: str):
+    """Return the type of the kernel of `means`."""
+    number = getattr(types, dtype)[::1]
+    return types.void(number, number, number, types.int64[::1], types.int32[::1])
 
 
 def compiled(function: Callable, signature, launch_bounds: tuple[int, int] | None = None):

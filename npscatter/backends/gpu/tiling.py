@@ -7,6 +7,9 @@ sweeps down it some rows at a time. An advance of the sweep is three stages:
 2. new rows of the moduli are computed from them, into another tile;
 3. rows of the target are smoothed from that tile, or from the source's.
 
+What is emitted as it is, or summed, is taken from the same tiles in the third stage: where nothing
+is smoothed, the target are the cells that it is cut into, one for a run of target samples.
+
 Integers only; nothing here needs a GPU or its software. What a kernel and the choice of its tiling
 have to agree on, they compute by the same functions: `window_start`, `window_end`,
 `smoothed_rows`, `advance` and `moduli_columns` are compiled for the GPU too.
@@ -75,7 +78,7 @@ class Footprint(NamedTuple):
     wavelet_radius: int
     smoothing_stride: int  # of the moduli
     smoothing_radius: int
-    has_direct: bool
+    has_direct: bool  # target rows are made of the source's
     direct_radius: int
 
 
@@ -97,8 +100,11 @@ class KernelSpec:
         The wavelets, and what smooths their moduli.
     direct : RegisterTile or None
         What smooths the source itself.
-    emits : bool
-        Targets are channels of the output.
+    smoothing_radius : int
+        Rows of the moduli, and columns, that a target sample needs on every side: as many as the
+        smoothing does, and where moduli are emitted, all between one target sample and the next.
+    output : str
+        What is emitted; see `npscatter.program.steps.Step`. Of the moduli, if there are any.
     wrap : bool
         Beyond the edge maps are wrapped, or zero.
     dtype, storage : str
@@ -112,10 +118,21 @@ class KernelSpec:
     wavelets: RegisterTile | None
     smoothing: RegisterTile | None
     direct: RegisterTile | None
-    emits: bool
+    smoothing_radius: int
+    output: str
     wrap: bool
     dtype: str
     storage: str
+
+    @property
+    def emits(self) -> bool:
+        """Whether targets are channels of the output."""
+        return self.output == "smoothed"
+
+    @property
+    def emits_moduli(self) -> bool:
+        """Whether moduli, or the source where there are none, are emitted or summed."""
+        return self.output in ("moduli", "mean")
 
     @property
     def register_tiles(self) -> tuple[RegisterTile, ...]:
@@ -125,17 +142,17 @@ class KernelSpec:
     @cached_property
     def footprint(self) -> Footprint:
         """What a target row needs; numbers of what there is not are never used."""
-        first, second = self.wavelets or self.direct, self.smoothing or self.direct
+        wavelet_stride = self.wavelets.stride if self.wavelets else 1
         return Footprint(
             stride=self.stride,
             halo=self.halo,
             has_wavelets=self.wavelets is not None,
-            wavelet_stride=first.stride,
-            wavelet_radius=first.size // 2,
-            smoothing_stride=second.stride,
-            smoothing_radius=second.size // 2,
-            has_direct=self.direct is not None,
-            direct_radius=self.direct.size // 2 if self.direct else 0,
+            wavelet_stride=wavelet_stride,
+            wavelet_radius=self.wavelets.size // 2 if self.wavelets else 0,
+            smoothing_stride=self.stride // wavelet_stride,
+            smoothing_radius=self.smoothing_radius,
+            has_direct=self.direct is not None or self.wavelets is None,
+            direct_radius=self.direct.size // 2 if self.direct else self.halo,
         )
 
 
@@ -349,7 +366,8 @@ def _tiling(spec, width, advance_rows, prefetch, height, modulus_width) -> Tilin
         reads.insert(0, (spec.wavelets, moduli_runs))
         ring = max(one.compute_end - one.oldest_moduli for one in advances)
         stored = max(needed, moduli_runs * run)
-        moduli = _tile(ring, stored, [(spec.smoothing, target_runs)], spec.wavelets.outputs)
+        smooths = [(spec.smoothing, target_runs)] if spec.smoothing else []
+        moduli = _tile(ring, stored, smooths, spec.wavelets.outputs)
     source = _tile(source_ring, source_columns(footprint, width), reads, spec.maps)
     size = (source.stack + moduli.stack) * np.dtype(spec.dtype).itemsize
     return Tiling(1, width, advance_rows, prefetch, moduli_runs, source, moduli, size).times(1)
@@ -358,8 +376,10 @@ def _tiling(spec, width, advance_rows, prefetch, height, modulus_width) -> Tilin
 def _tile(ring: int, columns: int, reads: list[tuple[RegisterTile, int]], maps: int) -> Tile:
     """Return a tile of so many rows, stored columns and maps, given what reads how many runs."""
     phase_stride = _phase_stride(columns, reads)
-    tile, runs = reads[0]
-    pitch = _pitch(phase_stride, runs, tile)
+    pitch = 2 * phase_stride
+    if reads:
+        tile, runs = reads[0]
+        pitch = _pitch(phase_stride, runs, tile)
     return Tile(ring, pitch, phase_stride, ring * pitch, maps * ring * pitch)
 
 
@@ -431,6 +451,7 @@ def _instructions(spec: KernelSpec, tiling: Tiling, threads: int, rows: int) -> 
         if spec.wavelets:
             computed = one.compute_end - one.compute_start
             tasks.append((computed * tiling.moduli_runs, spec.wavelets))
+        if spec.smoothing:
             tasks.append((spec.wavelets.outputs * smoothed * target_runs, spec.smoothing))
         if spec.direct:
             tasks.append((smoothed * target_runs, spec.direct))
