@@ -82,6 +82,8 @@ def train(preset, folder, resume, orientations, carriers, kernels, threads, **op
     if orientations and orientations % 2:
         raise click.BadParameter(f"{orientations}: must be even", param_hint="--L")
     given = {key: value for key, value in options.items() if value not in (None, ())}
+    if orientations and isinstance(recipe, Selection):
+        given = _work_for(recipe, orientations) | given
     if unknown := set(given) - {field.name for field in fields(recipe)}:
         name = unknown.pop().replace("_", "-")
         raise click.UsageError(f"--{name}: the recipe of {preset} has nothing of that name")
@@ -106,6 +108,12 @@ def train(preset, folder, resume, orientations, carriers, kernels, threads, **op
         learner.learn()
     except (ValueError, OSError) as error:
         raise Failure(error, 1) from None
+
+
+def _work_for(recipe: Selection, L: int) -> dict[str, float]:
+    """Return what a bank of another L may cost: in proportion to its second-order paths, L^2."""
+    share = (L / recipe.design.L) ** 2
+    return {name: share * getattr(recipe, name) for name in ("budget", "filters_until")}
 
 
 def _record(folder: Path) -> dict:
