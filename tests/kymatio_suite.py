@@ -159,6 +159,12 @@ def run_example(folder: Path, name: str, arguments: list[str]) -> None:
         runpy.run_path(str(copy), run_name="__main__")
 
 
+def start(*arguments: str, timeout: int) -> subprocess.CompletedProcess:
+    """Run a command of those above in a process of its own."""
+    command = [sys.executable, __file__, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+
+
 def table() -> str:
     """Return the table of what fails or is not run, as the page has it."""
     rows = [
