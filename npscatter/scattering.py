@@ -242,10 +242,11 @@ class Scattering2D:
         self.storage = storage
         self.out_type = out_type
 
-    @wraps(__init__, assigned=())  # for its signature
     def __new__(cls, *arguments: Any, frontend: str = "numpy", **named: Any) -> Any:
         door = _door(cls, frontend)
         return super().__new__(cls) if door is None else door(*arguments, **named)
+
+    __new__.__wrapped__ = __init__  # type: ignore[attr-defined]  # whose signature is shown
 
     backend: Any = _Setting(_checked_backend, 'The backend in use, never "auto".')
     threads: Any = _Setting(_checked_threads, 'How many threads the "numba" backend may use.')

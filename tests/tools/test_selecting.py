@@ -225,16 +225,21 @@ def test_the_command_for_other_orientations_is_one(tmp_path, monkeypatch):
     result = CliRunner().invoke(learn.main, train[3:])
     assert "far enough" in result.output
     accurate = PRESETS["accurate"]
+    longer = accurate.design.kernels | {"psi_first": 13, "psi_next": 11}
     assert recipes == [
         replace(
             accurate,
-            design=replace(accurate.design, L=12),
-            budget=accurate.budget * 2.25,
-            filters_until=accurate.filters_until * 2.25,
+            design=replace(accurate.design, L=12, kernels=longer),
+            budget=accurate.budget * 1.5**3,
+            filters_until=accurate.filters_until * 1.5**3,
         )
     ]
-    CliRunner().invoke(learn.main, [*train[3:], "--budget", "900"])
-    assert recipes[1] == replace(recipes[0], budget=900)
+    CliRunner().invoke(learn.main, [*train[3:], "--budget", "900", "--kernel", "psi_next=9"])
+    kernels = longer | {"psi_next": 9}
+    assert recipes[1].budget == 900 and recipes[1].design.kernels == kernels
+    CliRunner().invoke(learn.main, ["train", "accurate", "--L", "4", "--run", "r"])
+    assert recipes[2].design == replace(accurate.design, L=4)
+    assert recipes[2].budget == accurate.budget / 4
     run = tmp_path / train[train.index("--run") + 1]
     run.mkdir(parents=True)
     parsed = learn.main.commands["freeze"].make_context("freeze", freeze[4:]).params
