@@ -464,7 +464,8 @@ class Scattering2D:
                 remedy = "pass images, e.g. x.reshape(-1, H, W) of rows of pixels"
                 raise ArgumentError(explain("x.shape", shape, rule, remedy))
             kind = "NumPy array" if isinstance(images, np.ndarray) else "array"
-            kind = "Padded array" if self.pre_pad else kind
+            kind = "Tensor" if hasattr(images, "requires_grad") else kind
+            kind = f"Padded {kind.split()[-1].lower()}" if self.pre_pad else kind
             rule = f"{kind} must be of spatial size ({H}, {W}), whatever axes lead"
             remedy = f"resize or crop the images, or construct for shape={shape[-2:]}"
             fits = shape[-3:-1] == (H, W) and shape[-1] <= MOST_CHANNELS
