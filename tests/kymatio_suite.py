@@ -175,7 +175,7 @@ def table() -> str:
     rows = [
         f"| `{test}` | {reason} |" for test, reason in {**TOLERANCE, **OTHERS, **NOT_RUN}.items()
     ]
-    return "\n".join(["| of Kymatio's `tests/scattering2d` | reason |", "|---|---|", *rows])
+    return "\n".join(["| among Kymatio's tests of `scattering2d` | reason |", "|---|---|", *rows])
 
 
 def main(arguments: list[str]) -> int:
