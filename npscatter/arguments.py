@@ -15,6 +15,8 @@ from npscatter.errors import ArgumentError, ArgumentTypeError, explain, shown
 
 # Axes of NumPy's arrays at most, and what most lists hold.
 MOST_AXES, _NUMBERS = 64, (int, float, bool)
+# The remedy where tensors need what NumPy has not.
+TAKE_TORCH = "use npscatter.torch.Scattering2D"
 # DLPack's devices whose memory a GPU's kernels can read: CUDA, and CUDA's managed memory.
 _DLPACK_DEVICES = (2, 13)
 
@@ -71,11 +73,17 @@ def one_of(name: str, value: object, choices: Sequence, remedy: str = "pass one 
         raise ArgumentError(explain(name, value, rule, remedy))
 
 
-def boolean(name: str, value: object) -> bool:
-    """Return `value`, a bool of Python or NumPy, or raise an `ArgumentTypeError`."""
-    if not isinstance(value, bool | np.bool_):
-        raise ArgumentTypeError(explain(name, value, "must be True or False", "pass a bool"))
-    return bool(value)
+def boolean(name: str, value: Any) -> bool:
+    """Return `value` as a bool, or raise an `ArgumentTypeError` that names it.
+
+    A bool, 0 or 1; of NumPy also as an array without axes, as `np.load` gives it.
+    """
+    if isinstance(value, np.bool_ | np.ndarray) and value.dtype == bool and value.ndim == 0:
+        return bool(value)
+    with suppress(Exception):  # whatever others' __index__ raises
+        if (number := operator.index(value)) in (0, 1):
+            return bool(number)
+    raise ArgumentTypeError(explain(name, value, "must be True or False", "pass a bool"))
 
 
 def on_gpu(array: Any) -> bool:
@@ -111,7 +119,8 @@ def check_plain(name: str, array: object) -> None:
         return
     if _quietly(lambda: array.requires_grad is True):  # type: ignore[attr-defined]
         rule = "requires a gradient, and NumPy gives none"
-        raise ArgumentTypeError(explain(name, array, rule, f"pass {name}.detach()"))
+        remedy = f"{TAKE_TORCH} for gradients, or pass {name}.detach()"
+        raise ArgumentTypeError(explain(name, array, rule, remedy))
     if _quietly(lambda: is_lazy(array)):
         rule = "is still to be computed, and would be all at once"
         remedy = f"pass {name}.compute(), or go by blocks of images ({name}.map_blocks)"
@@ -156,6 +165,10 @@ def image_dtype(name: str, dtype: np.dtype) -> None:
 
 def image_array(x: object) -> np.ndarray:
     """Return images as a plain array of numbers, uncopied where they are one, or raise."""
+    if x is None:
+        rule = "is no image: the input should be an array (..., H, W)"
+        remedy = "look at what made it: cv2.imread returns None for files that it cannot read"
+        raise ArgumentTypeError(explain("x", x, rule, remedy))
     check_plain("x", x)
     _check_items("x", x, MOST_AXES)
     failure = ""
@@ -188,10 +201,12 @@ def _remedy(x: Any) -> str:
         return "pass x.toarray()"
     if _quietly(lambda: "sparse" in str(x.layout)):
         return "pass x.to_dense()"
+    if _quietly(lambda: x.device.type == "meta"):
+        return f"{TAKE_TORCH}, or pass a tensor that holds values"
     if _quietly(lambda: x.device.type != "cpu" and callable(x.cpu)):
-        return "pass x.cpu()"
-    if _quietly(lambda: str(x.dtype) == "torch.bfloat16"):
-        return "pass x.float()"
+        return f"pass x.cpu(), or {TAKE_TORCH}"
+    if type(x).__module__ == "torch":
+        return f"{TAKE_TORCH}, or pass x.float()"
     return "pass an array (..., H, W)"
 
 

@@ -38,13 +38,15 @@ from npscatter.bank.effective import (
 )
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain, shown
 from npscatter.program.outputs import GLOBAL, Outputs
-from npscatter.program.padding import shape_before_padding
+from npscatter.program.padding import padded_side, shape_before_padding
 from npscatter.program.plan import Plan, make_plan
 from npscatter.program.symmetry import angle_steps
 from npscatter.program.wavelets import bandwidth, centre_frequency
 
 # Arguments that only some backends know.
 _OPTIONS = ("threads", "storage", "memory")
+# The doors: modules whose own `Scattering2D` takes and returns what a framework has.
+_FRONTENDS = {"torch": "npscatter.torch", "sklearn": "npscatter.sklearn"}
 
 
 def _shows_the_object(method: Callable) -> Callable:
@@ -120,6 +122,22 @@ def _refuse_elsewhere(name: str, value: object, backend: str) -> None:
         raise ArgumentError(explain(name, value, where, "pass None"))
 
 
+def _door(transform: type, frontend: object) -> Any:
+    """Return the class that a frontend stands for; None for that of NumPy's arrays."""
+    if isinstance(frontend, str) and frontend.lower() == "numpy":
+        return None
+    if not isinstance(frontend, str) or frontend.lower() not in _FRONTENDS:
+        rule = f"is not valid: must be one of {('numpy', *_FRONTENDS)}"
+        remedy = "pass one of them; docs/kymatio.md has a recipe for JAX, TensorFlow and Keras"
+        raise ArgumentError(explain("frontend", frontend, rule, remedy))
+    module = _FRONTENDS[frontend.lower()]
+    if transform is not Scattering2D:
+        rule = f"is another class than {transform.__name__}, which derives from NumPy's"
+        remedy = f"derive from {module}.Scattering2D"
+        raise ArgumentError(explain("frontend", frontend, rule, remedy))
+    return importlib.import_module(module).Scattering2D
+
+
 class Scattering2D:
     """The 2-D scattering transform, in Kymatio's conventions.
 
@@ -176,6 +194,9 @@ class Scattering2D:
     memory : int, optional
         Bytes that the "cuda" backend may use for carried maps, per stream; None for 1 GiB, or a
         quarter of the GPU's memory where that is less. Batches are cut into pieces to fit.
+    frontend : str, optional
+        "numpy"; "torch" or "sklearn" for an object of `npscatter.torch.Scattering2D` or
+        `npscatter.sklearn.Scattering2D`, which then take the other arguments.
 
     Attributes
     ----------
@@ -202,6 +223,11 @@ class Scattering2D:
         A `TypeError`: an argument's type is not.
     BankError, BackendError
         No such bank, or no such backend.
+
+    Notes
+    -----
+    Objects are equal if they compute the same in the same way: if all arguments are equal, however
+    they were given. An object of a derived class equals itself alone. All pickle.
 
     Examples
     --------
@@ -230,6 +256,7 @@ class Scattering2D:
         threads: int | None = None,
         storage: str | None = None,
         memory: int | None = None,
+        frontend: str = "numpy",
     ):
         self._bank, boundary = resolve(bank, L, boundary)
         self._plan = make_plan(
@@ -244,6 +271,12 @@ class Scattering2D:
         self.memory = memory
         self.storage = storage
         self.out_type = out_type
+
+    def __new__(cls, *arguments: Any, frontend: str = "numpy", **named: Any) -> Any:
+        door = _door(cls, frontend)
+        return super().__new__(cls) if door is None else door(*arguments, **named)
+
+    __new__.__wrapped__ = __init__  # type: ignore[attr-defined]  # whose signature is shown
 
     backend: Any = _Setting(_checked_backend, 'The backend in use, never "auto".')
     threads: Any = _Setting(_checked_threads, 'How many threads the "numba" backend may use.')
@@ -285,6 +318,12 @@ class Scattering2D:
     def max_order(self) -> int:
         """Highest order computed."""
         return self.plan.max_order
+
+    M = property(lambda self: self.shape[0], doc="Height of the images, before padding.")
+    N = property(lambda self: self.shape[1], doc="Width of the images, before padding.")
+    # The size that ``pre_pad=True`` expects, under the names that code for Kymatio has.
+    _M_padded = property(lambda self: padded_side(self.shape[0], 2**self.J))
+    _N_padded = property(lambda self: padded_side(self.shape[1], 2**self.J))
 
     @property
     def n_coefficients(self) -> int:
@@ -517,7 +556,11 @@ class Scattering2D:
         returned = output if out is None or self.out_type == "list" else out
         return self.as_asked(returned, maps_of)
 
-    scattering = __call__
+    forward = __call__
+
+    def scattering(self, input: Any, out: Any = None, stream: object = None) -> Any:
+        """Return the scattering coefficients of `input`: see `__call__`."""
+        return self(input, out, stream)
 
     def _call_on_gpu(self, x: object, out: object, stream: object) -> Any:
         """Return the coefficients of an array on the GPU."""
@@ -553,12 +596,16 @@ class Scattering2D:
         shape = tuple(images.shape)
         if len(shape) < 2 or shape[-2:] != self.plan.input_shape:
             H, W = self.plan.input_shape
-            padded = " (the padded size, as pre_pad=True)" if self.pre_pad else ""
-            rule = f"must be (..., {H}, {W}){padded}"
+            kind = "NumPy array" if isinstance(images, np.ndarray) else "array"
+            kind = "Tensor" if hasattr(images, "requires_grad") else kind
+            kind = f"Padded {kind.split()[-1].lower()}" if self.pre_pad else kind
+            rule = f"{kind} must be of spatial size ({H}, {W}), whatever axes lead"
+            if len(shape) < 2:
+                rule = f"must have at least two dimensions, (..., {H}, {W})"
             remedy = self._remedy_for(shape)
             fits = shape[-3:-1] == (H, W) and shape[-1] <= MOST_CHANNELS
             if fits or looks_channels_last(shape):
-                rule += " and looks like channels last"
+                rule = f"must be (..., {H}, {W}) and looks like channels last"
                 remedy = CHANNELS_FIRST + ("" if fits else ", and resize or crop the images")
             raise ArgumentError(explain("x.shape", shape, rule, remedy))
 
@@ -609,6 +656,23 @@ class Scattering2D:
             {"coef": coefficients, "j": path.j, "n": path.n, "theta": path.theta}
             for coefficients, path in zip(maps, self.plan.paths, strict=True)
         ]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        attribute = getattr(type(self), name, None)
+        if isinstance(attribute, property) and attribute.fset is None:
+            rule = f"is read-only, and {shown(getattr(self, name))}: the program was planned for it"
+            remedy = f"construct another object, Scattering2D(..., {name}=...)"
+            raise AttributeError(explain(name, value, rule, remedy))
+        super().__setattr__(name, value)
+
+    def __eq__(self, other: object) -> bool:
+        if not type(self) is type(other) is Scattering2D:  # what others add may not compare
+            return NotImplemented
+        return vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        # Settings may change, and those that are made from the same may not move in a dict.
+        return hash((type(self), self.plan, self.bank))
 
     @property
     def _brief(self) -> str:

@@ -82,6 +82,7 @@ SLOW = (
     "tools/test_selecting.py",
     "transform/test_kymatio_conventions.py::test_at_the_finest_scale",
     "transform/test_kymatio_conventions.py::test_output_shapes",
+    "transform/test_kymatio_suite.py::TestKymatiosRepository",
     "transform/test_past_the_range.py",
     "transform/test_scattering.py::test_equals_the_definition[symmetric L=6",
     "transform/test_scattering.py::test_equals_the_definition[symmetric L=8",

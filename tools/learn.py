@@ -19,10 +19,12 @@ from pathlib import Path
 
 import click
 
+from npscatter.bank.bank_file import LARGEST_KERNEL
 from npscatter.cli.terminal import Failure, echo
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.steps import WEIGHT_ARRAYS
 from tools import run
+from tools.design import Design
 from tools.learning import Learner, Recipe
 from tools.presets import PRESETS
 from tools.run_folder import freeze, write_json
@@ -78,17 +80,19 @@ def train(preset, folder, resume, orientations, carriers, kernels, threads, **op
     """
     recipe = PRESETS[preset]
     design = recipe.design
-    kernels = design.kernels | _per_array("--kernel", kernels)
+    kernels = _per_array("--kernel", kernels)
     if orientations and orientations % 2:
         raise click.BadParameter(f"{orientations}: must be even", param_hint="--L")
     given = {key: value for key, value in options.items() if value not in (None, ())}
+    if orientations and isinstance(recipe, Selection):
+        given = _work_for(recipe, orientations) | given
+        kernels = _kernels_for(design, orientations) | kernels
     if unknown := set(given) - {field.name for field in fields(recipe)}:
         name = unknown.pop().replace("_", "-")
         raise click.UsageError(f"--{name}: the recipe of {preset} has nothing of that name")
     try:
-        design = replace(
-            design, L=orientations or design.L, R=int(carriers or design.R), kernels=kernels
-        )
+        L, R = orientations or design.L, int(carriers or design.R)
+        design = replace(design, L=L, R=R, kernels=design.kernels | kernels)
         recipe = replace(recipe, design=design, **given)
         if not resume and any(folder.glob("checkpoint.*")):
             raise click.UsageError(
@@ -106,6 +110,22 @@ def train(preset, folder, resume, orientations, carriers, kernels, threads, **op
         learner.learn()
     except (ValueError, OSError) as error:
         raise Failure(error, 1) from None
+
+
+def _work_for(recipe: Selection, L: int) -> dict[str, float]:
+    """Return what a bank of another L may cost: as its second-order paths, L^2, and its taps."""
+    share = (L / recipe.design.L) ** 2 * max(1, L / recipe.design.L)
+    return {name: share * getattr(recipe, name) for name in ("budget", "filters_until")}
+
+
+def _kernels_for(design: Design, L: int) -> dict[str, int]:
+    """Return the wavelets' kernel sizes for more orientations: they are longer by as much."""
+    sizes = {key: size for key, size in design.kernels.items() if WEIGHT_ARRAYS[key].is_complex}
+    return {
+        key: min(2 * int(size * L / design.L / 2) + 1, LARGEST_KERNEL)
+        for key, size in sizes.items()
+        if L > design.L
+    }
 
 
 def _record(folder: Path) -> dict:

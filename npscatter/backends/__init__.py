@@ -41,6 +41,17 @@ _REMEDIES = {
     "cuda": f"install NVIDIA's driver and {install_extra('cuda13')} (or [cuda12], as the driver "
     "allows), or pass backend='numba'",
 }
+# What other packages call their backends, and which door of ours has the same arrays.
+_TORCH = "use npscatter.torch.Scattering2D, or pass frontend='torch'"
+_CALLBACK = "pass NumPy arrays, in a callback: see docs/kymatio.md"
+_DOORS = {
+    "torch": _TORCH,
+    "torch_skcuda": f"{_TORCH}, which takes tensors on a GPU",
+    "sklearn": "use npscatter.sklearn.Scattering2D, or pass frontend='sklearn'",
+    "jax": _CALLBACK,
+    "tensorflow": _CALLBACK,
+    "keras": _CALLBACK,
+}
 # Of Numba's environment variables those that could keep it from compiling or from having a thread:
 # their names in its configuration, the least and the most they may be.
 _SETTINGS = {
@@ -99,11 +110,25 @@ def resolve(backend: object) -> str:
     if isinstance(backend, str) and backend == "auto":
         return _automatic()
     if not isinstance(backend, str) or backend not in _MODULES:
-        rule = f"must be 'auto' or one of {tuple(_MODULES)}"
-        raise BackendError(explain("backend", backend, rule, "pass backend='auto'"))
+        raise BackendError(explain("backend", backend, *_rule_and_remedy(backend)))
     if refusal := _refusal(backend):
         raise BackendError(explain("backend", backend, *refusal[:2])) from refusal[2]
     return backend
+
+
+def _rule_and_remedy(backend: object) -> tuple[str, str]:
+    """Return what to say of a backend that is none of ours: its name, or an object that has one."""
+    names = f"'auto' or one of {tuple(_MODULES)}"
+    if isinstance(backend, str):
+        return f"can not be called, must be {names}", _DOORS.get(backend, "pass backend='auto'")
+    try:
+        named = backend.name  # type: ignore[attr-defined]
+        remedy = _DOORS.get(named)
+    except Exception:  # objects of others may do anything
+        named = remedy = None
+    if not remedy:
+        remedy = "pass backend='numpy'" if named == "numpy" else "pass backend='auto'"
+    return f"is an object, which is not supported, must be the name {names}", remedy
 
 
 @lru_cache(maxsize=1)

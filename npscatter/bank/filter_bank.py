@@ -424,15 +424,15 @@ def _relative(bank: FilterBank, L: int, is_family: bool) -> FilterBank:
     for member in family:
         if member.L == L:
             return member
-    learned = ", ".join(f"L={member.L}" for member in family)
-    raise BankError(
-        explain(
-            "L",
-            L,
-            f"bank {bank.name!r} was learned for {learned}",
-            "use one of these, or learn a bank (docs/learning.md in the source repository)",
-        )
-    )
+    rule = f"bank {bank.name!r} was learned for {', '.join(f'L={member.L}' for member in family)}"
+    remedy = "use one of these"
+    if 2 <= L <= bank_file.MOST_ORIENTATIONS and L % 2 == 0:
+        run = f"{bank.name}-L{L}"
+        learn = "python -m tools.learn"
+        remedy += f", or learn one, in npscatter's source repository (docs/learning.md): `{learn} "
+        remedy += f"train {bank.name} --L {L} --run runs/{run} && {learn} freeze runs/{run} "
+        remedy += f"--name {run} -o .`, then pass bank='{run}.npz'"
+    raise BankError(explain("L", L, rule, remedy))
 
 
 @lru_cache(maxsize=32)

@@ -124,7 +124,7 @@ def check_scale(J: int, shape: tuple[int, int]) -> None:
             explain(
                 "J",
                 J,
-                f"must be at least 1 and 2^J at most the smaller side of shape={shape}",
+                f"must be at least 1 and 2^J at most the smallest dimension of shape={shape}",
                 f"pass J between 1 and {largest}" if largest else "pass larger images",
             )
         )

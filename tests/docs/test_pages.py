@@ -1,6 +1,7 @@
 """The front door: its commands, its links, and that its Python runs."""
 
 import importlib
+import importlib.util
 import re
 from pathlib import Path
 

@@ -114,7 +114,7 @@ def test_wrong_calls_are_refused(tmp_path):
     finish(simulate(tmp_path / "said.json", "refusals"))
     said = json.loads((tmp_path / "said.json").read_text())
     expected = {
-        "shape": "x.shape=(3, 8, 12): must be (..., 9, 12)",
+        "shape": "x.shape=(3, 8, 12): array must be of spatial size (9, 12)",
         "out on the host": "must lie on the GPU, as x does",
         "out on the GPU": "must be a NumPy array",
         "out's shape": "out.shape=(2, 25, 2, 3): must be (3, 25, 2, 3)",

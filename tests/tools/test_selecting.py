@@ -1,6 +1,8 @@
 """Selected banks: errors of coefficients, runs that resume, the command, and what is not frozen."""
 
 import json
+import re
+import shlex
 import shutil
 from dataclasses import replace
 
@@ -201,6 +203,48 @@ def test_command_line_selects_resumes_and_freezes(tmp_path, monkeypatch):
     assert Selection.from_dict(card["learned"]["recipe"]) == SMALL
     assert card["learned"]["log"][-1]["stage"] == "learn"
     assert card["learned"]["sessions"][0]["threads"] == 1
+
+
+def test_the_command_for_other_orientations_is_one(tmp_path, monkeypatch):
+    """What the error of an L that no bank was learned for says to type."""
+    with pytest.raises(BankError) as raised:
+        Scattering2D(2, (8, 8), L=12)
+    train, freeze = (
+        shlex.split(one) for one in re.search("`(.*)`", str(raised.value))[1].split("&&")
+    )
+    assert train[:3] == freeze[:3] == ["python", "-m", "tools.learn"]
+    recipes = []
+
+    class Learner:
+        def __init__(self, recipe, folder, resume, threads):
+            recipes.append(recipe)
+            raise ValueError("far enough")
+
+    monkeypatch.setattr(learn, "LEARNERS", dict.fromkeys(learn.LEARNERS, Learner))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(learn.main, train[3:])
+    assert "far enough" in result.output
+    accurate = PRESETS["accurate"]
+    longer = accurate.design.kernels | {"psi_first": 13, "psi_next": 11}
+    assert recipes == [
+        replace(
+            accurate,
+            design=replace(accurate.design, L=12, kernels=longer),
+            budget=accurate.budget * 1.5**3,
+            filters_until=accurate.filters_until * 1.5**3,
+        )
+    ]
+    CliRunner().invoke(learn.main, [*train[3:], "--budget", "900", "--kernel", "psi_next=9"])
+    kernels = longer | {"psi_next": 9}
+    assert recipes[1].budget == 900 and recipes[1].design.kernels == kernels
+    CliRunner().invoke(learn.main, ["train", "accurate", "--L", "4", "--run", "r"])
+    assert recipes[2].design == replace(accurate.design, L=4)
+    assert recipes[2].budget == accurate.budget / 4
+    run = tmp_path / train[train.index("--run") + 1]
+    run.mkdir(parents=True)
+    parsed = learn.main.commands["freeze"].make_context("freeze", freeze[4:]).params
+    assert parsed["folder"].resolve() == run and parsed["name"] == "accurate-L12"
+    assert f"bank='{parsed['name']}.npz'" in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,12 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -53,12 +56,15 @@ def test_a_whole_float_is_told_how_to_become_an_int(toy_bank, given, shown, whol
         Scattering2D(**arguments)
 
 
-def test_bools_of_numpy_are_bools(toy_bank):
-    for given in (np.True_, np.bool_(False)):
+def test_whatever_is_a_bool_is_one(toy_bank, tmp_path):
+    np.savez(tmp_path / "saved.npz", pre_pad=True)
+    saved = np.load(tmp_path / "saved.npz")["pre_pad"]
+    numbers = (0, 1, np.int8(1), np.uint64(0), np.array(0), torch.tensor(1), torch.tensor(False))
+    for given in (np.True_, np.bool_(False), np.array(False), saved, *numbers):
         S = Scattering2D(1, (4, 4), 2, bank=toy_bank("free", 2, 1), pre_pad=given)
         assert S.pre_pad is bool(given)
         assert S.plan.input_shape == ((8, 8) if given else (4, 4))
-    for refused in (1, "yes", None, np.array([True])):
+    for refused in (2, -1, 0.0, 1.0, "yes", None, np.array([True]), np.array(1.0), np.array(2)):
         with pytest.raises(ArgumentTypeError, match=r"^pre_pad="):
             Scattering2D(1, (4, 4), 2, bank=toy_bank("free", 2, 1), pre_pad=refused)
 
@@ -203,8 +209,66 @@ def test_settings_may_be_changed_and_mean_what_the_constructors_do(toy_bank):
 )
 def test_what_the_plan_was_made_from_is_read_only(toy_bank, name):
     S = Scattering2D(1, (4, 4), 2, bank=toy_bank("free", 2, 1))
-    with pytest.raises(AttributeError):
+    before = repr(S)
+    with pytest.raises(
+        AttributeError, match=rf"^{name}=.* is read-only.*\(\.\.\., {name}=\.\.\.\)$"
+    ):
         setattr(S, name, getattr(S, name))
+    assert repr(S) == before and not hasattr(S, "no such")
+    S.note = "anything else may be attached"
+    assert S.note
+
+
+# Equal objects
+
+
+def test_objects_of_the_same_arguments_are_equal(toy_bank):
+    S = Scattering2D(2, (9, 8))
+    same = Scattering2D(
+        *(np.int64(2), [9, 8], None, 2, np.bool_(False), S.backend),
+        bank=S.bank,
+        boundary=S.boundary,
+        frontend="NumPy",
+    )
+    for other in (same, pickle.loads(pickle.dumps(S)), copy.copy(S), copy.deepcopy(S)):
+        assert S == other and hash(S) == hash(other) and {S: 1}[other] == 1
+    for changed in (
+        *({"J": 1}, {"shape": (8, 9)}, {"L": 4}, {"max_order": 1}, {"pre_pad": True}),
+        *({"backend": "numpy"}, {"out_type": "list"}, {"bank": "fast"}, {"boundary": "zero"}),
+        *({"threads": 1},),
+    ):
+        assert S != Scattering2D(**({"J": 2, "shape": (9, 8)} | changed)), changed
+    before = hash(S)
+    S.out_type = "list"
+    assert S != same and hash(S) == before
+    assert S != "S" and S is not None
+
+
+HASHED = "import joblib, npscatter; print(joblib.hash(npscatter.Scattering2D(2, (16, 16), L=4)))"
+
+
+def test_joblib_takes_equal_objects_for_the_same(tmp_path):
+    """Also those of another process."""
+    S = Scattering2D(2, (16, 16), 4)
+    here = {joblib.hash(one) for one in (S, Scattering2D(2, [16, 16], np.int64(4)))}
+    here.add(joblib.hash(pickle.loads(pickle.dumps(S))))
+    there = subprocess.run(
+        [sys.executable, "-c", HASHED], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert here == {there.stdout.strip()}
+
+    calls = []
+
+    def mean(transform, x):
+        calls.append(transform.J)
+        return transform(x).mean()
+
+    remembered = joblib.Memory(tmp_path, verbose=0).cache(mean)
+    x = np.ones((16, 16))
+    assert remembered(S, x) == remembered(Scattering2D(2, (16, 16), 4), x)
+    assert calls == [2]
+    remembered(Scattering2D(1, (16, 16), 4), x)
+    assert calls == [2, 1]
 
 
 # Anything for an argument

@@ -172,7 +172,11 @@ class Sparse:
     ("given", "remedy"),
     [
         (torch.zeros(SHAPE).to_sparse(), "x.to_dense()"),
-        (torch.zeros(SHAPE, device="meta"), "x.cpu()"),
+        (torch.zeros(SHAPE, device="meta"), "npscatter.torch.Scattering2D"),
+        (
+            torch.zeros(SHAPE, dtype=torch.bfloat16),
+            "npscatter.torch.Scattering2D, or pass x.float()",
+        ),
         (Sparse(), "x.toarray()"),
     ],
 )

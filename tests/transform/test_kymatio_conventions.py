@@ -1,13 +1,17 @@
 """Kymatio's conventions: shapes, channels, grid, errors and, given its own filters, its values."""
 
+import copy
+import importlib
 import inspect
+import pickle
 
 import numpy as np
 import pytest
+from banks import make_toy_bank
 from kymatio import Scattering2D as KymatioScattering2D
 from kymatio.scattering2d.frontend.numpy_frontend import ScatteringNumPy2D
 
-from npscatter import FilterBank, Scattering2D
+from npscatter import ArgumentError, BackendError, FilterBank, Scattering2D
 from npscatter.program.steps import WEIGHT_ARRAYS
 
 # Every J up to 5, odd and even sides, multiples of 2^J and not, 2^J equal to the smaller side.
@@ -103,6 +107,120 @@ def test_an_except_clause_for_kymatio_catches_ours(toy_bank, call):
         expected = kinds
     with pytest.raises(expected):
         call(Scattering2D, {"bank": toy_bank("symmetric", 4, 1)})
+
+
+NAMES = ["torch", "torch_skcuda", "jax", "tensorflow", "keras", "sklearn"]
+
+
+class Backend:
+    """As Kymatio's are: an object with a name."""
+
+    def __init__(self, name):
+        self.name = name
+
+
+class Nameless:
+    @property
+    def name(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", [str, Backend])
+def test_backends_of_kymatios_name_the_door(kind, name):
+    with pytest.raises(BackendError) as raised:
+        Scattering2D(2, (8, 8), backend=kind(name))
+    assert isinstance(raised.value, ImportError)
+    door = {"jax": "docs/kymatio.md", "tensorflow": "docs/kymatio.md", "keras": "docs/kymatio.md"}
+    place = door.get(name, f"npscatter.{name.partition('_')[0]}.Scattering2D")
+    assert str(raised.value).startswith("backend=") and place in str(raised.value)
+
+
+def test_other_objects_are_no_backends():
+    for given, remedy in (
+        (Backend("numpy"), "backend='numpy'"),
+        (Backend("fake"), "backend='auto'"),
+        (Backend(["torch"]), "backend='auto'"),
+        (Nameless(), "backend='auto'"),
+        (np.zeros(3), "backend='auto'"),
+    ):
+        with pytest.raises(BackendError, match=f"not supported.*{remedy}$"):
+            Scattering2D(2, (8, 8), backend=given)
+
+
+def test_names_that_code_for_kymatio_uses(toy_bank):
+    kymatio = KymatioScattering2D(2, (17, 12), 2)
+    x = np.random.default_rng(3).normal(size=(2, 17, 12))
+    S = Scattering2D(2, (17, 12), 2, bank=toy_bank("symmetric", 2, 1))
+    for name in ("_M_padded", "_N_padded"):
+        assert getattr(S, name) == getattr(kymatio, name)
+    assert (S.M, S.N) == S.shape == tuple(kymatio.shape)
+    out = np.empty((2, *S.output_shape))
+    for found in (S.scattering(x), S.scattering(input=x), S.forward(x), S.scattering(x, out)):
+        assert np.array_equal(found, S(x))
+    assert S.scattering(x, out=out) is out
+    with pytest.raises(RuntimeError, match="at least two dimensions"):
+        S.forward(x[0, 0])
+
+
+def test_what_was_meant_is_said():
+    S = Scattering2D(2, (32, 32), 4)
+    with pytest.raises(TypeError, match=r"input should be an array.*cv2\.imread"):
+        S(None)
+    with pytest.raises(RuntimeError, match="channels last; pass channels first"):
+        S(np.zeros((32, 32, 3)))
+
+
+# Frontends
+
+
+def test_the_frontend_of_arrays_is_the_default(toy_bank):
+    bank = toy_bank("symmetric", 2, 1)
+    for given in ({}, {"frontend": "numpy"}, {"frontend": "NumPy"}):
+        assert type(Scattering2D(1, (4, 4), 2, bank=bank, **given)) is Scattering2D
+    for wrong in ("jax", "tensorflow", "keras", "", None, 3, ["torch"], Scattering2D):
+        with pytest.raises(ArgumentError, match=r"^frontend=.* is not valid"):
+            Scattering2D(1, (4, 4), 2, bank=bank, frontend=wrong)
+
+
+@pytest.mark.parametrize("frontend", ["torch", "sklearn"])
+def test_a_frontend_gives_the_object_of_its_door(frontend):
+    door = importlib.import_module(f"npscatter.{frontend}").Scattering2D
+    made = Scattering2D(2, (32, 32), L=4, frontend=frontend)
+    assert type(made) is door
+    with pytest.raises(RuntimeError, match=r"^J="):
+        Scattering2D(9, (32, 32), frontend=frontend).fit(np.zeros((2, 1024)))
+
+
+class Derived(Scattering2D):
+    """Has an argument of its own, and an array."""
+
+    def __init__(self, scale, shape):
+        super().__init__(1, shape, 2, bank=BANK)
+        self.scale = np.full(3, scale)
+
+    def __call__(self, x, out=None, stream=None):
+        return self.scale[0] * super().__call__(x, out, stream)
+
+
+BANK = make_toy_bank("symmetric", 2, 1)
+
+
+def test_derived_classes_are_whole():
+    S, x = Derived(3.0, (4, 6)), np.arange(24.0).reshape(4, 6)
+    assert list(inspect.signature(Derived).parameters) == ["scale", "shape"]
+    assert isinstance(S, Scattering2D) and S == S and S != Derived(3.0, (4, 6))
+    expected = 3 * Scattering2D(1, (4, 6), 2, bank=BANK)(x)
+    for T in (S, pickle.loads(pickle.dumps(S)), copy.deepcopy(S)):
+        assert type(T) is Derived and np.array_equal(T(x), expected)
+    assert np.array_equal(S.scattering(x), expected)
+
+    class Plain(Scattering2D):
+        pass
+
+    assert type(Plain(1, (4, 6), 2, bank=BANK)) is Plain
+    with pytest.raises(ArgumentError, match=r"^frontend='torch'.*derive from npscatter\.torch"):
+        Plain(1, (4, 6), 2, bank=BANK, frontend="torch")
 
 
 @pytest.mark.parametrize("boundary", ["kymatio", "zero", "periodic"])
