@@ -16,7 +16,7 @@ from functools import reduce
 
 import numpy as np
 
-from npscatter.bank import FilterBank
+from npscatter.bank.filter_bank import FilterBank
 from npscatter.program.plan import Plan
 
 

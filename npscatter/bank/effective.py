@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from npscatter.bank import FilterBank
+from npscatter.bank.filter_bank import FilterBank
 from npscatter.bank.cascade import LinearStage, image_stage
 from npscatter.program.plan import make_plan
 

@@ -1,17 +1,14 @@
-"""The public face of the transform: validate once, plan once, hand over to a backend."""
+"""`Scattering2D` and `scatter`: checks of images, and the call."""
 
 from __future__ import annotations
 
-import html
 import importlib
 import os
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from npscatter import backends
 from npscatter.arguments import (
     CHANNELS_FIRST,
     MOST_CHANNELS,
@@ -20,106 +17,30 @@ from npscatter.arguments import (
     dtype_of,
     image_array,
     image_dtype,
-    image_shape,
-    integer,
     looks_channels_last,
     on_gpu,
-    one_of,
     output_array,
-    positive,
 )
+from npscatter.backends import Backend, load
 from npscatter.bank import FilterBank, resolve
-from npscatter.bank.effective import (
-    EffectiveFilters,
-    effective_filters,
-    filters_by_resolution,
-    grid_after,
-    samples,
-)
-from npscatter.errors import ArgumentError, ArgumentTypeError, explain, shown
+from npscatter.errors import ArgumentError, explain
 from npscatter.program.outputs import GLOBAL, Outputs
-from npscatter.program.padding import padded_side, shape_before_padding
-from npscatter.program.plan import Plan, make_plan
-from npscatter.program.symmetry import angle_steps
-from npscatter.program.wavelets import bandwidth, centre_frequency
+from npscatter.program.padding import shape_before_padding
+from npscatter.program.plan import make_plan
+from npscatter.scattering.planned import PlannedTransform
+from npscatter.scattering.settings import (
+    Setting,
+    checked_backend,
+    checked_memory,
+    checked_out_type,
+    checked_storage,
+    checked_threads,
+    refuse_elsewhere,
+    shows_the_object,
+)
 
-# Arguments that only some backends know.
-_OPTIONS = ("threads", "storage", "memory")
 # The doors: modules whose own `Scattering2D` takes and returns what a framework has.
 _FRONTENDS = {"torch": "npscatter.torch", "sklearn": "npscatter.sklearn"}
-
-
-def _shows_the_object(method: Callable) -> Callable:
-    """Let errors of a call say of which object."""
-
-    @wraps(method)
-    def call(self: Scattering2D, *arguments: Any, **named: Any) -> Any:
-        try:
-            return method(self, *arguments, **named)
-        except (ArgumentError, ArgumentTypeError) as error:
-            shown = type(error)(f"{error} [in a call of {self._brief}]")
-            raise shown.with_traceback(error.__traceback__) from None
-
-    return call
-
-
-class _Setting:
-    """An attribute that may be set at any time, to what a check makes of a value."""
-
-    def __init__(self, check: Callable[[Scattering2D, Any], Any], description: str):
-        self._check, self.__doc__ = check, description
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, transform: Scattering2D | None, owner: type | None = None) -> Any:
-        return self if transform is None else vars(transform)[self._name]
-
-    def __set__(self, transform: Scattering2D, value: Any) -> None:
-        vars(transform)[self._name] = self._check(transform, value)
-
-
-def _checked_backend(transform: Scattering2D, value: Any) -> str:
-    name = backends.resolve(value)
-    for option in _OPTIONS:
-        if option not in backends.load(name).OPTIONS:
-            _refuse_elsewhere(option, vars(transform).get(option), name)
-    return name
-
-
-def _checked_option(transform: Scattering2D, name: str, value: Any) -> Any:
-    if name not in backends.load(transform.backend).OPTIONS:
-        _refuse_elsewhere(name, value, transform.backend)
-    return value
-
-
-def _checked_threads(transform: Scattering2D, value: Any) -> int | None:
-    threads = positive("threads", value, "pass None for all cores")
-    return _checked_option(transform, "threads", threads)
-
-
-def _checked_memory(transform: Scattering2D, value: Any) -> int | None:
-    memory = positive("memory", value, "pass None for 1 GiB")
-    return _checked_option(transform, "memory", memory)
-
-
-def _checked_storage(transform: Scattering2D, value: Any) -> str | None:
-    one_of("storage", value, ("float16", None))
-    return _checked_option(transform, "storage", value)
-
-
-def _checked_out_type(transform: Scattering2D, value: Any) -> str:
-    one_of("out_type", value, ("array", "list"))
-    return value
-
-
-def _refuse_elsewhere(name: str, value: object, backend: str) -> None:
-    """Raise if an argument was given that has a meaning only elsewhere."""
-    if value is not None:
-        where = f"has no effect on backend={backend!r}"
-        if name == "stream" and backend == "cuda":
-            where = "has no effect on images that are not on the GPU"
-        raise ArgumentError(explain(name, value, where, "pass None"))
 
 
 def _door(transform: type, frontend: object) -> Any:
@@ -128,7 +49,7 @@ def _door(transform: type, frontend: object) -> Any:
         return None
     if not isinstance(frontend, str) or frontend.lower() not in _FRONTENDS:
         rule = f"is not valid: must be one of {('numpy', *_FRONTENDS)}"
-        remedy = "pass one of them; docs/kymatio.md has a recipe for JAX, TensorFlow and Keras"
+        remedy = "pass one of them; the documentation has recipes for JAX and Keras"
         raise ArgumentError(explain("frontend", frontend, rule, remedy))
     module = _FRONTENDS[frontend.lower()]
     if transform is not Scattering2D:
@@ -138,7 +59,7 @@ def _door(transform: type, frontend: object) -> Any:
     return importlib.import_module(module).Scattering2D
 
 
-class Scattering2D:
+class Scattering2D(PlannedTransform):
     """The 2-D scattering transform, in Kymatio's conventions.
 
     With phi_J the low-pass and psi the Morlet wavelets at scales j < J and L orientations::
@@ -278,200 +199,11 @@ class Scattering2D:
 
     __new__.__wrapped__ = __init__  # type: ignore[attr-defined]  # whose signature is shown
 
-    backend: Any = _Setting(_checked_backend, 'The backend in use, never "auto".')
-    threads: Any = _Setting(_checked_threads, 'How many threads the "numba" backend may use.')
-    memory: Any = _Setting(_checked_memory, 'Bytes that the "cuda" backend may use.')
-    storage: Any = _Setting(_checked_storage, 'What the "cuda" backend stores carried maps as.')
-    out_type: Any = _Setting(_checked_out_type, 'What a call returns: "array" or "list".')
-
-    @property
-    def bank(self) -> FilterBank:
-        """The bank in use."""
-        return self._bank
-
-    @property
-    def plan(self) -> Plan:
-        """The program it runs."""
-        return self._plan
-
-    @property
-    def pre_pad(self) -> bool:
-        """Whether the images come padded."""
-        return self.plan.pre_pad
-
-    @property
-    def J(self) -> int:
-        """Log2 of the scale."""
-        return self.plan.J
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of the images, before padding."""
-        return self.plan.shape
-
-    @property
-    def L(self) -> int:
-        """Number of orientations."""
-        return self.bank.L
-
-    @property
-    def max_order(self) -> int:
-        """Highest order computed."""
-        return self.plan.max_order
-
-    M = property(lambda self: self.shape[0], doc="Height of the images, before padding.")
-    N = property(lambda self: self.shape[1], doc="Width of the images, before padding.")
-    # The size that ``pre_pad=True`` expects, under the names that code for Kymatio has.
-    _M_padded = property(lambda self: padded_side(self.shape[0], 2**self.J))
-    _N_padded = property(lambda self: padded_side(self.shape[1], 2**self.J))
-
-    @property
-    def n_coefficients(self) -> int:
-        """Number of output channels: of all paths 1 + L J, and L^2 J (J-1) / 2 at order 2."""
-        return self.plan.n_coefficients
-
-    @property
-    def average(self) -> bool | str:
-        """Whether moduli are smoothed: True, False or "global"."""
-        return self.plan.outputs.average
-
-    @property
-    def oversampling(self) -> int:
-        """0, or 1 for twice the samples per side."""
-        return self.plan.outputs.oversampling
-
-    @property
-    def output_shape(self) -> tuple:
-        """Shape of one image's coefficients: (C, h, w), or (C,); of moduli, of each channel."""
-        if self.average is False:
-            return self.plan.channel_shapes
-        return self.plan.output_shape[:1] if self.average == GLOBAL else self.plan.output_shape
-
-    @property
-    def boundary(self) -> str:
-        """The boundary in use."""
-        return self.plan.boundary
-
-    def meta(self) -> dict[str, np.ndarray]:
-        """Return what each output channel is.
-
-        Returns
-        -------
-        dict of ndarray
-            Integers: ``order`` (C,), and ``j``, ``theta``, ``n`` (C, 2): scale, orientation and
-            wavelet number ``n = j L + theta`` of the first and the second wavelet, -1 where there
-            is none. What these mean, in float64, (C, 2), NaN where there is none:
-
-            ``frequency``
-                The wavelet's centre frequency, 0.375 / 2^j cycles per pixel.
-            ``bandwidth``
-                The full width of its Gaussian at half power (-3 dB), along the wave vector,
-                sqrt(ln 2) / (pi sigma) = 0.331 / 2^j cycles per pixel for sigma = 0.8 2^j pixels.
-            ``angle``
-                Of its wave vector, (L // 2 - 1 - theta) 180 / L degrees from axis 0 (down) towards
-                axis 1 (right), as in Kymatio. A wavelet at 0 answers to horizontal edges, one at
-                90 or -90 to vertical ones.
-
-        Notes
-        -----
-        Frequency and bandwidth are those of Kymatio's Morlet wavelets, which the banks approximate;
-        a constant's share is taken off these, which moves their peaks up by 3 %.
-        What a bank's own filters are, `filters` says.
-
-        Examples
-        --------
-        >>> from npscatter import Scattering2D
-        >>> meta = Scattering2D(J=2, shape=(32, 32)).meta()
-        >>> meta["j"][-1].tolist(), meta["theta"][-1].tolist()
-        ([0, 1], [7, 7])
-        >>> meta["frequency"][-1].tolist(), meta["angle"][-1].tolist()
-        ([0.375, 0.1875], [-90.0, -90.0])
-        """
-        paths = self.plan.paths
-
-        def column(name: str) -> np.ndarray:
-            values = (getattr(path, name) for path in paths)
-            return np.array([(*value, -1, -1)[:2] for value in values])
-
-        j, theta = column("j"), column("theta")
-        there = j >= 0
-        return {
-            "order": np.array([path.order for path in paths]),
-            "j": j,
-            "theta": theta,
-            "n": column("n"),
-            "frequency": np.where(there, centre_frequency(j), np.nan),
-            "bandwidth": np.where(there, bandwidth(j), np.nan),
-            "angle": np.where(there, angle_steps(self.L, theta) * 180 / self.L, np.nan),
-        }
-
-    def filters(
-        self, size: tuple[int, int] | None = None, after: int | None = None
-    ) -> EffectiveFilters:
-        """Return the wavelets and the low-pass that the bank's cascade of small filters comes to.
-
-        Parameters
-        ----------
-        size : tuple of int, optional
-            (H, W) of the periodic grid they are sampled on, in samples of what they are applied to;
-            by default that of the padded image, as Kymatio's. Filters longer than it wrap.
-        after : int, optional
-            The filters of the moduli ``|x * psi|`` of this scale: the second wavelets of paths, and
-            their low-pass. By default those of the image.
-
-        Returns
-        -------
-        EffectiveFilters
-            ``psi`` and ``phi`` in space, ``psi_hat`` and ``phi_hat`` their Fourier transforms;
-            ``scales`` of the wavelets; ``grid``, pixels per sample.
-
-        Raises
-        ------
-        ArgumentError, ArgumentTypeError
-            If there is no such grid, or no such scale.
-
-        Examples
-        --------
-        >>> from npscatter import Scattering2D
-        >>> S = Scattering2D(J=3, shape=(32, 32))
-        >>> S.filters().psi.shape  # scales, orientations, height, width
-        (3, 8, 48, 48)
-        >>> S.filters(size=(16, 16), after=1).scales
-        (2,)
-        """
-        if after is not None and not 0 <= integer("after", after) < self.J:
-            rule = f"must be a scale, from 0 to {self.J - 1}"
-            raise ArgumentError(explain("after", after, rule, "pass one, or None for the image"))
-        made_of = (self.bank, self.J, self.max_order)
-        if size is None:
-            size = samples(self.plan.padded_shape, grid_after(*made_of, after))
-        else:
-            size = image_shape(size, "size")
-        return effective_filters(*made_of, size, after)
-
-    @property
-    def psi(self) -> list[dict]:
-        """The wavelets as Kymatio keeps them, in the order of their numbers n.
-
-        One dict for each: ``j``, ``theta``, and ``levels``, its Fourier transform on the grid of
-        the padded image and on the coarser ones it is applied at, one sample in 2, 4, ... per axis;
-        real if the bank is symmetric, read-only. Kymatio stores a level more where it has no use.
-        """
-        wavelets, _ = self._filters_by_resolution
-        return [
-            {"levels": list(levels), "j": j, "theta": theta}
-            for (j, theta), levels in wavelets.items()
-        ]
-
-    @property
-    def phi(self) -> dict:
-        """The low-pass as Kymatio keeps it: ``j`` = J, and ``levels`` as in `psi`."""
-        _, low = self._filters_by_resolution
-        return {"levels": list(low), "j": self.J}
-
-    @property
-    def _filters_by_resolution(self) -> tuple:
-        return filters_by_resolution(self.bank, self.J, self.max_order, self.plan.padded_shape)
+    backend: Any = Setting(checked_backend, 'The backend in use, never "auto".')
+    threads: Any = Setting(checked_threads, 'How many threads the "numba" backend may use.')
+    memory: Any = Setting(checked_memory, 'Bytes that the "cuda" backend may use.')
+    storage: Any = Setting(checked_storage, 'What the "cuda" backend stores carried maps as.')
+    out_type: Any = Setting(checked_out_type, 'What a call returns: "array" or "list".')
 
     def warmup(self, dtype: type | str = np.float32) -> None:
         """Do now what the first call would have to: compile, or load what was compiled before.
@@ -484,7 +216,7 @@ class Scattering2D:
         images = dtype_of("dtype", dtype)
         self._backend.warm_up(self.plan, self.bank, images, self._options)
 
-    @_shows_the_object
+    @shows_the_object
     def __call__(self, x: Any, out: Any = None, stream: object = None) -> np.ndarray | list[dict]:
         """Return the scattering coefficients of `x`.
 
@@ -546,7 +278,7 @@ class Scattering2D:
             maps_of = importlib.import_module("npscatter.backends.gpu.interop").channel_maps
         else:
             maps_of = None
-            _refuse_elsewhere("stream", stream, self.backend)
+            refuse_elsewhere("stream", stream, self.backend)
             images = image_array(x)
             self._check_shape(images)
             output = output_array(out, images, *self._output_kind(images))
@@ -588,9 +320,9 @@ class Scattering2D:
         return {name: getattr(self, name) for name in self._backend.OPTIONS}
 
     @property
-    def _backend(self) -> backends.Backend:
+    def _backend(self) -> Backend:
         # A module, so not an attribute: objects pickle.
-        return backends.load(self.backend)
+        return load(self.backend)
 
     def _check_shape(self, images: Any) -> None:
         shape = tuple(images.shape)
@@ -624,6 +356,15 @@ class Scattering2D:
             remedy = f"{remedy}, or construct for {unpadded}shape={shape[-2:]}"
         return remedy
 
+    def __eq__(self, other: object) -> bool:
+        if not type(self) is type(other) is Scattering2D:  # what others add may not compare
+            return NotImplemented
+        return vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        # Settings may change, and those that are made from the same may not move in a dict.
+        return hash((type(self), self.plan, self.bank))
+
     @property
     def call_shape(self) -> tuple[int, ...]:
         """Shape of what is made of one image: `output_shape`, or (S,), moduli in one row."""
@@ -656,69 +397,6 @@ class Scattering2D:
             {"coef": coefficients, "j": path.j, "n": path.n, "theta": path.theta}
             for coefficients, path in zip(maps, self.plan.paths, strict=True)
         ]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        attribute = getattr(type(self), name, None)
-        if isinstance(attribute, property) and attribute.fset is None:
-            rule = f"is read-only, and {shown(getattr(self, name))}: the program was planned for it"
-            remedy = f"construct another object, Scattering2D(..., {name}=...)"
-            raise AttributeError(explain(name, value, rule, remedy))
-        super().__setattr__(name, value)
-
-    def __eq__(self, other: object) -> bool:
-        if not type(self) is type(other) is Scattering2D:  # what others add may not compare
-            return NotImplemented
-        return vars(self) == vars(other)
-
-    def __hash__(self) -> int:
-        # Settings may change, and those that are made from the same may not move in a dict.
-        return hash((type(self), self.plan, self.bank))
-
-    @property
-    def _brief(self) -> str:
-        return f"Scattering2D(J={self.J}, shape={self.shape}, bank={self.bank.name!r})"
-
-    @property
-    def _shown_outputs(self) -> str:
-        """What differs from all smoothed coefficients, for `repr`."""
-        asked, ordinary = self.plan.outputs, Outputs()
-        return "".join(
-            f", {name}={shown(getattr(asked, name))}"
-            for name in ("average", "oversampling", "paths")
-            if getattr(asked, name) != getattr(ordinary, name)
-        )
-
-    def __repr__(self) -> str:
-        return (
-            f"Scattering2D(J={self.J}, shape={self.shape}, L={self.L}, "
-            f"max_order={self.max_order}, pre_pad={self.pre_pad}, backend={self.backend!r}, "
-            f"out_type={self.out_type!r}, bank={self.bank.name!r}, boundary={self.boundary!r}"
-            f"{self._shown_outputs}"
-            f"{''.join(f', {name}={shown(value)}' for name, value in self._options.items())})"
-        )
-
-    def _repr_html_(self) -> str:
-        """Return what notebooks show: a table, of plain HTML."""
-        orders = [path.order for path in self.plan.paths]
-        H, W = self.plan.input_shape
-        rows = {
-            "images": f"(..., {H}, {W})" + (", padded" if self.pre_pad else ""),
-            "coefficients": f"{shown(self.output_shape)} of each image",
-            "channels": ", ".join(
-                f"{orders.count(order)} of order {order}" for order in sorted(set(orders))
-            ),
-            "scale": f"2^J = {2**self.J} pixels, J = {self.J}",
-            "orientations": f"L = {self.L}",
-            "bank": f"{self.bank.name} (sha256 {self.bank.sha256[:16]})",
-            "boundary": self.boundary,
-            "backend": self.backend,
-        }
-        cells = "".join(
-            f'<tr><th style="text-align:left">{name}</th>'
-            f'<td style="text-align:left">{html.escape(value)}</td></tr>'
-            for name, value in rows.items()
-        )
-        return f"<table><caption><b>Scattering2D</b></caption>{cells}</table>"
 
 
 def scatter(
