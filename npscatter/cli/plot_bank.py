@@ -15,7 +15,7 @@ from npscatter.cli.options import (
     save_figure,
     told_in_one_line,
 )
-from npscatter.cli.terminal import Failure, echo
+from npscatter.cli.terminal import Failure, busy, echo
 from npscatter.errors import explain
 
 # Columns of a figure; more take minutes.
@@ -42,12 +42,11 @@ def plot_bank(name: str, output: Path, show_next: bool) -> None:
     """
     check_output(output, *FIGURES)
     figures = extra("npscatter.cli.figures")
-    with told_in_one_line("drawing"):
+    with told_in_one_line():
         bank = FilterBank.load(name)
-        if bank.L > MOST_DRAWN:
-            rule = f"has {bank.L} orientations, and a figure has room for {MOST_DRAWN}"
-            raise Failure(
-                explain("NAME", name, rule, "draw some of FilterBank.load(NAME) yourself")
-            )
+    if bank.L > MOST_DRAWN:
+        rule = f"has {bank.L} orientations, and a figure has room for {MOST_DRAWN}"
+        raise Failure(explain("NAME", name, rule, "draw some of FilterBank.load(NAME) yourself"))
+    with busy("drawing"):
         save_figure(figures.bank_figure(bank, show_next), output)
     echo(output)
