@@ -7,8 +7,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from npscatter.bank.filter_bank import FilterBank
 from npscatter.bank.cascade import LinearStage, image_stage
+from npscatter.bank.filter_bank import FilterBank
 from npscatter.program.plan import make_plan
 
 

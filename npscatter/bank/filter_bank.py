@@ -29,6 +29,12 @@ LARGEST_MEAN, LARGEST_MODE = 1.1, 0.5
 # Sums of as many taps as there may be, and their squares, are finite numbers.
 LARGEST_TAP = 1e100
 
+LEARN_ONE = (
+    ", or learn one, in npscatter's source repository (docs/learning.md): `python -m tools.learn "
+    "train {name} --L {L} --run runs/{run} && python -m tools.learn freeze runs/{run} --name {run} "
+    "-o .`, then pass bank='{run}.npz'"
+)
+
 
 class FilterBank:
     """An immutable bank of spatial filters.
@@ -428,10 +434,7 @@ def _relative(bank: FilterBank, L: int, is_family: bool) -> FilterBank:
     remedy = "use one of these"
     if 2 <= L <= bank_file.MOST_ORIENTATIONS and L % 2 == 0:
         run = f"{bank.name}-L{L}"
-        learn = "python -m tools.learn"
-        remedy += f", or learn one, in npscatter's source repository (docs/learning.md): `{learn} "
-        remedy += f"train {bank.name} --L {L} --run runs/{run} && {learn} freeze runs/{run} "
-        remedy += f"--name {run} -o .`, then pass bank='{run}.npz'"
+        remedy += LEARN_ONE.format(name=bank.name, L=L, run=run)
     raise BankError(explain("L", L, rule, remedy))
 
 

@@ -184,7 +184,7 @@ def test_errors_are_those_kymatios_callers_catch():
     with pytest.raises(RuntimeError, match=r"must be of spatial size \(20, 17\)"):
         S(torch.zeros(21, 17))
     for small in (torch.zeros(()), torch.zeros(17)):
-        with pytest.raises(RuntimeError, match="must be"):
+        with pytest.raises(RuntimeError, match="at least two dimensions"):
             S(small)
     with pytest.raises(ArgumentTypeError, match="dtype"):
         S(torch.zeros(SHAPE, dtype=torch.complex64))
