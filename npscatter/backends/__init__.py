@@ -43,7 +43,7 @@ _REMEDIES = {
 }
 # What other packages call their backends, and which door of ours has the same arrays.
 _TORCH = "use npscatter.torch.Scattering2D, or pass frontend='torch'"
-_CALLBACK = "pass NumPy arrays, in a callback: see docs/kymatio.md"
+_CALLBACK = "pass NumPy arrays, in a callback: the documentation has recipes"
 _DOORS = {
     "torch": _TORCH,
     "torch_skcuda": f"{_TORCH}, which takes tensors on a GPU",

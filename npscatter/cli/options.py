@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from npscatter import jit_cache
 from npscatter.atomic_write import atomic_write, is_read_only, stat_or_none
+from npscatter.backends import jit_cache
 from npscatter.cli.terminal import Failure, busy, echo
 from npscatter.errors import ArgumentError, ArgumentTypeError, install_extra
 from npscatter.program.padding import BOUNDARIES

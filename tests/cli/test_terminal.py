@@ -419,7 +419,7 @@ def test_compiling_is_said_only_while_it_is_done(monkeypatch, compiling, word):
     monkeypatch.setattr(terminal, "echo", lambda line, err: told.append(line) or heard.set())
     with options.told_in_one_line(options.computing):
         # What is done is asked for when it is said, not when it begins.
-        monkeypatch.setattr("npscatter.jit_cache.is_compiling", lambda: compiling)
+        monkeypatch.setattr("npscatter.backends.jit_cache.is_compiling", lambda: compiling)
         assert heard.wait(60)
     assert len(told) == 1 and told[0].startswith(word) and ("compil" in told[0]) == compiling
 
