@@ -26,6 +26,7 @@ from torch import Tensor
 
 import npscatter
 from npscatter.torch import Scattering2D
+from tools import run
 
 
 @click.command(help=__doc__)
@@ -127,4 +128,4 @@ def psnr(found: Tensor, picture: Tensor) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -31,7 +31,7 @@ Examples:
 )
 @bank_option
 @click.option("--L", "L", type=int, help="Number of orientations.  [default: the bank's]")
-@scale_option
+@scale_option()
 @click.option(
     "--shape",
     nargs=2,
