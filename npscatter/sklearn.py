@@ -264,7 +264,7 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
             shape = images.shape[-2:]
             shape = shape_before_padding(self.J, shape) if self.pre_pad else shape
         S = self._planned(shape)
-        S(images[:0])  # checks their shape
+        S.check_shape(images)
         return images.reshape(len(images), -1, *images.shape[-2:]), S
 
     def _from_rows(self, X: np.ndarray, shape: Any) -> tuple[np.ndarray, ScatteringNumPy2D]:

@@ -55,7 +55,7 @@ class CompiledHeader:
     def __call__(self, images, output_shape):
         """Return the coefficients of every image of a batch."""
         images = np.ascontiguousarray(images)
-        output = np.empty((len(images), *output_shape), self.dtype)
+        output = np.empty((len(images), self.lib.NPS_CHANNELS, *output_shape), self.dtype)
         scratch = self.scratch(self.lib.NPS_SCRATCH_BYTES)
         for image, coefficients in zip(images, output, strict=True):
             status = self.lib.nps_scatter(

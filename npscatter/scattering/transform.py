@@ -280,7 +280,7 @@ class Scattering2D(PlannedTransform):
             maps_of = None
             refuse_elsewhere("stream", stream, self.backend)
             images = image_array(x)
-            self._check_shape(images)
+            self.check_shape(images)
             output = output_array(out, images, *self._output_kind(images))
             if output.size:
                 program_output = self.as_filled(output)
@@ -300,7 +300,7 @@ class Scattering2D(PlannedTransform):
         borrowed = [interop.borrow("x", x, stream)]
         images, stream = borrowed[0].array, borrowed[0].stream
         image_dtype("x.dtype", images.dtype)
-        self._check_shape(images)
+        self.check_shape(images)
         shape, dtype = self._output_kind(images)
         if out is None:
             output = interop.new_array(shape, dtype, stream)
@@ -324,7 +324,8 @@ class Scattering2D(PlannedTransform):
         # A module, so not an attribute: objects pickle.
         return load(self.backend)
 
-    def _check_shape(self, images: Any) -> None:
+    def check_shape(self, images: Any) -> None:
+        """Raise an `ArgumentError` unless images have this object's shape."""
         shape = tuple(images.shape)
         if len(shape) < 2 or shape[-2:] != self.plan.input_shape:
             H, W = self.plan.input_shape

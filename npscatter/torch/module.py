@@ -240,7 +240,7 @@ class ScatteringTorch2D(nn.Module):
             rule = "must be float32, float64, an integer type or bool"
             raise ArgumentTypeError(explain("x.dtype", x.dtype, rule, "pass e.g. x.float()"))
         if x.ndim < 2 or tuple(x.shape[-2:]) != self._input_shape:
-            self._transform._check_shape(x)
+            self._transform.check_shape(x)
 
     def _executor(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         """Return what computes the coefficients of a tensor that was checked."""

@@ -8,7 +8,8 @@ import pytest
 from bank_files import parts, same_bits
 
 from npscatter import ArgumentTypeError, BankError, FilterBank
-from npscatter.bank import LARGEST_TAP, bank_file
+from npscatter.bank import bank_file
+from npscatter.bank.filter_bank import LARGEST_TAP
 from npscatter.program.steps import WEIGHT_ARRAYS, Architecture
 
 

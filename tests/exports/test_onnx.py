@@ -337,7 +337,7 @@ def test_the_same_arguments_give_the_same_bytes(tmp_path):
         ({"batch": (0,)}, "batch[0]=0: must be at least 1"),
         ({"batch": (1.5,)}, "batch[0]=1.5: must be an integer"),
         ({"batch": (2**20, 2**20)}, "at most 2147483647 are counted"),
-        ({"magnitudes": 1}, "magnitudes=1: must be True or False"),
+        ({"magnitudes": 2}, "magnitudes=2: must be True or False"),
     ],
 )
 def test_arguments_that_no_model_is_made_of(options, words):

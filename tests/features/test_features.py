@@ -86,7 +86,7 @@ def test_select(wanted, is_kept):
     values, meta = features.select(maps, META, **wanted)
     assert kept and np.array_equal(values, maps[:, kept])
     for key, column in meta.items():
-        assert np.array_equal(column, META[key][kept])
+        np.testing.assert_array_equal(column, META[key][kept])
 
 
 def test_nothing_selected():
@@ -503,4 +503,4 @@ def test_nothing_is_written_to():
     for name in ("spatial_mean", "logarithm", "normalized", "isotropic", "s21", "s22"):
         getattr(features, name)(maps, META)
     for key, column in META.items():
-        assert np.array_equal(column, before[key])
+        np.testing.assert_array_equal(column, before[key])

@@ -162,7 +162,7 @@ def test_arrays_to_fill_and_lists(generator):
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"average": 1}, ArgumentTypeError, "average=1: must be True or False"),
+        ({"average": 2}, ArgumentTypeError, "average=2: must be True or False"),
         ({"average": None}, ArgumentTypeError, "average=None"),
         ({"average": "mean"}, ArgumentError, "average='mean': must be one of"),
         ({"oversampling": 2}, ArgumentError, "oversampling=2: must be 0 or 1"),

@@ -707,7 +707,7 @@ def test_attributes_that_are_set_later_are_heeded():
 def test_errors_of_a_call_come_from_where_they_were_raised():
     with pytest.raises(ArgumentError) as raised:
         Scattering2D(2, (32, 32))(np.zeros((3, 8, 8)))
-    assert raised.traceback[-1].name == "_check_shape"
+    assert raised.traceback[-1].name == "check_shape"
 
 
 def test_a_shipped_bank_is_looked_for_once():
