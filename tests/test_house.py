@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "bounds": {"errors", "arguments", "program", "bank", "scattering"},
     "cli": {
         *{"__init__", "errors", "arguments", "atomic_write", "features", "program", "bank"},
-        *{"scattering", "bounds", "plots", "jit_cache"},
+        *{"scattering", "bounds", "plots", "backends", "jit_cache"},
     },
     "__main__": {"errors"},
 }

@@ -26,7 +26,7 @@ from npscatter.bank import FilterBank, resolve
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.outputs import GLOBAL, Outputs
 from npscatter.program.padding import shape_before_padding
-from npscatter.program.plan import make_plan
+from npscatter.program.plan import Plan, make_plan
 from npscatter.scattering.planned import PlannedTransform
 from npscatter.scattering.settings import (
     Setting,
@@ -275,9 +275,7 @@ class Scattering2D(PlannedTransform):
             raise ArgumentError(explain("out", out, rule, "pass None"))
         if on_gpu(x):
             output = self._call_on_gpu(x, out, stream)
-            maps_of = importlib.import_module("npscatter.backends.gpu.interop").channel_maps
         else:
-            maps_of = None
             refuse_elsewhere("stream", stream, self.backend)
             images = image_array(x)
             self.check_shape(images)
@@ -286,7 +284,7 @@ class Scattering2D(PlannedTransform):
                 program_output = self.as_filled(output)
                 self._backend.run(self.plan, self.bank, images, program_output, None, self._options)
         returned = output if out is None or self.out_type == "list" else out
-        return self.as_asked(returned, maps_of)
+        return self.as_asked(returned, _maps_on_gpu if on_gpu(x) else None)
 
     forward = __call__
 
@@ -398,6 +396,10 @@ class Scattering2D(PlannedTransform):
             {"coef": coefficients, "j": path.j, "n": path.n, "theta": path.theta}
             for coefficients, path in zip(maps, self.plan.paths, strict=True)
         ]
+
+
+def _maps_on_gpu(plan: Plan, output: Any) -> list:
+    return importlib.import_module("npscatter.backends.gpu.interop").channel_maps(plan, output)
 
 
 def scatter(

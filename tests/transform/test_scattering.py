@@ -427,7 +427,7 @@ def test_attributes(S, toy_bank):
     assert (S.boundary, S.out_type, S.threads) == ("kymatio", "array", None)
     assert Scattering2D(2, (8, 8), threads=3).threads == 3
     assert S.plan.input_shape == (12, 9)
-    assert S.plan.output_shape == S.output_shape[1:] == (3, 2)
+    assert S.plan.output_shape == S.output_shape == (25, 3, 2)
     parts = ("J=2", "(12, 9)", "L=4", "toy-free-L4-R2", "kymatio", S.backend)
     for part in parts:
         assert part in repr(S)
@@ -605,7 +605,7 @@ def test_refused_image_sizes(S, shape, pre_pad):
 
 def test_padded_images_need_pre_pad_and_others_must_not_have_it(S, x):
     T = Scattering2D(2, (12, 9), L=4, pre_pad=True, bank=S.bank)
-    with pytest.raises(RuntimeError, match="padded size"):
+    with pytest.raises(RuntimeError, match="Padded array must be of spatial size"):
         T(x)
     with pytest.raises(RuntimeError, match=r"x\.shape"):
         S(np.zeros((20, 16)))
@@ -730,6 +730,8 @@ def test_owners_of_arrays_on_a_gpu_wait_for_the_work():
     with (
         mock.patch.dict(sys.modules, {"npscatter.backends.gpu.interop": interop}),
         mock.patch.object(backends, "load", return_value=module),
+        mock.patch("npscatter.scattering.transform.load", return_value=module),
+        mock.patch("npscatter.scattering.settings.load", return_value=module),
     ):
         S.backend = "cuda"
         S(OnGPU(__cuda_array_interface__=INTERFACE))
