@@ -90,7 +90,7 @@ class Backend(Protocol):
             The weights.
         images : array, shape (..., H, W)
             Real, of the plan's `input_shape`, any strides; never written to.
-        output : array, shape (..., *plan.output_shape)
+        output : array, shape (..., output_shape)
             float32 or float64, which is also the precision of the computation; any strides, but
             that of one image's moduli, all in one row, is one element; filled.
         stream : object

@@ -108,7 +108,7 @@ def interpret(
         What it is computed with.
     images : ndarray, shape (..., H, W)
         Never written to.
-    output : ndarray, shape (..., *output_shape)
+    output : ndarray, shape (..., output_shape)
         Filled.
     block_bytes : int, optional
         Images are taken in blocks whose workspace stays within so much (one image at least).

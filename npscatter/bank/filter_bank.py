@@ -64,7 +64,7 @@ class FilterBank:
         `npscatter.program.steps.Architecture`.
     boundary : str, optional
         The boundary the bank was learned for: one of
-        `npscatter.program.padding.BOUNDARIES`.
+        ``npscatter.program.padding.BOUNDARIES``.
     card : dict, optional
         How the bank was learned and what it measures; anything JSON can hold, in 60,000 bytes. Its
         entry "family", if there is one, is a name.

@@ -70,7 +70,7 @@ class Plan:
     architecture : Architecture
         Of the bank the plan was made for.
     boundary : str
-        One of `npscatter.program.padding.BOUNDARIES`.
+        One of ``npscatter.program.padding.BOUNDARIES``.
     edge : str
         What every convolution does beyond the edge of its maps: "wrap" or "zero".
     pre_pad : bool

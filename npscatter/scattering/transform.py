@@ -116,8 +116,8 @@ class Scattering2D(PlannedTransform):
         Bytes that the "cuda" backend may use for carried maps, per stream; None for 1 GiB, or a
         quarter of the GPU's memory where that is less. Batches are cut into pieces to fit.
     frontend : str, optional
-        "numpy"; "torch" or "sklearn" for an object of `npscatter.torch.Scattering2D` or
-        `npscatter.sklearn.Scattering2D`, which then take the other arguments.
+        "numpy"; "torch" or "sklearn" for an object of ``npscatter.torch.Scattering2D`` or
+        ``npscatter.sklearn.Scattering2D``, which then take the other arguments.
 
     Attributes
     ----------
@@ -230,7 +230,7 @@ class Scattering2D(PlannedTransform):
             16-bit ones by 65535 before.) With the "cuda" backend also an array on the GPU, of any
             library that has the CUDA array interface or DLPack's (CuPy, Torch, Numba); it is not
             copied.
-        out : ndarray, shape (..., *output_shape), optional
+        out : ndarray, shape (..., output_shape), optional
             Where the coefficients go: of the dtype they have, any strides, no memory shared with
             `x`. For images on the GPU an array there, C-contiguous. Not for ``average=False``.
         stream : optional
@@ -240,7 +240,7 @@ class Scattering2D(PlannedTransform):
 
         Returns
         -------
-        ndarray, shape (..., *output_shape)
+        ndarray, shape (..., output_shape)
             `out` if it was given. float32 or float64; or, for ``out_type="list"`` and for
             ``average=False``, a list of C dicts whose ``coef`` are (..., h, w). For images on the
             GPU one of Numba's device arrays, which CuPy (``cupy.asarray``) and Torch

@@ -43,7 +43,7 @@ _KYMATIO = "tensor"
 
 
 class ScatteringTorch2D(nn.Module):
-    """The 2-D scattering transform of tensors, as a module; `npscatter.torch.Scattering2D`.
+    """The 2-D scattering transform of tensors, as a module; ``npscatter.torch.Scattering2D``.
 
     Where no gradient is wanted, the compiled program runs, on the tensor's own memory: on a CPU
     that of ``backend="numba"``, on an NVIDIA GPU that of ``backend="cuda"``. Where one is, it
@@ -83,8 +83,8 @@ class ScatteringTorch2D(nn.Module):
     which precision is computed. Filters of Kymatio's in a checkpoint are passed over.
 
     Gradients of batches on a CPU are compiled code, too; second derivatives, filters, GPUs, single
-    images, and what `torch.func`, `torch.export` and other tracers look through are computed in
-    Torch operations (`npscatter.torch.program`). NaN and infinity reach further there than their
+    images, and what ``torch.func``, ``torch.export`` and other tracers look through are computed in
+    Torch operations (``npscatter.torch.program``). NaN and infinity reach further there than their
     windows may; gradients of images below 1e-25 lose precision to denormal numbers in float32.
 
     Examples
@@ -217,7 +217,7 @@ class ScatteringTorch2D(nn.Module):
 
         Returns
         -------
-        Tensor, shape (..., *output_shape), or list of dict
+        Tensor, shape (..., output_shape), or list of dict
             On the images' device; see `npscatter.Scattering2D`.
 
         Raises

@@ -38,7 +38,7 @@ def run(plan: Plan, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor, shape (N, *plan.output_shape)
+    Tensor, shape (N, output_shape)
 
     Notes
     -----
