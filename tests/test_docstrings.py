@@ -17,7 +17,8 @@ MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in ("npscatter", "cexport", "tools")
     for path in sources(ROOT / package)
-    if not path.is_relative_to(ROOT / "npscatter" / "gpu") and ">>> " in path.read_text("utf-8")
+    if not path.is_relative_to(ROOT / "npscatter" / "backends" / "gpu")
+    and ">>> " in path.read_text("utf-8")
 ]
 PUBLIC = [
     npscatter.FilterBank.load,

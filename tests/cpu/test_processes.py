@@ -117,7 +117,7 @@ def package(tmp_path):
 
 
 def test_no_code_outlives_the_sources_it_was_made_from(package, tmp_path):
-    cache, simd = tmp_path / "cache", package / "npscatter" / "cpu" / "simd.py"
+    cache, simd = tmp_path / "cache", package / "npscatter" / "backends" / "cpu" / "simd.py"
 
     def result():
         code = SMALL_BANK + SHOW_DIGEST
