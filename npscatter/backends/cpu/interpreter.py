@@ -389,7 +389,7 @@ def smooth_moduli(like, step, wavelets, smoothing, part, worker, job):
     """Compute a part of a step that takes moduli: each of their rows once, before it is read."""
     radius, height = smoothing.size // 2, step.modulus_height
     # Of the rows that several parts compute, each belongs to one, which emits it.
-    own = smoothing.stride * part.start
+    takes, own = step.emits > SMOOTHED, smoothing.stride * part.start
     own_stop = height if part.stop == step.height else smoothing.stride * part.stop
     for group in range(part.group, part.group + part.groups):
         earliest = smoothing.stride * (part.start + step.first_row) - radius
@@ -407,7 +407,7 @@ def smooth_moduli(like, step, wavelets, smoothing, part, worker, job):
                         compute_moduli(like, step, wavelets, smoothing, group, around, worker, job)
                 elif row >= 0 and row < height:
                     compute_moduli(like, step, wavelets, smoothing, group, row, worker, job)
-                if step.emits and own <= row < own_stop:
+                if takes and own <= row < own_stop:
                     place = modulus_place(step, smoothing, row, worker, job)
                     take_row(like, step, group, row, own_stop, place, worker, job)
             for y in range(first, stop):
@@ -419,7 +419,7 @@ def smooth_moduli(like, step, wavelets, smoothing, part, worker, job):
                     table = worker.row_offsets + 8 * (y - first) * smoothing.size
                     set_modulus_window(step, smoothing, theta, table, worker, job)
                     smooth_row(like, step, smoothing, number, y, worker, job)
-        if step.emits and step.emits != SMOOTHED:
+        if takes:
             for row in range(max(own, produced), own_stop):  # which no smoothing reads
                 compute_moduli(like, step, wavelets, smoothing, group, row, worker, job)
                 place = modulus_place(step, smoothing, row, worker, job)
