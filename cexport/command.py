@@ -9,8 +9,14 @@ import click
 
 from cexport.configuration import DTYPES
 from cexport.generator import generate
-from npscatter.cli.options import check_output, output_file, output_option, told_in_one_line
-from npscatter.program.padding import BOUNDARIES
+from npscatter.cli.options import (
+    bank_option,
+    check_output,
+    output_file,
+    output_option,
+    told_in_one_line,
+    transform_options,
+)
 
 
 @click.command(
@@ -22,30 +28,9 @@ Examples:
   python -m cexport --J 2 --shape 32 32 --dtype q15 --rounds 4 -o nps.h
   python -m cexport --bank paper --weights-only -o paper.h""",
 )
-@click.option(
-    "--bank",
-    default="accurate",
-    show_default=True,
-    metavar="NAME|PATH",
-    help="A shipped bank (see npscatter banks), or an .npz file with its card beside it.",
-)
-@click.option("--L", "L", type=int, help="Number of orientations.  [default: the bank's]")
+@bank_option
 @click.option("--J", "J", type=int, default=2, show_default=True, help="Log2 of the scale.")
-@click.option(
-    "--shape",
-    nargs=2,
-    type=int,
-    default=(32, 32),
-    show_default=True,
-    metavar="H W",
-    help="Size of the image.",
-)
-@click.option("--max-order", type=int, default=2, show_default=True, help="Highest order, 1 or 2.")
-@click.option(
-    "--boundary",
-    type=click.Choice(BOUNDARIES),
-    help="What lies beyond the edge.  [default: the bank's]",
-)
+@transform_options
 @click.option(
     "--rounds",
     type=int,

@@ -10,12 +10,12 @@ import click
 
 from npscatter.cli.options import (
     bank_option,
-    boundary_option,
     check_output,
     output_file,
     output_option,
     scale_option,
     told_in_one_line,
+    transform_options,
 )
 from npscatter.cli.terminal import echo
 from npscatter.scattering import Scattering2D
@@ -30,19 +30,8 @@ Examples:
   npscatter export-onnx --shape 32 32 --batch N --batch 3 -o colour.onnx""",
 )
 @bank_option
-@click.option("--L", "L", type=int, help="Number of orientations.  [default: the bank's]")
 @scale_option()
-@click.option(
-    "--shape",
-    nargs=2,
-    type=int,
-    default=(32, 32),
-    show_default=True,
-    metavar="H W",
-    help="Size of the images.",
-)
-@click.option("--max-order", type=int, default=2, show_default=True, help="Highest order, 1 or 2.")
-@boundary_option("the bank's")
+@transform_options
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "float16", "float64"]),

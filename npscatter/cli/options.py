@@ -184,6 +184,28 @@ def boundary_option(default: str) -> Callable:
     )
 
 
+def transform_options(command: Callable) -> Callable:
+    """Add the options that say which transform is exported."""
+    for option in (
+        boundary_option("the bank's"),
+        click.option(
+            "--max-order", type=int, default=2, show_default=True, help="Highest order, 1 or 2."
+        ),
+        click.option(
+            "--shape",
+            nargs=2,
+            type=int,
+            default=(32, 32),
+            show_default=True,
+            metavar="H W",
+            help="Size of the images.",
+        ),
+        click.option("--L", "L", type=int, help="Number of orientations.  [default: the bank's]"),
+    ):
+        command = option(command)
+    return command
+
+
 def times(shape: tuple[int, ...]) -> str:
     """Return a shape in words, e.g. 32 x 32."""
     return " x ".join(map(str, shape))

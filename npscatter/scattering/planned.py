@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from npscatter.arguments import image_shape, integer
+from npscatter.backends import Backend, load
 from npscatter.bank import FilterBank
 from npscatter.bank.effective import (
     EffectiveFilters,
@@ -223,8 +223,14 @@ class PlannedTransform:
         return filters_by_resolution(self.bank, self.J, self.max_order, self.plan.padded_shape)
 
     @property
-    def _options(self) -> Mapping[str, object]:
-        raise NotImplementedError
+    def _options(self) -> dict[str, object]:
+        """What the backend gets besides plan, bank and arrays: as it is now, attributes change."""
+        return {name: getattr(self, name) for name in self._backend.OPTIONS}
+
+    @property
+    def _backend(self) -> Backend:
+        # A module, so not an attribute: objects pickle.
+        return load(self.backend)
 
     def __setattr__(self, name: str, value: Any) -> None:
         attribute = getattr(type(self), name, None)

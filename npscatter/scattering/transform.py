@@ -21,7 +21,6 @@ from npscatter.arguments import (
     on_gpu,
     output_array,
 )
-from npscatter.backends import Backend, load
 from npscatter.bank import FilterBank, resolve
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.outputs import GLOBAL, Outputs
@@ -311,16 +310,6 @@ class Scattering2D(PlannedTransform):
             for one in borrowed:
                 one.give_back()
         return output
-
-    @property
-    def _options(self) -> dict[str, object]:
-        """What the backend gets besides plan, bank and arrays: as it is now, attributes change."""
-        return {name: getattr(self, name) for name in self._backend.OPTIONS}
-
-    @property
-    def _backend(self) -> Backend:
-        # A module, so not an attribute: objects pickle.
-        return load(self.backend)
 
     def check_shape(self, images: Any) -> None:
         """Raise an `ArgumentError` unless images have this object's shape."""

@@ -1,15 +1,11 @@
 """The transformer: equal to the transform, and an estimator as scikit-learn wants them."""
 
+import importlib
 import pickle
 
 import numpy as np
 import pytest
 from processes import SMALL_BANK, copy_worker, run_python
-
-from npscatter import ArgumentError, ArgumentTypeError, Scattering2D, features
-
-pytest.importorskip("sklearn")
-
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -17,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
+from npscatter import ArgumentError, ArgumentTypeError, Scattering2D, features
 from npscatter import sklearn as door
 from npscatter.sklearn import SUMMARIES, ScatteringTransformer
 
@@ -113,7 +110,7 @@ def test_names_of_what_was_never_seen():
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_data_frames(library):
-    module = pytest.importorskip(library)
+    module = importlib.import_module(library)
     x = images(4, 8, 8)
     names = [f"pixel{number}" for number in range(64)]
     frame = module.DataFrame(dict(zip(names, x.reshape(4, -1).T, strict=True)))

@@ -730,7 +730,7 @@ def test_owners_of_arrays_on_a_gpu_wait_for_the_work():
     with (
         mock.patch.dict(sys.modules, {"npscatter.backends.gpu.interop": interop}),
         mock.patch.object(backends, "load", return_value=module),
-        mock.patch("npscatter.scattering.transform.load", return_value=module),
+        mock.patch("npscatter.scattering.planned.load", return_value=module),
         mock.patch("npscatter.scattering.settings.load", return_value=module),
     ):
         S.backend = "cuda"
