@@ -120,10 +120,19 @@ class Plan:
     buffers: tuple[Maps, ...]
     workspace: Workspace
 
+    # What a plan was made from decides the rest, which would take long to hash, makes pickles large,
+    # and tells pickles of equal plans apart by what was asked of them before.
+
     def __hash__(self) -> int:
-        # What a plan was made from decides the rest, which would take long to hash.
-        made_from = (self.J, self.shape, self.architecture, self.max_order, self.boundary)
-        return hash((*made_from, self.pre_pad, self.outputs, self.rounds, self.breadth_first))
+        return hash(self._made_from)
+
+    def __reduce__(self) -> tuple:
+        return _make_plan, self._made_from
+
+    @property
+    def _made_from(self) -> tuple:
+        what = (self.J, self.shape, self.architecture, self.max_order, self.boundary)
+        return (*what, self.pre_pad, self.outputs, self.rounds, self.breadth_first)
 
     @property
     def padded_shape(self) -> tuple[int, int]:
@@ -143,8 +152,7 @@ class Plan:
         return (self.in_rounds(rounds) for rounds in ROUNDS)
 
     def _made_again(self, rounds: int, breadth_first: bool) -> Plan:
-        what = (self.J, self.shape, self.architecture, self.max_order, self.boundary)
-        return _make_plan(*what, self.pre_pad, self.outputs, rounds, breadth_first)
+        return _make_plan(*self._made_from[:-2], rounds, breadth_first)
 
     @property
     def n_coefficients(self) -> int:

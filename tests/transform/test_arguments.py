@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from npscatter import ArgumentError, ArgumentTypeError, Scattering2D
+from npscatter import ArgumentError, ArgumentTypeError, FilterBank, Scattering2D
 from npscatter.errors import LONGEST_PATH_SHOWN, LONGEST_SHOWN, explain, shown
 
 DOCUMENTED = (ArgumentError, ArgumentTypeError)  # those of banks and backends are the first
@@ -248,8 +248,13 @@ HASHED = "import joblib, npscatter; print(joblib.hash(npscatter.Scattering2D(2, 
 
 
 def test_joblib_takes_equal_objects_for_the_same(tmp_path):
-    """Also those of another process."""
-    S = Scattering2D(2, (16, 16), 4)
+    """Also those of another process, and whatever was asked of them before."""
+    copied = pickle.loads(pickle.dumps(FilterBank.load("accurate-L4")))
+    S = Scattering2D(2, (16, 16), 4, bank=copied)  # whose plan the others share
+    for about in (S, S.plan):
+        for name in dir(about):
+            getattr(about, name)
+    S(np.ones((16, 16)))
     here = {joblib.hash(one) for one in (S, Scattering2D(2, [16, 16], np.int64(4)))}
     here.add(joblib.hash(pickle.loads(pickle.dumps(S))))
     there = subprocess.run(
