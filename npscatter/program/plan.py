@@ -120,8 +120,8 @@ class Plan:
     buffers: tuple[Maps, ...]
     workspace: Workspace
 
-    # What a plan was made from decides the rest, which would take long to hash, makes pickles large,
-    # and tells pickles of equal plans apart by what was asked of them before.
+    # What a plan was made from decides the rest, which would take long to hash, makes pickles
+    # large, and tells those of equal plans apart by what was asked of them before.
 
     def __hash__(self) -> int:
         return hash(self._made_from)
