@@ -166,6 +166,11 @@ class Plan:
             return (self.channel_starts[-1],)
         return (self.n_coefficients, *self.channel_shapes[0])
 
+    @property
+    def call_shape(self) -> tuple[int, ...]:
+        """Shape of what a call makes of one image: `output_shape`, but (C,) of means."""
+        return self.output_shape[:1] if self.outputs.average == GLOBAL else self.output_shape
+
     @cached_property
     def channel_starts(self) -> tuple[int, ...]:
         """Where the samples of each channel start, one channel after the other; last the end."""
@@ -288,11 +293,7 @@ def _make_plan(
     paths = _paths(J, architecture.orientations, max_order)
     if outputs.paths is not None:
         paths = tuple(paths[channel] for channel in outputs.paths)
-    program = _Unroller(J, architecture, max_order, outputs, crop, paths)
-    program.rounds = [
-        mirrored_orientations(architecture.orientations, count)
-        for count in (rounds, max(1, rounds // 4))
-    ]
+    program = _Unroller(J, architecture, max_order, outputs, crop, paths, rounds)
     image = program.store(1, (len(rows), len(columns)), 1, 0)
     if breadth_first:
         program.side_by_side(image)
@@ -364,6 +365,7 @@ class _Unroller:
         outputs: Outputs,
         crop: Crop,
         paths: tuple[Path, ...],
+        rounds: int,
     ):
         self.J = J
         self.architecture = architecture
@@ -376,23 +378,24 @@ class _Unroller:
         for path in paths:
             for length in range(path.order):
                 self.followers.setdefault(path.n[:length], set()).add(path.n[length])
-        self.rounds: list[list[tuple[int, ...]]] = []
+        # Of the image's own moduli, and of theirs.
+        self.rounds = [
+            mirrored_orientations(architecture.orientations, count)
+            for count in (rounds, max(1, rounds // 4))
+        ]
         self.steps: list[Step] = []
         self.buffers: list[Maps] = []
 
     def octaves(self, maps: Maps, start: int, paths: list[PathNumbers]) -> None:
         """Append the subtree of the stacks `maps`, one per path, that stand at octave `start`."""
-        raw = start == 0
         if not paths[0] and not self.outputs.smoothed and () in self.channels:
-            self.steps.append(self.step(maps, raw, 0, paths))
+            self.append(maps, 0, paths)
         for octave in range(start, self.J):
             if len(paths[0]) < self.max_order:
-                self.branch(maps, raw, octave, paths)
+                self.branch(maps, octave, paths)
             if not any(self.goes_on(path, octave) for path in paths):
                 return
-            carried = self.smooth(maps, raw, octave, paths)
-            if carried:
-                maps, raw = carried, False
+            maps = self.smooth(maps, octave, paths) or maps
 
     def goes_on(self, path: PathNumbers, octave: int) -> bool:
         """Say whether what a path's maps become after the wavelets of an octave is read."""
@@ -411,25 +414,24 @@ class _Unroller:
         branching: list[PathNumbers] = [()]
         others: list[PathNumbers] = []
         for octave in range(self.J):
-            raw = octave == 0
             moduli = [(*path, octave * L + theta) for path in branching for theta in range(L)]
             ends = [R * len(branching), R * (len(branching) + len(moduli))]
-            source = maps if raw else maps[: ends[0]]
+            source = maps[: ends[0]] if octave > 0 else maps
             source_of_others = maps[ends[0] :]
             targets: tuple[Maps | None, ...] = (None, None, None)
             if octave < self.J - 1:
                 maps = self.store(ends[1] + R * len(others), maps.shape, 2, octave + 1)
                 targets = (maps[ends[0] : ends[1]], maps[: ends[0]], maps[ends[1] :])
-            self.smooth(source, raw, octave, moduli, tuple(range(L)), targets[0])
-            self.smooth(source, raw, octave, branching, (), targets[1])
+            self.append(source, octave, moduli, tuple(range(L)), targets[0])
+            self.append(source, octave, branching, (), targets[1])
             if others:
-                self.smooth(source_of_others, raw, octave, others, (), targets[2])
+                self.append(source_of_others, octave, others, (), targets[2])
             # Paths are in the order of their lengths, so what branches again comes first.
             branching_next = [path for path in moduli if len(path) < self.max_order]
             others = moduli[len(branching_next) :] + others
             branching = branching + branching_next
 
-    def branch(self, maps: Maps, raw: bool, octave: int, paths: list[PathNumbers]) -> None:
+    def branch(self, maps: Maps, octave: int, paths: list[PathNumbers]) -> None:
         """Append the wavelets of one octave and all that follows from their moduli."""
         L, R = self.architecture.orientations, self.architecture.carriers
         last = octave == self.J - 1
@@ -437,7 +439,7 @@ class _Unroller:
         for orientations in [tuple(range(L))] if last else self.rounds[len(paths[0])]:
             for some in self.alike(paths, octave, [t for t in orientations if t in wanted]):
                 longer = [(*path, octave * L + theta) for path in paths for theta in some]
-                moduli = self.smooth(maps, raw, octave, longer, some)
+                moduli = self.smooth(maps, octave, longer, some)
                 if moduli and len(longer[0]) == self.max_order:
                     # Nothing branches off any more: all go on side by side.
                     self.octaves(moduli, octave + 1, longer)
@@ -461,36 +463,35 @@ class _Unroller:
     def smooth(
         self,
         maps: Maps,
-        raw: bool,
         octave: int,
         paths: list[PathNumbers],
         orientations: tuple[int, ...] = (),
-        target: Maps | None = None,
     ) -> Maps | None:
-        """Append one step, which carries `paths` to the next octave or emits them at the last.
+        """Append a step that carries `paths` to the next octave, or emits them at the last.
 
-        With `orientations`, the step takes their moduli first. Without a `target`, it gets a buffer
-        of its own if it needs one.
+        Return the maps it writes, a buffer of their own, if it carries any on.
         """
-        on = octave < self.J - 1 and any(self.goes_on(path, octave) for path in paths)
-        if on and target is None:
-            count, factor = len(paths) * self.architecture.carriers, 2
-            target = self.store(count, maps.shape, factor, octave + 1)
-        self.steps.append(self.step(maps, raw, octave, paths, orientations, target))
+        target = None
+        if octave < self.J - 1 and any(self.goes_on(path, octave) for path in paths):
+            count = len(paths) * self.architecture.carriers
+            target = self.store(count, maps.shape, 2, octave + 1)
+        self.append(maps, octave, paths, orientations, target)
         return target
 
-    def step(
+    def append(
         self,
         maps: Maps,
-        raw: bool,
         octave: int,
         paths: list[PathNumbers],
         orientations: tuple[int, ...] = (),
         target: Maps | None = None,
-    ) -> Step:
-        """Return a step, which emits what it takes or smooths unless that is only carried on."""
+    ) -> None:
+        """Append a step, which emits what it takes or smooths unless that is only carried on.
+
+        With `orientations`, it takes their moduli first.
+        """
         design, smoothed = self.architecture, self.outputs.smoothed
-        generation = design.generation(raw, octave)
+        generation = design.generation(octave == 0, octave)
         wavelets, wavelet_stride, stride = "", 1, 2
         if orientations:
             # Each octave halves the resolution once: in the wavelet or in what smooths it.
@@ -510,7 +511,7 @@ class _Unroller:
         window = (0, 0, 0, 0)
         if channels and not smoothed:
             window = self.crop.window(octave + wavelet_stride - 1)
-        return Step(
+        step = Step(
             wavelets=wavelets,
             orientations=tuple(orientations),
             wavelet_stride=wavelet_stride,
@@ -525,6 +526,7 @@ class _Unroller:
             channels=channels,
             window=window,
         )
+        self.steps.append(step)
 
     def shape_of(self, path: Path) -> tuple[int, int]:
         """Return the height and width of a path's channel."""
