@@ -1,6 +1,7 @@
 """The order of the house: who may import whom, and how large its parts may grow."""
 
 import ast
+import re
 import subprocess
 import sys
 import tokenize
@@ -287,6 +288,45 @@ def test_the_table_has_few_levels():
 @pytest.mark.parametrize("package", ["npscatter", "cexport"])
 def test_imports_within_a_package_form_no_cycle_and_few_levels(package):
     assert levels(static_imports(package)) <= LARGEST["levels of files"]
+
+
+# What the page of the architecture says
+
+PAGE = ROOT / "docs" / "architecture.md"
+ROW = re.compile(r"^\| (`[^|]+) \|", re.MULTILINE)
+FOLDER = re.compile(r"^    npscatter/([\w/]+)/  .*\n((?:      .*\n)+)", re.MULTILINE)
+
+
+def test_layers_stand_in_the_order_of_imports():
+    """A unit imports what stands below it on the page, or beside it."""
+    rows = {}
+    for number, row in enumerate(ROW.findall(PAGE.read_text(encoding="utf-8"))):
+        for name in re.findall(r"`(?:backends/)?([\w/]+?)(?:\.py|/)`", row):
+            rows.setdefault(name.removesuffix("/__init__").replace("__init__", "backends"), number)
+    units = set(MAY_IMPORT) - {"__init__", "__main__"}
+    assert set(rows) == units
+    for unit in units:
+        assert all(rows[unit] <= rows[other] for other in MAY_IMPORT[unit] - {"__init__"}), unit
+
+
+def test_the_page_names_every_module():
+    """Of npscatter's folders, but for the commands, which have a file each."""
+    folders = dict(FOLDER.findall(PAGE.read_text(encoding="utf-8")))
+    files = [path for path in modules("npscatter").values() if path.name != "__init__.py"]
+    there = {path.relative_to(ROOT / "npscatter").parent.as_posix() for path in files}
+    assert set(folders) == there - {"."}
+    for folder, text in folders.items():
+        named = {word for line in text.splitlines() for word in re.findall(r"\w+", line)}
+        listed = {word for line in text.splitlines() for word in re.findall(r"\w+", line[:27])}
+        own = {path.stem for path in files if path.parent == ROOT / "npscatter" / folder}
+        assert listed <= own, folder
+        assert folder == "cli" or own <= named, folder
+
+
+def test_the_page_names_what_tests_share():
+    said = PAGE.read_text(encoding="utf-8").partition("    tests/ ")[2].partition("\n\n")[0]
+    shared = {name for name in HELPERS - {"conftest"} if not name.startswith("test_")}
+    assert shared <= set(re.findall(r"\w+", said))
 
 
 # What decides whether compiled code on disk is still right
