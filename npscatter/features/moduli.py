@@ -1,4 +1,4 @@
-"""Statistics of moduli: of what a transform gives that does not average."""
+"""Statistics of moduli: of what a transform gives with ``average=False``."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def powers(moduli: Sequence[dict]) -> tuple[Array, Meta]:
     Parameters
     ----------
     moduli : list of dict
-        ``coef`` (..., h, w), ``j``, ``n``, ``theta``, as of a transform that does not average, of
-        the first order, and of the second if they are there. The image itself is passed over.
+        ``coef`` (..., h, w), ``j``, ``n``, ``theta``, as ``average=False`` gives them, of the first
+        order, and of the second if they are there. The image itself is passed over.
 
     Examples
     --------
@@ -61,12 +61,12 @@ def covariances(
     Parameters
     ----------
     moduli : list of dict
-        ``coef`` (..., h, w), ``j``, ``n``, ``theta``, as of a transform that does not average, with
+        ``coef`` (..., h, w), ``j``, ``n``, ``theta``, as ``average=False`` gives them, with
         ``boundary="periodic"``: the image itself (no ``j``) and all moduli of the first order,
         which may be sampled more coarsely than the image. Others are passed over.
     wavelets : array, shape (J, L, H, W)
         What the discrete Fourier transform of the image is multiplied by to give that of x *
-        psi[j, t].
+        psi[j, t], as ``Scattering2D.filters().psi_hat``.
     relative : bool, optional
         Divide by the powers P00, C01 by sqrt(P00[j2, t2] P00[j3, t3]) and C11 by sqrt(P00[j1, t1]
         P00[j2, t2]), as C24 does; 0 where these are 0.
@@ -80,6 +80,10 @@ def covariances(
     -----
     C01 is that of C24 and of ``ST.py`` in Cheng's package; its ``Scattering2d.py`` leaves out the
     psi3 of x, although it says otherwise.
+
+    Moduli at their octave's resolution lack the frequencies beyond it, which psi3 of that scale
+    still sees: for j3 = j2 > 0 both are off by some percent, and C01 of white noise by a third.
+    Moduli at the image's resolution give all of it.
 
     Examples
     --------

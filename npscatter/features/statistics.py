@@ -280,7 +280,7 @@ def s22(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
     Parameters
     ----------
     values, meta, axis
-        See the module's text; orders 1 and 2, all orientations.
+        See the module's text; order 2, all orientations.
 
     Examples
     --------
