@@ -196,6 +196,8 @@ def test_errors_are_those_kymatios_callers_catch():
         S.bank = S.bank
     with pytest.raises(npscatter.BackendError):
         transform(backend="jax")
+    with pytest.raises(ArgumentTypeError, match="learnable='no'"):
+        transform(learnable="no")
 
 
 # As a module
@@ -283,7 +285,6 @@ def test_workers_of_a_loader_transform():
 def test_without_torch_one_line_says_what_is_missing():
     code = """
 import sys
-from dataclasses import asdict
 sys.modules["torch"] = None
 try:
     import npscatter.torch
