@@ -348,6 +348,14 @@ def test_caches_of_compiled_code_are_guarded_by_every_file_that_decides_it(wing)
     assert {name for name in needed if decides(name)} == set(declared)
 
 
+def test_compiled_gradients_are_guarded_too():
+    """By their own file, beside those of the wing."""
+    name = "npscatter.backends.cpu.gradient_code"
+    assert "source_digest((__name__,))" in modules("npscatter")[name].read_text(encoding="utf-8")
+    needed = {other for other in static_imports("npscatter")[name] if decides(other)}
+    assert needed and needed <= set(declared_sources("cpu"))
+
+
 def decides(module):
     """Return whether a module's code is compiled, or makes code that is.
 
