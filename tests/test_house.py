@@ -51,6 +51,7 @@ LARGEST = {
     "entries of npscatter": 18,
     "levels of units": 8,
     "levels of files": 14,
+    "lines of a file": 600,
     "lines of a function": 80,
     "parameters of a function": 10,
     "lines of the README": 130,
@@ -399,6 +400,14 @@ def test_no_two_classes_share_a_name():
                 if isinstance(node, ast.ClassDef):
                     places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+@pytest.mark.parametrize("package", ["npscatter", "cexport"])
+def test_files_are_read_in_one_sitting(package):
+    most = LARGEST["lines of a file"]
+    files = {path: len(path.read_text(encoding="utf-8").splitlines())
+             for path in sources(ROOT / package)}  # fmt: skip
+    assert {path: lines for path, lines in files.items() if lines > most} == {}
 
 
 @pytest.mark.parametrize("package", ["npscatter", "cexport"])
