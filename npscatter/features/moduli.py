@@ -23,8 +23,8 @@ def powers(moduli: Sequence[dict]) -> tuple[Array, Meta]:
     Parameters
     ----------
     moduli : list of dict
-        ``coef`` (..., h, w), ``j``, ``n``, ``theta``, as ``average=False`` gives them, of the first
-        order, and of the second if they are there. The image itself is passed over.
+        ``coef`` (..., h, w), ``j``, ``n``, ``theta``, as of a transform that does not average, of
+        the first order, and of the second if they are there. The image itself is passed over.
 
     Examples
     --------
@@ -80,10 +80,6 @@ def covariances(
     -----
     C01 is that of C24 and of ``ST.py`` in Cheng's package; its ``Scattering2d.py`` leaves out the
     psi3 of x, although it says otherwise.
-
-    Moduli at their octave's resolution lack the frequencies beyond it, which psi3 of that scale
-    still sees: for j3 = j2 > 0 both are off by some percent, and C01 of white noise by a third.
-    Moduli at the image's resolution give all of it.
 
     Examples
     --------

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from npscatter.arguments import boolean
 from npscatter.bank import FilterBank
 from npscatter.errors import (
     ArgumentTypeError,
@@ -135,7 +134,7 @@ class ScatteringTorch2D(nn.Module):
             **({} if automatic else on_gpu),
         )
         self._automatic, self._gpu_options = automatic, on_gpu
-        self.learnable = boolean("learnable", learnable)
+        self.learnable = bool(learnable)
         taps = program.weights_of(self._transform.bank, torch.float64)
         self._taps = taps
         if self.learnable:

@@ -196,8 +196,6 @@ def test_errors_are_those_kymatios_callers_catch():
         S.bank = S.bank
     with pytest.raises(npscatter.BackendError):
         transform(backend="jax")
-    with pytest.raises(ArgumentTypeError, match="learnable='no'"):
-        transform(learnable="no")
 
 
 # As a module
