@@ -8,7 +8,6 @@ holds, if it comes from the same machine and versions.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -224,7 +223,6 @@ def main(
     environment = results.environment("python -m benchmarks.speed")
     result = started(output, environment) | {
         "environment": environment,
-        "openmp": {name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS")},
         "pause_after_torch_seconds": PAUSE,
     }
     for name in names or WORKLOADS:
