@@ -36,7 +36,7 @@ def test_what_is_wrong_is_not_timed(monkeypatch):
     contestants = (compared.contestants[0], wrong)
     replaced = {"torch": dataclasses.replace(compared, contestants=contestants)}
     monkeypatch.setattr(doors, "COMPARISONS", replaced)
-    with pytest.raises(MismatchError, match="wrong: 2.0"):
+    with pytest.raises(MismatchError, match=r"wrong: 2\.0"):
         doors.measure("torch", FEW, 1, rounds=1)
 
 
