@@ -8,10 +8,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import click
 
-from benchmarks import frontier, results, run
+from benchmarks import doors, frontier, results, run
 from benchmarks.accuracy import sections
 from benchmarks.gpu import NOT_MEASURED, WAYS
 from benchmarks.peers import NETWORK
@@ -378,6 +379,9 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "docs/banks.md": {"banks": banks},
     "docs/gpu.md": {"gpu": gpu, "float16": float16},
+    "docs/torch.md": {name: partial(doors.section, name) for name in ("torch", "gradient")},
+    "docs/onnx.md": {"onnx": partial(doors.section, "onnx")},
+    "docs/features.md": {"means": partial(doors.section, "means")},
     "docs/c.md": {"footprint": footprint, "q15": q15},
     "cexport/GUIDE.md": {"microcontroller": microcontroller, "desktop": desktop},
 }

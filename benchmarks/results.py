@@ -65,6 +65,7 @@ def environment(command: str, packages: Iterable[str] = PACKAGES) -> dict:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "threads": usable_threads(),
+        "openmp": {name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS")},
         "python": platform.python_version(),
         "npscatter": npscatter.__version__,
         "commit": commit(),

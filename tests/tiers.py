@@ -77,8 +77,6 @@ SLOW = (
     "tools/test_learning.py::test_freeze",
     "tools/test_learning.py::test_learning_lowers",
     "tools/test_learning.py::test_resumed_run",
-    "tools/test_onnx_speed.py::test_both",
-    "tools/test_onnx_speed.py::test_what",
     "tools/test_selecting.py",
     "transform/test_kymatio_conventions.py::test_at_the_finest_scale",
     "transform/test_kymatio_conventions.py::test_output_shapes",

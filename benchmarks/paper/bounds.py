@@ -11,7 +11,6 @@ from kymatio import Scattering2D as KymatioScattering2D
 from matplotlib.figure import Figure
 from torch.nn import functional
 
-from benchmarks.paper.attacks import Effort, Target, attack
 from benchmarks.paper.experiment import BANKS, Experiment, Settings, measured_on
 from benchmarks.paper.sources import centred, cifar_images
 from benchmarks.tables import number, table
@@ -20,6 +19,7 @@ from npscatter.bank.cascade import FilterChain, levels
 from npscatter.bounds import Bounds
 from npscatter.program.plan import make_plan
 from npscatter.torch import program as torch_program
+from tools.attacks import Effort, Target, attack
 from tools.teacher import teach
 
 J, SIDE, SEED = 2, 16, 80

@@ -17,10 +17,10 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from benchmarks.paper.experiment import Experiment, Settings, measured_on
-from benchmarks.paper.labelled import LabelledSet, digits, draw_training, faces, textures
 from benchmarks.tables import table
 from benchmarks.workloads import BANKS
 from npscatter import Scattering2D
+from tools.labelled import LabelledSet, digits, draw_training, faces, textures
 from tools.teacher import teach
 
 J, SEED = 2, 60

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -81,7 +80,6 @@ def measure(settings: Settings) -> dict:
         "seed": SEED,
         "calls": "as many of the images as take 0.3 s, in the block size that suits each best",
         "rounds": ROUNDS,
-        "openmp": {name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS")},
         "pause_after_torch_seconds": PAUSE,
         "no ratio": "banks of 4 and 6 orientations compute fewer coefficients than Kymatio's 8",
         "orders": orders,

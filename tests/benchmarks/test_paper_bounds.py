@@ -8,11 +8,11 @@ import torch
 from banks import make_toy_bank
 
 from benchmarks.paper import bounds as paper_bounds
-from benchmarks.paper.attacks import Effort, Target, attack
 from benchmarks.paper.bounds import Transforms, attack_all, targets, warped
 from npscatter import FilterBank
 from npscatter.bank.cascade import FilterChain, grid_frequencies
 from npscatter.bounds.deformation import deformation_ratio, deformed, largest_gradient
+from tools.attacks import Effort, Target, attack
 
 
 @pytest.fixture(autouse=True)

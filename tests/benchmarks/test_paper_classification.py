@@ -10,9 +10,10 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from benchmarks.paper import classification, labelled
+from benchmarks.paper import classification
 from benchmarks.paper.classification import BANKS, KYMATIO, PIXELS, Bootstrap, Case
 from benchmarks.paper.experiment import Settings
+from tools import labelled
 
 
 def numbered(height, width):
