@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from npscatter.errors import ArgumentError, explain
+from npscatter.arguments import integer
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.features.arrays import Array, concatenate, namespace_of, take
+from npscatter.program.symmetry import orientations_of
 
 Meta = dict[str, np.ndarray]
 # What `select` takes of a path: one index, some, or one or some for each wavelet along it.
@@ -88,7 +90,7 @@ def select(
             rows = zip(meta[column], meta["order"], strict=True)
             kept &= np.array([_chosen(row[:order], choice) for row, order in rows])
     if not kept.any():
-        value = f"order={order}, j={j}, theta={theta}"
+        value = f"order={order!r}, j={j!r}, theta={theta!r}"
         raise ArgumentError(explain("select", value, "keeps no channel", "see names(meta)"))
     chosen = {key: column[kept] for key, column in meta.items()}
     return take(xp, values, np.flatnonzero(kept), axis), chosen
@@ -123,6 +125,12 @@ def join(*parts: tuple[Array, Meta], axis: int = -3) -> tuple[Array, Meta]:
 
 def namespace(values: Array, meta: Meta, axis: int) -> Any:
     """Return the functions for `values`, whose channels `meta` must describe."""
+    if not (isinstance(meta, dict) and {"order", "j", "theta"} <= meta.keys()):
+        rule = "must be a dict of arrays, with order, j and theta of every channel"
+        raise ArgumentTypeError(explain("meta", meta, rule, "pass S.meta()"))
+    if integer("axis", axis) >= 0:
+        rule = "must be counted from the last axis, which is -1"
+        raise ArgumentError(explain("axis", axis, rule, "pass -3 for maps, -1 for numbers"))
     xp, channels = namespace_of(values), len(meta["order"])
     if len(values.shape) < -axis or values.shape[axis] != channels:
         rule = f"must have {channels} channels, as meta has, on axis {axis}"
@@ -140,9 +148,12 @@ def paths_of(meta: Meta) -> list[tuple[str, tuple[tuple[int, int], ...]]]:
 
 
 def orientations(meta: Meta) -> int:
-    """Return L: from a wavelet's number n = j L + theta, or the orientations there are."""
-    if "n" in meta and (meta["j"] > 0).any():
+    """Return L: from an angle, or from a wavelet's number n, or the orientations there are."""
+    if "angle" in meta and (meta["j"] >= 0).any():
         at = np.unravel_index(meta["j"].argmax(), meta["j"].shape)
+        return orientations_of(meta["theta"][at], meta["angle"][at])
+    if "n" in meta and (meta["n"] > meta["theta"]).any():
+        at = np.unravel_index((meta["n"] - meta["theta"]).argmax(), meta["n"].shape)
         return int((meta["n"][at] - meta["theta"][at]) // meta["j"][at])
     return int(meta["theta"].max()) + 1
 

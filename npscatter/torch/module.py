@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from npscatter.arguments import boolean
 from npscatter.bank import FilterBank
 from npscatter.errors import (
     ArgumentTypeError,
@@ -27,6 +28,8 @@ from npscatter.program.magnitude import level_gain
 from npscatter.program.outputs import ALL
 from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.scattering import Scattering2D
+from npscatter.scattering.planned import refuse_read_only
+from npscatter.scattering.settings import memory_bytes, storage_kind
 from npscatter.torch import program
 from npscatter.torch.magnitude import levels_and_shifts, scaled
 
@@ -122,7 +125,10 @@ class ScatteringTorch2D(nn.Module):
     ):
         super().__init__()
         automatic = isinstance(backend, str) and backend in _AUTOMATIC
-        on_gpu: dict[str, Any] = {"storage": storage, "memory": memory}
+        on_gpu: dict[str, Any] = {
+            "storage": storage_kind(storage),
+            "memory": memory_bytes(memory),
+        }
         self._transform = Scattering2D(
             *(J, shape, L, max_order, pre_pad, "auto" if automatic else backend, out_type),
             bank=bank,
@@ -134,7 +140,7 @@ class ScatteringTorch2D(nn.Module):
             **({} if automatic else on_gpu),
         )
         self._automatic, self._gpu_options = automatic, on_gpu
-        self.learnable = bool(learnable)
+        self._learnable = boolean("learnable", learnable)
         taps = program.weights_of(self._transform.bank, torch.float64)
         self._taps = taps
         if self.learnable:
@@ -154,6 +160,7 @@ class ScatteringTorch2D(nn.Module):
             return getattr(transform, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        refuse_read_only(self, name, value)
         transform = self.__dict__.get("_transform")
         if hasattr(type(self), name) or transform is None or not hasattr(transform, name):
             super().__setattr__(name, value)
@@ -172,6 +179,11 @@ class ScatteringTorch2D(nn.Module):
         vars(self)["_input_shape"] = self._transform.plan.input_shape
         vars(self)["_gain"] = level_gain(self._transform.plan, self._transform.bank)
         vars(self)["_key"] = _register(self._transform)
+
+    @property
+    def learnable(self) -> bool:
+        """Whether the filters are parameters."""
+        return self._learnable
 
     @property
     def bank(self) -> FilterBank:
@@ -236,6 +248,10 @@ class ScatteringTorch2D(nn.Module):
         if not isinstance(x, Tensor):
             remedy = "pass torch.as_tensor(x), or use npscatter.Scattering2D for arrays"
             raise ArgumentTypeError(explain("x", x, "The input should be a torch.Tensor", remedy))
+        if x.layout != torch.strided or x.is_nested:
+            rule = "must be strided, and x no nested tensor"
+            remedy = "pass x.to_dense(), or images of one size, as torch.stack gives them"
+            raise ArgumentTypeError(explain("x.layout", x.layout, rule, remedy))
         if x.dtype not in _COMPUTED_IN:
             rule = "must be float32, float64, an integer type or bool"
             raise ArgumentTypeError(explain("x.dtype", x.dtype, rule, "pass e.g. x.float()"))
@@ -326,7 +342,7 @@ def _is_plain(x: Tensor) -> bool:
     """Say whether a tensor is numbers in memory, which nothing but autograd looks through."""
     if type(x) not in (Tensor, nn.Parameter) or torch.jit.is_tracing():
         return False
-    if x.layout != torch.strided or torch._C._functorch.is_functorch_wrapped_tensor(x):
+    if torch._C._functorch.is_functorch_wrapped_tensor(x):
         return False
     return forward_ad.unpack_dual(x).tangent is None
 
@@ -415,7 +431,7 @@ def _gradient(transform: Scattering2D, x: Tensor, slopes: Tensor) -> Tensor:
     levels, shifts = levels_and_shifts(images, gain is not None)
     # Neither changes the gradient: the transform is homogeneous, and blind to levels but in S0.
     ordinary = scaled(images - levels, shifts).numpy()
-    flat = slopes.detach().reshape(len(images), *slopes.shape[-3:]).numpy()
+    flat = slopes.detach().reshape(len(images), *slopes.shape[-3:]).resolve_neg().numpy()
     result = gradient.gradient(*(transform.plan, transform.bank, ordinary, flat, transform.threads))
     return torch.from_numpy(result).reshape(x.shape)
 

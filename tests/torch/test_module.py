@@ -198,6 +198,36 @@ def test_errors_are_those_kymatios_callers_catch():
         transform(backend="jax")
 
 
+@pytest.mark.filterwarnings("ignore:.*nested tensors is in prototype stage")
+@pytest.mark.parametrize("make", ["to_sparse", "to_mkldnn", "nested"])
+def test_what_is_no_array_of_numbers_in_memory_is_refused(make):
+    x = torch.ones(SHAPE)
+    x = torch.nested.nested_tensor([x]) if make == "nested" else getattr(x, make)()
+    with pytest.raises(ArgumentTypeError, match=r"x.layout=.*pass x.to_dense\(\)"):
+        transform()(x)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"storage": "float8"}, "storage='float8': must be 'float16' or None"),
+        ({"memory": 0}, "memory=0: must be at least 1"),
+        ({"memory": "1 GiB"}, "memory='1 GiB': must be an integer"),
+        ({"learnable": "no"}, "learnable='no': must be True or False"),
+    ],
+)
+def test_options_are_checked_where_no_gpu_is(options, words):
+    with pytest.raises((ArgumentError, ArgumentTypeError), match=words):
+        transform(**options)
+
+
+def test_what_it_was_made_with_stays():
+    S = transform()
+    for name, value in (("learnable", True), ("bank", S.bank), ("J", 3), ("plan", S.plan)):
+        with pytest.raises(AttributeError, match=rf"{name}=.*read-only.*construct another object"):
+            setattr(S, name, value)
+
+
 # As a module
 
 
@@ -341,6 +371,15 @@ def test_functional_transforms():
     _, forward = torch.func.jvp(S, (x,), (along,))
     difference = (S(x + 1e-6 * along) - S(x - 1e-6 * along)) / 2e-6
     assert (forward - difference).abs().max() < 1e-6 * difference.abs().max()
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit")
+def test_traced_programs():
+    S = transform(J=1, max_order=1)
+    traced = torch.jit.trace(S, images())
+    for magnitude in (1, 1e-30, 1e30):  # two of which are scaled, image by image
+        x = images(4, seed=1) * magnitude
+        assert_close(traced(x), S(x), S, x)
 
 
 def test_autocast_loses_no_precision():
