@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from npscatter.arguments import one_of, pair
+from npscatter.arguments import check_plain, integer, one_of, pair
+from npscatter.bank import FilterBank
 from npscatter.bank.effective import EffectiveFilters, effective_filters
-from npscatter.errors import ArgumentError, explain, install_extra
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain, install_extra
 from npscatter.program.symmetry import angle_steps
 from npscatter.scattering import Scattering2D
 
@@ -99,12 +100,14 @@ def plot_coefficients(
     >>> first, second = plot_coefficients(S, S(stripes))
     """
     one_of("view", view, ("disc", "maps"))
+    S = _checked(S)
     meta, maps = S.meta(), _maps(S, y)
     there = [int(one) for one in np.unique(meta["order"]) if view == "maps" or one > 0]
     if not there:
         rule = "shows orders 1 and 2, and there is order 0 alone"
         raise ArgumentError(explain("view", view, rule, "pass view='maps'"))
     if order is not None:
+        order = integer("order", order)
         one_of("order", order, tuple(there), "pass one of them, or None for all")
     orders = there if order is None else [order]
     if view == "maps":
@@ -115,11 +118,10 @@ def plot_coefficients(
         for each, cell in zip(orders, drawn, strict=True):
             draw_maps(cell, maps, meta, S.J, S.L, each)
     else:
-        values = _values(maps, position)
+        values, place = _values(maps, position)
         drawn = _axes(axes, [5.2] * len(orders), 4.6)
         for each, cell in zip(orders, drawn, strict=True):
             _draw_disc(cell, values, meta, S.J, S.L, each)
-            place = "mean over the image" if position is None else f"at {tuple(position)}"
             cell.set_title(f"$S_{each}$, {place}", fontsize=TITLE)
     return drawn if order is None else drawn[0]
 
@@ -163,7 +165,7 @@ def plot_filters(
     """
     one_of("view", view, ("space", "frequency"))
     S = _some(S)
-    shown = min(S.J, MOST_SCALES) if scales is None else scales
+    shown = min(S.J, MOST_SCALES) if scales is None else integer("scales", scales)
     one_of("scales", shown, tuple(range(1, S.J + 1)), "pass fewer, or None")
     side = 20 * 2 ** (shown - 1) if view == "space" else max(128, 32 * 2**shown)
     filters = effective_filters(S.bank, shown, 1, (side, side))
@@ -265,7 +267,7 @@ def draw_maps(
             rows, columns = [str(j) for j in range(J - 1)], [str(j) for j in range(1, J)]
             axes.set_xlabel(r"$j_2$; in each block across $\theta_2$", fontsize=LABEL)
             axes.set_ylabel(r"$j_1$; in each block down $\theta_1$", fontsize=LABEL)
-    norm = Normalize(0, np.nanpercentile(tiles, PERCENTILE))
+    norm = Normalize(0, _top(tiles, PERCENTILE))
     shown = show_tiles(axes, tiles, rows, columns, block, cmap=POSITIVE, norm=norm)
     count = np.count_nonzero(meta["order"] == order)
     axes.set_title(f"$S_{order}$, {count} maps of {size(tiles)}", fontsize=TITLE)
@@ -413,7 +415,7 @@ def _draw_disc(
     edge, line = ("white", 0.8) if order == 1 else ("face", 0.2)
     shown = PatchCollection(wedges, cmap=POSITIVE, edgecolor=edge, linewidth=line)
     shown.set_array(np.array(colors))
-    shown.set_clim(0, max(np.nanmax(colors), np.finfo(np.float32).tiny))
+    shown.set_clim(0, _top(np.array(colors), 100))
     axes.add_collection(shown)
     if order == 2:
         _outline(axes, [1 - width * n for n, (j1, j2) in enumerate(rings) if j2 == j1 + 1], L)
@@ -550,21 +552,33 @@ def _maps(S: Scattering2D, y: Any) -> list[np.ndarray]:
     """Return the map of every channel, of one sample where there are but means."""
     C = S.n_coefficients
     if isinstance(y, list) and all(isinstance(one, dict) for one in y):
+        for one in y:
+            check_plain("y", one["coef"])
         maps = [np.asarray(one["coef"]) for one in y]
     else:
+        check_plain("y", y)
         y = np.asarray(y)
         maps = list(y) if y.ndim == 3 else list(y[:, None, None]) if y.ndim == 1 else []
     if len(maps) != C or any(one.ndim != 2 for one in maps):
         got = f"a list of {len(y)}" if isinstance(y, list) else y.shape
         rule = f"must be one image's coefficients, ({C}, h, w) or ({C},)"
         raise ArgumentError(explain("y.shape", got, rule, "pass S(x) of one image, e.g. S(x)[0]"))
+    if wrong := [one.dtype for one in maps if one.dtype.kind not in "biuf"]:
+        raise ArgumentTypeError(explain("y.dtype", wrong[0], "must be real", "pass S(x)"))
     return maps
 
 
-def _values(maps: list[np.ndarray], position: tuple[int, int] | None) -> np.ndarray:
-    """Return the coefficients at one output sample, or their means."""
+def _top(values: np.ndarray, percentile: float) -> float:
+    """Return where a scale of colours ends, from the finite values; above 0, if there are none."""
+    finite = values[np.isfinite(values)]
+    top = np.percentile(finite, percentile) if finite.size else 1.0
+    return max(float(top), float(np.finfo(np.float32).tiny))
+
+
+def _values(maps: list[np.ndarray], position: Any) -> tuple[np.ndarray, str]:
+    """Return the coefficients at one output sample, or their means, and which in words."""
     if position is None:
-        return np.array([one.mean() for one in maps])
+        return np.array([one.mean() for one in maps]), "mean over the image"
     row, column = pair("position", position, "of integers", "pass (row, column)")
     shapes = {one.shape for one in maps}
     if len(shapes) > 1:
@@ -575,7 +589,7 @@ def _values(maps: list[np.ndarray], position: tuple[int, int] | None) -> np.ndar
         rule = f"must lie within the {h} x {w} output samples"
         remedy = f"pass a row from 0 to {h - 1} and a column from 0 to {w - 1}, or None"
         raise ArgumentError(explain("position", position, rule, remedy))
-    return np.array([one[row, column] for one in maps])
+    return np.array([one[row, column] for one in maps]), f"at ({row}, {column})"
 
 
 def _axes(axes: Any, widths: list[float], height: float) -> np.ndarray:
@@ -595,4 +609,12 @@ def _axes(axes: Any, widths: list[float], height: float) -> np.ndarray:
 
 
 def _some(S: Scattering2D | None) -> Scattering2D:
-    return Scattering2D(J=3, shape=(32, 32)) if S is None else S
+    return Scattering2D(J=3, shape=(32, 32)) if S is None else _checked(S)
+
+
+def _checked(S: Any) -> Scattering2D:
+    """Return a transform, whichever door it came through, or raise."""
+    if not isinstance(getattr(S, "bank", None), FilterBank) or not hasattr(S, "meta"):
+        remedy = "pass npscatter.Scattering2D(J, shape)"
+        raise ArgumentTypeError(explain("S", S, "must be a Scattering2D", remedy))
+    return S
