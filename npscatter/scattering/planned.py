@@ -100,6 +100,11 @@ class PlannedTransform:
         return self.plan.outputs.oversampling
 
     @property
+    def paths(self) -> tuple[int, ...] | None:
+        """The channels that are computed, by their numbers among all; None for all."""
+        return self.plan.outputs.paths
+
+    @property
     def output_shape(self) -> tuple:
         """Shape of one image's coefficients: (C, h, w), or (C,); of moduli, of each channel."""
         if self.average is False:

@@ -178,6 +178,8 @@ class ScatteringTorch2D(nn.Module):
         vars(self)["_on_gpu"] = None
         vars(self)["_input_shape"] = self._transform.plan.input_shape
         vars(self)["_gain"] = level_gain(self._transform.plan, self._transform.bank)
+        # A cached property: asked now, for a compiler sees through none that locks.
+        vars(self)["_starts"] = self._transform.plan.channel_starts
         vars(self)["_key"] = _register(self._transform)
 
     @property
@@ -328,7 +330,7 @@ class ScatteringTorch2D(nn.Module):
             alike = (-1, *(1,) * (maps.ndim - 1))
             maps = scaled(maps, -shifts.reshape(alike))
             if gain is not None:
-                first = plan.channel_starts[1] if maps.ndim == 2 else 1
+                first = self._starts[1] if maps.ndim == 2 else 1
                 average = maps[:, :first] + gain * levels.reshape(alike)
                 maps = torch.cat([average, maps[:, first:]], 1)
         return maps.reshape(*x.shape[:-2], *self._transform.call_shape)

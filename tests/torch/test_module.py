@@ -341,6 +341,17 @@ def test_compiled_whole(gradient):
         assert torch.equal(output, S(x))
 
 
+@pytest.mark.parametrize("gradient", [False, True])
+def test_moduli_are_compiled_whole(gradient):
+    shape = 9, 11 + gradient  # so that no plan was asked for anything before
+    S = transform(J=1, max_order=1, average=False, shape=shape)
+    x = images(shape=shape).requires_grad_(gradient)
+    compiled = torch.compile(S, fullgraph=True, backend="aot_eager")
+    for one, other in zip(compiled(x), S(x), strict=True):
+        assert one["coef"].requires_grad == gradient and one["j"] == other["j"]
+        torch.testing.assert_close(one["coef"], other["coef"])
+
+
 def test_two_compiled_transforms_are_not_mixed_up():
     one, other = transform(), transform("free L=4 R=3")
     compiled = torch.compile(lambda x: one(x) - other(x), fullgraph=True, backend="aot_eager")
