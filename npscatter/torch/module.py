@@ -144,8 +144,9 @@ class ScatteringTorch2D(nn.Module):
         taps = program.weights_of(self._transform.bank, torch.float64)
         self._taps = taps
         if self.learnable:
+            kind = torch.get_default_device(), torch.get_default_dtype()
             for name, values in taps.items():
-                self.register_parameter(name, nn.Parameter(values.to(torch.get_default_dtype())))
+                self.register_parameter(name, nn.Parameter(values.to(*kind)))
         self._changed()
 
     # What it shares with NumPy's class
@@ -180,7 +181,8 @@ class ScatteringTorch2D(nn.Module):
         vars(self)["_gain"] = level_gain(self._transform.plan, self._transform.bank)
         # A cached property: asked now, for a compiler sees through none that locks.
         vars(self)["_starts"] = self._transform.plan.channel_starts
-        vars(self)["_key"] = _register(self._transform)
+        if _TRANSFORMS.get(vars(self).get("_key", "")) is not self._transform:
+            vars(self)["_key"] = _register(self._transform)
 
     @property
     def learnable(self) -> bool:

@@ -20,6 +20,7 @@ from torch.autograd import gradcheck
 import npscatter
 from npscatter import ArgumentError, ArgumentTypeError
 from npscatter.torch import Scattering2D
+from npscatter.torch.module import _TRANSFORMS
 
 SHAPE = (20, 17)
 
@@ -352,6 +353,16 @@ def test_moduli_are_compiled_whole(gradient):
         torch.testing.assert_close(one["coef"], other["coef"])
 
 
+def test_a_transform_is_known_to_compilers_by_one_key():
+    S = transform()
+    known, key = len(_TRANSFORMS), S._key
+    for out_type in ("list", "array"):
+        S.out_type = out_type
+    assert len(_TRANSFORMS) == known and S._key == key
+    other = copy.deepcopy(S)
+    assert other._key != key and len(_TRANSFORMS) == known + 1
+
+
 def test_two_compiled_transforms_are_not_mixed_up():
     one, other = transform(), transform("free L=4 R=3")
     compiled = torch.compile(lambda x: one(x) - other(x), fullgraph=True, backend="aot_eager")
@@ -400,6 +411,15 @@ def test_autocast_loses_no_precision():
             output = S(given)
         assert output.dtype == torch.float32
         assert_close(output, S(given), S, given)
+
+
+def test_made_where_another_device_is_the_default():
+    """Parameters are made there, as those of other modules; filters that do not learn stay."""
+    with torch.device("meta"):
+        S, learnable = transform(), transform(learnable=True)
+    x = images(1).requires_grad_()
+    assert torch.equal(S(x), transform()(x))
+    assert {p.device.type for p in learnable.parameters()} == {"meta"}
 
 
 def test_meta_tensors_have_shapes():
