@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "sklearn": {"errors", "arguments", "features", "program", "bank", "scattering"},
     "onnx": {"__init__", "errors", "arguments", "atomic_write", "program", "bank"},
     "plots": {"errors", "arguments", "program", "bank", "scattering"},
-    "torch": {"errors", "program", "bank", "cpu", "scattering"},
+    "torch": {"errors", "arguments", "program", "bank", "cpu", "scattering"},
     "bounds": {"errors", "arguments", "program", "bank", "scattering"},
     "cli": {
         *{"__init__", "errors", "arguments", "atomic_write", "features", "program", "bank"},

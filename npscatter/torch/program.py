@@ -14,7 +14,7 @@ from npscatter.program.steps import WEIGHT_ARRAYS
 
 
 def weights_of(bank: FilterBank, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    """Return a bank's weight arrays as `run` takes them, wavelets as (2, L, R, K, K), on the CPU."""
+    """Return a bank's weight arrays as `run` takes them, wavelets as (2, L, R, K, K); on CPU."""
     weights = {}
     for key in bank:
         taps = torch.tensor(bank[key], device="cpu")  # whatever the default device is
