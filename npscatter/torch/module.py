@@ -41,6 +41,8 @@ _COMPUTED_IN = {
 }
 # Kymatio's names for what this class does anyway.
 _AUTOMATIC = ("auto", "torch")
+# What NumPy's class tells of filters: of those that learn as they are now.
+_OF_FILTERS = ("filters", "psi", "phi", "_repr_html_")
 # Filters of Kymatio's that a checkpoint may hold: those here stand in for them.
 _KYMATIO = "tensor"
 
@@ -158,6 +160,8 @@ class ScatteringTorch2D(nn.Module):
             transform = self.__dict__.get("_transform")
             if transform is None or name.startswith("__"):
                 raise
+            if name in _OF_FILTERS and self.learnable:
+                transform = self._with_filters_now(transform)
             return getattr(transform, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -194,6 +198,10 @@ class ScatteringTorch2D(nn.Module):
         """The bank in use; of a learnable transform what its parameters are now."""
         given = self._transform.bank
         return given if not self.learnable else self._learned_bank()
+
+    def _with_filters_now(self, transform: Scattering2D) -> Scattering2D:
+        """Return a transform with the bank that the parameters are now."""
+        return _with_bank(transform, self.bank, tuple(transform._options.items()))
 
     def _learned_bank(self) -> FilterBank:
         given, arrays = self._transform.bank, {}
@@ -291,7 +299,7 @@ class ScatteringTorch2D(nn.Module):
             return None
         if transform is None or not self.learnable:
             return transform
-        return _with_bank(transform, self.bank, tuple(transform._options.items()))
+        return self._with_filters_now(transform)
 
     def _gpu_transform(self) -> Scattering2D | None:
         if not self._automatic:

@@ -209,6 +209,20 @@ def test_filters_learn():
     assert (S(x) - by_torch).abs().max() > 0.1 * by_torch.abs().max()
 
 
+def test_filters_are_told_as_they_are_now():
+    S = transform(learnable=True)
+    before = S.filters().psi_hat, S.psi[0]["levels"][0], S.phi["levels"][0]
+    np.testing.assert_allclose(before[0], transform().filters().psi_hat, atol=1e-6)
+    with torch.no_grad():
+        for name in ("psi_first", "low_next"):
+            getattr(S, name).mul_(2)
+    after = S.filters().psi_hat, S.psi[0]["levels"][0], S.phi["levels"][0]
+    np.testing.assert_allclose(after[0][0], 2 * before[0][0], rtol=1e-6)
+    for one, other in zip(after[1:], before[1:], strict=True):
+        np.testing.assert_allclose(one, 2 * other, rtol=1e-6, atol=1e-12)
+    assert S.bank.sha256[:16] in S._repr_html_()
+
+
 def test_a_learnable_transform_has_its_filters_as_state():
     S, other = (transform(learnable=True) for _ in range(2))
     assert set(S.state_dict()) == set(WEIGHT_ARRAYS)
