@@ -118,9 +118,19 @@ def join(*parts: tuple[Array, Meta], axis: int = -3) -> tuple[Array, Meta]:
     """
     xp = namespace(*parts[0], axis)
     keys = set.intersection(*(set(meta) for _, meta in parts)) - {"name"}
-    joined = {key: np.concatenate([meta[key] for _, meta in parts]) for key in sorted(keys)}
+    joined = {key: _stacked([meta[key] for _, meta in parts]) for key in sorted(keys)}
     joined["name"] = np.concatenate([names(meta) for _, meta in parts])
     return concatenate(xp, [values for values, _ in parts], axis), joined
+
+
+def _stacked(columns: list[np.ndarray]) -> np.ndarray:
+    """Return rows one after the other; those of shorter paths are filled up with -1."""
+    if columns[0].ndim == 1:
+        return np.concatenate(columns)
+    width = max(column.shape[1] for column in columns)
+    ends = [((0, 0), (0, width - column.shape[1])) for column in columns]
+    filled = (np.pad(*pair, constant_values=-1) for pair in zip(columns, ends, strict=True))
+    return np.concatenate(list(filled))
 
 
 def namespace(values: Array, meta: Meta, axis: int) -> Any:

@@ -377,8 +377,8 @@ def _orbit(path: tuple, actions: list[np.ndarray]) -> frozenset[tuple]:
 
 def _moved(path: tuple, to: np.ndarray) -> tuple:
     """Return a path whose orientations are moved; -1 is a mean over all, others relative to it."""
-    origin = to[0] if path and path[0][1] < 0 else 0
-    return tuple((j, t if t < 0 else int(to[t] - origin) % len(to)) for j, t in path)
+    relative = bool(path) and path[0][1] < 0
+    return tuple((j, t if t < 0 else int(to[t] - relative * to[0]) % len(to)) for j, t in path)
 
 
 def _moment(values: Array, meta: Meta, name: str) -> tuple[Array, Meta]:

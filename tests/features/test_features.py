@@ -104,6 +104,29 @@ def test_join():
     assert features.names(meta) == [*features.names(first[1]), "S0"]
 
 
+def test_join_of_paths_of_unlike_lengths():
+    """Covariances have three wavelets each, coefficients two at most."""
+    _, wavelets, moduli = some_moduli(angles=L)
+    parts = [
+        features.isotropic(*features.covariances(moduli, wavelets), axis=-1),
+        features.isotropic(*features.powers(moduli), axis=-1),
+        features.isotropic(*features.spatial_mean(random_maps(), META), axis=-1),
+    ]
+    values, meta = features.join(*parts, axis=-1)
+    assert np.array_equal(values, np.concatenate([part for part, _ in parts]))
+    assert len(by_name(values, meta, axis=-1)) == len(values)
+    start = 0
+    for _, one in parts:
+        rows, width = one["theta"].shape
+        for key in ("j", "theta", "n"):
+            assert np.array_equal(meta[key][start : start + rows, :width], one[key])
+            assert (meta[key][start : start + rows, width:] == -1).all()
+        start += rows
+    square, _ = features.square_mean(values, meta)
+    each = [features.square_mean(*part)[0] for part in parts]
+    np.testing.assert_allclose(square, np.concatenate(each), rtol=1e-13)
+
+
 # Over the image, and sample by sample
 
 
