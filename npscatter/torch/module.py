@@ -41,6 +41,8 @@ _COMPUTED_IN = {
 }
 # Kymatio's names for what this class does anyway.
 _AUTOMATIC = ("auto", "torch")
+# Options for where tensors lie on a GPU, and their checks: kept for then, if the place decides.
+_ON_GPU: dict[str, Callable[[Any], Any]] = {"storage": storage_kind, "memory": memory_bytes}
 # What NumPy's class tells of filters: of those that learn as they are now.
 _OF_FILTERS = ("filters", "psi", "phi", "_repr_html_")
 # Filters of Kymatio's that a checkpoint may hold: those here stand in for them.
@@ -127,10 +129,8 @@ class ScatteringTorch2D(nn.Module):
     ):
         super().__init__()
         automatic = isinstance(backend, str) and backend in _AUTOMATIC
-        on_gpu: dict[str, Any] = {
-            "storage": storage_kind(storage),
-            "memory": memory_bytes(memory),
-        }
+        given = {"storage": storage, "memory": memory}
+        on_gpu: dict[str, Any] = {name: check(given[name]) for name, check in _ON_GPU.items()}
         self._transform = Scattering2D(
             *(J, shape, L, max_order, pre_pad, "auto" if automatic else backend, out_type),
             bank=bank,
@@ -160,6 +160,8 @@ class ScatteringTorch2D(nn.Module):
             transform = self.__dict__.get("_transform")
             if transform is None or name.startswith("__"):
                 raise
+            if name in _ON_GPU and self._automatic:
+                return self._gpu_options[name]
             if name in _OF_FILTERS and self.learnable:
                 transform = self._with_filters_now(transform)
             return getattr(transform, name)
@@ -170,7 +172,10 @@ class ScatteringTorch2D(nn.Module):
         if hasattr(type(self), name) or transform is None or not hasattr(transform, name):
             super().__setattr__(name, value)
             return
-        setattr(transform, name, value)
+        if name in _ON_GPU and self._automatic:
+            self._gpu_options[name] = _ON_GPU[name](value)
+        else:
+            setattr(transform, name, value)
         self._changed()
 
     def __setstate__(self, state: dict) -> None:
@@ -220,7 +225,8 @@ class ScatteringTorch2D(nn.Module):
     def extra_repr(self) -> str:
         """Return what `repr` shows of it."""
         inside = repr(self._transform).partition("(")[2][:-1]
-        return f"{inside}, learnable={self.learnable}"
+        on_gpu = "".join(f", {k}={v!r}" for k, v in self._gpu_options.items() if v is not None)
+        return f"{inside}{on_gpu * self._automatic}, learnable={self.learnable}"
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *others: Any) -> None:
         for key in [key for key in state_dict if key.startswith(prefix + _KYMATIO)]:

@@ -222,6 +222,19 @@ def test_options_are_checked_where_no_gpu_is(options, words):
         transform(**options)
 
 
+def test_options_for_a_gpu_are_kept_where_none_is():
+    S = transform(storage="float16")
+    assert S.storage == "float16" and S.memory is None and "storage='float16'" in repr(S)
+    S.memory = 2**20
+    for other in (S, copy.deepcopy(S), pickle.loads(pickle.dumps(S))):
+        assert (other.storage, other.memory) == ("float16", 2**20)
+        assert other._gpu_options == {"storage": "float16", "memory": 2**20}
+    with pytest.raises(ArgumentError, match="memory=0"):
+        S.memory = 0
+    with pytest.raises(ArgumentError, match="storage='float16': has no effect on backend='numba'"):
+        transform(backend="numba", storage="float16")
+
+
 def test_what_it_was_made_with_stays():
     S = transform()
     for name, value in (("learnable", True), ("bank", S.bank), ("J", 3), ("plan", S.plan)):
