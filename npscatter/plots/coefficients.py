@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from npscatter.arguments import one_of, pair
-from npscatter.errors import ArgumentError, explain
+from npscatter.arguments import check_plain, integer, one_of, pair
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.plots.disc import draw_disc
-from npscatter.plots.drawing import TITLE, axes_for
+from npscatter.plots.drawing import TITLE, axes_for, checked_transform
 from npscatter.plots.maps import draw_maps
 from npscatter.scattering import Scattering2D
 
@@ -72,12 +72,14 @@ def plot_coefficients(
     >>> first, second = plot_coefficients(S, S(stripes))
     """
     one_of("view", view, ("disc", "maps"))
+    S = checked_transform(S)
     meta, maps = S.meta(), _maps(S, y)
     there = [int(one) for one in np.unique(meta["order"]) if view == "maps" or one > 0]
     if not there:
         rule = "shows orders 1 and 2, and there is order 0 alone"
         raise ArgumentError(explain("view", view, rule, "pass view='maps'"))
     if order is not None:
+        order = integer("order", order)
         one_of("order", order, tuple(there), "pass one of them, or None for all")
     orders = there if order is None else [order]
     if view == "maps":
@@ -88,11 +90,10 @@ def plot_coefficients(
         for each, cell in zip(orders, drawn, strict=True):
             draw_maps(cell, maps, meta, S.J, S.L, each)
     else:
-        values = _values(maps, position)
+        values, place = _values(maps, position)
         drawn = axes_for(axes, [5.2] * len(orders), 4.6)
         for each, cell in zip(orders, drawn, strict=True):
             draw_disc(cell, values, meta, S.J, S.L, each)
-            place = "mean over the image" if position is None else f"at {tuple(position)}"
             cell.set_title(f"$S_{each}$, {place}", fontsize=TITLE)
     return drawn if order is None else drawn[0]
 
@@ -101,21 +102,26 @@ def _maps(S: Scattering2D, y: Any) -> list[np.ndarray]:
     """Return the map of every channel, of one sample where there are but means."""
     C = S.n_coefficients
     if isinstance(y, list) and all(isinstance(one, dict) for one in y):
+        for one in y:
+            check_plain("y", one["coef"])
         maps = [np.asarray(one["coef"]) for one in y]
     else:
+        check_plain("y", y)
         y = np.asarray(y)
         maps = list(y) if y.ndim == 3 else list(y[:, None, None]) if y.ndim == 1 else []
     if len(maps) != C or any(one.ndim != 2 for one in maps):
         got = f"a list of {len(y)}" if isinstance(y, list) else y.shape
         rule = f"must be one image's coefficients, ({C}, h, w) or ({C},)"
         raise ArgumentError(explain("y.shape", got, rule, "pass S(x) of one image, e.g. S(x)[0]"))
+    if wrong := [one.dtype for one in maps if one.dtype.kind not in "biuf"]:
+        raise ArgumentTypeError(explain("y.dtype", wrong[0], "must be real", "pass S(x)"))
     return maps
 
 
-def _values(maps: list[np.ndarray], position: tuple[int, int] | None) -> np.ndarray:
-    """Return the coefficients at one output sample, or their means."""
+def _values(maps: list[np.ndarray], position: Any) -> tuple[np.ndarray, str]:
+    """Return the coefficients at one output sample, or their means, and which in words."""
     if position is None:
-        return np.array([one.mean() for one in maps])
+        return np.array([one.mean() for one in maps]), "mean over the image"
     row, column = pair("position", position, "of integers", "pass (row, column)")
     shapes = {one.shape for one in maps}
     if len(shapes) > 1:
@@ -126,4 +132,4 @@ def _values(maps: list[np.ndarray], position: tuple[int, int] | None) -> np.ndar
         rule = f"must lie within the {h} x {w} output samples"
         remedy = f"pass a row from 0 to {h - 1} and a column from 0 to {w - 1}, or None"
         raise ArgumentError(explain("position", position, rule, remedy))
-    return np.array([one[row, column] for one in maps])
+    return np.array([one[row, column] for one in maps]), f"at ({row}, {column})"

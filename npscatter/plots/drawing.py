@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from npscatter.errors import ArgumentError, explain
+from npscatter.bank import FilterBank
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.program.symmetry import angle_steps
 from npscatter.scattering import Scattering2D
 
@@ -65,5 +66,20 @@ def size(maps: np.ndarray) -> str:
     return f"{maps.shape[-2]} × {maps.shape[-1]}"
 
 
+def top_of(values: np.ndarray, percentile: float) -> float:
+    """Return where a scale of colours ends, from the finite values; above 0, if there are none."""
+    finite = values[np.isfinite(values)]
+    top = np.percentile(finite, percentile) if finite.size else 1.0
+    return max(float(top), float(np.finfo(np.float32).tiny))
+
+
 def transform_or_default(S: Scattering2D | None) -> Scattering2D:
-    return Scattering2D(J=3, shape=(32, 32)) if S is None else S
+    return Scattering2D(J=3, shape=(32, 32)) if S is None else checked_transform(S)
+
+
+def checked_transform(S: Any) -> Scattering2D:
+    """Return a transform, whichever door it came through, or raise."""
+    if not isinstance(getattr(S, "bank", None), FilterBank) or not hasattr(S, "meta"):
+        remedy = "pass npscatter.Scattering2D(J, shape)"
+        raise ArgumentTypeError(explain("S", S, "must be a Scattering2D", remedy))
+    return S

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from npscatter.arguments import one_of
+from npscatter.arguments import integer, one_of
 from npscatter.bank.effective import EffectiveFilters, effective_filters
 from npscatter.plots.drawing import (
     LABEL,
@@ -66,7 +66,7 @@ def plot_filters(
     """
     one_of("view", view, ("space", "frequency"))
     S = transform_or_default(S)
-    shown = min(S.J, MOST_SCALES) if scales is None else scales
+    shown = min(S.J, MOST_SCALES) if scales is None else integer("scales", scales)
     one_of("scales", shown, tuple(range(1, S.J + 1)), "pass fewer, or None")
     side = 20 * 2 ** (shown - 1) if view == "space" else max(128, 32 * 2**shown)
     filters = effective_filters(S.bank, shown, 1, (side, side))

@@ -120,8 +120,8 @@ class Scattering2D(PlannedTransform):
 
     Attributes
     ----------
-    J, shape, L, max_order, pre_pad, boundary
-        As given, or taken from the bank.
+    J, shape, L, max_order, pre_pad, boundary, average, oversampling, paths
+        As given, or taken from the bank; `paths` as numbers in their order, None if it is all.
     backend, out_type, threads, storage, memory
         As given, but that `backend` is never "auto". These may be set later, and are checked then
         as here; the other attributes are read-only.

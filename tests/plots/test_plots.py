@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -163,23 +164,17 @@ def test_a_disc_is_of_one_place_or_of_means_of_whatever_there_is():
 
 
 def test_paths_that_are_missing_are_left_out():
-    class Few:
-        J, L, n_coefficients = 3, 4, 3
-
-        def meta(self):
-            whole = transform().meta()
-            return {key: column[[2, 5, 60]] for key, column in whole.items()}
-
+    few = transform(paths=[2, 5, 60])
     whole, axes = transform().meta(), blank(2)
-    plot_coefficients(Few(), np.array([1.0, 2, 3]), axes=axes)
+    plot_coefficients(few, np.array([1.0, 2, 3]), axes=axes)
     assert sorted(axes[0].collections[0].get_array()) == [1, 1, 2, 2]
     x, y = place(whole["angle"][5, 0], rings(transform(), 1)[int(whole["j"][5, 0]), -1])
     assert value_at(axes[0], x, y) == 2
     axes = blank(2)
-    plot_coefficients(Few(), np.ones((3, 2, 2)), view="maps", axes=axes)
+    plot_coefficients(few, np.ones((3, 2, 2)), view="maps", axes=axes)
     assert np.isfinite(axes[0].images[0].get_array()).sum() == 8
     (cell,) = blank()
-    plot_paths(Few(), axes=cell)
+    plot_paths(few, axes=cell)
 
 
 # Maps
@@ -368,6 +363,9 @@ def test_without_matplotlib_the_extra_is_named():
         ({"view": "disk"}, ArgumentError, "view='disk'"),
         ({"order": 0}, ArgumentError, "order=0"),
         ({"order": 3}, ArgumentError, "order=3"),
+        ({"order": 1.5}, ArgumentTypeError, "order=1.5"),
+        ({"y": np.zeros((61, 3, 2), complex)}, ArgumentTypeError, "y.dtype=dtype('complex128')"),
+        ({"S": "accurate"}, ArgumentTypeError, "S='accurate': must be a Scattering2D"),
         ({"axes": blank()}, ArgumentError, "must be 2 of Matplotlib's axes"),
         ({"axes": 4}, ArgumentError, "axes=4"),
     ],
@@ -375,8 +373,47 @@ def test_without_matplotlib_the_extra_is_named():
 def test_errors(arguments, error, words):
     S = transform()
     with pytest.raises(error) as raised:
-        plot_coefficients(S, **{"y": noise(S), **arguments})
+        plot_coefficients(**{"S": S, "y": noise(S), **arguments})
     assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("draw", [plot_filters, plot_paths])
+def test_what_is_no_transform(draw):
+    with pytest.raises(ArgumentTypeError, match="S=5: must be a Scattering2D"):
+        draw(5)
+
+
+def test_what_records_gradients_is_told_to_be_detached():
+    torch = pytest.importorskip("torch")
+    S = transform()
+    y = torch.as_tensor(noise(S)).requires_grad_()
+    for given in (y, [{"coef": one} for one in y]):
+        with pytest.raises(ArgumentTypeError, match=r"pass y.detach\(\)"):
+            plot_coefficients(S, given)
+
+
+@pytest.mark.parametrize("view", ["disc", "maps"])
+@pytest.mark.parametrize("value", [0, np.nan, np.inf])
+def test_colors_of_values_that_are_no_numbers(view, value):
+    """Where there are others, these have their colours; where there are none, all is empty."""
+    S = transform(J=2)
+    y = np.abs(noise(S))
+    y[1] = value
+    for maps in (y, np.full_like(y, value)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            axes = plot_coefficients(S, maps, order=1, view=view, axes=blank())
+            axes.figure.canvas.draw()
+        shown = axes.collections[0] if view == "disc" else axes.images[0]
+        assert 0 < shown.get_clim()[1] < np.inf
+
+
+def test_numbers_may_be_numpys():
+    S = transform()
+    place, order = np.array([2, 1]), np.int64(1)
+    axes = plot_coefficients(S, noise(S), place, order=order, axes=blank())
+    assert axes.get_title().endswith("at (2, 1)")
+    assert plot_filters(S, scales=np.int64(1), axes=blank()[0]).images
 
 
 @pytest.mark.parametrize(

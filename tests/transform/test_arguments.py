@@ -205,7 +205,10 @@ def test_settings_may_be_changed_and_mean_what_the_constructors_do(toy_bank):
 
 @pytest.mark.parametrize(
     "name",
-    ["J", "shape", "L", "max_order", "pre_pad", "boundary", "bank", "plan", "n_coefficients"],
+    [
+        *("J", "shape", "L", "max_order", "pre_pad", "boundary", "bank", "plan", "n_coefficients"),
+        *("average", "oversampling", "paths"),
+    ],
 )
 def test_what_the_plan_was_made_from_is_read_only(toy_bank, name):
     S = Scattering2D(1, (4, 4), 2, bank=toy_bank("free", 2, 1))

@@ -70,7 +70,7 @@ def test_some_paths_are_those_of_all(generator, backend):
     ):
         S = transform(3, (16, 19), backend=backend, paths=paths)
         chosen = np.flatnonzero(paths) if np.asarray(paths).dtype == bool else np.sort(paths)
-        assert S.plan.outputs.paths == tuple(chosen)
+        assert S.paths == S.plan.outputs.paths == tuple(chosen)
         # Windows of other orientations together may be folded otherwise.
         size = np.abs(coefficients).max()
         assert np.abs(S(x) - coefficients[chosen]).max() <= likely(S, np.float64) * size
