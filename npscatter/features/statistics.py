@@ -13,6 +13,8 @@ from npscatter.features.channels import Meta, names, namespace, orientations, pa
 from npscatter.program.symmetry import GENERATORS, orientation_action
 
 ALL_OF_THEM = "pass the channels of all of them"
+# In names of numbers whose means are not what is computed of means.
+NOT_LINEAR = ("log_", "std_")
 
 
 def relative_errors(
@@ -142,6 +144,7 @@ def logarithm(values: Array, meta: Meta, floor: float = 1e-6, axis: int = -3) ->
     if "complex" in str(values.dtype):
         rule = "is complex, and a floor is one of real numbers"
         raise ArgumentTypeError(explain("values.dtype", values.dtype, rule, "pass real numbers"))
+    _refuse("log_", meta, "is a logarithm already", "take it once")
     logs = xp.log(xp.clip(values, floor, None))
     is_modulus = meta["order"] > 0
     pairs = zip(names(meta), is_modulus, strict=True)
@@ -154,7 +157,8 @@ def normalized(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
     """Return S2 over its parent S1, named "S2_over_S1_j0_t1_j1_t4"; the other orders as they are.
 
     S2[j1, t1, j2, t2] / S1[j1, t1], 0 where the parent is 0: BM13 and AM14, where it takes from S2
-    what S1 has told already. It does not change if the image is multiplied by a number.
+    what S1 has told already. It does not change if the image is multiplied by a number. Of means it
+    is named "mean_S2_over_mean_S1_j0_t1_j1_t4": quotients of means are no means of quotients.
 
     Parameters
     ----------
@@ -164,7 +168,7 @@ def normalized(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
     Raises
     ------
     ArgumentError
-        If a parent is missing.
+        If a parent is missing, or logarithms were taken.
 
     Examples
     --------
@@ -178,6 +182,7 @@ def normalized(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
     """
     xp = namespace(values, meta, axis)
     rows = {path: row for row, path in enumerate(paths_of(meta))}
+    _refuse("log_", meta, "is a logarithm, which is not divided", "take logarithms last")
     is_second = meta["order"] == 2
     parents = [(kind.replace("S2", "S1"), path[:1]) for kind, path in rows]
     orphans = [name for name, path in zip(names(meta), parents, strict=True) if path not in rows]
@@ -185,7 +190,12 @@ def normalized(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
         rule, remedy = "has no parent among the channels", "select after normalising"
         raise ArgumentError(explain("meta", orphans[0], rule, remedy))
     ratios = ratio(xp, values, take(xp, values, [rows[path] for path in parents], axis))
-    titles = [name.replace("S2", "S2_over_S1") for name in names(meta)]
+    titles = [
+        name.replace(kind, f"{kind}_over_{parent}", 1) if second else name
+        for name, (kind, _), (parent, _), second in zip(
+            names(meta), rows, parents, is_second, strict=True
+        )
+    ]
     return choose(xp, is_second, ratios, values, axis), {**meta, "name": np.array(titles)}
 
 
@@ -203,7 +213,8 @@ def isotropic(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
     C20; SM13 averages over rotations alike. An image turned by pi / L has, but for its frame and
     its pixels, the same. Of covariances (`covariances`) the same with each further orientation
     relative to the first, C01_iso[j1, j2, d] and C11_iso[j1, j2, j3, d2, d3]: their real parts, for
-    turned by pi they are their complex conjugates.
+    turned by pi they are their complex conjugates. Of logarithms and standard deviations, which
+    are other numbers if they are taken afterwards, "iso_log_S1_j0".
 
     Parameters
     ----------
@@ -245,7 +256,10 @@ def isotropic(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
             rule = f"has {len(rows)} of {L} orientations of scales {scales}"
             raise ArgumentError(explain("meta", kind, rule, ALL_OF_THEM))
         title = "".join([*(f"_j{j}" for j in scales), *(f"_d{d}" for d in turns)])
-        titles.append(f"{kind}_iso{title}" if scales else kind)
+        # Means of logarithms are not logarithms of means.
+        first = any(word in kind for word in NOT_LINEAR)
+        named = f"iso_{kind}" if first else f"{kind}_iso"
+        titles.append(f"{named}{title}" if scales else kind)
         theta[group, 1 : 1 + len(turns)] = turns
     firsts = [rows[0] for rows in groups.values()]
     order, j = meta["order"][firsts], meta["j"][firsts]
@@ -261,7 +275,8 @@ def s21(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
 
         s21[j1, j2] = mean over t1, t2 of S2[j1, t1, j2, t2] / mean over t1 of S1[j1, t1]
 
-    0 where S1 is 0. Sparse images have more of it than noise of the same spectrum.
+    0 where S1 is 0. Sparse images have more of it than noise of the same spectrum. Of means it is
+    named "s21_of_mean_j0_j1".
 
     Parameters
     ----------
@@ -296,7 +311,8 @@ def s22(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
 
         s22[j1, j2] = S2_iso[j1, j2, 0] / S2_iso[j1, j2, L / 2]
 
-    0 where the latter is 0. Filaments have more of it than points.
+    0 where the latter is 0. Filaments have more of it than points. Of means it is named
+    "s22_of_mean_j0_j1".
 
     Parameters
     ----------
@@ -401,6 +417,8 @@ def _of_scales(name: str, values: Array, meta: Meta, axis: int) -> tuple[Array, 
     meta : dict
         Of what is `name`d and has a value for each of these.
     """
+    _refuse("log_", meta, "is a logarithm, which is not divided", "take logarithms last")
+    _refuse("_over_", meta, "is divided by its parent already", "pass coefficients as they are")
     means, of_means = isotropic(values, meta, axis)
     rows: dict[tuple, list[int]] = {}
     for row, (kind, path) in enumerate(paths_of(of_means)):
@@ -421,6 +439,19 @@ def _of_scales(name: str, values: Array, meta: Meta, axis: int) -> tuple[Array, 
         "order": np.full(len(pairs), 2),
         "j": np.array([scales for _, scales in pairs]),
         "theta": np.full((len(pairs), 2), -1),
-        "name": np.array([f"{kind}{name}_j{j1}_j{j2}" for kind, (j1, j2) in pairs]),
+        "name": np.array([f"{name}{_of(kind)}_j{j1}_j{j2}" for kind, (j1, j2) in pairs]),
     }
     return means, rows, pairs, of_pairs
+
+
+def _of(kind: str) -> str:
+    """Return what is said of quotients of what is no coefficient: "_of_mean" of "mean_"."""
+    made_of = kind.removeprefix("iso_").rstrip("_")
+    return f"_of_{made_of}" if made_of else ""
+
+
+def _refuse(word: str, meta: Meta, rule: str, remedy: str) -> None:
+    """Raise an `ArgumentError` if the name of a channel has a word."""
+    for name in names(meta):
+        if word in name:
+            raise ArgumentError(explain("meta", name, rule, remedy))

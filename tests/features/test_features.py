@@ -1,6 +1,7 @@
 """Numbers made of coefficients: against plain loops, published formulas, and laws."""
 
 import importlib
+import itertools
 
 import numpy as np
 import pytest
@@ -216,7 +217,7 @@ def test_s21_and_s22():
 
 def test_names_say_of_what_ratios_are():
     values, meta = features.spatial_mean(random_maps(), META)
-    assert features.names(features.s21(values, meta, axis=-1)[1])[0] == "mean_s21_j0_j1"
+    assert features.names(features.s21(values, meta, axis=-1)[1])[0] == "s21_of_mean_j0_j1"
     assert features.names(features.isotropic(values, meta, axis=-1)[1])[0] == "mean_S0"
 
 
@@ -307,6 +308,58 @@ def test_covariances_have_no_s21_and_s22():
     for function in (features.s21, features.s22):
         with pytest.raises(ArgumentError, match="no channel of order 2"):
             function(values, meta, axis=-1)
+
+
+STEPS = {
+    "mean": lambda values, meta, axis: (*features.spatial_mean(values, meta), -1),
+    "std": lambda values, meta, axis: (*features.spatial_std(values, meta), -1),
+    **{
+        name: lambda values, meta, axis, name=name: (
+            *getattr(features, name)(values, meta, axis=axis),
+            axis,
+        )
+        for name in ("logarithm", "normalized", "isotropic", "s21", "s22")
+    },
+}
+
+
+def after(steps):
+    """Return what steps make of maps, by name; None where one is refused."""
+    values, meta, axis = random_maps(), META, -3
+    for step in steps:
+        if step in ("mean", "std") and axis == -1:
+            return None
+        try:
+            values, meta, axis = STEPS[step](values, meta, axis)
+        except ArgumentError:
+            return None
+    values = values.reshape(len(values), -1)
+    return dict(zip(features.names(meta), values, strict=True))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_numbers_of_one_name_are_the_same_whatever_the_order_of_steps(count):
+    known = {}
+    for steps in itertools.permutations(STEPS, count):
+        for name, values in (after(steps) or {}).items():
+            first, others = known.setdefault((name, values.shape), (steps, values))
+            assert values == pytest.approx(others, rel=1e-10), (name, first, steps)
+    assert len(known) > 100
+
+
+@pytest.mark.parametrize("steps", [("logarithm", "s21"), ("logarithm", "normalized")])
+def test_logarithms_are_not_divided(steps):
+    first, second = (getattr(features, step) for step in steps)
+    with pytest.raises(ArgumentError, match=r"is a logarithm, which is not divided; take log"):
+        second(*first(random_maps(), META))
+
+
+def test_what_was_divided_is_not_divided_again():
+    for step in (features.s21, features.s22, features.normalized):
+        with pytest.raises(ArgumentError):
+            step(*features.normalized(random_maps(), META))
+    with pytest.raises(ArgumentError, match="is a logarithm already"):
+        features.logarithm(*features.logarithm(random_maps(), META))
 
 
 # Laws
