@@ -49,7 +49,7 @@ def first_look(picture: np.ndarray, bank: FilterBank, J: int = 2) -> Figure:
     largest, brightest = np.abs(wavelets).max(), np.percentile(first, PERCENTILE)
     heads = [f"wavelets\n{K} × {K} taps"]
     show_tiles(above, wavelets[None], heads, [], cmap=SIGNED, vmin=-largest, vmax=largest)
-    heads = [f"$S_1$, scale {2**j}\n{height} × {width}" for j in range(J)]
+    heads = [f"$S_1$, $j$ = {j}\n{height} × {width}" for j in range(J)]
     show_tiles(below, first, heads, [], cmap=POSITIVE, vmin=0, vmax=brightest)
     for cell in (above, below):
         cell.tick_params(labelsize=TEXT)

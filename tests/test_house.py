@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "gpu": {"errors", "arguments", "program", "bank", "cost", "jit_cache"},
     "scattering": {"errors", "arguments", "backends", "program", "bank"},
     "__init__": {"errors", "bank", "scattering"},
+    "numpy": {"scattering"},
     "sklearn": {"errors", "arguments", "features", "program", "bank", "scattering"},
     "onnx": {"__init__", "errors", "arguments", "atomic_write", "program", "bank"},
     "plots": {"errors", "arguments", "program", "bank", "scattering"},

@@ -79,7 +79,7 @@ def test_messages_say_where_the_sources_alone_have_something(package):
 
 EXTRAS = ["cli", "cuda12", "cuda13", "onnx", "plots", "safetensors", "sklearn", "torch"]
 # Packages whose ``__all__`` is the interface.
-DOORS = ("bounds", "features", "onnx", "plots", "sklearn", "torch")
+DOORS = ("bounds", "features", "numpy", "onnx", "plots", "sklearn", "torch")
 INTERFACE = ["npscatter", *(f"npscatter.{name}" for name in DOORS)]
 
 

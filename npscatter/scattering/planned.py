@@ -90,6 +90,11 @@ class PlannedTransform:
         return self.plan.outputs.oversampling
 
     @property
+    def paths(self) -> tuple[int, ...] | None:
+        """Numbers of the channels that are computed, of all there are; None for all."""
+        return self.plan.outputs.paths
+
+    @property
     def output_shape(self) -> tuple:
         """Shape of one image's coefficients: (C, h, w), or (C,); of moduli, of each channel."""
         return self.plan.channel_shapes if self.average is False else self.plan.call_shape
@@ -202,7 +207,8 @@ class PlannedTransform:
 
         One dict for each: ``j``, ``theta``, and ``levels``, its Fourier transform on the grid of
         the padded image and on the coarser ones it is applied at, one sample in 2, 4, ... per axis;
-        real if the bank is symmetric, read-only. Kymatio stores a level more where it has no use.
+        real if the bank is symmetric, in double precision (Kymatio's are float32), read-only.
+        Kymatio stores a level more where it has no use.
         """
         wavelets, _ = self._filters_by_resolution
         return [
