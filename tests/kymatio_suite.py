@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RELEASE = "0.3.0"
 # What the imports of Kymatio's classes become, and of the backends that its tests hand them.
 IMPORTS = {
-    "kymatio.numpy": "from npscatter import {}",
+    "kymatio.numpy": "from npscatter.numpy import {}",
     "kymatio.torch": "from npscatter.torch import {}",
     "kymatio.sklearn": "from npscatter.sklearn import {}",
     "kymatio.scattering2d.frontend.numpy_frontend": "from npscatter import Scattering2D as {}",
