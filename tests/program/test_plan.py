@@ -52,7 +52,7 @@ def some_paths(J, design, max_order):
     """Return the numbers of a few channels, of which some lead to others and some do not."""
     channels = make_plan(J, (2**J, 2**J), design, max_order).n_coefficients
     generator = np.random.default_rng(channels)
-    return generator.permutation(channels)[: max(1, channels // 3)].tolist()
+    return sorted(generator.permutation(channels)[: max(1, channels // 3)].tolist())
 
 
 class Expressions:
