@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,16 +64,14 @@ def atomic_write(path: Path, force: bool = False) -> Iterator[BinaryIO]:
             _keep_owner_and_mode(partial, old)
         os.replace(partial, target)
     except OSError as error:
-        if error.filename is None or os.fspath(error.filename) != str(partial):
+        if str(error.filename) != str(partial):
             raise
         reason = error.strerror
         if error.errno == errno.ENOENT and not target.parent.is_dir():
             reason = "the folder it is to be in does not exist; make that first"
         raise OSError(error.errno, reason, str(path)) from None
     finally:
-        # Where its folder is none, there is nothing to remove.
-        with suppress(NotADirectoryError):
-            partial.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> BinaryIO:

@@ -36,7 +36,7 @@ def draw_disc(
     # White lines would leave nothing of narrow sectors.
     edge, line = ("white", 0.8) if order == 1 else ("face", 0.2)
     shown = PatchCollection(wedges, cmap=POSITIVE, edgecolor=edge, linewidth=line)
-    shown.set_array(np.ma.masked_invalid(colors))
+    shown.set_array(np.array(colors))
     shown.set_clim(0, upper_end(np.array(colors)))
     axes.add_collection(shown)
     if order == 2:
