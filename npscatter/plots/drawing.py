@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
+from npscatter.program.plan import Plan
 from npscatter.program.symmetry import angle_steps
 from npscatter.scattering import Scattering2D
 
@@ -66,20 +67,32 @@ def size(maps: np.ndarray) -> str:
     return f"{maps.shape[-2]} × {maps.shape[-1]}"
 
 
-def top_of(values: np.ndarray, percentile: float) -> float:
-    """Return where a scale of colours ends, from the finite values; above 0, if there are none."""
+def upper_end(values: np.ndarray, percentile: float = 100) -> float:
+    """Return where a scale of colours ends that begins at 0: a percentile of what is finite.
+
+    It is the largest value where that percentile is 0, and 1 where all of them are.
+    """
     finite = values[np.isfinite(values)]
-    top = np.percentile(finite, percentile) if finite.size else 1.0
-    return max(float(top), float(np.finfo(np.float32).tiny))
+    ends = [float(np.percentile(finite, part)) for part in (percentile, 100) if finite.size]
+    return next((end for end in ends if end > 0), 1.0)
 
 
-def transform_or_default(S: Scattering2D | None) -> Scattering2D:
+def transform_or_default(S: Any) -> Any:
+    """Return a transform that was given, checked, or the one that pictures show by default."""
     return Scattering2D(J=3, shape=(32, 32)) if S is None else checked_transform(S)
 
 
-def checked_transform(S: Any) -> Scattering2D:
-    """Return a transform, whichever door it came through, or raise."""
-    if not isinstance(getattr(S, "bank", None), FilterBank) or not hasattr(S, "meta"):
-        remedy = "pass npscatter.Scattering2D(J, shape)"
-        raise ArgumentTypeError(explain("S", S, "must be a Scattering2D", remedy))
-    return S
+def checked_transform(S: Any) -> Any:
+    """Return a transform, of NumPy's arrays or of Torch's tensors, or raise."""
+    if isinstance(getattr(S, "plan", None), Plan):
+        return S
+    remedy = "pass npscatter.Scattering2D(J, shape)"
+    if isinstance(S, type):
+        remedy = f"{remedy}, an object"
+    elif isinstance(S, str | FilterBank):
+        remedy = "pass npscatter.Scattering2D(J, shape, bank=...) with it"
+    elif hasattr(S, "fit"):
+        remedy = "pass npscatter.Scattering2D with the same arguments"
+    elif hasattr(S, "shape") or isinstance(S, list):
+        remedy = "pass the transform first, then what it made of an image"
+    raise ArgumentTypeError(explain("S", S, "must be a Scattering2D", remedy))

@@ -101,7 +101,7 @@ class PlannedTransform:
 
     @property
     def paths(self) -> tuple[int, ...] | None:
-        """The channels that are computed, by their numbers among all; None for all."""
+        """Numbers of the channels that are computed, of all there are; None for all."""
         return self.plan.outputs.paths
 
     @property
@@ -217,7 +217,8 @@ class PlannedTransform:
 
         One dict for each: ``j``, ``theta``, and ``levels``, its Fourier transform on the grid of
         the padded image and on the coarser ones it is applied at, one sample in 2, 4, ... per axis;
-        real if the bank is symmetric, read-only. Kymatio stores a level more where it has no use.
+        real if the bank is symmetric, in double precision (Kymatio's are float32), read-only.
+        Kymatio stores a level more where it has no use.
         """
         wavelets, _ = self._filters_by_resolution
         return [
