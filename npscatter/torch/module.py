@@ -292,7 +292,8 @@ class ScatteringTorch2D(nn.Module):
 
     def _with_gradient(self, x: Tensor, transform: Scattering2D) -> Tensor:
         """Return what an executor computes, and let gradients flow to the images."""
-        if x.device.type != "cpu" or not _has_compiled_gradient(transform, x):
+        is_compiled = transform.backend == "numba" and transform.plan.outputs == ALL
+        if x.device.type != "cpu" or not is_compiled:
             return self._in_torch(x)
         return _Compiled.apply(x.to(_COMPUTED_IN[x.dtype]), transform, self._in_torch)
 
@@ -374,17 +375,6 @@ def _remade(
         paths=outputs.paths,
         **options,
     )
-
-
-def _has_compiled_gradient(transform: Scattering2D, x: Tensor) -> bool:
-    """Say whether the gradient of some images is compiled code."""
-    if transform.backend != "numba" or transform.plan.outputs != ALL:
-        return False
-    from npscatter.backends.cpu import gradient
-
-    images = x.numel() // max(1, x.shape[-1] * x.shape[-2])
-    dtype = str(_COMPUTED_IN[x.dtype]).removeprefix("torch.")
-    return gradient.is_worthwhile(transform.plan, transform.bank, dtype, images)
 
 
 class _Compiled(torch.autograd.Function):

@@ -13,23 +13,23 @@ import numpy as np
 from numba.core.dispatcher import Dispatcher
 
 from npscatter.backends.cpu.executor import KeptMemory, all_threads
+from npscatter.backends.cpu.geometry import columns_by_octave
 from npscatter.backends.cpu.gradient_code import KERNEL, make_worker
 from npscatter.backends.cpu.gradient_layout import GradientLayout, lay_out
 from npscatter.backends.cpu.records import address
 from npscatter.backends.cpu.row_codegen import compiled_row
+from npscatter.backends.cpu.simd import vector_bytes
 from npscatter.bank import FilterBank
 from npscatter.program.plan import Plan
 
-# Bytes of a thread's maps beyond which no gradient is computed here.
-LARGEST = 2**28
+# Bytes that all threads together may use for their maps, or one thread for one image.
+MOST = 2**29
+# Bytes of a thread's maps that are kept for the next call.
+KEPT = 2**26
+# Columns that take about as long as the margins of a row.
+MARGINS = 4
 
-_MEMORY = KeptMemory()
-
-
-def is_worthwhile(plan: Plan, bank: FilterBank, dtype: str, images: int) -> bool:
-    """Say whether vectors are filled by so many images, and their maps not too large."""
-    layout = lay_out(plan.octave_by_octave(), bank, dtype)
-    return 4 * images >= layout.lanes and layout.memory <= LARGEST
+_MEMORY = KeptMemory(KEPT)
 
 
 def gradient(
@@ -58,26 +58,28 @@ def gradient(
     -------
     ndarray, shape (N, H, W)
     """
-    layout = lay_out(plan.octave_by_octave(), bank, images.dtype.name)
+    threads = threads or all_threads()
+    layout = choose(plan, bank, images.dtype.name, len(images), threads)
     work, kernels = _compiled(layout)
-    result = np.empty_like(images)
+    images, slopes = np.ascontiguousarray(images), np.ascontiguousarray(slopes)
+    result = np.zeros_like(images)
+    together = layout.images_per_vector
 
     def of_a_vector(start: int) -> None:
-        some = slice(start, start + layout.lanes)
-        own = np.zeros((*images.shape[1:], layout.lanes), images.dtype)
         memory = _MEMORY.take(layout, layout.new_memory)
-        memory[0][layout.slopes] = 0
-        work(
-            *memory,
-            (layout.layout, layout.runs, layout.steps, kernels, layout.channels),
-            *(np.array(layout.plan.rows), np.array(layout.plan.columns)),
-            *(_interleaved(images[some], layout), _interleaved(slopes[some], layout), own),
-        )
+        maps, tables, worker = memory
+        maps[layout.slopes] = 0
+        worker["count"] = min(together, len(images) - start)
+        # The first image stands in for those that are not there.
+        numbers = np.arange(start, start + together)
+        numbers[numbers >= len(images)] = start
+        for name, array in (("images", images), ("slopes", slopes), ("gradients", result)):
+            tables[name][:] = address(array) + numbers * array.strides[0]
+        work(layout.job, worker, layout.runs, layout.steps, kernels)
         _MEMORY.keep(layout, memory)
-        result[some] = np.moveaxis(own, -1, 0)[: len(images) - start]
 
-    starts = range(0, len(images), layout.lanes)
-    threads = min(threads or all_threads(), len(starts))
+    starts = range(0, len(images), together)
+    threads = max(1, min(threads, len(starts), MOST // layout.memory))
     if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(of_a_vector, starts))
@@ -86,11 +88,19 @@ def gradient(
     return result
 
 
-def _interleaved(arrays: np.ndarray, layout: GradientLayout) -> np.ndarray:
-    """Return arrays with the batch as their last axis, as long as a vector."""
-    result = np.zeros((*arrays.shape[1:], layout.lanes), layout.dtype)
-    result[..., : len(arrays)] = np.moveaxis(arrays, 0, -1)
-    return result
+@lru_cache(maxsize=256)
+def choose(plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int) -> GradientLayout:
+    """Return the layout for so many images: what fills vectors best, and keeps threads busy."""
+    lanes, width = vector_bytes() // np.dtype(dtype).itemsize, plan.padded_shape[1]
+
+    def score(images_per_vector: int) -> float:
+        strips, vectors = lanes // images_per_vector, -(-images // images_per_vector)
+        columns = columns_by_octave(width, plan.J, strips)[0]
+        busy = images / (images_per_vector * threads * -(-vectors // threads))
+        return busy * width / strips / (columns + MARGINS)
+
+    best = max((1 << k for k in range(lanes.bit_length())), key=score) if images else 1
+    return lay_out(plan.octave_by_octave(), bank, dtype, best)
 
 
 @lru_cache(maxsize=32)
