@@ -83,10 +83,11 @@ class ScatteringTorch2D(nn.Module):
     ``.to()``, ``.cuda()`` and ``.double()`` change nothing, for the images alone say where and in
     which precision is computed. Filters of Kymatio's in a checkpoint are passed over.
 
-    Gradients of batches on a CPU are compiled code, too; second derivatives, filters, GPUs, single
-    images, and what ``torch.func``, ``torch.export`` and other tracers look through are computed in
-    Torch operations (``npscatter.torch.program``). NaN and infinity reach further there than their
-    windows may; gradients of images below 1e-25 lose precision to denormal numbers in float32.
+    Gradients of images on a CPU are compiled code, too; second derivatives, filters, outputs other
+    than all paths averaged, GPUs, and what ``torch.func``, ``torch.export`` and other tracers look
+    through are computed in Torch operations (``npscatter.torch.program``). NaN and infinity reach
+    further there than their windows may; gradients of images below 1e-25 lose precision to denormal
+    numbers in float32.
 
     Examples
     --------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 from numba.core.dispatcher import Dispatcher
@@ -25,9 +26,7 @@ from npscatter.program.plan import Plan
 # Bytes that all threads together may use for their maps, or one thread for one image.
 MOST = 2**29
 # Bytes of a thread's maps that are kept for the next call.
-KEPT = 2**26
-# Columns that take about as long as the margins of a row.
-MARGINS = 4
+KEPT = 2**27
 
 _MEMORY = KeptMemory(KEPT)
 
@@ -60,6 +59,13 @@ def gradient(
     """
     threads = threads or all_threads()
     layout = choose(plan, bank, images.dtype.name, len(images), threads)
+    return run_layout(layout, images, slopes, threads)
+
+
+def run_layout(
+    layout: GradientLayout, images: np.ndarray, slopes: np.ndarray, threads: int
+) -> np.ndarray:
+    """Return the gradient by a program that is laid out in memory; others as for `gradient`."""
     work, kernels = _compiled(layout)
     images, slopes = np.ascontiguousarray(images), np.ascontiguousarray(slopes)
     result = np.zeros_like(images)
@@ -92,15 +98,19 @@ def gradient(
 def choose(plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int) -> GradientLayout:
     """Return the layout for so many images: what fills vectors best, and keeps threads busy."""
     lanes, width = vector_bytes() // np.dtype(dtype).itemsize, plan.padded_shape[1]
-
-    def score(images_per_vector: int) -> float:
+    scored: list[tuple[float, GradientLayout]] = []
+    plan = plan.octave_by_octave()
+    for images_per_vector in (1 << k for k in range(lanes.bit_length())):
+        if images_per_vector >= 2 * images and scored:
+            break
+        layout = lay_out(plan, bank, dtype, images_per_vector)
         strips, vectors = lanes // images_per_vector, -(-images // images_per_vector)
         columns = columns_by_octave(width, plan.J, strips)[0]
-        busy = images / (images_per_vector * threads * -(-vectors // threads))
-        return busy * width / strips / (columns + MARGINS)
-
-    best = max((1 << k for k in range(lanes.bit_length())), key=score) if images else 1
-    return lay_out(plan.octave_by_octave(), bank, dtype, best)
+        busy = images / (images_per_vector * threads * max(1, -(-vectors // threads)))
+        # Measured: what a row costs besides its columns, and leaving the caches.
+        score = busy * width / strips / (columns + 4)
+        scored.append((score / (1 + 0.2 * max(0.0, np.log2(layout.memory / 2**24))), layout))
+    return max(scored, key=itemgetter(0))[1]
 
 
 @lru_cache(maxsize=32)

@@ -1,11 +1,11 @@
 """The program forwards and backwards as compiled code, step by step.
 
 A correlation goes backwards as a correlation with mirrored taps, whose inputs and outputs change
-places (`npscatter.backends.cpu.gradient_layout.adjoint`). A stride leaves zeros between what that
-reads, so of every kernel only those taps are summed that meet no zero: as many kernels as there are
-phases of a sample between them. A modulus ``r = |z|`` goes backwards as ``(dloss/dr) z / r``, and
-as zero where it is zero; wavelets that mirror each other are left as their sum and difference, which
-have parities, so that their taps fold.
+places (`npscatter.backends.cpu.gradient_layout.adjoint`). The stride of a smoothing leaves zeros
+between what that reads, and only taps that meet no zero are summed: a kernel for each phase of a
+sample among them. A modulus ``r = |z|`` goes backwards as ``(dloss/dr) z / r``, and as zero where
+it is zero. The gradients of wavelets that mirror each other become their sum and difference: then
+the taps have parities, and fold.
 
 The maps of an image are computed first, all but moduli and what is emitted, and kept. Then the
 steps are gone through from the last to the first. Moduli are computed again, a stack at a time, so
@@ -19,8 +19,13 @@ import numba
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from npscatter.backends.cpu.gradient_rows import add_row_to, spread_row, sum_and_difference
-from npscatter.backends.cpu.gradient_rows import take_moduli_of_row, turn_row
+from npscatter.backends.cpu.gradient_rows import (
+    add_row_to,
+    spread_row,
+    sum_and_difference,
+    take_moduli_of_row,
+    turn_row,
+)
 from npscatter.backends.cpu.interpreter import wrapped
 from npscatter.backends.cpu.records import int64s
 from npscatter.backends.cpu.row_codegen import code_version
@@ -46,6 +51,9 @@ from npscatter.backends.cpu.strips import (
     set_lane_addresses,
 )
 from npscatter.backends.jit_cache import compile_cached, source_digest
+
+# Modules that decide what is compiled, beside those of `row_codegen`.
+OWN_SOURCES = ("npscatter.backends.cpu.gradient_code", "npscatter.backends.cpu.gradient_rows")
 
 # Maps in memory; offset, plane and pitch are in elements.
 RUN = int64s(
@@ -159,7 +167,7 @@ def correlate(kernel, stack, centre, skip, out, columns, plane, worker, job):
 
 @inner
 def take_moduli(like, step, group, is_read, runs, kernels, worker, job):
-    """Compute a group's wavelet coefficients and their moduli, with margins where these are read."""
+    """Compute a group's wavelet coefficients and moduli, with margins if these will be read."""
     parts, moduli, L = runs[step.parts], runs[step.moduli], step.orientations
     stack = (runs[step.source], group * step.maps, step.maps)
     for y in range(moduli.height):
@@ -367,8 +375,7 @@ def make_worker(dtype: str) -> Dispatcher:
     `steps` and `kernels`, arrays of the records above.
     """
     # Part of what is compiled, and so of what a cache on disk looks for.
-    sources = (__name__, "npscatter.backends.cpu.gradient_rows")
-    made_from = f"{code_version()} {source_digest(sources)}"
+    made_from = f"{code_version()} {source_digest(OWN_SOURCES)}"
     kind = getattr(numba, dtype)
 
     def work(jobs, workers, runs, steps, kernels):

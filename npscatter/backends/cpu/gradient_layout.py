@@ -99,7 +99,7 @@ def phases(taps: np.ndarray, stride: int) -> list[np.ndarray]:
 
 
 def pairs_of(outputs: tuple[tuple[int, int, int], ...]) -> list[int]:
-    """Return the table of pairs that `gradient_code.turn_slopes` reads, of a summation's outputs."""
+    """Return the table of pairs, of a summation's outputs: see `gradient_code.turn_slopes`."""
     pairs = list(range(len(outputs)))
     for number, output in enumerate(outputs):
         if output[2] < 0:
@@ -112,6 +112,11 @@ def pairs_of(outputs: tuple[tuple[int, int, int], ...]) -> list[int]:
 def lay_out(plan: Plan, bank: FilterBank, dtype: str, images_per_vector: int) -> GradientLayout:
     """Return the layout of a plan that goes breadth first."""
     return _LayoutMaker(plan, bank, dtype, images_per_vector).make()
+
+
+@lru_cache(maxsize=32)
+def _kernel_set(plan: Plan, bank: FilterBank, dtype: str) -> KernelSet:
+    return KernelSet(plan, bank, dtype, None)
 
 
 @lru_cache(maxsize=256)
@@ -140,7 +145,7 @@ class _LayoutMaker:
         self.itemsize = np.dtype(dtype).itemsize
         self.lanes = vector_bytes() // self.itemsize
         strips = self.lanes // images_per_vector
-        self.rows = RowGeometry(plan, KernelSet(plan, bank, dtype, None), self.itemsize, strips)
+        self.rows = RowGeometry(plan, _kernel_set(plan, bank, dtype), self.itemsize, strips)
         self.size = 0
         self.runs: list[tuple[int, ...]] = []
         self.shared: dict[tuple, int] = {}
@@ -151,11 +156,12 @@ class _LayoutMaker:
 
     def make(self) -> GradientLayout:
         plan, rows, lanes = self.plan, self.rows, self.lanes
-        kept = [self.take(maps.count, *self.grid(maps)) for maps in plan.buffers]
-        slopes = slice(self.size, None)
-        turned = [self.take(maps.count, *self.grid(maps)) for maps in plan.buffers]
-        slopes = slice(slopes.start, self.size)
-        steps = [self.step(step, kept, turned) for step in plan.steps]
+        grids = [(maps.count, *self.grid(maps)) for maps in plan.buffers]
+        kept = [self.take(*grid) for grid in grids]
+        start = self.size
+        gradients = [self.take(*grid, has_margins=False) for grid in grids]
+        slopes = slice(start, self.size)
+        steps = [self.step(step, kept, gradients) for step in plan.steps]
         summations = [kernel.summation for kernel, _ in self.row_kernels]
         scratch = max(kernel.scratch for kernel, _ in self.row_kernels) * lanes
         passing = rows.pitch(rows.widest, rows.margin)
@@ -227,12 +233,17 @@ class _LayoutMaker:
         self.size += up(elements, self.lanes)
         return start
 
-    def take(self, count: int, shape: tuple[int, int], columns: int) -> int:
+    def take(
+        self, count: int, shape: tuple[int, int], columns: int, has_margins: bool = True
+    ) -> int:
         """Take memory for maps, and return the number of their run."""
         rows, (height, width) = self.rows, shape
-        pitch = rows.pitch(columns, rows.margin)
-        first = self.room(count * height * pitch) + rows.margin * self.lanes
-        ends = rows.add_ends(width, columns, rows.margin)
+        pitch, margin = rows.pitch(columns, rows.margin), rows.margin
+        if not has_margins:
+            # An odd number of vectors, as there.
+            pitch, margin = (columns | 1) * self.lanes, 0
+        first = self.room(count * height * pitch) + margin * self.lanes
+        ends = rows.add_ends(width, columns, margin)
         self.runs.append((first, height * pitch, pitch, height, columns, ends))
         return len(self.runs) - 1
 

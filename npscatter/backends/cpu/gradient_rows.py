@@ -82,7 +82,7 @@ def turn_row(typing, like, slopes, moduli, parts, out, vectors, step, out_step):
 
 @intrinsic
 def sum_and_difference(typing, like, one, other, vectors):
-    """Put the sum of two rows of so many vectors in the place of one, the difference of the other."""
+    """Put the sum of two rows in the place of one, and their difference in that of the other."""
 
     def generate(context, builder, _, values):
         emit = SimdEmitter(builder, like.name)
