@@ -297,11 +297,12 @@ def turn_slopes(like, step, t, runs, kernels, worker, job):
 
 
 @inner
-def add_slopes(like, step, kernel, y, phase, phases, stack, group, runs, worker, job):
-    """Add to columns `phase`, `phase` + `phases`, ... of row y of the source's gradient.
+def add_slopes(like, step, kernel, columns_of_row, stack, group, runs, worker, job):
+    """Add sums of one stack of gradients, by a kernel, to a row of the source's gradient.
 
-    What is added are sums of one stack of gradients by a kernel.
+    `columns_of_row` are the row, the first column that the kernel is for, and the step to the next.
     """
+    y, phase, phases = columns_of_row
     slope, vector = runs[step.source_slope], job.lanes * job.itemsize
     columns, passing, plane = slope.columns // phases, worker.passing, job.passing_plane
     correlate(kernel, stack, y, phase, passing, columns, plane, worker, job)
@@ -322,10 +323,8 @@ def go_backwards(like, step, runs, kernels, worker, job):
             for y in range(height):
                 for phase in range(step.stride):
                     kernel = phase_kernel(step, y, phase, kernels)
-                    add_slopes(
-                        *(like, step, kernel, y, phase, step.stride, stack, group),
-                        *(runs, worker, job),
-                    )
+                    some = (y, phase, step.stride)
+                    add_slopes(like, step, kernel, some, stack, group, runs, worker, job)
             continue
         take_moduli(like, step, group, False, runs, kernels, worker, job)
         for t in range(L):
@@ -333,7 +332,7 @@ def go_backwards(like, step, runs, kernels, worker, job):
             turn_slopes(like, step, t, runs, kernels, worker, job)
         kernel, stack = kernels[step.wavelets_adjoint], (turned, 0, 2 * L)
         for y in range(height):
-            add_slopes(like, step, kernel, y, 0, 1, stack, group, runs, worker, job)
+            add_slopes(like, step, kernel, (y, 0, 1), stack, group, runs, worker, job)
 
 
 @inner
