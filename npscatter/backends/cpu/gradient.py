@@ -26,7 +26,7 @@ from npscatter.program.plan import Plan
 # Bytes that all threads together may use for their maps, or one thread for one image.
 MOST = 2**29
 # Bytes of a thread's maps that are kept for the next call.
-KEPT = 2**27
+KEPT = 2**28
 
 _MEMORY = KeptMemory(KEPT)
 
