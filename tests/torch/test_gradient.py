@@ -84,11 +84,15 @@ def test_compiled_gradients_of_random_transforms_are_torchs(case):
 
 
 @pytest.mark.parametrize("images_per_vector", [1, 2, 4, 8])
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_strips_change_no_gradient(boundary, images_per_vector):
-    """Rows of an image that share a vector: of odd sides, cut anew on their way to J = 4."""
-    shape = (16, 48) if boundary == "periodic" else (17, 33)
-    S = transform(J=4, shape=shape, boundary=boundary)
+@pytest.mark.parametrize(
+    "J, shape, boundary",
+    [(4, (16, 48) if name == "periodic" else (17, 33), name) for name in BOUNDARIES]
+    # Maps of odd sides: 17 x 18, 9 x 9, 5 x 5.
+    + [(3, (11, 13), "zero")],
+)
+def test_strips_change_no_gradient(J, shape, boundary, images_per_vector):
+    """Rows of an image that share a vector, and are cut anew on their way to J."""
+    S = transform(J=J, shape=shape, boundary=boundary)
     x = images(3, shape)  # the last vector is not full
     slopes = torch.from_numpy(np.random.default_rng(0).normal(size=(3, *S.output_shape)))
     layout = lay_out(S.plan.octave_by_octave(), S.bank, "float64", images_per_vector)

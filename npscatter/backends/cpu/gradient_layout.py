@@ -290,7 +290,7 @@ class _LayoutMaker:
         targets = [self.part(of[target.buffer], target) if target else 0 for of in (kept, slopes)]
         channels = len(self.channels)
         self.channels += step.channels
-        width, written = shape[1] // step.stride, rows.written_columns(step)
+        width, written = -(-shape[1] // step.stride), rows.written_columns(step)
         return (
             *(step.groups, step.maps_per_group, L, step.wavelet_stride, step.stride),
             *(*step.first, *step.size, width, written),
