@@ -11,6 +11,7 @@ from torch.optim import Adam
 
 from npscatter.backends.cpu import gradient
 from npscatter.backends.cpu.gradient_layout import lay_out, phases
+from npscatter.backends.cpu.simd import vector_bytes
 from npscatter.bank import FilterBank
 from npscatter.program.padding import BOUNDARIES
 from npscatter.program.steps import WEIGHT_ARRAYS
@@ -95,7 +96,8 @@ def test_strips_change_no_gradient(J, shape, boundary, images_per_vector):
     S = transform(J=J, shape=shape, boundary=boundary)
     x = images(3, shape)  # the last vector is not full
     slopes = torch.from_numpy(np.random.default_rng(0).normal(size=(3, *S.output_shape)))
-    layout = lay_out(S.plan.octave_by_octave(), S.bank, "float64", images_per_vector)
+    most = vector_bytes() // x.element_size()
+    layout = lay_out(S.plan.octave_by_octave(), S.bank, "float64", min(images_per_vector, most))
     actual = gradient.run_layout(layout, x.numpy(), slopes.numpy(), threads=1)
     expected = in_torch(S, x, slopes).numpy()
     assert np.abs(actual - expected).max() < 1e-12 * np.abs(expected).max()
