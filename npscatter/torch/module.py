@@ -89,10 +89,11 @@ class ScatteringTorch2D(nn.Module):
     ``.to()``, ``.cuda()`` and ``.double()`` change nothing, for the images alone say where and in
     which precision is computed. Filters of Kymatio's in a checkpoint are passed over.
 
-    Gradients of batches on a CPU are compiled code, too; second derivatives, filters, GPUs, single
-    images, and what ``torch.func``, ``torch.export`` and other tracers look through are computed in
-    Torch operations (``npscatter.torch.program``). NaN and infinity reach further there than their
-    windows may; gradients of images below 1e-25 lose precision to denormal numbers in float32.
+    Gradients of images on a CPU are compiled code, too; second derivatives, filters, outputs other
+    than all paths averaged, GPUs, and what ``torch.func``, ``torch.export`` and other tracers look
+    through are computed in Torch operations (``npscatter.torch.program``). NaN and infinity reach
+    further there than their windows may; gradients of images below 1e-25 lose precision to denormal
+    numbers in float32.
 
     Examples
     --------
@@ -325,7 +326,8 @@ class ScatteringTorch2D(nn.Module):
 
     def _with_gradient(self, x: Tensor, transform: Scattering2D) -> Tensor:
         """Return what an executor computes, and let gradients flow to the images."""
-        if x.device.type != "cpu" or not _has_compiled_gradient(transform, x):
+        is_compiled = transform.backend == "numba" and transform.plan.outputs == ALL
+        if x.device.type != "cpu" or not is_compiled:
             return self._in_torch(x)
         return _Compiled.apply(x.to(_COMPUTED_IN[x.dtype]), transform, self._in_torch)
 
@@ -407,17 +409,6 @@ def _remade(
         paths=outputs.paths,
         **options,
     )
-
-
-def _has_compiled_gradient(transform: Scattering2D, x: Tensor) -> bool:
-    """Say whether the gradient of some images is compiled code."""
-    if transform.backend != "numba" or transform.plan.outputs != ALL:
-        return False
-    from npscatter.backends.cpu import gradient
-
-    images = x.numel() // max(1, x.shape[-1] * x.shape[-2])
-    dtype = str(_COMPUTED_IN[x.dtype]).removeprefix("torch.")
-    return gradient.is_worthwhile(transform.plan, transform.bank, dtype, images)
 
 
 class _Compiled(torch.autograd.Function):

@@ -247,7 +247,8 @@ class _LaidOut(Protocol):
 class KeptMemory:
     """Memory that calls leave to the next one of the same layout: fresh pages take their time."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = DEFAULT.memory) -> None:
+        self.most = most
         self._kept: list[tuple[_LaidOut, tuple]] = []
 
     def take(self, layout: _LaidOut, make: Callable[[], tuple]) -> tuple:
@@ -260,7 +261,7 @@ class KeptMemory:
 
     def keep(self, layout: _LaidOut, memory: tuple) -> None:
         """Keep memory, as much as all threads need of images that are not too large."""
-        if len(self._kept) < all_threads() and layout.memory <= DEFAULT.memory:
+        if len(self._kept) < all_threads() and layout.memory <= self.most:
             self._kept.append((layout, memory))
 
 

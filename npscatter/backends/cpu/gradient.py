@@ -8,28 +8,27 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
 from npscatter.backends.cpu.executor import KeptMemory, all_threads
+from npscatter.backends.cpu.geometry import columns_by_octave
 from npscatter.backends.cpu.gradient_code import KERNEL, make_worker
 from npscatter.backends.cpu.gradient_layout import GradientLayout, lay_out
 from npscatter.backends.cpu.records import address
 from npscatter.backends.cpu.row_codegen import compiled_row
+from npscatter.backends.cpu.simd import vector_bytes
 from npscatter.bank import FilterBank
 from npscatter.program.plan import Plan
 
-# Bytes of a thread's maps beyond which no gradient is computed here.
-LARGEST = 2**28
+# Bytes that all threads together may use for their maps, or one thread for one image.
+MOST = 2**29
+# Bytes of a thread's maps that are kept for the next call.
+KEPT = 2**28
 
-_MEMORY = KeptMemory()
-
-
-def is_worthwhile(plan: Plan, bank: FilterBank, dtype: str, images: int) -> bool:
-    """Say whether vectors are filled by so many images, and their maps not too large."""
-    layout = lay_out(plan.octave_by_octave(), bank, dtype)
-    return 4 * images >= layout.lanes and layout.memory <= LARGEST
+_MEMORY = KeptMemory(KEPT)
 
 
 def gradient(
@@ -58,26 +57,35 @@ def gradient(
     -------
     ndarray, shape (N, H, W)
     """
-    layout = lay_out(plan.octave_by_octave(), bank, images.dtype.name)
+    threads = threads or all_threads()
+    layout = choose(plan, bank, images.dtype.name, len(images), threads)
+    return run_layout(layout, images, slopes, threads)
+
+
+def run_layout(
+    layout: GradientLayout, images: np.ndarray, slopes: np.ndarray, threads: int
+) -> np.ndarray:
+    """Return the gradient by a program that is laid out in memory; others as for `gradient`."""
     work, kernels = _compiled(layout)
-    result = np.empty_like(images)
+    images, slopes = np.ascontiguousarray(images), np.ascontiguousarray(slopes)
+    result = np.zeros_like(images)
+    together = layout.images_per_vector
 
     def of_a_vector(start: int) -> None:
-        some = slice(start, start + layout.lanes)
-        own = np.zeros((*images.shape[1:], layout.lanes), images.dtype)
         memory = _MEMORY.take(layout, layout.new_memory)
-        memory[0][layout.slopes] = 0
-        work(
-            *memory,
-            (layout.layout, layout.runs, layout.steps, kernels, layout.channels),
-            *(np.array(layout.plan.rows), np.array(layout.plan.columns)),
-            *(_interleaved(images[some], layout), _interleaved(slopes[some], layout), own),
-        )
+        maps, tables, worker = memory
+        maps[layout.slopes] = 0
+        worker["count"] = min(together, len(images) - start)
+        # The first image stands in for those that are not there.
+        numbers = np.arange(start, start + together)
+        numbers[numbers >= len(images)] = start
+        for name, array in (("images", images), ("slopes", slopes), ("gradients", result)):
+            tables[name][:] = address(array) + numbers * array.strides[0]
+        work(layout.job, worker, layout.runs, layout.steps, kernels)
         _MEMORY.keep(layout, memory)
-        result[some] = np.moveaxis(own, -1, 0)[: len(images) - start]
 
-    starts = range(0, len(images), layout.lanes)
-    threads = min(threads or all_threads(), len(starts))
+    starts = range(0, len(images), together)
+    threads = max(1, min(threads, len(starts), MOST // layout.memory))
     if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(of_a_vector, starts))
@@ -86,11 +94,23 @@ def gradient(
     return result
 
 
-def _interleaved(arrays: np.ndarray, layout: GradientLayout) -> np.ndarray:
-    """Return arrays with the batch as their last axis, as long as a vector."""
-    result = np.zeros((*arrays.shape[1:], layout.lanes), layout.dtype)
-    result[..., : len(arrays)] = np.moveaxis(arrays, 0, -1)
-    return result
+@lru_cache(maxsize=256)
+def choose(plan: Plan, bank: FilterBank, dtype: str, images: int, threads: int) -> GradientLayout:
+    """Return the layout for so many images: what fills vectors best, and keeps threads busy."""
+    lanes, width = vector_bytes() // np.dtype(dtype).itemsize, plan.padded_shape[1]
+    scored: list[tuple[float, GradientLayout]] = []
+    plan = plan.octave_by_octave()
+    for images_per_vector in (1 << k for k in range(lanes.bit_length())):
+        if images_per_vector >= 2 * images and scored:
+            break
+        layout = lay_out(plan, bank, dtype, images_per_vector)
+        strips, vectors = lanes // images_per_vector, -(-images // images_per_vector)
+        columns = columns_by_octave(width, plan.J, strips)[0]
+        busy = images / (images_per_vector * threads * max(1, -(-vectors // threads)))
+        # Measured: what a row costs besides its columns, and leaving the caches.
+        score = busy * width / strips / (columns + 4)
+        scored.append((score / (1 + 0.2 * max(0.0, np.log2(layout.memory / 2**24))), layout))
+    return max(scored, key=itemgetter(0))[1]
 
 
 @lru_cache(maxsize=32)
