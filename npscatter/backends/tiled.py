@@ -1,0 +1,177 @@
+"""Images larger than the memory they may use: computed in tiles, read and written piece by piece.
+
+What is read may be an array, a memory map, or anything else that has a shape, a dtype and slices.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from npscatter.bank import FilterBank
+from npscatter.errors import ArgumentError, explain
+from npscatter.program.magnitude import (
+    give_back,
+    level_and_shift,
+    level_gain,
+    ordinary_exponents,
+    taken_off,
+)
+from npscatter.program.outputs import GLOBAL
+from npscatter.program.plan import Plan
+from npscatter.program.tiles import Tile, cut, even_cuts, reach
+
+# Bytes that one image may use unless a caller says so.
+MEMORY = 2**30
+# Pixels of an image that are looked at together for its lowest and highest value.
+LOOKED_AT = 2**22
+
+# Runs a program on images (N, H, W) of its own input shape, into coefficients.
+Run = Callable[[Plan, np.ndarray, np.ndarray], None]
+
+
+def run_within(
+    memory: int | None,
+    plan: Plan,
+    bank: FilterBank,
+    images: Any,
+    output: np.ndarray,
+    run: Run,
+    bytes_of: Callable[[Plan], int],
+) -> None:
+    """Run a program whole if one image needs no more than `memory` bytes, otherwise in tiles.
+
+    Parameters
+    ----------
+    memory : int or None
+        None for `MEMORY`.
+    plan, bank, images, output
+        See `npscatter.backends.Backend`; images may be anything that can be sliced.
+    run : callable
+        Runs a program on arrays.
+    bytes_of : callable
+        The bytes that one image of a plan needs: its maps, and the image in floats.
+
+    Raises
+    ------
+    ArgumentError
+        If even the smallest tile needs more.
+    """
+    memory = MEMORY if memory is None else memory
+    if isinstance(images, np.ndarray) and (plan.is_tile or bytes_of(plan) <= memory):
+        run(plan, images, output)
+        return
+    halo = reach(plan, {key: bank[key].shape[-1] for key in bank})
+    tiles = list(cut(plan, halo, _cuts(plan, halo, memory, bytes_of)))
+    for index in np.ndindex(images.shape[:-2]):
+        image = images[index] if index else images
+        run_tiled(tiles, level_gain(plan, bank), image, output[index], run)
+
+
+def _cuts(
+    plan: Plan, halo: int, memory: int, bytes_of: Callable[[Plan], int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the cuts into the largest tiles that fit."""
+    counts = [side >> plan.J for side in plan.shape]
+    side = max(counts)
+    while True:
+        cuts = even_cuts(counts[0], side), even_cuts(counts[1], side)
+        needed = max(map(bytes_of, {tile.plan for tile in cut(plan, halo, cuts)}))
+        if needed <= memory:
+            return cuts
+        if side == 1:
+            rule = f"the smallest tile of an image of {plan.shape} needs {needed} bytes"
+            raise ArgumentError(explain("memory", memory, rule, f"pass memory={needed} or more"))
+        # As if the bytes were those of pixels alone, but never in steps that are too bold.
+        side = max(1, min(side - 1, max(side // 2, int(side * math.sqrt(memory / needed)))))
+
+
+def run_tiled(
+    tiles: Sequence[Tile], gain: float | None, image: Any, output: np.ndarray, run: Run
+) -> None:
+    """Fill the coefficients of one image (H, W), tile by tile."""
+    whole, dtype = tiles[0].whole, output.dtype
+    ends = extremes(image, dtype)
+    level, shift = level_and_shift(*ends, gain is not None, *ordinary_exponents(dtype))
+    rescaled, level = level != 0 or shift != 0, dtype.type(level)
+    means = np.zeros(output.shape) if whole.outputs.average == GLOBAL else None
+    for tile in tiles:
+        pixels = read(image, tile, dtype)
+        if rescaled:
+            pixels = taken_off(pixels, level, shift)
+        if whole.outputs.smoothed:
+            rows, columns = tile.place(0)
+            coefficients = output[:, rows, columns]
+        else:
+            coefficients = np.empty(tile.plan.output_shape, dtype)
+        run(tile.plan, pixels[None], coefficients[None])
+        if rescaled:
+            give_back(tile.plan, coefficients[None], level, shift, gain)
+        if means is not None:
+            means += coefficients * tile.shares
+        elif not whole.outputs.smoothed:
+            for channel in range(whole.n_coefficients):
+                maps = whole.maps_of(output, channel)
+                maps[tile.place(channel)] = tile.plan.maps_of(coefficients, channel)
+        release(image)
+        release(output)
+    if means is not None:
+        output[...] = means
+
+
+def extremes(image: Any, dtype: np.dtype) -> tuple[float, float]:
+    """Return the lowest and the highest finite value of an image; inf, -inf if it has none."""
+    low, high = math.inf, -math.inf
+    together = max(1, LOOKED_AT // image.shape[1])
+    for start in range(0, image.shape[0], together):
+        rows = np.asarray(image[start : start + together])
+        least, most = rows.min(), rows.max()
+        if not (np.isfinite(least) and np.isfinite(most)):
+            finite = rows[np.isfinite(rows)]
+            least, most = finite.min(initial=np.inf), finite.max(initial=-np.inf)
+        low, high = min(low, float(dtype.type(least))), max(high, float(dtype.type(most)))
+        release(image)
+    return low, high
+
+
+def read(image: Any, tile: Tile, dtype: np.dtype) -> np.ndarray:
+    """Return a tile's pixels, from slices of the image."""
+    pixels = np.zeros(tile.plan.input_shape, dtype)
+    for rows, from_rows, down in runs(tile.rows):
+        for columns, from_columns, right in runs(tile.columns):
+            some = np.asarray(image[from_rows, from_columns])
+            pixels[rows, columns] = some[::down, ::right]
+    return pixels
+
+
+def runs(places: Sequence[int]) -> Iterator[tuple[slice, slice, int]]:
+    """Cut places, of which -1 are none, into runs: which they are, and the slice they come from.
+
+    The last number is -1 where that slice is to be turned round, else 1.
+    """
+    begin = 0
+    while begin < len(places):
+        end, step = begin + 1, 0
+        if end < len(places) and min(places[begin], places[end]) >= 0:
+            step = places[end] - places[begin]
+            step = step if abs(step) == 1 else 0
+        while end < len(places) and places[end] == places[end - 1] + step:
+            end += 1
+        if places[begin] >= 0:
+            low, high = sorted((places[begin], places[end - 1]))
+            yield slice(begin, end), slice(low, high + 1), step or 1
+        begin = end
+
+
+def release(array: Any) -> None:
+    """Let the system have the pages of a file back that an array has brought into memory."""
+    mapped = None
+    while isinstance(array, np.ndarray):
+        mapped, array = array, array.base
+    # What is written to a copy-on-write map is nowhere else.
+    if isinstance(mapped, np.memmap) and mapped.mode != "c" and isinstance(array, mmap.mmap):
+        array.madvise(mmap.MADV_DONTNEED)
