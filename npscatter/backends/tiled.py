@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ from npscatter.program.tiles import Tile, cut, even_cuts, reach
 
 # Bytes that one image may use unless a caller says so.
 MEMORY = 2**30
-# Pixels of an image that are looked at together for its lowest and highest value.
-LOOKED_AT = 2**22
+# Bytes of a file that are read together.
+READ_BYTES = 2**24
 
 # Runs a program on images (N, H, W) of its own input shape, into coefficients.
 Run = Callable[[Plan, np.ndarray, np.ndarray], None]
@@ -62,14 +63,47 @@ def run_within(
         If even the smallest tile needs more.
     """
     memory = MEMORY if memory is None else memory
-    if isinstance(images, np.ndarray) and (plan.is_tile or bytes_of(plan) <= memory):
-        run(plan, images, output)
+    in_memory = isinstance(images, np.ndarray) and mapped(images) is None
+    if plan.is_tile or bytes_of(plan) <= memory:
+        if in_memory:
+            run(plan, images, output)
+            return
+        image_bytes = images.dtype.itemsize * math.prod(plan.input_shape)
+        for index in blocks(images.shape[:-2], max(1, READ_BYTES // image_bytes)):
+            run(plan, np.asarray(images[index or ...]), output[index])
+            release(images)
+            release(output)
         return
     halo = reach(plan, {key: bank[key].shape[-1] for key in bank})
     tiles = list(cut(plan, halo, _cuts(plan, halo, memory, bytes_of)))
     for index in np.ndindex(images.shape[:-2]):
-        image = images[index] if index else images
-        run_tiled(tiles, level_gain(plan, bank), image, output[index], run)
+        run_tiled(tiles, level_gain(plan, bank), Image(images, index), output[index], run)
+
+
+def blocks(leading: tuple[int, ...], most: int) -> Iterator[tuple]:
+    """Yield indices into leading axes, of at most so many images each."""
+    if not leading:
+        yield ()
+    elif (inner := math.prod(leading[1:])) > most:
+        for first in range(leading[0]):
+            for rest in blocks(leading[1:], most):
+                yield (first, *rest)
+    else:
+        step = max(1, most // max(1, inner))
+        for start in range(0, leading[0], step):
+            yield (slice(start, start + step),)
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of several, which is read by slices of it."""
+
+    images: Any
+    index: tuple[int, ...]
+
+    def __getitem__(self, part: tuple[slice, slice]) -> np.ndarray:
+        """Return some rows and columns."""
+        return np.asarray(self.images[(*self.index, *part)])
 
 
 def _cuts(
@@ -91,11 +125,11 @@ def _cuts(
 
 
 def run_tiled(
-    tiles: Sequence[Tile], gain: float | None, image: Any, output: np.ndarray, run: Run
+    tiles: Sequence[Tile], gain: float | None, image: Image, output: np.ndarray, run: Run
 ) -> None:
     """Fill the coefficients of one image (H, W), tile by tile."""
     whole, dtype = tiles[0].whole, output.dtype
-    ends = extremes(image, dtype)
+    ends = extremes(image, whole.input_shape, dtype)
     level, shift = level_and_shift(*ends, gain is not None, *ordinary_exponents(dtype))
     rescaled, level = level != 0 or shift != 0, dtype.type(level)
     means = np.zeros(output.shape) if whole.outputs.average == GLOBAL else None
@@ -117,34 +151,34 @@ def run_tiled(
             for channel in range(whole.n_coefficients):
                 maps = whole.maps_of(output, channel)
                 maps[tile.place(channel)] = tile.plan.maps_of(coefficients, channel)
-        release(image)
+        release(image.images)
         release(output)
     if means is not None:
         output[...] = means
 
 
-def extremes(image: Any, dtype: np.dtype) -> tuple[float, float]:
+def extremes(image: Image, shape: tuple[int, int], dtype: np.dtype) -> tuple[float, float]:
     """Return the lowest and the highest finite value of an image; inf, -inf if it has none."""
     low, high = math.inf, -math.inf
-    together = max(1, LOOKED_AT // image.shape[1])
-    for start in range(0, image.shape[0], together):
-        rows = np.asarray(image[start : start + together])
-        least, most = rows.min(), rows.max()
+    height, width = shape
+    together = max(1, READ_BYTES // (width * image.images.dtype.itemsize))
+    for start in range(0, height, together):
+        pixels = image[start : start + together, :]
+        least, most = pixels.min(), pixels.max()
         if not (np.isfinite(least) and np.isfinite(most)):
-            finite = rows[np.isfinite(rows)]
+            finite = pixels[np.isfinite(pixels)]
             least, most = finite.min(initial=np.inf), finite.max(initial=-np.inf)
         low, high = min(low, float(dtype.type(least))), max(high, float(dtype.type(most)))
-        release(image)
+        release(image.images)
     return low, high
 
 
-def read(image: Any, tile: Tile, dtype: np.dtype) -> np.ndarray:
+def read(image: Image, tile: Tile, dtype: np.dtype) -> np.ndarray:
     """Return a tile's pixels, from slices of the image."""
     pixels = np.zeros(tile.plan.input_shape, dtype)
     for rows, from_rows, down in runs(tile.rows):
         for columns, from_columns, right in runs(tile.columns):
-            some = np.asarray(image[from_rows, from_columns])
-            pixels[rows, columns] = some[::down, ::right]
+            pixels[rows, columns] = image[from_rows, from_columns][::down, ::right]
     return pixels
 
 
@@ -167,11 +201,19 @@ def runs(places: Sequence[int]) -> Iterator[tuple[slice, slice, int]]:
         begin = end
 
 
+def mapped(array: np.ndarray) -> np.memmap | None:
+    """Return the map of a file that an array is a part of, if it is one."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        if isinstance(owner, np.memmap) and isinstance(owner.base, mmap.mmap):
+            return owner
+        owner = owner.base
+    return None
+
+
 def release(array: Any) -> None:
     """Let the system have the pages of a file back that an array has brought into memory."""
-    mapped = None
-    while isinstance(array, np.ndarray):
-        mapped, array = array, array.base
+    owner = mapped(array) if isinstance(array, np.ndarray) else None
     # What is written to a copy-on-write map is nowhere else.
-    if isinstance(mapped, np.memmap) and mapped.mode != "c" and isinstance(array, mmap.mmap):
-        array.madvise(mmap.MADV_DONTNEED)
+    if owner is not None and owner.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
+        owner.base.madvise(mmap.MADV_DONTNEED)
