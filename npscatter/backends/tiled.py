@@ -24,7 +24,7 @@ from npscatter.program.magnitude import (
 )
 from npscatter.program.outputs import GLOBAL
 from npscatter.program.plan import Plan
-from npscatter.program.tiles import Tile, cut, even_cuts, reach
+from npscatter.program.tiles import Tile, cut, even_cuts, reach, runs
 
 # Bytes that one image may use unless a caller says so.
 MEMORY = 2**30
@@ -75,7 +75,7 @@ def run_within(
             release(output)
         return
     halo = reach(plan, {key: bank[key].shape[-1] for key in bank})
-    tiles = list(cut(plan, halo, _cuts(plan, halo, memory, bytes_of)))
+    tiles = list(cut(plan, halo, _cuts(plan, halo, memory, bytes_of), as_is=True))
     for index in np.ndindex(images.shape[:-2]):
         run_tiled(tiles, level_gain(plan, bank), Image(images, index), output[index], run)
 
@@ -114,7 +114,7 @@ def _cuts(
     side = max(counts)
     while True:
         cuts = even_cuts(counts[0], side), even_cuts(counts[1], side)
-        needed = max(map(bytes_of, {tile.plan for tile in cut(plan, halo, cuts)}))
+        needed = max(map(bytes_of, {tile.plan for tile in cut(plan, halo, cuts, as_is=True)}))
         if needed <= memory:
             return cuts
         if side == 1:
@@ -178,27 +178,9 @@ def read(image: Image, tile: Tile, dtype: np.dtype) -> np.ndarray:
     pixels = np.zeros(tile.plan.input_shape, dtype)
     for rows, from_rows, down in runs(tile.rows):
         for columns, from_columns, right in runs(tile.columns):
-            pixels[rows, columns] = image[from_rows, from_columns][::down, ::right]
+            if from_rows and from_columns:
+                pixels[rows, columns] = image[from_rows, from_columns][::down, ::right]
     return pixels
-
-
-def runs(places: Sequence[int]) -> Iterator[tuple[slice, slice, int]]:
-    """Cut places, of which -1 are none, into runs: which they are, and the slice they come from.
-
-    The last number is -1 where that slice is to be turned round, else 1.
-    """
-    begin = 0
-    while begin < len(places):
-        end, step = begin + 1, 0
-        if end < len(places) and min(places[begin], places[end]) >= 0:
-            step = places[end] - places[begin]
-            step = step if abs(step) == 1 else 0
-        while end < len(places) and places[end] == places[end - 1] + step:
-            end += 1
-        if places[begin] >= 0:
-            low, high = sorted((places[begin], places[end - 1]))
-            yield slice(begin, end), slice(low, high + 1), step or 1
-        begin = end
 
 
 def mapped(array: np.ndarray) -> np.memmap | None:

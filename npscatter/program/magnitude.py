@@ -36,7 +36,7 @@ BEYOND = 2**20
 def ordinary_exponents(dtype: np.dtype | type | str, plan: Plan | None = None) -> tuple[int, int]:
     """Return the least and the greatest exponent of an ordinary image's largest magnitude.
 
-    To a `plan` of tiles all are ordinary: whoever cuts an image into tiles rescales it whole.
+    To a `plan` of images as they are all are ordinary.
 
     Within them, a sixth of the exponents of `dtype` below 1 and a third of those above, squares
     overflow for no map that grows less than 2^21-fold in float32, and vanish for none that is more
@@ -53,7 +53,7 @@ def ordinary_exponents(dtype: np.dtype | type | str, plan: Plan | None = None) -
     >>> ordinary_exponents("float32"), ordinary_exponents("float64")
     ((-21, 42), (-170, 341))
     """
-    if plan is not None and plan.is_tile:
+    if plan is not None and plan.as_is:
         return -BEYOND, BEYOND
     precision = np.finfo(dtype)
     return int(precision.minexp / 6), precision.maxexp // 3
@@ -93,10 +93,10 @@ def level_gain(plan: Plan, bank: FilterBank) -> float | None:
     """Return what S0 makes of the constant 1 (0 without S0); None where no level may be taken off.
 
     That is where maps do not continue as constants beyond their edge, or where a wavelet sees a
-    constant; and of tiles, whose image has been looked at whole. Weights are taken as the bank has
-    them, in float64.
+    constant; and of images that are computed as they come. Weights are taken as the bank has them,
+    in float64.
     """
-    if plan.edge != "wrap" or plan.is_tile:
+    if plan.edge != "wrap" or plan.as_is:
         return None
     maps = np.ones(1)
     for octave in range(plan.J):

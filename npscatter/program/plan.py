@@ -90,8 +90,9 @@ class Plan:
     stretches : tuple of Stretch
         The rows and the columns of the padded image, or of the tile.
     is_tile : bool
-        It is for a tile of a padded image: its images come padded, without their level, and of
-        ordinary magnitude.
+        It is for tiles of a padded image, and its images come padded.
+    as_is : bool
+        Images are computed as they come: see `npscatter.program.magnitude`.
     rows, columns : tuple of int
         Padded pixel (y, x) is image pixel (rows[y], columns[x]); -1 stands for a zero.
     image : Maps
@@ -121,6 +122,7 @@ class Plan:
     channel_windows: tuple[tuple[int, int, int, int], ...]
     stretches: tuple[Stretch, Stretch]
     is_tile: bool
+    as_is: bool
     rows: tuple[int, ...]
     columns: tuple[int, ...]
     image: Maps
@@ -142,7 +144,8 @@ class Plan:
     def _made_from(self) -> tuple:
         what = (self.J, self.shape, self.architecture, self.max_order, self.boundary)
         tile = self.stretches if self.is_tile else None
-        return (*what, self.pre_pad, self.outputs, tile, self.rounds, self.breadth_first)
+        what = (*what, self.pre_pad, self.outputs, tile, self.as_is)
+        return (*what, self.rounds, self.breadth_first)
 
     @property
     def padded_shape(self) -> tuple[int, int]:
@@ -161,10 +164,10 @@ class Plan:
         """Yield plans of the same transform, of which none needs more memory than those before."""
         return (self.in_rounds(rounds) for rounds in ROUNDS)
 
-    def on(self, rows: Stretch, columns: Stretch) -> Plan:
+    def on(self, rows: Stretch, columns: Stretch, as_is: bool) -> Plan:
         """Return the plan of a tile of the padded image."""
-        *made_from, _, rounds, breadth_first = self._made_from
-        return _make_plan(*made_from, (rows, columns), rounds, breadth_first)
+        *made_from, _, _, rounds, breadth_first = self._made_from
+        return _make_plan(*made_from, (rows, columns), as_is, rounds, breadth_first)
 
     def _made_again(self, rounds: int, breadth_first: bool) -> Plan:
         return _make_plan(*self._made_from[:-2], rounds, breadth_first)
@@ -190,6 +193,19 @@ class Plan:
         if self.outputs.average is False:
             return (self.channel_starts[-1],)
         return (self.n_coefficients, *self.channel_shapes[0])
+
+    def positions(self, channel: int = 0) -> tuple[range, range]:
+        """Return the rows and columns of pixels that samples of a channel's map are centred on."""
+        octave, window = self.channel_octaves[channel], self.channel_windows[channel]
+        starts = [
+            (first << octave) - stretch.before
+            for first, stretch in zip(window[:2], self.stretches, strict=True)
+        ]
+        rows, columns = (
+            range(start, start + (count << octave), 1 << octave)
+            for start, count in zip(starts, window[2:], strict=True)
+        )
+        return rows, columns
 
     @cached_property
     def channel_starts(self) -> tuple[int, ...]:
@@ -278,7 +294,7 @@ def make_plan(
         raise ArgumentError(explain("breadth_first", True, rule, "pass breadth_first=False"))
     return _make_plan(
         *(J, shape, architecture, max_order, boundary),
-        *(boolean("pre_pad", pre_pad), outputs, None, rounds, bool(breadth_first)),
+        *(boolean("pre_pad", pre_pad), outputs, None, False, rounds, bool(breadth_first)),
     )
 
 
@@ -305,6 +321,7 @@ def _make_plan(
     pre_pad: bool,
     outputs: Outputs,
     tile: tuple[Stretch, Stretch] | None,
+    as_is: bool,
     rounds: int,
     breadth_first: bool,
 ) -> Plan:
@@ -349,6 +366,7 @@ def _make_plan(
         channel_windows=tuple(map(crop.window, octaves)),
         stretches=stretches,
         is_tile=tile is not None,
+        as_is=as_is,
         rows=rows,
         columns=columns,
         image=image,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 
@@ -84,7 +84,9 @@ def reach(plan: Plan, sizes: Mapping[str, int]) -> int:
     return reaches[plan.image.buffer]
 
 
-def cut(plan: Plan, halo: int, cuts: tuple[tuple[int, ...], tuple[int, ...]]) -> Iterator[Tile]:
+def cut(
+    plan: Plan, halo: int, cuts: tuple[tuple[int, ...], tuple[int, ...]], as_is: bool
+) -> Iterator[Tile]:
     """Yield the tiles of an image, row by row.
 
     Parameters
@@ -96,10 +98,13 @@ def cut(plan: Plan, halo: int, cuts: tuple[tuple[int, ...], tuple[int, ...]]) ->
     cuts : tuple of tuple of int
         Of rows and of columns: the coefficients, at scale 2^J, that tiles begin at, from 0 on, and
         the number of coefficients.
+    as_is : bool
+        Tiles are computed as they come: whoever cuts takes level and magnitude of the whole image
+        off them. Otherwise each has its own.
     """
     rows, columns = (list(_stretches(plan, axis, halo, cuts[axis])) for axis in range(2))
     for (y, row), (x, column) in product(rows, columns):
-        yield Tile(plan.on(row, column), (y, x), plan)
+        yield Tile(plan.on(row, column, as_is), (y, x), plan)
 
 
 def _stretches(
@@ -131,3 +136,22 @@ def even_cuts(count: int, most: int) -> tuple[int, ...]:
     """Return where to cut so many coefficients into tiles of about as many, at most."""
     tiles = -(-count // most)
     return tuple(count * k // tiles for k in range(tiles + 1))
+
+
+def runs(places: Sequence[int]) -> Iterator[tuple[slice, slice | None, int]]:
+    """Cut places into runs: which they are, and the slice they come from, None for places of -1.
+
+    The last number is -1 where that slice is to be turned round, else 1. A slice of one place is
+    repeated.
+    """
+    begin = 0
+    while begin < len(places):
+        end, step = begin + 1, 0
+        if end < len(places) and min(places[begin], places[end]) >= 0:
+            step = places[end] - places[begin]
+            step = step if abs(step) == 1 else 0
+        while end < len(places) and places[end] == places[end - 1] + step:
+            end += 1
+        low, high = sorted((places[begin], places[end - 1]))
+        yield slice(begin, end), slice(low, high + 1) if low >= 0 else None, step or 1
+        begin = end

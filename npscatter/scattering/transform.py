@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 from collections.abc import Callable
@@ -352,6 +353,12 @@ class Scattering2D(PlannedTransform):
     def __hash__(self) -> int:
         # Settings may change, and those that are made from the same may not move in a dict.
         return hash((type(self), self.plan, self.bank))
+
+    def of_plan(self, plan: Plan) -> Scattering2D:
+        """Return a transform of the same settings that runs another program of the bank."""
+        other = copy.copy(self)
+        other._plan = plan
+        return other
 
     @property
     def call_shape(self) -> tuple[int, ...]:
