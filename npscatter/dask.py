@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from npscatter.arguments import image_dtype
-from npscatter.bank import FilterBank
 from npscatter.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -34,6 +32,9 @@ except ImportError as error:
 
 __all__ = ["scatter"]
 
+# The arguments of `npscatter.Scattering2D` that it takes.
+OPTIONS = ("L", "max_order", "bank", "backend", "boundary", "average", "oversampling", "paths")
+OPTIONS += ("memory",)
 # Tiles are at least so many times as long as what is computed twice around them.
 LEAST_TILE = 4
 
@@ -41,21 +42,53 @@ LEAST_TILE = 4
 def scatter(
     x: da.Array,
     J: int = 2,
-    *,
-    L: int | None = 8,
-    max_order: int = 2,
-    bank: str | os.PathLike | FilterBank = "accurate",
-    backend: str = "auto",
-    boundary: str | None = None,
-    average: bool | str = True,
-    oversampling: int = 0,
-    paths: Any = None,
+    **options: Any,
 ) -> da.Array:
-    """Return the scattering coefficients of a Dask array, lazily."""
+    """Return the scattering coefficients of a Dask array, lazily.
+
+    Large images are computed in tiles that follow the chunks, each with as much around it as its
+    coefficients see, which is sliced from other chunks; so chunks may have any size, and sides that
+    are no multiple of 2^J. A task has one thread.
+
+    Parameters
+    ----------
+    x : dask.array.Array, shape (..., H, W)
+        Real images; any chunks, also along H and W. Chunks may be CuPy's with ``backend="cuda"``.
+    J : int, optional
+        As for `npscatter.Scattering2D`.
+    **options
+        Of its arguments `L`, `max_order`, `bank`, `backend`, `boundary`, `oversampling`, `paths`,
+        `memory`; and `average`, which may be True, or "global" for means.
+
+    Returns
+    -------
+    dask.array.Array, shape (..., C, H // 2^J, W // 2^J)
+        (..., C) of means. float32 or float64. Chunks along H and W are those of `x`, or several of
+        them, in coefficients.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError, BankError, BackendError
+        As `npscatter.Scattering2D` does. Nothing is computed meanwhile.
+
+    Notes
+    -----
+    What is computed does not depend on the chunks, bit for bit, of images of ordinary magnitude
+    with no part on a level (`npscatter.Scattering2D.__call__`): both are told tile by tile here, as
+    looking at a whole image first would keep all of its chunks in memory. Otherwise, and for means,
+    it is the same but for rounding.
+
+    Examples
+    --------
+    >>> import dask.array
+    >>> from npscatter.dask import scatter
+    >>> images = dask.array.zeros((10, 2000, 3000), chunks=(1, 500, 500), dtype="uint8")
+    >>> scatter(images, J=4)
+    dask.array<concatenate, shape=(10, 417, 125, 187), dtype=float32, ...
+    """
     if not isinstance(x, da.Array):
-        raise ArgumentTypeError(
-            explain("x", type(x), "must be a Dask array", "use npscatter.scatter")
-        )
+        remedy = "pass dask.array.from_array(x), or use npscatter.scatter"
+        raise ArgumentTypeError(explain("x", type(x), "must be a Dask array", remedy))
     image_dtype("x.dtype", x.dtype)
     if x.ndim < 2 or np.isnan(x.shape).any():
         rule, remedy = (
@@ -63,16 +96,13 @@ def scatter(
             "reshape it, or call x.compute_chunk_sizes()",
         )
         raise ArgumentError(explain("x.shape", x.shape, rule, remedy))
-    S = Scattering2D(
-        *(J, x.shape[-2:], L, max_order, False, backend),
-        bank=bank,
-        boundary=boundary,
-        average=average,
-        oversampling=oversampling,
-        paths=paths,
-        threads=1 if backend in ("auto", "numba") else None,
-    )
-    if average is False:
+    if unknown := sorted({*options} - {*OPTIONS}):
+        rule = "is no option of Dask's arrays"
+        raise ArgumentTypeError(explain(unknown[0], options[unknown[0]], rule, f"one of {OPTIONS}"))
+    S = Scattering2D(J, x.shape[-2:], **options)
+    if "threads" in S._backend.OPTIONS:
+        S.threads = 1
+    if (average := S.average) is False:
         rule = "gives maps of several sizes, which are no array"
         raise ArgumentError(explain("average", average, rule, "pass average=True or 'global'"))
     halo = reach(S.plan, {key: S.bank[key].shape[-1] for key in S.bank})

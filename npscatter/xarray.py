@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Hashable
 from typing import Any
 
 import npscatter
 from npscatter.arguments import is_lazy
-from npscatter.bank import FilterBank
 from npscatter.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -35,14 +33,7 @@ def scatter(
     J: int = 2,
     *,
     dims: tuple[Hashable, Hashable] | None = None,
-    L: int | None = 8,
-    max_order: int = 2,
-    bank: str | os.PathLike | FilterBank = "accurate",
-    backend: str = "auto",
-    boundary: str | None = None,
-    average: bool | str = True,
-    oversampling: int = 0,
-    paths: Any = None,
+    **options: Any,
 ) -> xr.DataArray:
     """Return the scattering coefficients of a DataArray: lazily, if it holds a Dask array.
 
@@ -50,12 +41,12 @@ def scatter(
     ----------
     x : xarray.DataArray
         Real images, along two of its dimensions.
-    J, L, max_order, bank, backend, boundary, oversampling, paths
+    J : int, optional
         As for `npscatter.Scattering2D`.
     dims : tuple of hashable, optional
         The dimensions of rows and of columns; by default the last two.
-    average : bool or str, optional
-        True, or "global" for means, which have no rows and columns.
+    **options
+        As for `npscatter.dask.scatter`. Means (``average="global"``) have no rows and columns.
 
     Returns
     -------
@@ -87,19 +78,15 @@ def scatter(
         raise ArgumentTypeError(explain("x", type(x), "must be an xarray.DataArray", remedy))
     rows, columns = _spatial(x, dims)
     images = x.transpose(..., rows, columns)
-    if average is False:
+    S = Scattering2D(J, images.shape[-2:], **options)
+    if S.average is False:
         rule = "gives maps of several sizes, which are no array"
-        raise ArgumentError(explain("average", average, rule, "pass average=True or 'global'"))
-    options = {"bank": bank, "boundary": boundary, "average": average}
-    options |= {"oversampling": oversampling, "paths": paths}
-    S = Scattering2D(J, images.shape[-2:], L, max_order, False, backend, **options)
+        raise ArgumentError(explain("average", False, rule, "pass average=True or 'global'"))
     if is_lazy(images.data):
-        lazily = importlib.import_module("npscatter.dask").scatter
-        options |= {"L": L, "max_order": max_order, "backend": backend}
-        coefficients = lazily(images.data, J, **options)
+        coefficients = importlib.import_module("npscatter.dask").scatter(images.data, J, **options)
     else:
         coefficients = S(images.data)
-    maps = () if average == GLOBAL else (rows, columns)
+    maps = () if S.average == GLOBAL else (rows, columns)
     return xr.DataArray(
         coefficients,
         dims=(*images.dims[:-2], "path", *maps),

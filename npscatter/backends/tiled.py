@@ -24,7 +24,7 @@ from npscatter.program.magnitude import (
 )
 from npscatter.program.outputs import GLOBAL
 from npscatter.program.plan import Plan
-from npscatter.program.tiles import Tile, cut, even_cuts, reach, runs
+from npscatter.program.tiles import ImageTile, cut, even_cuts, reach, runs
 
 # Bytes that one image may use unless a caller says so.
 MEMORY = 2**30
@@ -125,7 +125,7 @@ def _cuts(
 
 
 def run_tiled(
-    tiles: Sequence[Tile], gain: float | None, image: Image, output: np.ndarray, run: Run
+    tiles: Sequence[ImageTile], gain: float | None, image: Image, output: np.ndarray, run: Run
 ) -> None:
     """Fill the coefficients of one image (H, W), tile by tile."""
     whole, dtype = tiles[0].whole, output.dtype
@@ -173,7 +173,7 @@ def extremes(image: Image, shape: tuple[int, int], dtype: np.dtype) -> tuple[flo
     return low, high
 
 
-def read(image: Image, tile: Tile, dtype: np.dtype) -> np.ndarray:
+def read(image: Image, tile: ImageTile, dtype: np.dtype) -> np.ndarray:
     """Return a tile's pixels, from slices of the image."""
     pixels = np.zeros(tile.plan.input_shape, dtype)
     for rows, from_rows, down in runs(tile.rows):

@@ -144,8 +144,8 @@ class Plan:
     def _made_from(self) -> tuple:
         what = (self.J, self.shape, self.architecture, self.max_order, self.boundary)
         tile = self.stretches if self.is_tile else None
-        what = (*what, self.pre_pad, self.outputs, tile, self.as_is)
-        return (*what, self.rounds, self.breadth_first)
+        how = (self.as_is, self.rounds, self.breadth_first)
+        return (*what, self.pre_pad, self.outputs, tile, *how)
 
     @property
     def padded_shape(self) -> tuple[int, int]:

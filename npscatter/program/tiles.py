@@ -13,7 +13,7 @@ from npscatter.program.plan import Plan
 
 
 @dataclass(frozen=True)
-class Tile:
+class ImageTile:
     """Some of an image's coefficients, and what they are computed from.
 
     Attributes
@@ -86,7 +86,7 @@ def reach(plan: Plan, sizes: Mapping[str, int]) -> int:
 
 def cut(
     plan: Plan, halo: int, cuts: tuple[tuple[int, ...], tuple[int, ...]], as_is: bool
-) -> Iterator[Tile]:
+) -> Iterator[ImageTile]:
     """Yield the tiles of an image, row by row.
 
     Parameters
@@ -104,7 +104,7 @@ def cut(
     """
     rows, columns = (list(_stretches(plan, axis, halo, cuts[axis])) for axis in range(2))
     for (y, row), (x, column) in product(rows, columns):
-        yield Tile(plan.on(row, column, as_is), (y, x), plan)
+        yield ImageTile(plan.on(row, column, as_is), (y, x), plan)
 
 
 def _stretches(
