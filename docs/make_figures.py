@@ -12,16 +12,9 @@ from npscatter import FilterBank, Scattering2D
 from npscatter.__main__ import run
 from npscatter.atomic_write import atomic_write
 from npscatter.cli.images import read_image
-from npscatter.plots import (
-    PERCENTILE,
-    POSITIVE,
-    SIGNED,
-    bare,
-    plot_coefficients,
-    plot_filters,
-    plot_paths,
-    show_tiles,
-)
+from npscatter.plots import plot_coefficients, plot_filters, plot_paths
+from npscatter.plots.drawing import POSITIVE, SIGNED, bare
+from npscatter.plots.maps import PERCENTILE, show_tiles
 
 HERE = Path(__file__).resolve().parent
 PICTURE = HERE.parent / "npscatter" / "cli" / "demo_data" / "camera.png"

@@ -68,9 +68,8 @@ def one_of(name: str, value: object, choices: Sequence, remedy: str = "pass one 
     # Compared only with what can be equal: arrays have opinions of their own about ==.
     kinds = tuple({type(choice) for choice in choices})
     if not isinstance(value, kinds) or value not in choices:
-        shown = " or ".join(map(repr, choices)) if len(choices) < 3 else f"one of {choices}"
-        rule = f"must be {shown}"
-        raise ArgumentError(explain(name, value, rule, remedy))
+        listed = " or ".join(map(repr, choices)) if len(choices) < 3 else f"one of {choices}"
+        raise ArgumentError(explain(name, value, f"must be {listed}", remedy))
 
 
 def boolean(name: str, value: Any) -> bool:

@@ -30,7 +30,6 @@ from npscatter.errors import (
     install_extra,
 )
 from npscatter.program.magnitude import level_gain, ordinary_exponents
-from npscatter.program.outputs import GLOBAL
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Maps, Step
 
@@ -153,15 +152,14 @@ def make_model(
     else:
         coefficients = _program(graph, plan, bank, images)
     lengths = [-1 if isinstance(axis, str) else axis for axis in axes]
-    output_shape = plan.output_shape[:1] if plan.outputs.average == GLOBAL else plan.output_shape
-    graph.reshape(coefficients, (*lengths, *output_shape), "coefficients")
+    graph.reshape(coefficients, (*lengths, *plan.call_shape), "coefficients")
     kind = _TYPES[dtype]
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "scattering",
             [helper.make_tensor_value_info("images", kind, [*axes, *plan.input_shape])],
-            [helper.make_tensor_value_info("coefficients", kind, [*axes, *output_shape])],
+            [helper.make_tensor_value_info("coefficients", kind, [*axes, *plan.call_shape])],
             [numpy_helper.from_array(value, name) for name, value in graph.constants.items()],
             doc_string="2-D wavelet scattering coefficients; channels as metadata j and theta say",
         ),

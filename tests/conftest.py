@@ -1,5 +1,6 @@
 """Fixtures every test may ask for, and the marks of the slow ones."""
 
+import sys
 from pathlib import Path
 
 import cases
@@ -42,6 +43,13 @@ def pytest_terminal_summary(terminalreporter):
         taken = [one.duration for one in reports if ("slow" in one.keywords) == slow]
         if taken:
             terminalreporter.write_line(f"tests {words}: {sum(taken):.0f} s")
+
+
+@pytest.fixture(autouse=True)
+def commands_are_patient(monkeypatch):
+    """Let commands say no more on a busy machine, where all takes long, than on an idle one."""
+    if terminal := sys.modules.get("npscatter.cli.terminal"):
+        monkeypatch.setattr(terminal, "PATIENCE", 3600.0)
 
 
 @pytest.fixture(scope="session", params=["numba", "numpy"])

@@ -1,17 +1,23 @@
-"""The examples in docstrings: they run, and what is public has one."""
+"""Docstrings: their examples run, what is public has one, and what they name is there."""
 
+import ast
 import doctest
 import importlib
+import re
 
 import pytest
-from test_house import ROOT, sources
+from test_house import ROOT, modules, sources, tree_of
 
 import cexport
 import npscatter
-from npscatter import features, onnx, plots
+from npscatter import features, onnx, plots, sklearn, torch
 from npscatter.bounds import Bounds
 
-DOORS = (features, onnx, plots)
+DOORS = (features, onnx, plots, sklearn, torch)
+PACKAGES = ("npscatter", "cexport", "tools", "benchmarks")
+# What texts name by its full name: modules, and what is in them.
+FULL = re.compile(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)")
+PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "*/*.md") for path in ROOT.glob(pattern))
 # Without a GPU npscatter.backends.gpu cannot be imported.
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -48,3 +54,47 @@ def test_examples_show_what_they_give(name):
 @pytest.mark.parametrize("public", PUBLIC, ids=lambda public: public.__qualname__)
 def test_what_is_public_has_an_example(public):
     assert ">>> " in public.__doc__
+
+
+def defined(tree):
+    """Return the names that a module or a class defines, wherever in it, with their definitions."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = node
+        elif isinstance(node, ast.Name):
+            found.setdefault(node.id, node)
+        elif isinstance(node, ast.alias):
+            found.setdefault(node.asname or node.name.split(".")[0], node)
+    return found
+
+
+def is_there(name, files):
+    """Say whether a full name is a module's, or of what a module or its class defines."""
+    parts = name.split(".")
+    start = max(k for k in range(len(parts) + 1) if not k or ".".join(parts[:k]) in files)
+    if not start:
+        return False
+    node = tree_of(files[".".join(parts[:start])])
+    for part in parts[start:]:
+        names = defined(node)
+        if part not in names:
+            return False
+        node = names[part]
+        if isinstance(node, ast.alias):  # of another module
+            break
+    return True
+
+
+def test_what_texts_name_is_there():
+    files = {name: path for package in PACKAGES for name, path in modules(package).items()}
+    assert not is_there("npscatter.scattering.Scattering3D", files)
+    read, lost = 0, []
+    for path in [*files.values(), *PAGES]:
+        # Names are cut at the ends of lines by nothing but their dots.
+        for name in FULL.findall(path.read_text(encoding="utf-8")):
+            read += 1
+            if not is_there(name, files):
+                lost.append(f"{path.relative_to(ROOT)}: {name}")
+    # An entry point.
+    assert set(lost) <= {"docs/architecture.md: npscatter.commands"} and read > 150

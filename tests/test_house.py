@@ -1,6 +1,7 @@
 """The order of the house: who may import whom, and how large its parts may grow."""
 
 import ast
+import re
 import subprocess
 import sys
 import tokenize
@@ -42,7 +43,7 @@ MAY_IMPORT = {
     "xarray": {"__init__", "errors", "arguments", "program", "bank", "scattering"},
     "onnx": {"__init__", "errors", "arguments", "atomic_write", "program", "bank"},
     "plots": {"errors", "arguments", "program", "bank", "scattering"},
-    "torch": {"errors", "program", "bank", "cpu", "scattering"},
+    "torch": {"errors", "arguments", "program", "bank", "cpu", "scattering"},
     "bounds": {"errors", "arguments", "program", "bank", "scattering"},
     "cli": {
         *{"__init__", "errors", "arguments", "atomic_write", "features", "program", "bank"},
@@ -54,6 +55,7 @@ LARGEST = {
     "entries of npscatter": 18,
     "levels of units": 8,
     "levels of files": 14,
+    "lines of a file": 600,
     "lines of a function": 80,
     "parameters of a function": 10,
     "lines of the README": 130,
@@ -293,6 +295,45 @@ def test_imports_within_a_package_form_no_cycle_and_few_levels(package):
     assert levels(static_imports(package)) <= LARGEST["levels of files"]
 
 
+# What the page of the architecture says
+
+PAGE = ROOT / "docs" / "architecture.md"
+ROW = re.compile(r"^\| (`[^|]+) \|", re.MULTILINE)
+FOLDER = re.compile(r"^    npscatter/([\w/]+)/  .*\n((?:      .*\n)+)", re.MULTILINE)
+
+
+def test_layers_stand_in_the_order_of_imports():
+    """A unit imports what stands below it on the page, or beside it."""
+    rows = {}
+    for number, row in enumerate(ROW.findall(PAGE.read_text(encoding="utf-8"))):
+        for name in re.findall(r"`(?:backends/)?([\w/]+?)(?:\.py|/)`", row):
+            rows.setdefault(name.removesuffix("/__init__").replace("__init__", "backends"), number)
+    units = set(MAY_IMPORT) - {"__init__", "__main__"}
+    assert set(rows) == units
+    for unit in units:
+        assert all(rows[unit] <= rows[other] for other in MAY_IMPORT[unit] - {"__init__"}), unit
+
+
+def test_the_page_names_every_module():
+    """Of npscatter's folders, but for the commands, which have a file each."""
+    folders = dict(FOLDER.findall(PAGE.read_text(encoding="utf-8")))
+    files = [path for path in modules("npscatter").values() if path.name != "__init__.py"]
+    there = {path.relative_to(ROOT / "npscatter").parent.as_posix() for path in files}
+    assert set(folders) == there - {"."}
+    for folder, text in folders.items():
+        named = {word for line in text.splitlines() for word in re.findall(r"\w+", line)}
+        listed = {word for line in text.splitlines() for word in re.findall(r"\w+", line[:27])}
+        own = {path.stem for path in files if path.parent == ROOT / "npscatter" / folder}
+        assert listed <= own, folder
+        assert folder == "cli" or own <= named, folder
+
+
+def test_the_page_names_what_tests_share():
+    said = PAGE.read_text(encoding="utf-8").partition("    tests/ ")[2].partition("\n\n")[0]
+    shared = {name for name in HELPERS - {"conftest"} if not name.startswith("test_")}
+    assert shared <= set(re.findall(r"\w+", said))
+
+
 # What decides whether compiled code on disk is still right
 
 
@@ -310,6 +351,14 @@ def test_caches_of_compiled_code_are_guarded_by_every_file_that_decides_it(wing)
             needed.add(name)
             todo += edges[name]
     assert {name for name in needed if decides(name)} == set(declared)
+
+
+def test_compiled_gradients_are_guarded_too():
+    """By their own file, beside those of the wing."""
+    name = "npscatter.backends.cpu.gradient_code"
+    assert "source_digest((__name__,))" in modules("npscatter")[name].read_text(encoding="utf-8")
+    needed = {other for other in static_imports("npscatter")[name] if decides(other)}
+    assert needed and needed <= set(declared_sources("cpu"))
 
 
 def decides(module):
@@ -355,6 +404,14 @@ def test_no_two_classes_share_a_name():
                 if isinstance(node, ast.ClassDef):
                     places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+@pytest.mark.parametrize("package", ["npscatter", "cexport"])
+def test_files_are_read_in_one_sitting(package):
+    most = LARGEST["lines of a file"]
+    files = {path: len(path.read_text(encoding="utf-8").splitlines())
+             for path in sources(ROOT / package)}  # fmt: skip
+    assert {path: lines for path, lines in files.items() if lines > most} == {}
 
 
 @pytest.mark.parametrize("package", ["npscatter", "cexport"])

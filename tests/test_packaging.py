@@ -78,6 +78,43 @@ def test_messages_say_where_the_sources_alone_have_something(package):
 
 
 EXTRAS = ["cli", "cuda12", "cuda13", "onnx", "plots", "safetensors", "sklearn", "torch"]
+# Packages whose ``__all__`` is the interface.
+DOORS = ("bounds", "features", "onnx", "plots", "sklearn", "torch")
+INTERFACE = ["npscatter", *(f"npscatter.{name}" for name in DOORS)]
+
+
+def test_the_page_of_installing_has_every_extra_and_what_it_includes():
+    listed = read("pyproject.toml").partition("[project.optional-dependencies]\n")[2]
+    extras = re.findall(r"^(\w+) = \[(.*?)\]$", listed.partition("\n\n[")[0], re.M | re.DOTALL)
+    rows = re.findall(r"^\| (`\w+.*?) \|.*\| (.+) \|$", read("docs/install.md"), re.M)
+    brings = {name: words for names, words in rows for name in re.findall(r"`(\w+)`", names)}
+    assert set(brings) == {name for name, _ in extras} >= set(EXTRAS)
+    for name, dependencies in extras:
+        included = re.findall(r'"npscatter\[(.*?)\]"', dependencies)
+        for other in included[0].split(",") if included else ():
+            assert f"`{other}`" in brings[name], (name, other)
+
+
+def test_the_extra_of_the_pages_brings_what_the_reference_imports():
+    reference = read("docs/api/index.md")
+    documented = set(re.findall(r"currentmodule:: npscatter\.(\w+)$", reference, re.M))
+    included = re.search(r'\ndocs = \[\n    "npscatter\[(.*?)\]"', read("pyproject.toml"))[1]
+    assert {"torch", "onnx"} <= documented & set(EXTRAS) - {"plots"} <= set(included.split(","))
+
+
+def test_the_page_of_installing_names_the_interface():
+    said = (
+        read("docs/install.md").partition("**The interface** is")[2].partition(", the commands")[0]
+    )
+    assert re.findall(r"`([\w.]+)`", said) == ["__all__", *INTERFACE]
+    there = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in (ROOT / "npscatter").rglob("*.py")
+        if "\n__all__ = " in path.read_text(encoding="utf-8")
+    }
+    # The others with an `__all__` are where the package finds its own parts.
+    own = {f"npscatter.{name}" for name in ("bank", "scattering", "backends.gpu.target")}
+    assert there - set(INTERFACE) == own
 
 
 @pytest.mark.parametrize("name", EXTRAS)

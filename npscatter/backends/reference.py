@@ -54,7 +54,7 @@ def run_whole(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarr
     # Infinities and NaN go through as arithmetic has it, in silence.
     with np.errstate(invalid="ignore", over="ignore"):
         for some, coefficients in blocks(plan, output.dtype, images, output):
-            if plan.as_is:
+            if plan.crop.as_is:
                 run_block(plan, arithmetic, some, coefficients)
                 continue
             levels, shifts = levels_and_shifts(some, gain is not None)

@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from npscatter.bank import FilterBank
-from npscatter.plots import (
+from npscatter.plots.drawing import (
     LABEL,
     SIGNED,
     SMALL,
     TITLE,
     bare,
     color_scale,
-    draw_maps,
     orientation,
     size,
 )
+from npscatter.plots.maps import draw_maps
 
 
 def demo_figure(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from npscatter.cli.terminal import Failure
 
 if TYPE_CHECKING:
-    from npscatter.cli.images import ImageError
+    from npscatter.cli.samples import ImageError
 
 # So many are named of those that one thing is wrong with.
 NAMED = 5

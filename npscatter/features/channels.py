@@ -21,7 +21,7 @@ def names(meta: Meta) -> list[str]:
     Parameters
     ----------
     meta : dict
-        From ``Scattering2D.meta()`` or a function of this module.
+        From ``Scattering2D.meta()`` or a function of ``npscatter.features``.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def select(
     Parameters
     ----------
     values, meta, axis
-        See the module's text.
+        See ``npscatter.features``.
     order : int or collection of int, optional
         Orders that are kept.
     j, theta : int, collection of int, or tuple, optional

@@ -1,4 +1,4 @@
-"""Statistics of moduli: of what a transform gives that does not average."""
+"""Statistics of moduli: of what a transform gives with ``average=False``."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def covariances(
     Parameters
     ----------
     moduli : list of dict
-        ``coef`` (..., h, w), ``j``, ``n``, ``theta``, as of a transform that does not average, with
+        ``coef`` (..., h, w), ``j``, ``n``, ``theta``, as ``average=False`` gives them, with
         ``boundary="periodic"``: the image itself (no ``j``) and all moduli of the first order,
         which may be sampled more coarsely than the image. Others are passed over.
     wavelets : array, shape (J, L, H, W)
         What the discrete Fourier transform of the image is multiplied by to give that of x *
-        psi[j, t].
+        psi[j, t], as ``Scattering2D.filters().psi_hat``.
     relative : bool, optional
         Divide by the powers P00, C01 by sqrt(P00[j2, t2] P00[j3, t3]) and C11 by sqrt(P00[j1, t1]
         P00[j2, t2]), as C24 does; 0 where these are 0.

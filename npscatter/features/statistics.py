@@ -56,7 +56,7 @@ def spatial_mean(values: Array, meta: Meta) -> tuple[Array, Meta]:
     values : array, shape (..., C, h, w)
         Maps.
     meta : dict
-        See the module's text.
+        See ``npscatter.features``.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def spatial_std(values: Array, meta: Meta) -> tuple[Array, Meta]:
     values : array, shape (..., C, h, w)
         Maps.
     meta : dict
-        See the module's text.
+        See ``npscatter.features``.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def logarithm(values: Array, meta: Meta, floor: float = 1e-6, axis: int = -3) ->
     Parameters
     ----------
     values, meta, axis
-        See the module's text.
+        See ``npscatter.features``.
     floor : float, optional
         What smaller values, the zeros of flat images above all, are taken for. 1e-6 suits images of
         values from 0 to 1: choose it in proportion to theirs.
@@ -141,7 +141,7 @@ def normalized(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
     Parameters
     ----------
     values, meta, axis
-        See the module's text; the channels must hold every parent.
+        See ``npscatter.features``; the channels must hold every parent.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def isotropic(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
     Parameters
     ----------
     values, meta, axis
-        See the module's text; all L orientations must be there.
+        See ``npscatter.features``; all L orientations must be there.
 
     Returns
     -------
@@ -245,7 +245,7 @@ def s21(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
     Parameters
     ----------
     values, meta, axis
-        See the module's text; orders 1 and 2, all orientations.
+        See ``npscatter.features``; orders 1 and 2, all orientations.
 
     Examples
     --------
@@ -280,7 +280,7 @@ def s22(values: Array, meta: Meta, axis: int = -3) -> tuple[Array, Meta]:
     Parameters
     ----------
     values, meta, axis
-        See the module's text; orders 1 and 2, all orientations.
+        See ``npscatter.features``; order 2, all orientations.
 
     Examples
     --------
@@ -312,7 +312,7 @@ def square_mean(values: Array, meta: Meta) -> tuple[Array, Meta]:
     values : array, shape (..., C)
         Means over the image (`spatial_mean`): the samples of maps are not symmetric in it.
     meta : dict
-        See the module's text.
+        See ``npscatter.features``.
 
     Examples
     --------

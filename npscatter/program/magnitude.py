@@ -53,7 +53,7 @@ def ordinary_exponents(dtype: np.dtype | type | str, plan: Plan | None = None) -
     >>> ordinary_exponents("float32"), ordinary_exponents("float64")
     ((-21, 42), (-170, 341))
     """
-    if plan is not None and plan.as_is:
+    if plan is not None and plan.crop.as_is:
         return -BEYOND, BEYOND
     precision = np.finfo(dtype)
     return int(precision.minexp / 6), precision.maxexp // 3
@@ -96,7 +96,7 @@ def level_gain(plan: Plan, bank: FilterBank) -> float | None:
     constant; and of images that are computed as they come. Weights are taken as the bank has them,
     in float64.
     """
-    if plan.edge != "wrap" or plan.as_is:
+    if plan.edge != "wrap" or plan.crop.as_is:
         return None
     maps = np.ones(1)
     for octave in range(plan.J):

@@ -87,12 +87,10 @@ class Plan:
         How often the padded image's grid is halved for each channel.
     channel_windows : tuple of tuple of int
         What is kept of that grid, or averaged: first row and column, height and width.
-    stretches : tuple of Stretch
-        The rows and the columns of the padded image, or of the tile.
+    crop : Crop
+        What is kept of the padded image, or of the tile.
     is_tile : bool
         It is for tiles of a padded image, and its images come padded.
-    as_is : bool
-        Images are computed as they come: see `npscatter.program.magnitude`.
     rows, columns : tuple of int
         Padded pixel (y, x) is image pixel (rows[y], columns[x]); -1 stands for a zero.
     image : Maps
@@ -120,9 +118,8 @@ class Plan:
     input_shape: tuple[int, int]
     channel_octaves: tuple[int, ...]
     channel_windows: tuple[tuple[int, int, int, int], ...]
-    stretches: tuple[Stretch, Stretch]
+    crop: Crop
     is_tile: bool
-    as_is: bool
     rows: tuple[int, ...]
     columns: tuple[int, ...]
     image: Maps
@@ -143,9 +140,8 @@ class Plan:
     @property
     def _made_from(self) -> tuple:
         what = (self.J, self.shape, self.architecture, self.max_order, self.boundary)
-        tile = self.stretches if self.is_tile else None
-        how = (self.as_is, self.rounds, self.breadth_first)
-        return (*what, self.pre_pad, self.outputs, tile, *how)
+        tile = self.crop if self.is_tile else None
+        return (*what, self.pre_pad, self.outputs, tile, self.rounds, self.breadth_first)
 
     @property
     def padded_shape(self) -> tuple[int, int]:
@@ -164,10 +160,10 @@ class Plan:
         """Yield plans of the same transform, of which none needs more memory than those before."""
         return (self.in_rounds(rounds) for rounds in ROUNDS)
 
-    def on(self, rows: Stretch, columns: Stretch, as_is: bool) -> Plan:
+    def on(self, tile: Crop) -> Plan:
         """Return the plan of a tile of the padded image."""
-        *made_from, _, _, rounds, breadth_first = self._made_from
-        return _make_plan(*made_from, (rows, columns), as_is, rounds, breadth_first)
+        *made_from, _, rounds, breadth_first = self._made_from
+        return _make_plan(*made_from, tile, rounds, breadth_first)
 
     def _made_again(self, rounds: int, breadth_first: bool) -> Plan:
         return _make_plan(*self._made_from[:-2], rounds, breadth_first)
@@ -199,13 +195,18 @@ class Plan:
         octave, window = self.channel_octaves[channel], self.channel_windows[channel]
         starts = [
             (first << octave) - stretch.before
-            for first, stretch in zip(window[:2], self.stretches, strict=True)
+            for first, stretch in zip(window[:2], self.crop.stretches, strict=True)
         ]
         rows, columns = (
             range(start, start + (count << octave), 1 << octave)
             for start, count in zip(starts, window[2:], strict=True)
         )
         return rows, columns
+
+    @property
+    def call_shape(self) -> tuple[int, ...]:
+        """Shape of what a call makes of one image: `output_shape`, but (C,) of means."""
+        return self.output_shape[:1] if self.outputs.average == GLOBAL else self.output_shape
 
     @cached_property
     def channel_starts(self) -> tuple[int, ...]:
@@ -294,7 +295,7 @@ def make_plan(
         raise ArgumentError(explain("breadth_first", True, rule, "pass breadth_first=False"))
     return _make_plan(
         *(J, shape, architecture, max_order, boundary),
-        *(boolean("pre_pad", pre_pad), outputs, None, False, rounds, bool(breadth_first)),
+        *(boolean("pre_pad", pre_pad), outputs, None, rounds, bool(breadth_first)),
     )
 
 
@@ -320,29 +321,21 @@ def _make_plan(
     boundary: str,
     pre_pad: bool,
     outputs: Outputs,
-    tile: tuple[Stretch, Stretch] | None,
-    as_is: bool,
+    tile: Crop | None,
     rounds: int,
     breadth_first: bool,
 ) -> Plan:
     if tile:
-        stretches = tile
-        rows, columns = (tuple(range(stretch.length)) for stretch in tile)
+        crop = tile
+        rows, columns = tuple(range(crop.rows.length)), tuple(range(crop.columns.length))
     else:
         (rows, before), (columns, left) = (padding(side, 2**J, boundary, pre_pad) for side in shape)
-        stretches = (
-            Stretch(len(rows), before, shape[0]),
-            Stretch(len(columns), left, shape[1]),
-        )
-    crop = Crop(*stretches)
+        stretches = Stretch(len(rows), before, shape[0]), Stretch(len(columns), left, shape[1])
+        crop = Crop(*stretches)
     paths = _paths(J, architecture.orientations, max_order)
     if outputs.paths is not None:
         paths = tuple(paths[channel] for channel in outputs.paths)
-    program = _Unroller(J, architecture, max_order, outputs, crop, paths)
-    program.rounds = [
-        mirrored_orientations(architecture.orientations, count)
-        for count in (rounds, max(1, rounds // 4))
-    ]
+    program = _Unroller(J, architecture, max_order, outputs, crop, paths, rounds)
     image = program.store(1, (len(rows), len(columns)), 1, 0)
     if breadth_first:
         program.side_by_side(image)
@@ -364,9 +357,8 @@ def _make_plan(
         input_shape=(len(rows), len(columns)) if pre_pad or tile else shape,
         channel_octaves=octaves,
         channel_windows=tuple(map(crop.window, octaves)),
-        stretches=stretches,
+        crop=crop,
         is_tile=tile is not None,
-        as_is=as_is,
         rows=rows,
         columns=columns,
         image=image,
@@ -395,10 +387,24 @@ def _paths(J: int, L: int, max_order: int) -> tuple[Path, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """What is kept of padded grids."""
+    """What is kept of padded grids.
+
+    Attributes
+    ----------
+    rows, columns : Stretch
+        Along both axes.
+    as_is : bool
+        Images are computed as they come: neither level nor magnitude is taken off them.
+    """
 
     rows: Stretch
     columns: Stretch
+    as_is: bool = False
+
+    @property
+    def stretches(self) -> tuple[Stretch, Stretch]:
+        """Both axes."""
+        return self.rows, self.columns
 
     def window(self, octave: int) -> tuple[int, int, int, int]:
         """Return the first row and column that are kept of a grid, and how many of each."""
@@ -417,6 +423,7 @@ class _Unroller:
         outputs: Outputs,
         crop: Crop,
         paths: tuple[Path, ...],
+        rounds: int,
     ):
         self.J = J
         self.architecture = architecture
@@ -429,23 +436,24 @@ class _Unroller:
         for path in paths:
             for length in range(path.order):
                 self.followers.setdefault(path.n[:length], set()).add(path.n[length])
-        self.rounds: list[list[tuple[int, ...]]] = []
+        # Of the image's own moduli, and of theirs.
+        self.rounds = [
+            mirrored_orientations(architecture.orientations, count)
+            for count in (rounds, max(1, rounds // 4))
+        ]
         self.steps: list[Step] = []
         self.buffers: list[Maps] = []
 
     def octaves(self, maps: Maps, start: int, paths: list[PathNumbers]) -> None:
         """Append the subtree of the stacks `maps`, one per path, that stand at octave `start`."""
-        raw = start == 0
         if not paths[0] and not self.outputs.smoothed and () in self.channels:
-            self.steps.append(self.step(maps, raw, 0, paths))
+            self.append(maps, 0, paths)
         for octave in range(start, self.J):
             if len(paths[0]) < self.max_order:
-                self.branch(maps, raw, octave, paths)
+                self.branch(maps, octave, paths)
             if not any(self.goes_on(path, octave) for path in paths):
                 return
-            carried = self.smooth(maps, raw, octave, paths)
-            if carried:
-                maps, raw = carried, False
+            maps = self.smooth(maps, octave, paths) or maps
 
     def goes_on(self, path: PathNumbers, octave: int) -> bool:
         """Say whether what a path's maps become after the wavelets of an octave is read."""
@@ -464,25 +472,24 @@ class _Unroller:
         branching: list[PathNumbers] = [()]
         others: list[PathNumbers] = []
         for octave in range(self.J):
-            raw = octave == 0
             moduli = [(*path, octave * L + theta) for path in branching for theta in range(L)]
             ends = [R * len(branching), R * (len(branching) + len(moduli))]
-            source = maps if raw else maps[: ends[0]]
+            source = maps[: ends[0]] if octave > 0 else maps
             source_of_others = maps[ends[0] :]
             targets: tuple[Maps | None, ...] = (None, None, None)
             if octave < self.J - 1:
                 maps = self.store(ends[1] + R * len(others), maps.shape, 2, octave + 1)
                 targets = (maps[ends[0] : ends[1]], maps[: ends[0]], maps[ends[1] :])
-            self.smooth(source, raw, octave, moduli, tuple(range(L)), targets[0])
-            self.smooth(source, raw, octave, branching, (), targets[1])
+            self.append(source, octave, moduli, tuple(range(L)), targets[0])
+            self.append(source, octave, branching, (), targets[1])
             if others:
-                self.smooth(source_of_others, raw, octave, others, (), targets[2])
+                self.append(source_of_others, octave, others, (), targets[2])
             # Paths are in the order of their lengths, so what branches again comes first.
             branching_next = [path for path in moduli if len(path) < self.max_order]
             others = moduli[len(branching_next) :] + others
             branching = branching + branching_next
 
-    def branch(self, maps: Maps, raw: bool, octave: int, paths: list[PathNumbers]) -> None:
+    def branch(self, maps: Maps, octave: int, paths: list[PathNumbers]) -> None:
         """Append the wavelets of one octave and all that follows from their moduli."""
         L, R = self.architecture.orientations, self.architecture.carriers
         last = octave == self.J - 1
@@ -490,7 +497,7 @@ class _Unroller:
         for orientations in [tuple(range(L))] if last else self.rounds[len(paths[0])]:
             for some in self.alike(paths, octave, [t for t in orientations if t in wanted]):
                 longer = [(*path, octave * L + theta) for path in paths for theta in some]
-                moduli = self.smooth(maps, raw, octave, longer, some)
+                moduli = self.smooth(maps, octave, longer, some)
                 if moduli and len(longer[0]) == self.max_order:
                     # Nothing branches off any more: all go on side by side.
                     self.octaves(moduli, octave + 1, longer)
@@ -514,36 +521,35 @@ class _Unroller:
     def smooth(
         self,
         maps: Maps,
-        raw: bool,
         octave: int,
         paths: list[PathNumbers],
         orientations: tuple[int, ...] = (),
-        target: Maps | None = None,
     ) -> Maps | None:
-        """Append one step, which carries `paths` to the next octave or emits them at the last.
+        """Append a step that carries `paths` to the next octave, or emits them at the last.
 
-        With `orientations`, the step takes their moduli first. Without a `target`, it gets a buffer
-        of its own if it needs one.
+        Return the maps it writes, a buffer of their own, if it carries any on.
         """
-        on = octave < self.J - 1 and any(self.goes_on(path, octave) for path in paths)
-        if on and target is None:
-            count, factor = len(paths) * self.architecture.carriers, 2
-            target = self.store(count, maps.shape, factor, octave + 1)
-        self.steps.append(self.step(maps, raw, octave, paths, orientations, target))
+        target = None
+        if octave < self.J - 1 and any(self.goes_on(path, octave) for path in paths):
+            count = len(paths) * self.architecture.carriers
+            target = self.store(count, maps.shape, 2, octave + 1)
+        self.append(maps, octave, paths, orientations, target)
         return target
 
-    def step(
+    def append(
         self,
         maps: Maps,
-        raw: bool,
         octave: int,
         paths: list[PathNumbers],
         orientations: tuple[int, ...] = (),
         target: Maps | None = None,
-    ) -> Step:
-        """Return a step, which emits what it takes or smooths unless that is only carried on."""
+    ) -> None:
+        """Append a step, which emits what it takes or smooths unless that is only carried on.
+
+        With `orientations`, it takes their moduli first.
+        """
         design, smoothed = self.architecture, self.outputs.smoothed
-        generation = design.generation(raw, octave)
+        generation = design.generation(octave == 0, octave)
         wavelets, wavelet_stride, stride = "", 1, 2
         if orientations:
             # Each octave halves the resolution once: in the wavelet or in what smooths it.
@@ -563,7 +569,7 @@ class _Unroller:
         window = (0, 0, 0, 0)
         if channels and not smoothed:
             window = self.crop.window(octave + wavelet_stride - 1)
-        return Step(
+        step = Step(
             wavelets=wavelets,
             orientations=tuple(orientations),
             wavelet_stride=wavelet_stride,
@@ -578,6 +584,7 @@ class _Unroller:
             channels=channels,
             window=window,
         )
+        self.steps.append(step)
 
     def octave_of(self, path: Path) -> int:
         """Return how often the grid was halved that a path's channel is on, or is averaged on."""

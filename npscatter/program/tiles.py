@@ -9,7 +9,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from npscatter.program.padding import Stretch
-from npscatter.program.plan import Plan
+from npscatter.program.plan import Crop, Plan
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,14 @@ def cut(
     """
     rows, columns = (list(_stretches(plan, axis, halo, cuts[axis])) for axis in range(2))
     for (y, row), (x, column) in product(rows, columns):
-        yield ImageTile(plan.on(row, column, as_is), (y, x), plan)
+        yield ImageTile(plan.on(Crop(row, column, as_is)), (y, x), plan)
 
 
 def _stretches(
     plan: Plan, axis: int, halo: int, cuts: tuple[int, ...]
 ) -> Iterator[tuple[int, Stretch]]:
     """Yield where each tile begins in the padded image, and what it is of it along one axis."""
-    whole, period = plan.stretches[axis], 2**plan.J
+    whole, period = plan.crop.stretches[axis], 2**plan.J
     (lowest, _), last = whole.kept(plan.J), len(cuts) - 2
     bounds = []
     for number, (begin, end) in enumerate(pairwise(cuts)):

@@ -18,7 +18,7 @@ from npscatter.bank.effective import (
     samples,
 )
 from npscatter.errors import ArgumentError, explain, shown
-from npscatter.program.outputs import GLOBAL, Outputs
+from npscatter.program.outputs import ALL
 from npscatter.program.padding import padded_side
 from npscatter.program.plan import Plan
 from npscatter.program.symmetry import angle_steps
@@ -92,9 +92,7 @@ class PlannedTransform:
     @property
     def output_shape(self) -> tuple:
         """Shape of one image's coefficients: (C, h, w), or (C,); of moduli, of each channel."""
-        if self.average is False:
-            return self.plan.channel_shapes
-        return self.plan.output_shape[:1] if self.average == GLOBAL else self.plan.output_shape
+        return self.plan.channel_shapes if self.average is False else self.plan.call_shape
 
     @property
     def boundary(self) -> str:
@@ -247,11 +245,11 @@ class PlannedTransform:
     @property
     def _shown_outputs(self) -> str:
         """What differs from all smoothed coefficients, for `repr`."""
-        asked, ordinary = self.plan.outputs, Outputs()
+        asked = self.plan.outputs
         return "".join(
             f", {name}={shown(getattr(asked, name))}"
             for name in ("average", "oversampling", "paths")
-            if getattr(asked, name) != getattr(ordinary, name)
+            if getattr(asked, name) != getattr(ALL, name)
         )
 
     def __repr__(self) -> str:

@@ -284,10 +284,10 @@ class Scattering2D(PlannedTransform):
             self.check_shape(images)
             output = output_array(out, images, *self._output_kind(images))
             if output.size:
-                program_output = self.as_filled(output)
+                program_output = self._as_filled(output)
                 self._backend.run(self.plan, self.bank, images, program_output, None, self._options)
         returned = output if out is None or self.out_type == "list" else out
-        return self.as_asked(returned, _maps_on_gpu if on_gpu(x) else None)
+        return self._as_asked(returned, _maps_on_gpu if on_gpu(x) else None)
 
     forward = __call__
 
@@ -309,7 +309,7 @@ class Scattering2D(PlannedTransform):
             borrowed.append(interop.borrow_output(out, images, shape, dtype, stream))
             output = borrowed[1].array
         if output.size:
-            program_output = self.as_filled(output)
+            program_output = self._as_filled(output)
             self._backend.run(self.plan, self.bank, images, program_output, stream, self._options)
             for one in borrowed:
                 one.give_back()
@@ -363,23 +363,18 @@ class Scattering2D(PlannedTransform):
         other._plan = plan
         return other
 
-    @property
-    def call_shape(self) -> tuple[int, ...]:
-        """Shape of what is made of one image: `output_shape`, or (S,), moduli in one row."""
-        return self.plan.output_shape if self.average is False else self.output_shape
-
     def _output_kind(self, images: Any) -> tuple[tuple[int, ...], np.dtype]:
         """Return shape and dtype of what is made of `images`."""
-        shape = (*images.shape[:-2], *self.call_shape)
+        shape = (*images.shape[:-2], *self.plan.call_shape)
         return shape, np.result_type(images.dtype, np.float32)
 
-    def as_filled(self, output: Any) -> Any:
+    def _as_filled(self, output: Any) -> Any:
         """Return what is made of images as programs fill it: (..., C) as (..., C, 1, 1)."""
         if self.average != GLOBAL:
             return output
         return output.reshape(*output.shape, 1, 1) if on_gpu(output) else output[..., None, None]
 
-    def as_asked(self, output: Any, maps_of: Callable | None = None) -> Any:
+    def _as_asked(self, output: Any, maps_of: Callable | None = None) -> Any:
         """Return what was made of images as a call returns it: an array, or a list of dicts.
 
         `maps_of` makes a list of maps of arrays that have no views by ``...``.
@@ -387,7 +382,7 @@ class Scattering2D(PlannedTransform):
         if self.out_type == "array" and self.average is not False:
             return output
         if maps_of is None:
-            filled = self.as_filled(output)
+            filled = self._as_filled(output)
             maps = [self.plan.maps_of(filled, channel) for channel in range(self.n_coefficients)]
         else:
             maps = maps_of(self.plan, output)

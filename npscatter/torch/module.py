@@ -230,7 +230,7 @@ class ScatteringTorch2D(nn.Module):
     def forward(self, x: Tensor) -> Tensor | list[dict]:
         """Return the coefficients of images (..., H, W); see `scattering`."""
         self._check(x)
-        return self._transform.as_asked(self._executor(x)(x))
+        return self._transform._as_asked(self._executor(x)(x))
 
     def _check(self, x: object) -> None:
         if not isinstance(x, Tensor):
@@ -315,7 +315,7 @@ class ScatteringTorch2D(nn.Module):
                 first = plan.channel_starts[1] if maps.ndim == 2 else 1
                 average = maps[:, :first] + gain * levels.reshape(alike)
                 maps = torch.cat([average, maps[:, first:]], 1)
-        return maps.reshape(*x.shape[:-2], *self._transform.call_shape)
+        return maps.reshape(*x.shape[:-2], *plan.call_shape)
 
     def _weights(self, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
         given = {name: getattr(self, name) for name in self._taps} if self.learnable else self._taps
@@ -333,7 +333,7 @@ def _is_plain(x: Tensor) -> bool:
 
 def _executed(transform: Scattering2D, x: Tensor) -> Tensor:
     """Return the coefficients that an executor computes, on the tensors' own memory."""
-    shape = (*x.shape[:-2], *transform.call_shape)
+    shape = (*x.shape[:-2], *transform.plan.call_shape)
     output = torch.empty(shape, dtype=_COMPUTED_IN[x.dtype], device=x.device)
     x = x.detach()
     if x.dtype == torch.bfloat16:  # which NumPy has not
@@ -344,7 +344,7 @@ def _executed(transform: Scattering2D, x: Tensor) -> Tensor:
         with torch.cuda.device(x.device):
             transform._call_on_gpu(x, output, None)
     else:
-        arrays = x.resolve_neg().numpy(), transform.as_filled(output.numpy())
+        arrays = x.resolve_neg().numpy(), transform._as_filled(output.numpy())
         plan, bank = transform.plan, transform.bank
         transform._backend.run(plan, bank, *arrays, None, transform._options)
     return output
@@ -439,5 +439,5 @@ def _scattering2d(x: Tensor, key: str) -> Tensor:
 
 @_scattering2d.register_fake
 def _(x: Tensor, key: str) -> Tensor:
-    shape = (*x.shape[:-2], *_TRANSFORMS[key].call_shape)
+    shape = (*x.shape[:-2], *_TRANSFORMS[key].plan.call_shape)
     return x.new_empty(shape, dtype=_COMPUTED_IN[x.dtype])

@@ -239,9 +239,9 @@ def test_processes_end_without_a_traceback(line, status):
     code, _, err = shell(line)
     assert code == (0 if "echo" in line else status)
     if "echo" in line:
-        err, told = err.rstrip("\n").rsplit("\n", 1)
+        # A slow machine is also told what takes so long.
+        *_, err, told = ("", *err.splitlines(keepends=True))
         assert int(told) == status
-        err += "\n"
     if status:
         assert_one_line(err)
 

@@ -24,7 +24,8 @@ from npscatter.backends.cpu.executor import (
     is_worth_sharing,
     run_layout,
 )
-from npscatter.backends.cpu.layout import columns_by_octave, lay_out
+from npscatter.backends.cpu.geometry import columns_by_octave
+from npscatter.backends.cpu.layout import lay_out
 from npscatter.backends.cpu.simd import vector_bytes
 
 ARCHITECTURES = [

@@ -5,7 +5,7 @@ import pytest
 from banks import bank_of
 
 from npscatter.backends.cpu import row_codegen, simd
-from npscatter.backends.cpu.layout import aligned_zeros
+from npscatter.backends.cpu.records import aligned_zeros
 from npscatter.backends.cpu.row_codegen import BLOCK, UNROLLED, RowKernel, compiled_row
 from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.program.summation import make_summation

@@ -376,7 +376,8 @@ def test_without_onnx(tmp_path):
     )
     assert (ran.stdout, ran.stderr) == (told, "")
     ran = without_onnx("runpy.run_module('npscatter', run_name='__main__')", tmp_path)
-    assert (ran.returncode, ran.stderr) == (2, f"Error: {told}")
+    # A slow machine is also told what takes so long.
+    assert ran.returncode == 2 and ran.stderr.removeprefix("making the graph\n") == f"Error: {told}"
     assert not list(tmp_path.iterdir())
 
 

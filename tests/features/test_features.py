@@ -406,6 +406,29 @@ def test_covariances_of_coarser_samples():
     np.testing.assert_allclose(values, expected, rtol=1e-10, atol=1e-12)
 
 
+def test_covariances_of_a_transforms_moduli_lack_what_lies_beyond_their_resolution():
+    S = Scattering2D(3, (64, 64), L=4, boundary="periodic", average=False, backend="numpy")
+    x, wavelets = np.random.default_rng(0).normal(size=(64, 64)), S.filters().psi_hat
+    moduli = S(x)
+    fine = moduli[:1]
+    for one in moduli[1 : 1 + J * L]:
+        wavelet = wavelets[one["j"][0], one["theta"][0]]
+        fine.append({**one, "coef": np.abs(np.fft.ifft2(np.fft.fft2(x) * wavelet))})
+    values, meta = features.covariances(moduli, wavelets)
+    exact, _ = features.covariances(fine, wavelets)
+    last = meta["j"][np.arange(len(exact)), meta["order"] - 1]
+    before = meta["j"][np.arange(len(exact)), meta["order"] - 2]
+    is_C01, is_same = meta["order"] == 2, (before == last) & (last > 0)
+
+    def off(chosen):
+        return np.linalg.norm((values - exact)[chosen]) / np.linalg.norm(exact[chosen])
+
+    assert off(last == 0) < 1e-12 and off(before == 0) < 1e-3
+    assert 0.2 < off(is_C01 & is_same) < 0.35
+    assert 0.05 < off(~is_C01 & is_same) < 0.1
+    assert off(before < last) < 0.1
+
+
 def test_isotropic_covariances():
     """The loops of Cheng's package (`Scattering2d.scattering_cov`)."""
     _, wavelets, moduli = some_moduli(angles=4)

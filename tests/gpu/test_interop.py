@@ -148,7 +148,7 @@ def test_bytes_in_another_order_are_refused(driver):
 def test_maps_of_channels_are_views_on_their_arrays_stream(monkeypatch, average):
     plan = Scattering2D(2, (9, 12), 4, backend="numpy", bank="fast-L4", average=average).plan
     memory = np.arange(6 * plan.channel_starts[-1], dtype=np.float32)
-    shape = plan.output_shape if average != "global" else plan.output_shape[:1]
+    shape = plan.call_shape
 
     def viewed(array, offset, shape, strides):
         view = np.ndarray(shape, array.dtype, memory.data, offset, strides)

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 import npscatter
 from npscatter import ArgumentError, ArgumentTypeError, Scattering2D
 from npscatter.errors import install_extra
-from npscatter.plots import POSITIVE, SIGNED, plot_coefficients, plot_filters, plot_paths
+from npscatter.plots import plot_coefficients, plot_filters, plot_paths
+from npscatter.plots.drawing import POSITIVE, SIGNED
 
 ROOT = Path(npscatter.__file__).parent.parent
 

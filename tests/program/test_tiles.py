@@ -77,7 +77,7 @@ def test_tiles_inside_have_one_plan():
 def test_what_is_too_small_is_not_cut():
     plan = plan_of(shape=(40, 400))
     tiles = list(cut(plan, reach(plan, SIZES), ((0, 5, 10), even_cuts(100, 20)), as_is=True))
-    assert {tile.plan.stretches[0].length for tile in tiles} == {plan.padded_shape[0]}
+    assert {tile.plan.crop.rows.length for tile in tiles} == {plan.padded_shape[0]}
     assert len(tiles) == 5
 
 

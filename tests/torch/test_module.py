@@ -283,7 +283,6 @@ def test_workers_of_a_loader_transform():
 def test_without_torch_one_line_says_what_is_missing():
     code = """
 import sys
-from dataclasses import asdict
 sys.modules["torch"] = None
 try:
     import npscatter.torch

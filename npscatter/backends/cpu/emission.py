@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from npscatter.backends.cpu.magnitudes import RECORD_BYTES, rescale_row, stop_flushing
@@ -18,6 +17,7 @@ from npscatter.backends.cpu.simd import (
     add_row,
     copy_vectors,
     get,
+    inner,
     load,
     put,
     scatter_lanes,
@@ -26,15 +26,13 @@ from npscatter.backends.cpu.simd import (
     store,
 )
 
-_inner = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
-
 # Rows of moduli that are summed column by column.
 BLOCK_ROWS = 64
 # Bytes of a sum, a float64, and numbers that the table of means has of a channel.
 SUM_BYTES, MEAN_NUMBERS = 8, 3
 
 
-@_inner
+@inner
 def set_lane_bounds(step, worker, job):
     """Let every lane of a step that emits know which columns of its strip are kept."""
     table, strips, columns = worker.lane_bounds, job.strips_per_vector, step.emitted_columns
@@ -45,7 +43,7 @@ def set_lane_bounds(step, worker, job):
         put(table, 2 * lane + 1, min(columns, stop))
 
 
-@_inner
+@inner
 def emitted_columns(step, job):
     """Return the first column of a strip that is emitted, and how many: of several strips all."""
     if job.strips_per_vector == 1:
@@ -53,7 +51,7 @@ def emitted_columns(step, job):
     return 0, step.emitted_columns
 
 
-@_inner
+@inner
 def emit_row(like, step, row, offset, worker, job):
     """Copy the row of vectors at `row` to the outputs, `offset` bytes into each image's."""
     size, lanes, strips = job.itemsize, job.lanes, job.strips_per_vector
@@ -85,7 +83,7 @@ def emit_row(like, step, row, offset, worker, job):
             store(like, target + x * job.output_column_stride, value)
 
 
-@_inner
+@inner
 def take_row(like, step, group, row, stop, place, worker, job):
     """Emit or sum a row of every modulus of a group, which stand at `place`, if it is kept.
 
@@ -106,7 +104,7 @@ def take_row(like, step, group, row, stop, place, worker, job):
             sum_row(like, step, row, ends, channel, theta, place + theta * plane, worker, job)
 
 
-@_inner
+@inner
 def emit_modulus(like, step, row, start, place, worker, job):
     """Copy a row of a modulus to the outputs, in which its first sample stands at `start`."""
     if worker.rescales:
@@ -119,7 +117,7 @@ def emit_modulus(like, step, row, start, place, worker, job):
     emit_row(like, step, place, offset, worker, job)
 
 
-@_inner
+@inner
 def sum_row(like, step, row, ends, channel, theta, place, worker, job):
     """Add a row of a modulus to the sums of its block's columns, and these up where it ends."""
     columns, lanes = step.emitted_columns, job.lanes
@@ -144,7 +142,7 @@ def sum_row(like, step, row, ends, channel, theta, place, worker, job):
         store(0.0, target + image * SUM_BYTES, total)
 
 
-@_inner
+@inner
 def emit_means(like, first, worker, job):
     """Add up the blocks of every channel of the task's images, and write the means."""
     mode, count = stop_flushing(), job.images_per_vector

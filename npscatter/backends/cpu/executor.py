@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import pairwise
 from operator import itemgetter
+from typing import Protocol
 
 import numba
 import numpy as np
@@ -250,13 +251,21 @@ def is_worth_sharing(layout: CpuLayout, threads: int, limits: Limits = DEFAULT) 
     return bool((work / np.minimum(parts, threads) + limits.work_per_step).sum() < work.sum())
 
 
+class _LaidOut(Protocol):
+    """A layout."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes one thread needs."""
+
+
 class KeptMemory:
     """Memory that calls leave to the next one of the same layout: fresh pages take their time."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[CpuLayout, tuple]] = []
+        self._kept: list[tuple[_LaidOut, tuple]] = []
 
-    def take(self, layout: CpuLayout, make: Callable[[], tuple]) -> tuple:
+    def take(self, layout: _LaidOut, make: Callable[[], tuple]) -> tuple:
         """Return what was kept for a layout, or else what `make` returns."""
         try:
             owner, memory = self._kept.pop()
@@ -264,7 +273,7 @@ class KeptMemory:
             return make()
         return memory if owner is layout else make()
 
-    def keep(self, layout: CpuLayout, memory: tuple) -> None:
+    def keep(self, layout: _LaidOut, memory: tuple) -> None:
         """Keep memory, as much as all threads need of images that are not too large."""
         if len(self._kept) < all_threads() and layout.memory <= DEFAULT.memory:
             self._kept.append((layout, memory))

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from npscatter.backends.cpu.simd import (
     FLUSH,
     float_mode,
     get,
+    inner,
     load,
     lowest_and_highest,
     put,
@@ -28,8 +28,7 @@ from npscatter.backends.cpu.simd import (
 )
 from npscatter.program.magnitude import level_and_shift
 
-_inner = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
-_level_and_shift = _inner(level_and_shift)
+_level_and_shift = inner(level_and_shift)
 
 # Bytes of the table of magnitudes per image: its level, padded to 8, and its shift.
 RECORD_BYTES = 16
@@ -38,7 +37,7 @@ RECORD_BYTES = 16
 SCALING_VECTORS, SCALINGS = 4, 3
 
 
-@_inner
+@inner
 def stop_flushing():
     """Let the CPU compute with denormal numbers, and return the mode it had."""
     mode = float_mode()
@@ -46,7 +45,7 @@ def stop_flushing():
     return mode
 
 
-@_inner
+@inner
 def finite_extremes(like, source, job):
     """Return the lowest and the highest finite value of an image, pixel by pixel."""
     low, high = math.inf, -math.inf
@@ -59,7 +58,7 @@ def finite_extremes(like, source, job):
     return low, high
 
 
-@_inner
+@inner
 def widen_by_row(like, row, columns, worker, job):
     """Take so many pixels of a row of an image into the extremes in `worker.square`."""
     size, lanes, extremes = job.itemsize, job.lanes, worker.square
@@ -73,7 +72,7 @@ def widen_by_row(like, row, columns, worker, job):
     widen_extremes(like, line, vectors, extremes)
 
 
-@_inner
+@inner
 def image_extremes(like, source, worker, job):
     """Return the lowest and the highest finite value of an image; inf, -inf if there is none."""
     size, extremes = job.itemsize, worker.square
@@ -89,7 +88,7 @@ def image_extremes(like, source, worker, job):
     return finite_extremes(like, source, job)
 
 
-@_inner
+@inner
 def level_and_shift_of(low, high, job):
     """Return level and shift of an image with such extremes."""
     return _level_and_shift(
@@ -97,7 +96,7 @@ def level_and_shift_of(low, high, job):
     )
 
 
-@_inner
+@inner
 def set_scalings(like, first, worker, job):
     """Lay what the task's images and coefficients are rescaled by in the lanes of vectors."""
     mode = stop_flushing()
@@ -113,7 +112,7 @@ def set_scalings(like, first, worker, job):
     set_float_mode(mode)
 
 
-@_inner
+@inner
 def set_lane_scalings(like, lane, image, worker, job):
     """Write the numbers by which one lane, of such an image, is rescaled."""
     record, size, vector = job.magnitudes + image * RECORD_BYTES, job.itemsize, job.lanes
@@ -132,7 +131,7 @@ def set_lane_scalings(like, lane, image, worker, job):
         store(like, worker.scalings + (k * vector + lane) * size, scaling[k])
 
 
-@_inner
+@inner
 def find_magnitudes(like, first, worker, job):
     """Write level and shift of the task's images, from number `first` on, to the call's table."""
     mode, rescales = stop_flushing(), 0
@@ -150,7 +149,7 @@ def find_magnitudes(like, first, worker, job):
         set_scalings(like, first, worker, job)
 
 
-@_inner
+@inner
 def rescale_row(like, row, vectors, number, worker, job):
     """Rescale so many vectors of a row by one of the worker's scalings."""
     mode = stop_flushing()

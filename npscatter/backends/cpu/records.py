@@ -1,4 +1,4 @@
-"""The tables that Python fills in and compiled code reads: records of int64s.
+"""The tables that Python fills in and compiled code reads: records of int64s; and its memory.
 
 A worker (a thread) takes one task of a call after the other. A task is one part of one image's
 program where `split`, else the whole program of as many images as share a vector.
@@ -9,6 +9,8 @@ Offsets, pitches and planes are in elements, addresses and strides in bytes.
 from __future__ import annotations
 
 import numpy as np
+
+from npscatter.backends.cpu.simd import vector_bytes
 
 
 def int64s(*names: str) -> np.dtype:
@@ -22,6 +24,14 @@ def address(array: np.ndarray) -> int:
     Objects that Python deletes as it shuts down may still call.
     """
     return array.__array_interface__["data"][0]
+
+
+def aligned_zeros(elements: int, dtype: str) -> np.ndarray:
+    """Return zeros that start at the boundary of a vector."""
+    size = elements * np.dtype(dtype).itemsize
+    memory = np.zeros(size + vector_bytes(), np.uint8)
+    start = -address(memory) % vector_bytes()
+    return memory[start : start + size].view(dtype)
 
 
 # What stands for the kernel of steps that have none: they fill the padded image, or find the levels
@@ -111,7 +121,7 @@ JOB = int64s(
     "block_sums",  # offset in the workspace of the blocks' sums, float64s
     "blocks",  # of a channel, at most
     "channel_count",
-    "row_ends",  # address of the table `npscatter.backends.cpu.layout.RowGeometry` describes
+    "row_ends",  # address of the table `npscatter.backends.cpu.geometry.RowGeometry` describes
     "image_rows",  # address of the plan's rows: where padded rows come from
     "image_columns",  # the same for columns
     "gain",  # address of what S0 makes of the constant 1, a float64

@@ -34,6 +34,7 @@ SOURCES = (
     "npscatter.backends.cpu.row_codegen",
     "npscatter.backends.cpu.magnitudes",
     "npscatter.backends.cpu.emission",
+    "npscatter.backends.cpu.strips",
     "npscatter.backends.cpu.interpreter",
 )
 

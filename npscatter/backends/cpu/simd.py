@@ -11,10 +11,14 @@ import platform
 from functools import lru_cache
 
 import llvmlite.binding
+import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic
+
+# For functions that only compiled code calls: nothing that Python would need is compiled.
+inner = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
 
 INDEX = ir.IntType(64)
 _WIDE = ("skylake-avx512", "cascadelake", "cooperlake", "icelake-", "tigerlake", "rocketlake")

@@ -18,7 +18,7 @@
 An advance of the sweep does 1 to 4 for a few target rows, with barriers between: which rows, says
 `npscatter.backends.gpu.tiling.advance`. A launch has 2 and 3 (`wavelets`), or 4 (`direct`), or all.
 Moduli that are emitted, or summed in cells, are taken from their tile in 3, or instead of it; the
-image itself in 4.
+image itself in 4 (`npscatter.backends.gpu.emission`).
 Rings hold a row in the slot that is free because no row needs what was in it. A thread works on
 runs of neighbouring samples, one after the other (`npscatter.backends.gpu.run_codegen`).
 
@@ -29,9 +29,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numpy import int32, int64, uint32, uint64
+from numpy import int32, int64, uint32
 
 from npscatter.backends.gpu import tiling
+from npscatter.backends.gpu.block import (
+    Arrays,
+    Block,
+    Smoothing,
+    TargetRuns,
+    bounds,
+    column_in_row,
+    wrapped,
+)
+from npscatter.backends.gpu.emission import take
 from npscatter.backends.gpu.launches import AVERAGE, OTHERS, PIXELS, RECORD
 from npscatter.backends.gpu.register_tile import run_length
 from npscatter.backends.gpu.run_codegen import register
@@ -62,30 +72,6 @@ _window_start, _, _smoothed_rows, _advance, _moduli_columns, _source_columns = d
 )
 
 
-class Arrays(NamedTuple):
-    """What a kernel reads and writes: arrays on the GPU, and a number."""
-
-    images: object  # (N, H, W)
-    rows: object  # the plan's
-    columns: object
-    workspace: object  # flat
-    output: object  # flat
-    records: object  # of the images' levels and shifts, see `npscatter.backends.gpu.magnitudes`
-    aligned: int  # whether rows of the output start at multiples of 16 bytes
-    channels: object  # the table of output channels
-    starts: object  # of every channel, or of its cells, in an image's output
-
-
-class Block(NamedTuple):
-    """A thread's number in its block, and what the block works on."""
-
-    thread: int
-    threads: int
-    bundle: int  # of stacks, side by side
-    strip: int
-    band: int
-
-
 class Rows(NamedTuple):
     """New rows of an advance; row r of a ring is in slot r + shift, or a ring's length before."""
 
@@ -108,60 +94,12 @@ class NewModuli(NamedTuple):
     differing: int  # columns that are computed: the others are copies, if maps are wrapped
 
 
-class TargetRuns(NamedTuple):
-    """Which runs of the target a block smooths in an advance, and by which threads."""
-
-    thread: int
-    threads: int
-    stack: int
-    row: int
-    rows: int
-    per_rows: int  # for `divided`
-    column: int
-    runs: int  # in a row
-    per_runs: int
-
-
-class Smoothing(NamedTuple):
-    """A smoothing, of the moduli or of the source: numbers a kernel is compiled for."""
-
-    stride: int
-    radius: int
-    paths: int  # per stack: as many as there are moduli, or one
-    carried: int  # maps that are written per path
-    run: int  # neighbours that a thread sums
-    halo: int  # columns of the tile in front of those the first sample stands for
-
-
-@device
-def _wrapped(place, size):
-    """Return place modulo size; places are rarely far outside, divisions slow."""
-    while place < 0:
-        place = int32(place + size)
-    while place >= size:
-        place = int32(place - size)
-    return place
-
-
 @device
 def _shift(oldest, top, ring):
     """Return what is added to a row to have its slot, the row `top` being in slot 0 of a ring."""
     row = oldest - top
     slot = row - quotient(int32(row), int32(max(1, ring))) * ring
     return int32(slot - oldest)
-
-
-@device
-def _bounds(number, size, whole):
-    """Return the bounds of block `number` of `whole` elements that are cut into equal blocks."""
-    start = int32(number * size)
-    return start, int32(min(start + size, whole))
-
-
-@device
-def _column(x, phase_stride):
-    """Return where column `x` of a tile lies in its row."""
-    return int32((x >> 1) + (x & 1) * phase_stride)
 
 
 @device
@@ -191,7 +129,7 @@ def _computed_again(block):
 @device
 def _rows(footprint, g, block, start):
     """Return the rows of the advance from target row `start` on."""
-    top, bottom = _bounds(block.band, g.band_rows, g.height)
+    top, bottom = bounds(block.band, g.band_rows, g.height)
     is_first = start == top - g.prefetch * g.advance_rows
     top, bottom, start = top + g.first_row, bottom + g.first_row, start + g.first_row
     one = _advance(footprint, top, bottom, start, g.advance_rows, is_first)
@@ -215,7 +153,7 @@ def load_source(shared, arrays, g, block, rows, footprint, maps, wrap, reads_ima
     # The last block may have some stacks that are not there: it loads the last one again.
     first_stack = int32(block.bundle * g.stacks)
     last_stack = int32(arrays.images.shape[0] * g.groups - 1)
-    left, right = _bounds(block.strip, g.strip_width, g.width)
+    left, right = bounds(block.strip, g.strip_width, g.width)
     source_left = int32(_window_start(footprint.stride, footprint.halo, left + g.first_column))
     columns = int32(_source_columns(footprint, int32(right - left)))
     k = int32(0)
@@ -231,15 +169,15 @@ def load_source(shared, arrays, g, block, rows, footprint, maps, wrap, reads_ima
         while column < columns:
             x = int32(source_left + column)
             if wrap:
-                x = _wrapped(x, g.source.width)
+                x = wrapped(x, g.source.width)
             there = 0 <= x and x < g.source.width
             if reads_image:
                 x = arrays.columns[uint32(x)] if there else int32(-1)
                 there = x >= 0
-            place = int32(k * tile.stack + _column(column, tile.phase_stride))
+            place = int32(k * tile.stack + column_in_row(column, tile.phase_stride))
             row = int32(rows.load_start + warp)
-            slot = _wrapped(int32(row + rows.source_shift), tile.ring)
-            y = _wrapped(row, g.source.height) if wrap else row
+            slot = wrapped(int32(row + rows.source_shift), tile.ring)
+            y = wrapped(row, g.source.height) if wrap else row
             while row < rows.load_end:
                 to = int32(place + slot * tile.pitch)
                 inside = there and 0 <= y and y < g.source.height
@@ -258,10 +196,10 @@ def load_source(shared, arrays, g, block, rows, footprint, maps, wrap, reads_ima
                     for m in range(maps):
                         shared[uint32(to + m * tile.plane)] = 0
                 row = int32(row + warps)
-                slot = _wrapped(int32(slot + warps), tile.ring)
+                slot = wrapped(int32(slot + warps), tile.ring)
                 y = int32(y + warps)
                 if wrap:
-                    y = _wrapped(y, g.source.height)
+                    y = wrapped(y, g.source.height)
             column = int32(column + WARP)
         k = int32(k + 1)
 
@@ -270,7 +208,7 @@ def load_source(shared, arrays, g, block, rows, footprint, maps, wrap, reads_ima
 def _new_moduli(footprint, g, block, rows, wrap):
     """Return which moduli a block computes."""
     f = footprint
-    left, right = _bounds(block.strip, g.strip_width, g.width)
+    left, right = bounds(block.strip, g.strip_width, g.width)
     column = int32(_window_start(f.smoothing_stride, f.smoothing_radius, left + g.first_column))
     columns, differing = _moduli_columns(f, int32(right - left), g.moduli_width, wrap)
     new_rows = int32(max(0, rows.compute_end - rows.compute_start))
@@ -292,17 +230,17 @@ def compute_moduli(wavelets, shared, g, block, rows, new, footprint, count, wrap
         run_number = int32(item - line * runs)
         k = divided(line, new.per_rows)
         row = int32(new.row + line - k * new.rows)
-        slot = _wrapped(int32(row + rows.moduli_shift), tile.ring)
+        slot = wrapped(int32(row + rows.moduli_shift), tile.ring)
         place = int32(tile.start + k * tile.stack + slot * tile.pitch)
         if wrap or (row >= 0 and row < g.moduli_height):
             window = _window_start(footprint.wavelet_stride, footprint.wavelet_radius, row)
-            window = _wrapped(int32(window + rows.source_shift), source.ring)
+            window = wrapped(int32(window + rows.source_shift), source.ring)
             window = _window(source, int32(k * source.stack), window, run_number)
             moduli(wavelets, shared, window, (place, tile.plane, tile.phase_stride))
         else:
             for orientation in range(count):
                 for p in range(run):
-                    x = _column(int32(run_number * run + p), tile.phase_stride)
+                    x = column_in_row(int32(run_number * run + p), tile.phase_stride)
                     shared[uint32(int32(place + orientation * tile.plane + x))] = 0
         item = int32(item + block.threads)
 
@@ -325,15 +263,15 @@ def complete_columns(shared, g, block, rows, new, count, wrap):
         rest = quotient(line, int32(count))
         k = divided(rest, new.per_rows)
         slot = int32(new.row + rest - k * new.rows + rows.moduli_shift)
-        place = int32(_wrapped(slot, tile.ring) * tile.pitch)
+        place = int32(wrapped(slot, tile.ring) * tile.pitch)
         place = int32(place + tile.start + k * tile.stack)
         place = int32(place + (line - rest * count) * tile.plane)
         column = int32(lane + new.differing) if wrap else lane
         while column < new.columns:
-            to = int32(place + _column(column, tile.phase_stride))
+            to = int32(place + column_in_row(column, tile.phase_stride))
             x = int32(new.column + column)
             if wrap:
-                same = _column(_wrapped(column, new.differing), tile.phase_stride)
+                same = column_in_row(wrapped(column, new.differing), tile.phase_stride)
                 shared[uint32(to)] = shared[uint32(place + same)]
             elif x < 0 or x >= g.moduli_width:
                 shared[uint32(to)] = 0
@@ -344,8 +282,8 @@ def complete_columns(shared, g, block, rows, new, count, wrap):
 @device
 def _target_runs(g, block, start, run):
     """Return which runs of the target a block smooths in the advance from row `start` on."""
-    left, right = _bounds(block.strip, g.strip_width, g.width)
-    top, bottom = _bounds(block.band, g.band_rows, g.height)
+    left, right = bounds(block.strip, g.strip_width, g.width)
+    top, bottom = bounds(block.band, g.band_rows, g.height)
     row, end = _smoothed_rows(top, bottom, start, g.advance_rows)
     rows = int32(max(0, end - row))
     runs = quotient(int32(int32(right - left) + run - 1), int32(run))
@@ -395,112 +333,11 @@ def smooth_rows(name, shared, arrays, g, todo, tile, shift, target, smoothing, e
                 place = _place(path * smoothing.carried, target.plane, y, target.pitch, x)
                 place += int64(image) * g.workspace + target.offset
             window = _window_start(smoothing.stride, smoothing.radius, y + g.first_row)
-            window = _wrapped(int32(window + shift), tile.ring)
+            window = wrapped(int32(window + shift), tile.ring)
             window = _window(tile, source, window, run_number)
             out = place, target.plane, int32(g.width - x), int32(aligned)
             smooth(name, shared, window, memory, out, scaling)
         item = int32(item + todo.threads)
-
-
-@device
-def _channel(arrays, g, stack, path, paths):
-    """Return the image of a stack, the channel of one of its moduli, and where that starts.
-
-    The channel is -1 if the modulus is not asked for, or the stack not there.
-    """
-    image, channel = quotient(stack, g.groups), int32(-1)
-    if stack < arrays.images.shape[0] * g.groups:
-        path = int32((stack - image * g.groups) * paths + path)
-        channel = arrays.channels[uint32(g.emitted.channels + path)]
-    start = image * arrays.starts[uint32(g.channels)]
-    return image, channel, start + arrays.starts[uint32(max(channel, int32(0)))]
-
-
-@device
-def store_moduli(shared, arrays, g, block, todo, tile, shift, moduli):
-    """Store moduli from a tile in the output: a lane has its columns, a warp its rows.
-
-    `todo` are the `TargetRuns`; `shift` is of the tile's ring; `moduli` a `Smoothing`: what there
-    is in the tile, and where.
-    """
-    lane, warp, warps = block.thread & 31, block.thread >> 5, block.threads >> 5
-    emitted = g.emitted
-    left, right = _bounds(block.strip, g.strip_width, g.width)
-    left = int32(moduli.stride * (left + g.first_column))
-    first = int32(max(left, emitted.column))
-    end = int32(moduli.stride * (right + g.first_column))
-    end = int32(min(end, emitted.column + emitted.width))
-    top = int32(moduli.stride * (todo.row + g.first_row))
-    bottom = int32(min(top + moduli.stride * todo.rows, emitted.row + emitted.height))
-    top = int32(max(top, emitted.row))
-    rows = int32(max(0, bottom - top))
-    line, lines = warp, int32(g.stacks * moduli.paths * rows)
-    while line < lines:
-        rest = quotient(line, rows)
-        row = int32(top + line - rest * rows)
-        k = quotient(rest, int32(moduli.paths))
-        path = int32(rest - k * moduli.paths)
-        image, channel, place = _channel(arrays, g, int32(todo.stack + k), path, moduli.paths)
-        source = int32(tile.start + k * tile.stack + path * tile.plane)
-        source = int32(source + _wrapped(int32(row + shift), tile.ring) * tile.pitch)
-        if channel >= 0:
-            record = uint32(image * RECORD + (AVERAGE if channel == 0 else OTHERS))
-            factor, added = arrays.records[record], arrays.records[uint32(record + 1)]
-            place += int32((row - emitted.row) * emitted.width - emitted.column)
-            x = int32(first + lane)
-            while x < end:
-                column = _column(int32(x - left + moduli.halo), tile.phase_stride)
-                value = shared[uint32(int32(source + column))]
-                arrays.output[uint64(place + x)] = value * factor + added
-                x = int32(x + WARP)
-        line = int32(line + warps)
-
-
-@device
-def sum_cells(shared, arrays, g, todo, tile, shift, moduli, dtype):
-    """Store the sums of cells from a tile, a thread each; arguments are those of `store_moduli`.
-
-    A cell's moduli are added in one order, in whatever block.
-    """
-    emitted, stride, run = g.emitted, moduli.stride, moduli.run
-    item, items = todo.thread, int32(g.stacks * moduli.paths * todo.rows * todo.runs)
-    left = int32(stride * (todo.column + g.first_column) - moduli.halo)
-    while item < items:
-        line = divided(item, todo.per_runs)
-        x = int32(todo.column + (item - line * todo.runs) * run)
-        rest = divided(line, todo.per_rows)
-        y = int32(todo.row + line - rest * todo.rows)
-        k = quotient(rest, int32(moduli.paths))
-        path = int32(rest - k * moduli.paths)
-        _, channel, cells = _channel(arrays, g, int32(todo.stack + k), path, moduli.paths)
-        source = int32(tile.start + k * tile.stack + path * tile.plane)
-        first, row = int32(stride * (x + g.first_column)), int32(stride * (y + g.first_row))
-        end = int32(min(first + stride * run, emitted.column + emitted.width))
-        bottom = int32(min(row + stride, emitted.row + emitted.height))
-        first, row = int32(max(first, emitted.column)), int32(max(row, emitted.row))
-        if channel >= 0 and first < end and row < bottom:
-            total = dtype(0)
-            while row < bottom:
-                slot = _wrapped(int32(row + shift), tile.ring)
-                place = int32(source + slot * tile.pitch)
-                column = int32(first - left)
-                while column < end - left:
-                    total += shared[uint32(int32(place + _column(column, tile.phase_stride)))]
-                    column = int32(column + 1)
-                row = int32(row + 1)
-            cell = quotient(x, int32(run)) - emitted.cell_column
-            cell = int32((y - emitted.cell_row) * emitted.cell_columns + cell)
-            arrays.output[uint64(cells + cell)] = total
-        item = int32(item + todo.threads)
-
-
-@device
-def take(shared, arrays, g, block, todo, tile, shift, moduli, sums, dtype):
-    """Store moduli from a tile, or the sums of their cells; arguments are those of either."""
-    if sums:
-        sum_cells(shared, arrays, g, todo, tile, shift, moduli, dtype)
-    else:
-        store_moduli(shared, arrays, g, block, todo, tile, shift, moduli)
 
 
 def _smoothings(spec: KernelSpec) -> tuple[Smoothing, Smoothing]:
@@ -554,7 +391,7 @@ def make_kernel(spec: KernelSpec):
         bundle = quotient(rest, g.bands)
         band = int32(rest - bundle * g.bands)
         block = Block(int32(cuda.threadIdx.x), int32(cuda.blockDim.x), bundle, strip, band)
-        top, bottom = _bounds(band, g.band_rows, g.height)
+        top, bottom = bounds(band, g.band_rows, g.height)
         start = int32(top - g.prefetch * g.advance_rows)
         while start < bottom:
             block = _computed_again(block)
@@ -575,28 +412,22 @@ def make_kernel(spec: KernelSpec):
                     complete_columns(shared, g, block, new_rows, new, count, wrap)
                     cuda.syncthreads()
             block = _computed_again(block)
-            _, bottom = _bounds(block.band, g.band_rows, g.height)
+            _, bottom = bounds(block.band, g.band_rows, g.height)
             todo = _target_runs(g, block, start, run)
+            tile, shift = g.moduli_tile, new_rows.moduli_shift
             if smooths_moduli:
                 smooth_rows(
-                    smoothing, shared, arrays, g, todo, g.moduli_tile, new_rows.moduli_shift,
-                    g.smoothed, of_moduli, emits,
-                )  # fmt: skip
+                    smoothing, shared, arrays, g, todo, tile, shift, g.smoothed, of_moduli, emits
+                )
             if takes_moduli:
-                take(
-                    shared, arrays, g, block, todo, g.moduli_tile, new_rows.moduli_shift, of_moduli,
-                    sums, dtype,
-                )  # fmt: skip
+                take(shared, arrays, g, block, todo, tile, shift, of_moduli, sums, dtype)
+            tile, shift = g.source_tile, new_rows.source_shift
             if smooths_source:
                 smooth_rows(
-                    direct, shared, arrays, g, todo, g.source_tile, new_rows.source_shift,
-                    g.direct, of_source, emits,
-                )  # fmt: skip
+                    direct, shared, arrays, g, todo, tile, shift, g.direct, of_source, emits
+                )
             if takes_source:
-                take(
-                    shared, arrays, g, block, todo, g.source_tile, new_rows.source_shift, of_source,
-                    sums, dtype,
-                )  # fmt: skip
+                take(shared, arrays, g, block, todo, tile, shift, of_source, sums, dtype)
             if has_direct:
                 cuda.syncthreads()
             start = int32(start + g.advance_rows)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy import int32, uint32
 
 from npscatter.backends.gpu.launches import AVERAGE, OTHERS, PIXELS, RECORD
-from npscatter.backends.gpu.run_codegen import SOURCES
+from npscatter.backends.gpu.run_codegen import named_by_sources
 from npscatter.backends.gpu.target import (
     SHARED_ALIGNMENT,
     cuda,
@@ -26,7 +26,6 @@ from npscatter.backends.gpu.target import (
     quotient,
     types,
 )
-from npscatter.backends.jit_cache import source_digest
 from npscatter.program import magnitude
 
 (_level_and_shift,) = device_functions(magnitude.level_and_shift)
@@ -97,6 +96,4 @@ def make_magnitudes_kernel(dtype: str):
             else:
                 write_record(found, image, low, high, m, most_shift)
 
-    # By its name a cache on disk knows it: another one if any source has changed.
-    kernel.__qualname__ += f"_{source_digest(SOURCES)[:16]}"
-    return kernel
+    return named_by_sources(kernel)

@@ -11,9 +11,8 @@ from __future__ import annotations
 from numpy import int32, uint32, uint64
 
 from npscatter.backends.gpu.launches import AVERAGE, OTHERS, RECORD
-from npscatter.backends.gpu.run_codegen import SOURCES
+from npscatter.backends.gpu.run_codegen import named_by_sources
 from npscatter.backends.gpu.target import SHARED_ALIGNMENT, cuda, quotient, types
-from npscatter.backends.jit_cache import source_digest
 
 
 def make_means_kernel():
@@ -50,6 +49,4 @@ def make_means_kernel():
             mean = shared[0] / samples[uint32(channel)]
             output[uint32(cuda.blockIdx.x)] = mean * factor + added
 
-    # By its name a cache on disk knows it: another one if any source has changed.
-    kernel.__qualname__ += f"_{source_digest(SOURCES)[:16]}"
-    return kernel
+    return named_by_sources(kernel)

@@ -32,6 +32,8 @@ SOURCES = (
     "npscatter.backends.gpu.target",
     "npscatter.backends.gpu.magnitudes",
     "npscatter.backends.gpu.means",
+    "npscatter.backends.gpu.block",
+    "npscatter.backends.gpu.emission",
     "npscatter.backends.gpu.kernel",
 )
 # What kernels refer to by a name, which a cache on disk can hold.
@@ -49,6 +51,12 @@ def register(tile: RegisterTile | None) -> str:
     name = f"{tile.digest} {source_digest(SOURCES)}"
     REGISTERED[name] = tile
     return name
+
+
+def named_by_sources(kernel: Callable) -> Callable:
+    """Return a kernel under a name for caches on disk: another one if any source has changed."""
+    kernel.__qualname__ += f"_{source_digest(SOURCES)[:16]}"
+    return kernel
 
 
 def emit_moduli(builder, tile: RegisterTile, root: Callable, window: Window, out: tuple) -> None:
