@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from npscatter import features
 from npscatter.arguments import CHANNELS_FIRST, looks_channels_last, one_of, positive
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, BackendError, explain, install_extra, one_line
+from npscatter.program.outputs import GLOBAL
 from npscatter.program.padding import shape_before_padding
 from npscatter.scattering import Scattering2D as ScatteringNumPy2D
 
@@ -29,8 +30,16 @@ __all__ = ["Scattering2D", "ScatteringTransformer"]
 BATCH_BYTES = 2**26
 
 
-def _mean_and_std(values: np.ndarray, meta: features.Meta) -> tuple[np.ndarray, features.Meta]:
-    parts = features.spatial_mean(values, meta), features.spatial_std(values, meta)
+# Maps (n, ..., C, h, w); or of moduli, each on a grid of its own, a list of (n, ..., h, w).
+Maps = np.ndarray | list[np.ndarray]
+
+
+def _moment(of: Callable, maps: Maps, meta: features.Meta) -> tuple[np.ndarray, features.Meta]:
+    """Return a number of every map (n, ..., C)."""
+    if isinstance(maps, np.ndarray):
+        return of(maps, meta)
+    rows = ({key: column[[c]] for key, column in meta.items()} for c in range(len(maps)))
+    parts = (of(one[..., None, :, :], row) for one, row in zip(maps, rows, strict=True))
     return features.join(*parts, axis=-1)
 
 
@@ -42,11 +51,43 @@ def _reduced(
     return features.join(low, *of_pairs, axis=axis)
 
 
+def _maps(S: ScatteringNumPy2D, images: np.ndarray) -> Maps:
+    """Return what a transform makes of images; means over them are maps of one sample."""
+    made: Any = S(images)
+    if S.average is False:
+        return [one["coef"] for one in made]
+    return made[..., None, None] if S.average == GLOBAL else made
+
+
+def _rows(maps: Maps) -> np.ndarray:
+    """Return maps, or numbers (n, ..., C), in rows."""
+    if isinstance(maps, list):
+        flat = [one.reshape(*one.shape[:-2], math.prod(one.shape[-2:])) for one in maps]
+        maps = np.concatenate(flat, axis=-1)
+    return maps.reshape(len(maps), math.prod(maps.shape[1:]))
+
+
+def _with_places(names: list[str], maps: Maps) -> list[str]:
+    """Return the name of every sample: "S0_y0_x0"."""
+    of_names = zip(names, maps if isinstance(maps, list) else np.moveaxis(maps, -3, 0), strict=True)
+    return [f"{name}_y{y}_x{x}" for name, one in of_names for y, x in np.ndindex(one.shape[-2:])]
+
+
+def _check_moment(step: str, average: bool | str, axis: int) -> None:
+    """Raise an `ArgumentError` unless there are maps for a number over the image."""
+    if axis == -1:
+        rule = "follows what made numbers of the maps already"
+        raise ArgumentError(explain("summary", step, rule, 'pass e.g. "mean" once'))
+    if average == GLOBAL and step != "mean":
+        rule = f"needs maps, and average={GLOBAL!r} makes one number of each"
+        raise ArgumentError(explain("summary", step, rule, 'pass "mean", or average=True'))
+
+
 # What makes a number of every map, and what may come before it or after it.
-_OVER_THE_IMAGE = {
-    "mean": features.spatial_mean,
-    "std": features.spatial_std,
-    "mean_std": _mean_and_std,
+_OVER_THE_IMAGE: dict[str, tuple[Callable, ...]] = {
+    "mean": (features.spatial_mean,),
+    "std": (features.spatial_std,),
+    "mean_std": (features.spatial_mean, features.spatial_std),
 }
 _ALONG_CHANNELS = {
     "normalized": features.normalized,
@@ -72,12 +113,20 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
     L, max_order, pre_pad, backend, bank, boundary, threads : optional
         As for `npscatter.Scattering2D`. joblib's processes share the cores by the environment's
         ``NUMBA_NUM_THREADS``, so `threads` may stay None.
+    average : bool or str, optional
+        As for `npscatter.Scattering2D`. True for coefficients. "global" for one number of every
+        path, its mean over the image. False for the moduli themselves, map after map in the order
+        of the paths, each flattened row by row: maps of fine scales have more samples, and the
+        first is the image.
+    oversampling, paths : optional
+        As for `npscatter.Scattering2D`: twice the samples per side; which paths are computed.
     summary : str, sequence of str or None, optional
         What is made of the coefficients (``npscatter.features``), one after the other; None for
         nothing. Numbers of maps: "mean", "std", "mean_std" (both). Before these or after:
         "normalized" (S2 over S1), "isotropic" (means over rotations), "reduced" (S0, S1_iso, s21,
         s22) and "log". After these: "square" (means over the square's symmetries). For example
-        ``("mean", "isotropic", "log")``.
+        ``("mean", "isotropic", "log")``. Of ``average="global"`` there are numbers already: "mean"
+        leaves them, "std" is refused. Of ``average=False`` a number of maps comes first.
     floor : float, optional
         What "log" takes smaller values for.
     batch_size : int or None, optional
@@ -111,6 +160,8 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
     (100, 2)
     >>> scatter.get_feature_names_out().tolist()
     ['mean_S0', 'mean_S1_iso_j0']
+    >>> scatter.set_params(summary=None, average="global").fit_transform(digits[:100]).shape
+    (100, 5)
     """
 
     def __init__(
@@ -124,6 +175,9 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
         *,
         bank: str | os.PathLike | FilterBank = "accurate",
         boundary: str | None = None,
+        average: bool | str = True,
+        oversampling: int = 0,
+        paths: Any = None,
         threads: int | None = None,
         summary: str | Sequence[str] | None = None,
         floor: float = 1e-6,
@@ -137,6 +191,9 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
         self.backend = backend
         self.bank = bank
         self.boundary = boundary
+        self.average = average
+        self.oversampling = oversampling
+        self.paths = paths
         self.threads = threads
         self.summary = summary
         self.floor = floor
@@ -162,7 +219,7 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
             As `npscatter.Scattering2D`. The first is a `ValueError`, as scikit-learn's own.
         """
         images, S = self._images(X, reset=True)
-        self._summarised(np.empty((0, *S.output_shape)), S.meta())
+        self._summary(S)
         self.shape_, self.channels_ = S.shape, images.shape[1]
         return self
 
@@ -181,18 +238,19 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
         """
         images, S = self._images(X, reset=False)
         if self.summary is None:
-            return S(images).reshape(len(images), -1)
-        of_one = images.shape[1] * math.prod(S.output_shape) * np.dtype(np.float64).itemsize
+            return _rows(_maps(S, images))
+        samples = images.shape[1] * sum(math.prod(shape) for shape in S.plan.channel_shapes)
+        of_one = samples * np.dtype(np.float64).itemsize
         remedy = "pass None for 64 MiB of coefficients"
         batch = positive("batch_size", self.batch_size, remedy) or max(1, BATCH_BYTES // of_one)
         batches = (images[start : start + batch] for start in range(0, len(images), batch))
-        return np.concatenate([self._summarised(S(some), S.meta())[0] for some in batches])
+        return np.concatenate([_rows(self._summary(S, some)[0]) for some in batches])
 
     def predict(self, X: Any) -> np.ndarray:
         """Return what `transform` does: Kymatio's transformer has both."""
         return np.asarray(self.transform(X))
 
-    def scattering(self, x: Any) -> np.ndarray:
+    def scattering(self, x: Any) -> np.ndarray | list[dict]:
         """Return the coefficients of images (..., H, W), as `npscatter.Scattering2D` does."""
         shape = self._shape()
         return self._planned(np.shape(x)[-2:] if shape is None else shape)(x)
@@ -211,12 +269,15 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
         -------
         ndarray of str
             E.g. "S2_j0_t1_j1_t4_y0_x3": scales, orientations, and the place in the map;
-            "c2_S0_y0_x0" of the third channel where there are several; "mean_S1_iso_j0" of a
-            summary (`npscatter.features.names`).
+            "c2_S0_y0_x0" of the third channel where there are several; "S2_j0_t1_j1_t4" of means
+            over the image; "mean_S1_iso_j0" of a summary (`npscatter.features.names`).
         """
         check_is_fitted(self, "channels_")
         S = self._planned(self._shape())
-        _, names = self._summarised(np.empty((0, *S.output_shape)), S.meta())
+        maps, meta, axis = self._summary(S)
+        names = features.names(meta)
+        if axis == -3 and S.average != GLOBAL:
+            names = _with_places(names, maps)
         if self.channels_ > 1:
             names = [f"c{channel}_{name}" for channel in range(self.channels_) for name in names]
         return np.array(names, dtype=object)
@@ -239,6 +300,9 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
             *(self.J, shape, self.L, self.max_order, self.pre_pad, self.backend),
             bank=self.bank,
             boundary=self.boundary,
+            average=self.average,
+            oversampling=self.oversampling,
+            paths=self.paths,
             threads=self.threads,
         )
 
@@ -281,32 +345,38 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
             raise ArgumentError(explain("X.shape", X.shape, rule, "give the images' shape"))
         return X.reshape(len(X), -1, H, W), S
 
-    def _summarised(self, values: np.ndarray, meta: features.Meta) -> tuple[np.ndarray, list[str]]:
-        """Return the summary of coefficients (n, ..., C, h, w), in rows, and its names."""
-        axis = -3
+    def _summary(
+        self, S: ScatteringNumPy2D, images: np.ndarray | None = None
+    ) -> tuple[Maps, features.Meta, int]:
+        """Return the summary of images (n, ..., H, W), of none by default, its meta and its axis.
+
+        That is where the channels are: -3 of maps, -1 of numbers.
+        """
+        images = np.empty((0, *S.plan.input_shape)) if images is None else images
+        maps, meta, axis = _maps(S, images), S.meta(), -3
         steps = (self.summary,) if isinstance(self.summary, str) else self.summary or ()
         for step in steps:
             one_of("summary", step, SUMMARIES)
             if step in _OVER_THE_IMAGE:
-                if axis == -1:
-                    rule = "follows what made numbers of the maps already"
-                    raise ArgumentError(explain("summary", step, rule, 'pass e.g. "mean" once'))
-                values, meta = _OVER_THE_IMAGE[step](values, meta)
+                _check_moment(step, S.average, axis)
+                parts = [_moment(of, maps, meta) for of in _OVER_THE_IMAGE[step]]
+                maps, meta = features.join(*parts, axis=-1)
                 axis = -1
+            elif isinstance(maps, list):
+                rule = "needs numbers, or maps of one size, and average=False makes several"
+                raise ArgumentError(explain("summary", step, rule, f'pass ("mean", "{step}")'))
             elif step == "log":
-                values, meta = features.logarithm(values, meta, self.floor, axis)
+                maps, meta = features.logarithm(maps, meta, self.floor, axis)
             elif step in _ALONG_CHANNELS:
-                values, meta = _ALONG_CHANNELS[step](values, meta, axis)
-            elif axis == -3:
+                maps, meta = _ALONG_CHANNELS[step](maps, meta, axis)
+            elif axis == -3 and S.average != GLOBAL:
                 rule, remedy = "needs numbers, not maps", 'pass ("mean", "square")'
                 raise ArgumentError(explain("summary", step, rule, remedy))
             else:
-                values, meta = features.square_mean(values, meta)
-        names = features.names(meta)
-        if axis == -3:
-            places = [f"y{y}_x{x}" for y, x in np.ndindex(*values.shape[-2:])]
-            names = [f"{name}_{place}" for name in names for place in places]
-        return values.reshape(len(values), math.prod(values.shape[1:])), names
+                numbers = maps if axis == -1 else maps[..., 0, 0]
+                maps, meta = features.square_mean(numbers, meta)
+                axis = -1
+        return maps, meta, axis
 
 
 # Under the name that Kymatio's module has for it.

@@ -2,11 +2,14 @@
 
     python tests/kymatio_suite.py fetch FOLDER            # its source repository, by git
     python tests/kymatio_suite.py tests FOLDER [--close]
-    python tests/kymatio_suite.py example FOLDER plot_sklearn.py [ARGUMENTS ...]
+    python tests/kymatio_suite.py example FOLDER plot_sklearn.py [--kymatio] [--change OLD NEW]
 
 The repository is fetched because no package has its tests: Kymatio 0.3.0 is on the index as a wheel
 alone, and the source distributions of earlier releases have none. `tests` runs them as they are;
-with --close their comparisons of values allow what `close` does.
+with --close their comparisons of values allow what `close` does. `example` gives what SciPy and
+Pillow dropped since under its old name (`older_names`); with --kymatio the imports are not changed,
+and every --change puts a text for another, for fewer steps or smaller pictures. Other arguments are
+the example's.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import types
 from importlib.metadata import metadata
 from pathlib import Path
 from xml.etree import ElementTree
@@ -152,15 +156,55 @@ def run_tests(folder: Path, is_close: bool) -> dict[str, str]:
         return found
 
 
+def older_names() -> None:
+    """Give names that the examples, and Kymatio, import and that later releases dropped."""
+    import PIL.Image
+    import scipy.datasets
+    import scipy.special
+
+    if not hasattr(PIL.Image, "ANTIALIAS"):
+        PIL.Image.ANTIALIAS = PIL.Image.Resampling.LANCZOS
+    if not hasattr(scipy.special, "sph_harm"):
+        scipy.special.sph_harm = None  # of its 3-D transform
+    misc = types.ModuleType("scipy.misc")
+    misc.face = scipy.datasets.face
+    sys.modules["scipy.misc"] = misc
+
+
+def options(arguments: list[str]) -> tuple[bool, dict[str, str], list[str]]:
+    """Return whether Kymatio is to run, what is changed, and the arguments that are left."""
+    changes, left = {}, []
+    given = iter(arguments)
+    for one in given:
+        if one == "--change":
+            old = next(given)
+            changes[old] = next(given)
+        else:
+            left.append(one)
+    return "--kymatio" in left, changes, [one for one in left if one != "--kymatio"]
+
+
+def changed(source: str, is_kymatio: bool, changes: dict[str, str]) -> str:
+    """Return an example as it is run."""
+    for old, new in changes.items():
+        if old not in source:
+            raise SystemExit(f"the example has no {old!r}")
+        source = source.replace(old, new)
+    return source if is_kymatio else redirected(source)
+
+
 def run_example(folder: Path, name: str, arguments: list[str]) -> None:
     """Run one of its examples in this process, in the folder of the examples."""
     path = folder / "examples" / "2d" / name
+    is_kymatio, changes, rest = options(arguments)
+    older_names()
     os.chdir(path.parent)
     sys.path[:0] = [str(ROOT), str(path.parent)]
-    sys.argv = [str(path), *arguments]
+    sys.argv = [str(path), *rest]
     with tempfile.TemporaryDirectory() as copies:
         copy = Path(copies) / name
-        copy.write_text(redirected(path.read_text(encoding="utf-8")), encoding="utf-8")
+        source = changed(path.read_text(encoding="utf-8"), is_kymatio, changes)
+        copy.write_text(source, encoding="utf-8")
         runpy.run_path(str(copy), run_name="__main__")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from npscatter.errors import ArgumentError, explain
 from npscatter.features.arrays import Array, concatenate, namespace_of, take
+from npscatter.program.symmetry import angle_steps
 
 Meta = dict[str, np.ndarray]
 # What `select` takes of a path: one index, some, or one or some for each wavelet along it.
@@ -140,10 +141,17 @@ def paths_of(meta: Meta) -> list[tuple[str, tuple[tuple[int, int], ...]]]:
 
 
 def orientations(meta: Meta) -> int:
-    """Return L: from a wavelet's number n = j L + theta, or the orientations there are."""
+    """Return L: from a wavelet's number n = j L + theta, or its angle, or those there are."""
     if "n" in meta and (meta["j"] > 0).any():
         at = np.unravel_index(meta["j"].argmax(), meta["j"].shape)
         return int((meta["n"][at] - meta["theta"][at]) // meta["j"][at])
+    there = meta["theta"] >= 0
+    if "angle" in meta and there.any():
+        theta, angle = meta["theta"][there], meta["angle"][there]
+        for half in (0, 0.5):  # an even L, an odd one
+            L = round(180 * (theta[0] + 1 + half) / (90 - angle[0]))
+            if np.allclose(angle_steps(L, theta) * 180 / L, angle):
+                return L
     return int(meta["theta"].max()) + 1
 
 

@@ -312,7 +312,12 @@ def square_mean(values: Array, meta: Meta) -> tuple[Array, Meta]:
     values : array, shape (..., C)
         Means over the image (`spatial_mean`): the samples of maps are not symmetric in it.
     meta : dict
-        See ``npscatter.features``.
+        See ``npscatter.features``; the channels must hold all that one goes over into.
+
+    Raises
+    ------
+    ArgumentError
+        If channels are missing.
 
     Examples
     --------
@@ -335,7 +340,11 @@ def square_mean(values: Array, meta: Meta) -> tuple[Array, Meta]:
             if moved <= orbit:
                 break
             orbit |= moved
-        groups.setdefault((kind, min(orbit)), []).append(row)
+        groups.setdefault((kind, min(orbit), len(orbit)), []).append(row)
+    for (kind, path, channels), rows in groups.items():
+        if len(rows) != channels:
+            rule = f"has {len(rows)} of the {channels} channels that path {path} goes over into"
+            raise ArgumentError(explain("meta", kind, rule, "pass the channels of all of them"))
     firsts, known = [rows[0] for rows in groups.values()], names(meta)
     titles = np.array([f"square_{known[row]}" for row in firsts])
     means = means_of(xp, values, list(groups.values()), -1)

@@ -10,6 +10,7 @@ import pytest
 from matplotlib import image as plt_image
 from matplotlib import pyplot
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from processes import run_python
 
 from docs.make_figures import DPI, figures
 
@@ -30,6 +31,9 @@ SAID = re.compile(r"^print\(.*\)  # (.+)$", re.MULTILINE)
 # Pages whose Python needs nothing but what the tests do.
 WITH_PYTHON = ["README.md", "docs/quickstart.md", "docs/kymatio.md", "docs/cpu.md"]
 WITH_PYTHON += ["docs/sklearn.md", "docs/features.md", "docs/onnx.md", "docs/plots.md"]
+# Pages whose Python other tests run, and those whose nobody does: for minutes, and for a GPU.
+RUN_ELSEWHERE = {"docs/torch.md", "docs/recipes.md", "cexport/GUIDE.md"}
+NOT_RUN = {"docs/bounds.md", "docs/gpu.md"}
 
 
 def pages(patterns):
@@ -70,6 +74,12 @@ def test_tests_a_page_names_are_there(page):
     assert not set(TEST.findall(page.read_text(encoding="utf-8"))) - there
 
 
+def test_every_page_with_python_is_known():
+    names = {page.relative_to(ROOT).as_posix() for page in pages(WITH_LINKS)}
+    found = {name for name in names if python_blocks(name)}
+    assert found == {*WITH_PYTHON, *RUN_ELSEWHERE, *NOT_RUN}
+
+
 @pytest.mark.parametrize("name", WITH_PYTHON)
 def test_python_on_a_page_runs(name, tmp_path, monkeypatch, capsys):
     """Block after block, as it is read; and prints what a comment behind `print` says."""
@@ -82,6 +92,14 @@ def test_python_on_a_page_runs(name, tmp_path, monkeypatch, capsys):
         said = capsys.readouterr().out.splitlines()
         assert [text for text in SAID.findall(block) if text not in said] == []
     pyplot.close("all")
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_recipes_run(backend, tmp_path):
+    """In processes of their own: Keras has one backend in each, and keeps files of its settings."""
+    keras, callback = (block for _, block in python_blocks("docs/recipes.md"))
+    code = keras + (callback if backend == "jax" else "")
+    run_python(code, KERAS_BACKEND=backend, KERAS_HOME=str(tmp_path), JAX_PLATFORMS="cpu")
 
 
 def test_the_interface_page_names_what_there_is():

@@ -8,6 +8,8 @@ import pytest
 from processes import SMALL_BANK, copy_worker, run_python
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
@@ -125,6 +127,66 @@ def test_data_frames(library):
         scatter.transform(frame[names[::-1]])
 
 
+# What is computed
+
+
+OUTPUTS = (
+    {"average": "global"},
+    {"average": False},
+    {"oversampling": 1},
+    {"paths": [0, 3, 20]},
+    {"average": False, "paths": [0, 3, 20], "max_order": 2},
+    {"average": "global", "max_order": 1, "boundary": "symmetric"},
+)
+
+
+@pytest.mark.parametrize("asked", OUTPUTS, ids=str)
+@pytest.mark.parametrize("lead", [(5,), (5, 2)])
+def test_every_feature_of_other_outputs_is_that_of_its_name(asked, lead):
+    x = images(*lead, 12, 8)
+    scatter = ScatteringTransformer(**PLAIN, **asked).fit(x)
+    listed = Scattering2D(2, (12, 8), out_type="list", **PLAIN, **asked)(x.reshape(5, -1, 12, 8))
+    rows, column = scatter.transform(x), 0
+    names = scatter.get_feature_names_out().tolist()
+    assert len(set(names)) == len(names) == rows.shape[1]
+    for c in range(x.size // (5 * 12 * 8)):
+        for one in listed:
+            path = "".join(f"_j{j}_t{t}" for j, t in zip(one["j"], one["theta"], strict=True))
+            for y, x_ in np.ndindex(one["coef"].shape[2:]):
+                place = "" if asked.get("average") == "global" else f"_y{y}_x{x_}"
+                channel = f"c{c}_" if len(lead) > 1 else ""
+                assert names[column] == f"{channel}S{len(one['j'])}{path}{place}"
+                assert np.array_equal(rows[:, column], one["coef"][:, c, y, x_])
+                column += 1
+    assert column == len(names)
+
+
+def test_moduli_begin_with_the_image_itself():
+    x = images(3, 12, 8)
+    scatter = ScatteringTransformer(average=False, **PLAIN)
+    rows = scatter.fit_transform(x)
+    assert np.allclose(rows[:, :96], x.reshape(3, 96))
+    names = scatter.get_feature_names_out().tolist()
+    assert names[:9:8] == ["S0_y0_x0", "S0_y1_x0"]
+    # Those of the coarser scale have a quarter of the samples.
+    sizes = [sum(name.startswith(f"S1_j{j}_t0_") for name in names) for j in range(2)]
+    assert sizes == [96, 24]
+
+
+def test_a_search_over_what_is_computed():
+    x = images(12, 8, 8)
+    y = np.arange(12) % 2
+    x[y == 1] *= 3
+    model = make_pipeline(ScatteringTransformer(J=1, **PLAIN), NearestCentroid())
+    grid = [
+        {"average": [True, "global", False], "summary": [("mean", "isotropic", "log")]},
+        {"oversampling": [1], "paths": [None, [1, 2], np.arange(5) > 1], "summary": ["std"]},
+    ]
+    grid = [{f"scatteringtransformer__{key}": one[key] for key in one} for one in grid]
+    found = GridSearchCV(model, grid, cv=2, error_score="raise").fit(x, y)
+    assert len(found.cv_results_["params"]) == 6 and found.best_score_ > 0.9
+
+
 # Summaries
 
 
@@ -174,6 +236,47 @@ def test_summaries_one_after_the_other_and_in_batches(monkeypatch):
     assert np.array_equal(scatter.set_params(batch_size=None).transform(x), values)
 
 
+@pytest.mark.parametrize("summary", ["mean", ("mean", "isotropic", "log"), ("mean", "square")])
+def test_summaries_of_means_are_those_of_maps_of_one_sample(summary):
+    x = images(5, 2, 16, 16)
+    scatter = ScatteringTransformer(J=3, summary=summary, average="global", **PLAIN)
+    S = Scattering2D(3, (16, 16), average="global", **PLAIN)
+    values, meta = features.spatial_mean(S(x)[..., None, None], S.meta())
+    for step in summary[1:] if isinstance(summary, tuple) else ():
+        own = {"isotropic": features.isotropic, "log": features.logarithm}.get(step)
+        values, meta = own(values, meta, axis=-1) if own else features.square_mean(values, meta)
+    assert np.array_equal(scatter.fit_transform(x), values.reshape(5, -1))
+    named = [f"c{c}_{name}" for c in range(2) for name in features.names(meta)]
+    assert scatter.get_feature_names_out().tolist() == named
+
+
+def test_means_without_a_name_for_them():
+    """Where what is made of means is not named "mean", it is the same but for its names."""
+    x = images(5, 16, 16)
+    scatter = ScatteringTransformer(J=3, summary="square", average="global", **PLAIN)
+    rows = scatter.fit_transform(x)
+    assert scatter.get_feature_names_out()[1] == "square_S1_j0_t0"
+    assert np.array_equal(rows, scatter.set_params(summary=("mean", "square")).transform(x))
+
+
+@pytest.mark.parametrize("name", ["mean", "std", "mean_std"])
+def test_numbers_of_moduli(name):
+    x = images(5, 2, 16, 12)
+    scatter = ScatteringTransformer(summary=(name, "isotropic", "log"), average=False, **PLAIN)
+    S = Scattering2D(2, (16, 12), average=False, **PLAIN)
+    parts = []
+    for one in name.split("_"):
+        numbers = np.stack([getattr(np, one)(u["coef"], axis=(-2, -1)) for u in S(x)], axis=-1)
+        titles = np.array([f"{one}_{title}" for title in features.names(S.meta())])
+        parts.append((numbers, {**S.meta(), "name": titles}))
+    values, meta = features.isotropic(*features.join(*parts, axis=-1), axis=-1)
+    values, meta = features.logarithm(values, meta, axis=-1)
+    np.testing.assert_allclose(scatter.fit_transform(x), values.reshape(5, -1), rtol=1e-12)
+    named = [f"c{c}_{title}" for c in range(2) for title in features.names(meta)]
+    assert scatter.get_feature_names_out().tolist() == named
+    assert np.array_equal(scatter.set_params(batch_size=2).transform(x), scatter.predict(x))
+
+
 # Parameters
 
 
@@ -181,7 +284,10 @@ def test_it_learns_nothing_and_plans_again():
     x = images(2, 16, 16)
     for scatter in (ScatteringTransformer(shape=(16, 16), **PLAIN), ScatteringTransformer(**PLAIN)):
         scatter.fit(x)
-        for changes in ({"J": 3}, {"L": 6}, {"max_order": 1, "J": 1}, {"boundary": "periodic"}):
+        for changes in (
+            *({"J": 3}, {"L": 6}, {"max_order": 1, "J": 1}, {"boundary": "periodic"}),
+            *({"oversampling": 1}, {"oversampling": 0, "average": "global"}, {"paths": [1, 2]}),
+        ):
             scatter.set_params(**changes)
             given = {**scatter.get_params(), "shape": (16, 16)}
             for name in ("summary", "floor", "batch_size"):
@@ -206,6 +312,7 @@ def test_clones_and_pickles(toy_bank):
 
 def test_parameters_are_kept_as_given():
     given = {"J": np.int64(2), "shape": [8, 8], "summary": ["mean"], "bank": "fast", "L": 4}
+    given |= {"average": np.bool_(True), "oversampling": np.int64(1), "paths": np.arange(3)}
     scatter = ScatteringTransformer(**given).fit(images(2, 8, 8))
     for name, value in given.items():
         assert getattr(scatter, name) is value
@@ -226,6 +333,25 @@ def test_parameters_are_kept_as_given():
         ({"summary": "median"}, images(2, 8, 8), "summary='median': must be one of"),
         ({"summary": ("mean", "std")}, images(2, 8, 8), "summary='std': follows"),
         ({"summary": "square"}, images(2, 8, 8), "summary='square': needs numbers"),
+        (
+            {"average": "global", "summary": "std"},
+            images(2, 8, 8),
+            "summary='std': needs maps, and average='global' makes one number of each; pass",
+        ),
+        (
+            {"average": "global", "summary": ("square", "mean")},
+            images(2, 8, 8),
+            "summary='mean': follows",
+        ),
+        (
+            {"average": False, "summary": "log"},
+            images(2, 8, 8),
+            r"summary='log': .*average=False makes several; pass \(\"mean\", \"log\"\)",
+        ),
+        ({"average": "all"}, images(2, 8, 8), "average='all': must be one of"),
+        ({"average": False, "oversampling": 1}, images(2, 8, 8), "oversampling=1: has no effect"),
+        ({"paths": [1000]}, images(2, 8, 8), "paths="),
+        ({"paths": [1], "summary": "isotropic"}, images(2, 8, 8), "has 1 of 8 orientations"),
     ],
 )
 def test_fit_says_what_is_wrong(given, x, message):
@@ -262,7 +388,11 @@ class OfAnyRows(ScatteringTransformer):
 
 
 @parametrize_with_checks(
-    [OfAnyRows(J=1, **PLAIN), OfAnyRows(J=1, summary=("mean_std", "isotropic", "log"), **PLAIN)]
+    [
+        OfAnyRows(J=1, **PLAIN),
+        OfAnyRows(J=1, summary=("mean_std", "isotropic", "log"), average=False, **PLAIN),
+        OfAnyRows(J=1, average="global", paths=[0, 2], **PLAIN),
+    ]
 )
 def test_scikit_learns_checks(estimator, check):
     """All of them: none is expected to fail."""

@@ -230,6 +230,32 @@ def test_the_orientations_of_one_scale_are_known_by_the_number_of_the_wavelet():
         features.isotropic(values, meta)
 
 
+@pytest.mark.parametrize("L", [4, 6, 8])
+@pytest.mark.parametrize("theta", [[0], [1], [0, 2], [3]])
+def test_the_orientations_of_the_finest_scale_are_known_by_the_angle(L, theta):
+    meta = Scattering2D(2, (16, 16), L=L).meta()
+    values, meta = features.select(np.ones(len(meta["order"])), meta, 1, 0, theta, axis=-1)
+    with pytest.raises(ArgumentError, match=rf"{len(theta)} of {L} orientations"):
+        features.isotropic(values, meta, axis=-1)
+
+
+def test_the_orientations_of_an_odd_number_are_known_by_the_angle():
+    theta = np.arange(3)[:, None]
+    meta = {"order": np.ones(3, int), "j": 0 * theta, "theta": theta, "angle": -60.0 * theta}
+    values, meta = features.select(np.ones(3), meta, theta=[0, 1], axis=-1)
+    with pytest.raises(ArgumentError, match="2 of 3 orientations"):
+        features.isotropic(values, meta, axis=-1)
+
+
+def test_means_over_the_square_need_all_that_channels_go_over_into():
+    numbers, meta = features.spatial_mean(random_maps(), META)
+    some = features.select(numbers, meta, order=1, theta=[0, 1], axis=-1)
+    with pytest.raises(ArgumentError, match=r"1 of the 2 channels that path \(\(0, 0\),\)"):
+        features.square_mean(*some)
+    alone = features.select(numbers, meta, order=1, theta=[1, 3], axis=-1)
+    assert features.square_mean(*alone)[0].shape == (3,)
+
+
 # Laws
 
 

@@ -42,7 +42,7 @@ class TestKymatiosRepository:
 
 def test_the_page_has_every_exception():
     page = (ROOT / "docs/kymatio.md").read_text(encoding="utf-8")
-    shown = re.search(r"<!-- exceptions -->\n(.*?)\n<!-- /exceptions -->", page, re.DOTALL)
+    shown = re.search(r"<!-- exceptions: .* -->\n(.*?)\n<!-- /exceptions -->", page, re.DOTALL)
     assert shown[1] == kymatio_suite.table()
 
 
@@ -57,6 +57,18 @@ def test_only_imports_of_the_classes_are_changed():
     }
     found = redirected("\n".join([kept, *changed, kept]))
     assert found == "\n".join([kept, *changed.values(), kept])
+
+
+def test_examples_are_changed_as_asked():
+    given = ["--mode", "2", "--change", "J = 2", "J = 3", "--kymatio", "--change", "15", "500"]
+    is_kymatio, changes, left = kymatio_suite.options(given)
+    assert (is_kymatio, left) == (True, ["--mode", "2"])
+    source = "from kymatio.torch import Scattering2D\nJ = 2\nsteps = 15\n"
+    wanted = source.replace("J = 2", "J = 3").replace("15", "500")
+    assert kymatio_suite.changed(source, True, changes) == wanted
+    assert kymatio_suite.changed(source, False, changes) == redirected(wanted)
+    with pytest.raises(SystemExit, match="has no 'J = 4'"):
+        kymatio_suite.changed(source, True, {"J = 4": "J = 5"})
 
 
 def test_close_is_a_percent():
