@@ -122,7 +122,7 @@ def check_plain(name: str, array: object) -> None:
         raise ArgumentTypeError(explain(name, array, rule, remedy))
     if _quietly(lambda: is_lazy(array)):
         rule = "is still to be computed, and would be all at once"
-        remedy = f"pass {name}.compute(), or go by blocks of images ({name}.map_blocks)"
+        remedy = f"use npscatter.dask.scatter or npscatter.xarray.scatter, or pass {name}.compute()"
         raise ArgumentTypeError(explain(name, array, rule, remedy))
 
 

@@ -55,7 +55,7 @@ def scatter(
         was computed with as attributes besides, and its coordinates. Coefficients have those of the
         pixels that they are centred on. Paths have the coordinates ``order``, ``j1``, ``theta1``,
         ``j2``, ``theta2`` (-1 where there is none), ``frequency1`` and ``frequency2`` (cycles per
-        pixel, NaN where there is none): see `npscatter.Scattering2D.meta`.
+        pixel, NaN where there is none): see ``npscatter.Scattering2D.meta``.
 
     Raises
     ------
