@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -13,7 +15,7 @@ from npscatter.__main__ import run
 from npscatter.atomic_write import atomic_write
 from npscatter.cli.images import read_image
 from npscatter.plots import plot_coefficients, plot_filters, plot_paths
-from npscatter.plots.drawing import POSITIVE, SIGNED, bare
+from npscatter.plots.drawing import LABEL, POSITIVE, SIGNED, bare
 from npscatter.plots.maps import PERCENTILE, show_tiles
 
 HERE = Path(__file__).resolve().parent
@@ -49,7 +51,7 @@ def first_look(picture: np.ndarray, bank: FilterBank, J: int = 2) -> Figure:
     largest, brightest = np.abs(wavelets).max(), np.percentile(first, PERCENTILE)
     heads = [f"wavelets\n{K} × {K} taps"]
     show_tiles(above, wavelets[None], heads, [], cmap=SIGNED, vmin=-largest, vmax=largest)
-    heads = [f"$S_1$, scale {2**j}\n{height} × {width}" for j in range(J)]
+    heads = [f"$S_1$, $j$ = {j}\n{height} × {width}" for j in range(J)]
     show_tiles(below, first, heads, [], cmap=POSITIVE, vmin=0, vmax=brightest)
     for cell in (above, below):
         cell.tick_params(labelsize=TEXT)
@@ -81,10 +83,36 @@ def figures() -> dict[str, Figure]:
     return {"first-look": first_look(picture, FilterBank.load("accurate")), **found}
 
 
+def textures() -> Figure:
+    """Show a texture and those that the code of the page of Torch finds, which takes a minute."""
+    page = (HERE / "torch.md").read_text(encoding="utf-8")
+    imports, *_, code = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    scope: dict[str, Any] = {}
+    exec(imports + code, scope)
+    return alike(scope["texture"].numpy(), scope["found"].detach().numpy())
+
+
+def alike(texture: np.ndarray, found: np.ndarray) -> Figure:
+    """Show a texture, and pictures that were found for its coefficients."""
+    figure = Figure(figsize=(8.8, 2), layout="constrained")
+    axes = figure.subplots(1, 1 + len(found))
+    for cell, picture in zip(axes, (texture, *found), strict=True):
+        cell.imshow(picture, cmap="gray", vmin=0, vmax=1)
+        bare(cell)
+    axes[0].set_xlabel("a texture", fontsize=LABEL)
+    for cell in axes[1:]:
+        cell.set_xlabel("found from noise", fontsize=LABEL)
+    return figure
+
+
 @click.command(help=__doc__)
-def main() -> None:
+@click.option("--textures", "with_textures", is_flag=True, help="Those of the page of Torch, too.")
+def main(with_textures: bool) -> None:
     """Write every figure to ``_static``."""
-    for name, figure in figures().items():
+    drawn = figures()
+    if with_textures:
+        drawn["torch-textures"] = textures()
+    for name, figure in drawn.items():
         with atomic_write(HERE / "_static" / f"{name}.png") as file:
             figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
 

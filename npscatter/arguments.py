@@ -72,17 +72,21 @@ def one_of(name: str, value: object, choices: Sequence, remedy: str = "pass one 
         raise ArgumentError(explain(name, value, f"must be {listed}", remedy))
 
 
-def boolean(name: str, value: Any) -> bool:
+def boolean(name: str, value: Any, or_else: str = "") -> bool:
     """Return `value` as a bool, or raise an `ArgumentTypeError` that names it.
 
-    A bool, 0 or 1; of NumPy also as an array without axes, as `np.load` gives it.
+    A bool, 0 or 1; of NumPy also as an array without axes, as `np.load` gives it. `or_else` is
+    what else the caller takes, in the error's words.
     """
     if isinstance(value, np.bool_ | np.ndarray) and value.dtype == bool and value.ndim == 0:
         return bool(value)
     with suppress(Exception):  # whatever others' __index__ raises
         if (number := operator.index(value)) in (0, 1):
             return bool(number)
-    raise ArgumentTypeError(explain(name, value, "must be True or False", "pass a bool"))
+    rule, remedy = "must be True or False", "pass a bool"
+    if or_else:
+        rule, remedy = f"must be True, False or {or_else}", f"pass a bool, or {or_else}"
+    raise ArgumentTypeError(explain(name, value, rule, remedy))
 
 
 def on_gpu(array: Any) -> bool:

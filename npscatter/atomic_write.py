@@ -39,6 +39,9 @@ def atomic_write(path: Path, force: bool = False) -> Iterator[BinaryIO]:
     ------
     PermissionError
         If the file is read-only, for root too.
+    OSError
+        If it cannot be written; a `FileNotFoundError` if its folder is missing. The path it names
+        is the one that was given.
     """
     old = stat_or_none(path)
     if old is not None and is_read_only(path, old) and not force:
@@ -60,6 +63,13 @@ def atomic_write(path: Path, force: bool = False) -> Iterator[BinaryIO]:
         if old is not None:
             _keep_owner_and_mode(partial, old)
         os.replace(partial, target)
+    except OSError as error:
+        if str(error.filename) != str(partial):
+            raise
+        reason = error.strerror
+        if error.errno == errno.ENOENT and not target.parent.is_dir():
+            reason = "the folder it is to be in does not exist; make that first"
+        raise OSError(error.errno, reason, str(path)) from None
     finally:
         partial.unlink(missing_ok=True)
 

@@ -83,10 +83,11 @@ def export(S: Any, path: str | os.PathLike, **options: Any) -> Path:
     ...     export(Scattering2D(J=2, shape=(32, 32)), f"{folder}/scattering.onnx").name
     'scattering.onnx'
     """
+    target = Path(path)
     content = make_model(S, **options).SerializeToString()
-    with atomic_write(Path(path)) as file:
+    with atomic_write(target) as file:
         file.write(content)
-    return Path(path)
+    return target
 
 
 def make_model(

@@ -10,9 +10,22 @@ from typing import Any
 import numpy as np
 
 from npscatter import features
-from npscatter.arguments import CHANNELS_FIRST, looks_channels_last, one_of, positive
+from npscatter.arguments import (
+    CHANNELS_FIRST,
+    check_plain,
+    looks_channels_last,
+    one_of,
+    positive,
+)
 from npscatter.bank import FilterBank
-from npscatter.errors import ArgumentError, BackendError, explain, install_extra, one_line
+from npscatter.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BackendError,
+    explain,
+    install_extra,
+    one_line,
+)
 from npscatter.program.outputs import GLOBAL
 from npscatter.program.padding import shape_before_padding
 from npscatter.scattering import Scattering2D as ScatteringNumPy2D
@@ -219,6 +232,7 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
             As `npscatter.Scattering2D`. The first is a `ValueError`, as scikit-learn's own.
         """
         images, S = self._images(X, reset=True)
+        self._batch_size(images, S)
         self._summary(S)
         self.shape_, self.channels_ = S.shape, images.shape[1]
         return self
@@ -237,12 +251,9 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
             float64 for images of float64 or of integers beyond 16 bits, else float32.
         """
         images, S = self._images(X, reset=False)
+        batch = self._batch_size(images, S)
         if self.summary is None:
             return _rows(_maps(S, images))
-        samples = images.shape[1] * sum(math.prod(shape) for shape in S.plan.channel_shapes)
-        of_one = samples * np.dtype(np.float64).itemsize
-        remedy = "pass None for 64 MiB of coefficients"
-        batch = positive("batch_size", self.batch_size, remedy) or max(1, BATCH_BYTES // of_one)
         batches = (images[start : start + batch] for start in range(0, len(images), batch))
         return np.concatenate([_rows(self._summary(S, some)[0]) for some in batches])
 
@@ -306,8 +317,16 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
             threads=self.threads,
         )
 
+    def _batch_size(self, images: np.ndarray, S: ScatteringNumPy2D) -> int:
+        """Return how many images (n, channels, H, W) are transformed at a time, or raise."""
+        samples = images.shape[1] * sum(math.prod(shape) for shape in S.plan.channel_shapes)
+        of_one = samples * np.dtype(np.float64).itemsize
+        remedy = "pass None for 64 MiB of coefficients"
+        return positive("batch_size", self.batch_size, remedy) or max(1, BATCH_BYTES // of_one)
+
     def _images(self, X: Any, reset: bool) -> tuple[np.ndarray, ScatteringNumPy2D]:
         """Return X as images (n, channels, H, W), uncopied if it can be, and their transform."""
+        check_plain("X", X)
         axes = len(X.shape) if hasattr(X, "shape") else np.asarray(X).ndim
         if axes <= 2:
             X = validate_data(self, X, reset=reset, dtype="numeric")
@@ -345,6 +364,15 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
             raise ArgumentError(explain("X.shape", X.shape, rule, "give the images' shape"))
         return X.reshape(len(X), -1, H, W), S
 
+    def _steps(self) -> Sequence[str]:
+        """Return what the summary consists of, or raise."""
+        if self.summary is None or isinstance(self.summary, str):
+            return () if self.summary is None else (self.summary,)
+        if not isinstance(self.summary, Sequence | np.ndarray) or isinstance(self.summary, bytes):
+            rule, remedy = "must be a name, or names in a sequence", 'pass e.g. ("mean", "log")'
+            raise ArgumentTypeError(explain("summary", self.summary, rule, remedy))
+        return list(self.summary)
+
     def _summary(
         self, S: ScatteringNumPy2D, images: np.ndarray | None = None
     ) -> tuple[Maps, features.Meta, int]:
@@ -354,8 +382,7 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
         """
         images = np.empty((0, *S.plan.input_shape)) if images is None else images
         maps, meta, axis = _maps(S, images), S.meta(), -3
-        steps = (self.summary,) if isinstance(self.summary, str) else self.summary or ()
-        for step in steps:
+        for step in self._steps():
             one_of("summary", step, SUMMARIES)
             if step in _OVER_THE_IMAGE:
                 _check_moment(step, S.average, axis)

@@ -25,7 +25,7 @@ MAY_USE_TORCH = {"tools", "tests", "benchmarks", "npscatter/torch"}
 MAY_IMPORT = {
     "errors": set(),
     "atomic_write": set(),
-    "features": {"errors", "program"},
+    "features": {"errors", "arguments", "program"},
     "arguments": {"errors"},
     "program": {"errors", "arguments"},
     "bank": {"errors", "arguments", "atomic_write", "program"},

@@ -38,6 +38,10 @@ class EffectiveFilters:
     psi_hat: np.ndarray
     phi_hat: np.ndarray
 
+    def __repr__(self) -> str:
+        *_, L, H, W = self.psi_hat.shape
+        return f"EffectiveFilters(scales={self.scales}, grid={self.grid}, L={L}, size={(H, W)})"
+
     @cached_property
     def psi(self) -> np.ndarray:
         """The wavelets in space, shape (len(scales), L, H, W), each centred at [H // 2, W // 2]."""

@@ -325,7 +325,7 @@ class FilterBank:
         save : Writes what `load` reads.
         cexport.generate : With ``weights_only=True``, the same as C arrays.
         """
-        content = plain_taps.encode(self, plain_taps.suffix_of(path), dtype)
+        content = plain_taps.encode(self, path, dtype)
         with atomic_write(Path(path)) as file:
             file.write(content)
         return Path(path)

@@ -37,8 +37,9 @@ MEANING = {
 }
 
 
-def encode(bank: Any, suffix: str, dtype: str) -> bytes:
+def encode(bank: Any, path: str | os.PathLike, dtype: str) -> bytes:
     """Return the content of a file of plain taps; see `npscatter.FilterBank.export_taps`."""
+    suffix = _suffix_of(path)
     one_of("dtype", dtype, DTYPES)
     taps = {key: np.ascontiguousarray(bank.real_taps(key), dtype) for key in bank}
     about = json.dumps(_about(bank))
@@ -51,11 +52,11 @@ def encode(bank: Any, suffix: str, dtype: str) -> bytes:
     except ImportError as error:
         rule = "needs safetensors, which is not installed"
         remedy = f"{install_extra('safetensors')}, or write .npz"
-        raise BackendError(explain("path", suffix, rule, remedy)) from error
+        raise BackendError(explain("path", path, rule, remedy)) from error
     return safetensors.save(taps, {"about": about})
 
 
-def suffix_of(path: str | os.PathLike) -> str:
+def _suffix_of(path: str | os.PathLike) -> str:
     """Return which format a path's suffix names, or raise."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:

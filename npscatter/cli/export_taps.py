@@ -36,7 +36,7 @@ def export_taps(name: str, dtype: str, output: Path) -> None:
     """
     check_output(output, *SUFFIXES)
     with told_in_one_line():
-        content = encode(FilterBank.load(name), output.suffix.lower(), dtype)
+        content = encode(FilterBank.load(name), output, dtype)
     with output_file(output) as file:
         file.write(content)
     echo(output)

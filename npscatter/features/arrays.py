@@ -25,7 +25,8 @@ def namespace_of(values: Array) -> Any:
     except ImportError:
         rule, remedy = "has no array namespace of its own", "pip install array-api-compat"
     except TypeError:
-        rule, remedy = "is no array", "pass an array of numbers"
+        rule = "is no array"
+        remedy = "pass an array of numbers; moduli of many sizes have powers() and covariances()"
     raise ArgumentTypeError(explain("values", type(values), rule, remedy)) from None
 
 
@@ -56,6 +57,11 @@ def ratio(xp: Any, values: Array, by: Array) -> Array:
     zero = by == 0
     quotient = values / xp.where(zero, xp.ones_like(by), by)
     return xp.where(zero, xp.zeros_like(quotient), quotient)
+
+
+def real_part(xp: Any, values: Array) -> Array:
+    """Return the real part of what may be complex."""
+    return xp.real(values) if "complex" in str(values.dtype) else values
 
 
 def _beside(xp: Any, items: list, values: Array) -> Array:

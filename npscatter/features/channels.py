@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from npscatter.errors import ArgumentError, explain
+from npscatter.arguments import integer
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.features.arrays import Array, concatenate, namespace_of, take
-from npscatter.program.symmetry import angle_steps
+from npscatter.program.symmetry import orientations_of
 
 Meta = dict[str, np.ndarray]
 # What `select` takes of a path: one index, some, or one or some for each wavelet along it.
@@ -89,7 +90,7 @@ def select(
             rows = zip(meta[column], meta["order"], strict=True)
             kept &= np.array([_chosen(row[:order], choice) for row, order in rows])
     if not kept.any():
-        value = f"order={order}, j={j}, theta={theta}"
+        value = f"order={order!r}, j={j!r}, theta={theta!r}"
         raise ArgumentError(explain("select", value, "keeps no channel", "see names(meta)"))
     chosen = {key: column[kept] for key, column in meta.items()}
     return take(xp, values, np.flatnonzero(kept), axis), chosen
@@ -117,13 +118,29 @@ def join(*parts: tuple[Array, Meta], axis: int = -3) -> tuple[Array, Meta]:
     """
     xp = namespace(*parts[0], axis)
     keys = set.intersection(*(set(meta) for _, meta in parts)) - {"name"}
-    joined = {key: np.concatenate([meta[key] for _, meta in parts]) for key in sorted(keys)}
+    joined = {key: _stacked([meta[key] for _, meta in parts]) for key in sorted(keys)}
     joined["name"] = np.concatenate([names(meta) for _, meta in parts])
     return concatenate(xp, [values for values, _ in parts], axis), joined
 
 
+def _stacked(columns: list[np.ndarray]) -> np.ndarray:
+    """Return rows one after the other; those of shorter paths are filled up with -1."""
+    if columns[0].ndim == 1:
+        return np.concatenate(columns)
+    width = max(column.shape[1] for column in columns)
+    ends = [((0, 0), (0, width - column.shape[1])) for column in columns]
+    filled = (np.pad(*pair, constant_values=-1) for pair in zip(columns, ends, strict=True))
+    return np.concatenate(list(filled))
+
+
 def namespace(values: Array, meta: Meta, axis: int) -> Any:
     """Return the functions for `values`, whose channels `meta` must describe."""
+    if not (isinstance(meta, dict) and {"order", "j", "theta"} <= meta.keys()):
+        rule = "must be a dict of arrays, with order, j and theta of every channel"
+        raise ArgumentTypeError(explain("meta", meta, rule, "pass S.meta()"))
+    if integer("axis", axis) >= 0:
+        rule = "must be counted from the last axis, which is -1"
+        raise ArgumentError(explain("axis", axis, rule, "pass -3 for maps, -1 for numbers"))
     xp, channels = namespace_of(values), len(meta["order"])
     if len(values.shape) < -axis or values.shape[axis] != channels:
         rule = f"must have {channels} channels, as meta has, on axis {axis}"
@@ -141,17 +158,13 @@ def paths_of(meta: Meta) -> list[tuple[str, tuple[tuple[int, int], ...]]]:
 
 
 def orientations(meta: Meta) -> int:
-    """Return L: from a wavelet's number n = j L + theta, or its angle, or those there are."""
-    if "n" in meta and (meta["j"] > 0).any():
+    """Return L: from an angle, or from a wavelet's number n, or the orientations there are."""
+    if "angle" in meta and (meta["j"] >= 0).any():
         at = np.unravel_index(meta["j"].argmax(), meta["j"].shape)
+        return orientations_of(meta["theta"][at], meta["angle"][at])
+    if "n" in meta and (meta["n"] > meta["theta"]).any():
+        at = np.unravel_index((meta["n"] - meta["theta"]).argmax(), meta["n"].shape)
         return int((meta["n"][at] - meta["theta"][at]) // meta["j"][at])
-    there = meta["theta"] >= 0
-    if "angle" in meta and there.any():
-        theta, angle = meta["theta"][there], meta["angle"][there]
-        for half in (0, 0.5):  # an even L, an odd one
-            L = round(180 * (theta[0] + 1 + half) / (90 - angle[0]))
-            if np.allclose(angle_steps(L, theta) * 180 / L, angle):
-                return L
     return int(meta["theta"].max()) + 1
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from npscatter.errors import ArgumentError, explain
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.features.arrays import Array, concatenate, namespace_of, ratio, take
 from npscatter.features.channels import Meta
+
+_FROM_A_TRANSFORM = "pass what a transform with average=False makes of images"
 
 
 def powers(moduli: Sequence[dict]) -> tuple[Array, Meta]:
@@ -26,6 +29,11 @@ def powers(moduli: Sequence[dict]) -> tuple[Array, Meta]:
         ``coef`` (..., h, w), ``j``, ``n``, ``theta``, as of a transform that does not average, of
         the first order, and of the second if they are there. The image itself is passed over.
 
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        If there are none.
+
     Examples
     --------
     >>> import numpy as np
@@ -35,7 +43,9 @@ def powers(moduli: Sequence[dict]) -> tuple[Array, Meta]:
     >>> values, names(meta)
     (array([9.]), ['P00_j0_t5'])
     """
-    maps = [one for one in moduli if one["j"]]
+    maps = [one for path, one in _by_path(moduli).items() if path]
+    if not maps:
+        raise ArgumentError(explain("moduli", [*moduli], "holds no modulus", _FROM_A_TRANSFORM))
     xp = namespace_of(maps[0]["coef"])
     squares = [xp.mean(one["coef"] ** 2, axis=(-2, -1)) for one in maps]
     kinds = {1: "P00", 2: "P11"}
@@ -73,13 +83,16 @@ def covariances(
 
     Raises
     ------
-    ArgumentError
-        If the image, or one of the moduli, is not in the list.
+    ArgumentError, ArgumentTypeError
+        If the image, or one of the moduli, is not in the list, or sizes do not fit.
 
     Notes
     -----
     C01 is that of C24 and of ``ST.py`` in Cheng's package; its ``Scattering2d.py`` leaves out the
     psi3 of x, although it says otherwise.
+
+    Moduli on grids of their own octaves, as a transform has them, lack what lies beyond: of a
+    photograph C01 is 6 % off where j2 = j3 > 0, C11 2 to 3 %, all others less than 1 %.
 
     Examples
     --------
@@ -92,15 +105,24 @@ def covariances(
     (array([1., 1.]), ['C01_j0_t0_j0_t0', 'C11_j0_t0_j0_t0_j0_t0'])
     """
     xp = namespace_of(wavelets)
-    J, L = wavelets.shape[:2]
+    sides = tuple(wavelets.shape)
+    if len(sides) != 4:
+        remedy = "pass e.g. S.filters().psi_hat"
+        raise ArgumentError(explain("wavelets.shape", sides, "must be (J, L, H, W)", remedy))
+    J, L = sides[:2]
     image, *maps = _of_scales(xp, moduli, J, L)
+    if tuple(image.shape[-2:]) != sides[2:]:
+        rule = f"must be those of the image, {tuple(image.shape[-2:])}"
+        remedy = "pass e.g. S.filters(size=(H, W)).psi_hat"
+        raise ArgumentError(explain("wavelets.shape[-2:]", sides[2:], rule, remedy))
     root = [xp.sqrt(xp.mean(of_scale**2, axis=(-2, -1))) for of_scale in maps]  # of P00
     x, U = _spectrum(xp, image)[..., None, :, :], [_spectrum(xp, of_scale) for of_scale in maps]
     found: dict[str, dict] = {"C01": {}, "C11": {}}
     for j3 in range(J):
         for j2 in range(j3 + 1):
-            shape, conjugate = U[j2].shape[-2:], xp.conj(U[j2])
-            gains = xp.abs(_low(xp, wavelets[j3, ...], shape)) ** 2
+            shape = U[j2].shape[-2:]
+            conjugate = xp.conj(_low(xp, U[j2], shape))
+            gains = _weighted(xp, xp.abs(_low(xp, wavelets[j3, ...], shape)) ** 2, shape)
             values = _sums(xp, _low(xp, x, shape) * conjugate, gains)
             size = root[j2][..., :, None] * root[j3][..., None, :]
             found["C01"][j2, j3] = ratio(xp, values, size) if relative else values
@@ -121,15 +143,28 @@ def covariances(
 
 def _of_scales(xp: Any, moduli: Sequence[dict], J: int, L: int) -> list[Array]:
     """Return the image, and the moduli (..., L, h, w) of every scale."""
-    maps = {tuple(zip(one["j"], one["theta"], strict=True)): one["coef"] for one in moduli}
+    maps = {path: one["coef"] for path, one in _by_path(moduli).items()}
     wanted = [(), *(((j, t),) for j in range(J) for t in range(L))]
     missing = [path for path in wanted if path not in maps]
     if missing:
         name = "x" if missing[0] == () else "S1_j{}_t{}".format(*missing[0][0])
         rule = f"is not among the {len(maps)} maps, and all of order 0 and 1 are needed"
         raise ArgumentError(explain("moduli", name, rule, "pass moduli of all paths"))
-    of_scales = (xp.stack([maps[((j, t),)] for t in range(L)], axis=-3) for j in range(J))
-    return [maps[()], *of_scales]
+    found = [maps[()], *(xp.stack([maps[(j, t),] for t in range(L)], axis=-3) for j in range(J))]
+    sizes = [tuple(maps.shape[-2:]) for maps in found]
+    if any(max(a - b for a, b in zip(*two, strict=True)) > 0 for two in pairwise(sizes[::-1])):
+        rule = "must be of sizes that do not grow with the scale"
+        raise ArgumentError(explain("moduli", sizes, rule, _FROM_A_TRANSFORM))
+    return found
+
+
+def _by_path(moduli: Sequence[dict]) -> dict[tuple, dict]:
+    """Return moduli by their paths ((j1, t1), ...), or raise."""
+    try:
+        return {tuple(zip(one["j"], one["theta"], strict=True)): one for one in moduli}
+    except (TypeError, KeyError, IndexError):
+        rule = "must be a list of dicts with coef, j, n and theta"
+        raise ArgumentTypeError(explain("moduli", moduli, rule, _FROM_A_TRANSFORM)) from None
 
 
 def _meta_of(kinds: list[str], paths: list[tuple], columns: int) -> Meta:
@@ -153,12 +188,24 @@ def _spectrum(xp: Any, maps: Array) -> Array:
 
 
 def _low(xp: Any, spectrum: Array, shape: tuple[int, int]) -> Array:
-    """Return the lowest frequencies of a spectrum: those of a grid of so many samples."""
+    """Return the lowest frequencies of a spectrum: those of a grid of so many samples.
+
+    From -(side // 2) to side // 2, so of an even number of samples the last one twice.
+    """
     for axis, side in ((-2, shape[0]), (-1, shape[1])):
         length = spectrum.shape[axis]
-        kept = [k % length for k in (*range(-(-side // 2)), *range(-(side // 2), 0))]
-        spectrum = spectrum if side == length else take(xp, spectrum, kept, axis)
+        kept = [k % length for k in range(-(side // 2), side // 2 + 1)]
+        spectrum = take(xp, spectrum, kept, axis)
     return spectrum
+
+
+def _weighted(xp: Any, gains: Array, shape: tuple[int, int]) -> Array:
+    """Return gains at the frequencies of `_low`, half of those that are there twice."""
+    for axis, side in ((-2, shape[0]), (-1, shape[1])):
+        if side % 2 == 0:
+            parts = [take(xp, gains, some, axis) for some in ([0], range(1, side), [side])]
+            gains = concatenate(xp, [parts[0] / 2, parts[1], parts[2] / 2], axis)
+    return gains
 
 
 def _sums(xp: Any, products: Array, gains: Array) -> Array:

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from npscatter.arguments import one_of, pair
-from npscatter.errors import ArgumentError, explain
+from npscatter.arguments import check_plain, integer, one_of, pair
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.plots.disc import draw_disc
-from npscatter.plots.drawing import TITLE, axes_for
+from npscatter.plots.drawing import TITLE, axes_for, checked_transform
 from npscatter.plots.maps import draw_maps
 from npscatter.scattering import Scattering2D
+
+_ONE_IMAGE = "pass S(x) of one image, e.g. S(x)[0]"
 
 
 def plot_coefficients(
@@ -41,7 +43,8 @@ def plot_coefficients(
     S : Scattering2D
         What made the coefficients.
     y : array_like, shape (C, h, w) or (C,), or list of dict
-        What it made of one image.
+        What it made of one image; also tensors of Torch's, whatever gradient they record. NaN and
+        infinity are left blank.
     position : tuple of int, optional
         Row and column of the output sample whose coefficients a disc shows; by default their means.
     order : int, optional
@@ -60,7 +63,8 @@ def plot_coefficients(
     Raises
     ------
     ArgumentError, ArgumentTypeError
-        If `y` is not what `S` makes of one image, or there is no such order, place or view.
+        If `y` is not what `S` makes of one image, or nothing of it is finite; or if there is no
+        such order, place or view.
 
     Examples
     --------
@@ -72,27 +76,30 @@ def plot_coefficients(
     >>> first, second = plot_coefficients(S, S(stripes))
     """
     one_of("view", view, ("disc", "maps"))
-    meta, maps = S.meta(), _maps(S, y)
+    meta, maps = checked_transform(S).meta(), _maps(S, y)
     there = [int(one) for one in np.unique(meta["order"]) if view == "maps" or one > 0]
     if not there:
         rule = "shows orders 1 and 2, and there is order 0 alone"
         raise ArgumentError(explain("view", view, rule, "pass view='maps'"))
     if order is not None:
+        order = integer("order", order)
         one_of("order", order, tuple(there), "pass one of them, or None for all")
     orders = there if order is None else [order]
     if view == "maps":
         if position is not None:
             rule = "is the place of the coefficients of a disc, and view='maps' shows all of them"
             raise ArgumentError(explain("position", position, rule, "pass None, or view='disc'"))
+        _check_finite(maps, meta, orders)
         drawn = axes_for(axes, [{0: 3.9, 1: 6.2, 2: 5.6}[each] for each in orders], 4.6)
         for each, cell in zip(orders, drawn, strict=True):
             draw_maps(cell, maps, meta, S.J, S.L, each)
     else:
         values = _values(maps, position)
+        _check_finite(values, meta, orders)
         drawn = axes_for(axes, [5.2] * len(orders), 4.6)
         for each, cell in zip(orders, drawn, strict=True):
             draw_disc(cell, values, meta, S.J, S.L, each)
-            place = "mean over the image" if position is None else f"at {tuple(position)}"
+            place = "mean over the image" if position is None else f"at {tuple(map(int, position))}"
             cell.set_title(f"$S_{each}$, {place}", fontsize=TITLE)
     return drawn if order is None else drawn[0]
 
@@ -100,22 +107,49 @@ def plot_coefficients(
 def _maps(S: Scattering2D, y: Any) -> list[np.ndarray]:
     """Return the map of every channel, of one sample where there are but means."""
     C = S.n_coefficients
-    if isinstance(y, list) and all(isinstance(one, dict) for one in y):
-        maps = [np.asarray(one["coef"]) for one in y]
+    if isinstance(y, list) and all(isinstance(one, dict) and "coef" in one for one in y):
+        maps = [_numbers(one["coef"]) for one in y]
     else:
-        y = np.asarray(y)
+        y = _numbers(y)
         maps = list(y) if y.ndim == 3 else list(y[:, None, None]) if y.ndim == 1 else []
     if len(maps) != C or any(one.ndim != 2 for one in maps):
         got = f"a list of {len(y)}" if isinstance(y, list) else y.shape
         rule = f"must be one image's coefficients, ({C}, h, w) or ({C},)"
-        raise ArgumentError(explain("y.shape", got, rule, "pass S(x) of one image, e.g. S(x)[0]"))
+        raise ArgumentError(explain("y.shape", got, rule, _ONE_IMAGE))
     return maps
+
+
+def _numbers(y: Any) -> np.ndarray:
+    """Return coefficients as a plain array, from where they lie, without a gradient, or raise."""
+    if callable(getattr(y, "detach", None)) and callable(getattr(y, "cpu", None)):
+        y = y.detach().cpu()
+    check_plain("y", y)
+    failure = ""
+    try:
+        array = np.asarray(y)
+    except Exception as error:  # arrays of others have errors of their own
+        failure = f" ({error})"
+    if failure or array.dtype.kind not in "biuf":
+        rule = f"must be real numbers, one image's coefficients{failure}"
+        raise ArgumentTypeError(explain("y", y, rule, _ONE_IMAGE))
+    return array
+
+
+def _check_finite(values: Any, meta: dict[str, np.ndarray], orders: list[int]) -> None:
+    """Raise unless something of every order, of its values or of its maps, is finite."""
+    for order in orders:
+        chosen = np.flatnonzero(meta["order"] == order)
+        if not any(np.isfinite(values[channel]).any() for channel in chosen):
+            rule = f"holds no finite value of order {order} to draw"
+            remedy = "look for NaN and infinity in the image, e.g. np.isfinite(x).all()"
+            raise ArgumentError(explain("y", values, rule, remedy))
 
 
 def _values(maps: list[np.ndarray], position: tuple[int, int] | None) -> np.ndarray:
     """Return the coefficients at one output sample, or their means."""
     if position is None:
-        return np.array([one.mean() for one in maps])
+        with np.errstate(invalid="ignore"):  # infinity of both signs
+            return np.array([one.mean() for one in maps])
     row, column = pair("position", position, "of integers", "pass (row, column)")
     shapes = {one.shape for one in maps}
     if len(shapes) > 1:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Circle, Wedge
 
-from npscatter.plots.drawing import LABEL, POSITIVE, SMALL, color_scale
+from npscatter.plots.drawing import LABEL, POSITIVE, SMALL, color_scale, upper_end
 from npscatter.program.symmetry import angle_steps
 
 # Of all rings together, the part of the radius that is left for the low-pass in the middle.
@@ -37,7 +37,7 @@ def draw_disc(
     edge, line = ("white", 0.8) if order == 1 else ("face", 0.2)
     shown = PatchCollection(wedges, cmap=POSITIVE, edgecolor=edge, linewidth=line)
     shown.set_array(np.array(colors))
-    shown.set_clim(0, max(np.nanmax(colors), np.finfo(np.float32).tiny))
+    shown.set_clim(0, upper_end(np.array(colors)))
     axes.add_collection(shown)
     if order == 2:
         _outline(axes, [1 - width * n for n, (j1, j2) in enumerate(rings) if j2 == j1 + 1], L)

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from npscatter.errors import ArgumentError, explain
+from npscatter.bank import FilterBank
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain
+from npscatter.program.plan import Plan
 from npscatter.program.symmetry import angle_steps
 from npscatter.scattering import Scattering2D
 
@@ -65,5 +67,32 @@ def size(maps: np.ndarray) -> str:
     return f"{maps.shape[-2]} × {maps.shape[-1]}"
 
 
-def transform_or_default(S: Scattering2D | None) -> Scattering2D:
-    return Scattering2D(J=3, shape=(32, 32)) if S is None else S
+def upper_end(values: np.ndarray, percentile: float = 100) -> float:
+    """Return where a scale of colours ends that begins at 0: a percentile of what is finite.
+
+    It is the largest value where that percentile is 0, and 1 where all of them are.
+    """
+    finite = values[np.isfinite(values)]
+    ends = [float(np.percentile(finite, part)) for part in (percentile, 100) if finite.size]
+    return next((end for end in ends if end > 0), 1.0)
+
+
+def transform_or_default(S: Any) -> Any:
+    """Return a transform that was given, checked, or the one that pictures show by default."""
+    return Scattering2D(J=3, shape=(32, 32)) if S is None else checked_transform(S)
+
+
+def checked_transform(S: Any) -> Any:
+    """Return a transform, of NumPy's arrays or of Torch's tensors, or raise."""
+    if isinstance(getattr(S, "plan", None), Plan):
+        return S
+    remedy = "pass npscatter.Scattering2D(J, shape)"
+    if isinstance(S, type):
+        remedy = f"{remedy}, an object"
+    elif isinstance(S, str | FilterBank):
+        remedy = "pass npscatter.Scattering2D(J, shape, bank=...) with it"
+    elif hasattr(S, "fit"):
+        remedy = "pass npscatter.Scattering2D with the same arguments"
+    elif hasattr(S, "shape") or isinstance(S, list):
+        remedy = "pass the transform first, then what it made of an image"
+    raise ArgumentTypeError(explain("S", S, "must be a Scattering2D", remedy))

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from npscatter.arguments import one_of
+from npscatter.arguments import integer, one_of
 from npscatter.bank.effective import EffectiveFilters, effective_filters
 from npscatter.plots.drawing import (
     LABEL,
@@ -45,8 +45,9 @@ def plot_filters(
         divided by the largest absolute value among them. "frequency": lines at half the largest
         absolute value of each filter's Fourier transform.
     scales : int, optional
-        How many of the finest scales are drawn; 4 at most by default. The low-pass is drawn where
-        all J are.
+        How many of the finest scales are drawn; 4 at most by default: those of the others look
+        like them, twice as large each. The low-pass is drawn where all J are. The title says what
+        is left out.
     axes : Axes, optional
         Where to draw. By default a new figure's.
 
@@ -66,7 +67,7 @@ def plot_filters(
     """
     one_of("view", view, ("space", "frequency"))
     S = transform_or_default(S)
-    shown = min(S.J, MOST_SCALES) if scales is None else scales
+    shown = min(S.J, MOST_SCALES) if scales is None else integer("scales", scales)
     one_of("scales", shown, tuple(range(1, S.J + 1)), "pass fewer, or None")
     side = 20 * 2 ** (shown - 1) if view == "space" else max(128, 32 * 2**shown)
     filters = effective_filters(S.bank, shown, 1, (side, side))
@@ -74,7 +75,8 @@ def plot_filters(
     (cell,) = axes_for(axes, [7.2 if view == "space" else 5.8], height)
     draw = _draw_in_space if view == "space" else _draw_in_frequency
     draw(cell, filters, shown == S.J)
-    cell.set_title(f"filters of bank “{S.bank.name}”", fontsize=TITLE)
+    left_out = "" if shown == S.J else f":\nthe finest {shown} of {S.J} scales, no low-pass"
+    cell.set_title(f"filters of bank “{S.bank.name}”{left_out}", fontsize=TITLE)
     return cell
 
 

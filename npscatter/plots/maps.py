@@ -10,7 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.image import AxesImage
 
-from npscatter.plots.drawing import LABEL, POSITIVE, SMALL, TITLE, bare, color_scale, size
+from npscatter.plots.drawing import (
+    LABEL,
+    POSITIVE,
+    SMALL,
+    TITLE,
+    bare,
+    color_scale,
+    size,
+    upper_end,
+)
 
 # Where a few bright maps would leave the others dark, they saturate.
 PERCENTILE = 99.5
@@ -59,7 +68,7 @@ def draw_maps(
             rows, columns = [str(j) for j in range(J - 1)], [str(j) for j in range(1, J)]
             axes.set_xlabel(r"$j_2$; in each block across $\theta_2$", fontsize=LABEL)
             axes.set_ylabel(r"$j_1$; in each block down $\theta_1$", fontsize=LABEL)
-    norm = Normalize(0, np.nanpercentile(tiles, PERCENTILE))
+    norm = Normalize(0, upper_end(tiles, PERCENTILE))
     shown = show_tiles(axes, tiles, rows, columns, block, cmap=POSITIVE, norm=norm)
     count = np.count_nonzero(meta["order"] == order)
     axes.set_title(f"$S_{order}$, {count} maps of {size(tiles)}", fontsize=TITLE)

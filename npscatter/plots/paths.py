@@ -26,6 +26,11 @@ def plot_paths(S: Scattering2D | None = None, *, axes: Axes | None = None) -> Ax
     -------
     Axes
 
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        If `S` is no transform, or `axes` are not Matplotlib's.
+
     Examples
     --------
     >>> from npscatter.plots import plot_paths
@@ -40,17 +45,17 @@ def plot_paths(S: Scattering2D | None = None, *, axes: Axes | None = None) -> Ax
     (cell,) = axes_for(axes, [7.6], 0.9 + 0.36 * max(len(lines), 2))
     heights = {two: -number for number, two in enumerate(lines)}
     middle = -(len(lines) - 1) / 2
-    _node(cell, 0, middle, "image" + _channels(meta, (-1, -1)), "0.6")
+    _node(cell, 0, middle, "image" + _channels(meta, S.L, (-1, -1)), "0.6")
     colors = colormaps[POSITIVE](0.35 + 0.55 * np.arange(S.J) / max(S.J - 1, 1))
     for j1 in firsts:
         ends = [heights[two] for two in _lines(j1, pairs)]
         height = sum(ends) / len(ends)
         cell.plot([0, 1], [middle, height], color="0.6", linewidth=1, zorder=1)
-        _node(cell, 1, height, f"$j_1$ = {j1}" + _channels(meta, (j1, -1)), colors[j1])
+        _node(cell, 1, height, f"$j_1$ = {j1}" + _channels(meta, S.L, (j1, -1)), colors[j1])
         for two in _lines(j1, pairs):
             if two[1] >= 0:
                 cell.plot([1, 2], [height, heights[two]], color="0.6", linewidth=1, zorder=1)
-                text = f"$j_2$ = {two[1]}" + _channels(meta, two)
+                text = f"$j_2$ = {two[1]}" + _channels(meta, S.L, two)
                 _node(cell, 2, heights[two], text, colors[two[1]])
     cell.set_xlim(-0.05, 1.9 + (meta["order"].max() > 1))
     cell.set_ylim(-len(lines) + 0.4, 0.6)
@@ -64,26 +69,23 @@ def _lines(j1: int, pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return [two for two in pairs if two[0] == j1 and two[1] >= 0] or [(j1, -1)]
 
 
-def _channels(meta: dict[str, np.ndarray], scales: tuple[int, int]) -> str:
-    """Return which channels have some scales, in words: a formula where there is one."""
+def _channels(meta: dict[str, np.ndarray], L: int, scales: tuple[int, int]) -> str:
+    """Return which channels have some scales, in words: a formula where all orientations do."""
     found = np.flatnonzero((meta["j"] == scales).all(1))
     if not len(found):
         return ""
-    theta = meta["theta"][found].clip(0)
     if len(found) == 1:
         return f": channel {found[0]}"
-    first = int(found[0] - theta[0, 1])
-    steps = [channel - t2 - first for channel, (_, t2) in zip(found, theta, strict=True)]
-    if scales[1] < 0:
-        regular = np.array_equal(found, found[0] + theta[:, 0] - theta[0, 0])
-        return f": channels {found[0] - theta[0, 0]} + $\\theta_1$" if regular else _count(found)
-    apart = max(steps) // max(1, theta[-1, 0])
-    regular = np.array_equal(steps, apart * theta[:, 0])
-    return f": channels {first} + {apart} $\\theta_1$ + $\\theta_2$" if regular else _count(found)
-
-
-def _count(channels: np.ndarray) -> str:
-    return f": {len(channels)} channels"
+    first, theta = found[0], meta["theta"][found]
+    if scales[1] < 0 and np.array_equal(found, first + np.arange(L)):
+        return f": channels {first} + $\\theta_1$"
+    if len(found) == L * L:
+        apart = found[L] - first
+        if np.array_equal(found, first + apart * theta[:, 0] + theta[:, 1]):
+            return f": channels {first} + {apart} $\\theta_1$ + $\\theta_2$"
+    if found[-1] - first < len(found):
+        return f": channels {first} to {found[-1]}"
+    return f": {len(found)} channels"
 
 
 def _node(axes: Axes, x: float, y: float, text: str, color: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def checked_outputs(outputs: Outputs, architecture: Architecture, channels: int)
     """Return what is asked for of a transform of so many channels, in plain types, or raise."""
     average = outputs.average
     if not isinstance(average, str):
-        average = boolean("average", average)
+        average = boolean("average", average, or_else=repr(GLOBAL))
     one_of("average", average, (True, False, GLOBAL))
     oversampling = integer("oversampling", outputs.oversampling)
     one_of("oversampling", oversampling, (0, 1))
@@ -67,7 +68,7 @@ def checked_outputs(outputs: Outputs, architecture: Architecture, channels: int)
 
 
 def _checked_paths(paths: Any, channels: int) -> tuple[int, ...] | None:
-    """Return channel numbers from numbers or a mask, in order; None for all."""
+    """Return channel numbers from increasing numbers or a mask; None for all."""
     if paths is None:
         return None
     remedy = "pass e.g. S.meta()['order'] == 1 of a transform of all paths, or channel numbers"
@@ -83,12 +84,14 @@ def _checked_paths(paths: Any, channels: int) -> tuple[int, ...] | None:
             rule = f"must have a value for each of the {channels} channels, and has {len(listed)}"
             raise ArgumentError(explain("paths", paths, rule, remedy))
         listed = np.flatnonzero(listed)
-    chosen = sorted(set(listed.tolist()))
+    chosen = tuple(listed.tolist())
     if not chosen:
         raise ArgumentError(explain("paths", paths, "must name a path at least", remedy))
-    if len(chosen) < len(listed):
-        raise ArgumentError(explain("paths", paths, "names a channel twice", remedy))
-    if chosen[0] < 0 or chosen[-1] >= channels:
+    if min(chosen) < 0 or max(chosen) >= channels:
         rule = f"must be channel numbers from 0 to {channels - 1}"
         raise ArgumentError(explain("paths", paths, rule, remedy))
-    return None if len(chosen) == channels else tuple(chosen)
+    if any(first >= second for first, second in pairwise(chosen)):
+        rule = "must be in increasing order, the order that channels stay in, each number once"
+        remedy = "pass sorted(set(paths)), and reorder what is computed"
+        raise ArgumentError(explain("paths", paths, rule, remedy))
+    return None if len(chosen) == channels else chosen

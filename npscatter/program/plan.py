@@ -134,6 +134,13 @@ class Plan:
     def __hash__(self) -> int:
         return hash(self._made_from)
 
+    def __repr__(self) -> str:
+        return (
+            f"Plan(J={self.J}, shape={self.shape}, max_order={self.max_order}, "
+            f"boundary={self.boundary!r}, {len(self.steps)} steps, "
+            f"{self.n_coefficients} coefficients)"
+        )
+
     def __reduce__(self) -> tuple:
         return _make_plan, self._made_from
 

@@ -45,6 +45,11 @@ def angle(L: int, theta: IntOrArray) -> Any:
     return angle_steps(L, theta) * np.pi / L
 
 
+def orientations_of(theta: int, degrees: float) -> int:
+    """Return L, of which orientation `theta` has an angle of so many `degrees`."""
+    return round(180 * (theta + 1) / (90 - degrees))
+
+
 def orientation_action(generator: str, L: int) -> tuple[np.ndarray, np.ndarray]:
     """Return where a symmetry sends each orientation, and whether it conjugates it.
 

@@ -25,6 +25,16 @@ from npscatter.program.symmetry import angle_steps
 from npscatter.program.wavelets import bandwidth, centre_frequency
 
 
+def refuse_read_only(transform: Any, name: str, value: Any) -> None:
+    """Raise an `AttributeError` for an attribute that a transform was made with for good."""
+    attribute = getattr(type(transform), name, None)
+    if isinstance(attribute, property) and attribute.fset is None:
+        now = shown(getattr(transform, name))
+        rule = f"is read-only, and {now}: the program was planned for it"
+        remedy = f"construct another object, Scattering2D(..., {name}=...)"
+        raise AttributeError(explain(name, value, rule, remedy))
+
+
 class PlannedTransform:
     """A bank and a plan, and what can be told of them. `npscatter.Scattering2D` computes."""
 
@@ -88,6 +98,11 @@ class PlannedTransform:
     def oversampling(self) -> int:
         """0, or 1 for twice the samples per side."""
         return self.plan.outputs.oversampling
+
+    @property
+    def paths(self) -> tuple[int, ...] | None:
+        """Numbers of the channels that are computed, of all there are; None for all."""
+        return self.plan.outputs.paths
 
     @property
     def output_shape(self) -> tuple:
@@ -202,7 +217,8 @@ class PlannedTransform:
 
         One dict for each: ``j``, ``theta``, and ``levels``, its Fourier transform on the grid of
         the padded image and on the coarser ones it is applied at, one sample in 2, 4, ... per axis;
-        real if the bank is symmetric, read-only. Kymatio stores a level more where it has no use.
+        real if the bank is symmetric, in double precision (Kymatio's are float32), read-only.
+        Kymatio stores a level more where it has no use.
         """
         wavelets, _ = self._filters_by_resolution
         return [
@@ -231,11 +247,7 @@ class PlannedTransform:
         return load(self.backend)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        attribute = getattr(type(self), name, None)
-        if isinstance(attribute, property) and attribute.fset is None:
-            rule = f"is read-only, and {shown(getattr(self, name))}: the program was planned for it"
-            remedy = f"construct another object, Scattering2D(..., {name}=...)"
-            raise AttributeError(explain(name, value, rule, remedy))
+        refuse_read_only(self, name, value)
         super().__setattr__(name, value)
 
     @property

@@ -64,13 +64,22 @@ def checked_threads(transform: Any, value: Any) -> int | None:
 
 
 def checked_memory(transform: Any, value: Any) -> int | None:
-    memory = positive("memory", value, "pass None for 1 GiB")
-    return checked_option(transform, "memory", memory)
+    return checked_option(transform, "memory", memory_bytes(value))
 
 
 def checked_storage(transform: Any, value: Any) -> str | None:
+    return checked_option(transform, "storage", storage_kind(value))
+
+
+def memory_bytes(value: Any) -> int | None:
+    """Return `memory` as an int or None, or raise."""
+    return positive("memory", value, "pass None for 1 GiB")
+
+
+def storage_kind(value: Any) -> str | None:
+    """Return `storage`, or raise."""
     one_of("storage", value, ("float16", None))
-    return checked_option(transform, "storage", value)
+    return value
 
 
 def checked_out_type(transform: Any, value: Any) -> str:

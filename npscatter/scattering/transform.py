@@ -23,7 +23,7 @@ from npscatter.arguments import (
     output_array,
 )
 from npscatter.bank import FilterBank, resolve
-from npscatter.errors import ArgumentError, explain
+from npscatter.errors import ArgumentError, BackendError, explain
 from npscatter.program.outputs import GLOBAL, Outputs
 from npscatter.program.padding import shape_before_padding
 from npscatter.program.plan import Plan, make_plan
@@ -50,7 +50,7 @@ def _door(transform: type, frontend: object) -> Any:
     if not isinstance(frontend, str) or frontend.lower() not in _FRONTENDS:
         rule = f"is not valid: must be one of {('numpy', *_FRONTENDS)}"
         remedy = "pass one of them; the documentation has recipes for JAX and Keras"
-        raise ArgumentError(explain("frontend", frontend, rule, remedy))
+        raise BackendError(explain("frontend", frontend, rule, remedy))
     module = _FRONTENDS[frontend.lower()]
     if transform is not Scattering2D:
         rule = f"is another class than {transform.__name__}, which derives from NumPy's"
@@ -103,8 +103,8 @@ class Scattering2D(PlannedTransform):
     oversampling : int, optional
         1 for twice the samples per side: H // 2^(J-1) x W // 2^(J-1).
     paths : array_like, optional
-        What to compute of all channels: their numbers, or a mask such as ``meta()["order"] == 1``
-        of a transform of all. Channels stay in their order. None for all.
+        What to compute of all channels: their numbers, increasing, or a mask such as
+        ``meta()["order"] == 1`` of a transform of all. None for all.
     threads : int, optional
         How many threads the "numba" backend may use; None for the environment's
         ``NUMBA_NUM_THREADS``, which is all cores unless it is set.
@@ -124,8 +124,10 @@ class Scattering2D(PlannedTransform):
 
     Attributes
     ----------
-    J, shape, L, max_order, pre_pad, boundary
+    J, shape, L, max_order, pre_pad, boundary, average, oversampling
         As given, or taken from the bank.
+    paths : tuple of int or None
+        Numbers of the channels that are computed, of all there are; None for all.
     backend, out_type, threads, storage, memory
         As given, but that `backend` is never "auto". These may be set later, and are checked then
         as here; the other attributes are read-only.

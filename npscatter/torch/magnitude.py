@@ -11,8 +11,8 @@ _ORDINARY = {
     torch.float32: ordinary_exponents("float32"),
     torch.float64: ordinary_exponents("float64"),
 }
-# How a float's bits are an exponent and a fraction: those of an integer of its size.
-_BITS = {torch.float32: (torch.int32, 127, 23), torch.float64: (torch.int64, 1023, 52)}
+# Exponents of normal numbers whose inverses are normal, too.
+_EXPONENTS = {torch.float32: range(-126, 127), torch.float64: range(-1022, 1023)}
 
 
 def levels_and_shifts(images: Tensor, has_level: bool) -> tuple[Tensor, Tensor]:
@@ -36,13 +36,10 @@ def levels_and_shifts(images: Tensor, has_level: bool) -> tuple[Tensor, Tensor]:
 
 def scaled(images: Tensor, shifts: Tensor) -> Tensor:
     """Return ``images * 2**shifts``, exactly; the powers alone may be no numbers of the dtype."""
+    exponents = _EXPONENTS[images.dtype]
+    # Looked up, for powers that are computed are rounded, and no tracer need see through bits.
+    powers = torch.tensor([2.0**k for k in exponents], dtype=images.dtype, device=images.device)
     half = shifts // 2
     for exponent in (half, shifts - half):
-        images = images * _power_of_two(exponent, images.dtype)
+        images = images * powers[exponent.long() - exponents[0]]
     return images
-
-
-def _power_of_two(exponent: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return 2**exponent, put together from bits: powers that are computed are rounded."""
-    integers, bias, fraction = _BITS[dtype]
-    return ((exponent.to(integers) + bias) << fraction).view(dtype)

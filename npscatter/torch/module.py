@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from npscatter.arguments import boolean
 from npscatter.bank import FilterBank
 from npscatter.errors import (
     ArgumentTypeError,
@@ -27,6 +28,8 @@ from npscatter.program.magnitude import level_gain
 from npscatter.program.outputs import ALL
 from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.scattering import Scattering2D
+from npscatter.scattering.planned import refuse_read_only
+from npscatter.scattering.settings import memory_bytes, storage_kind
 from npscatter.torch import program
 from npscatter.torch.magnitude import levels_and_shifts, scaled
 
@@ -38,6 +41,10 @@ _COMPUTED_IN = {
 }
 # Kymatio's names for what this class does anyway.
 _AUTOMATIC = ("auto", "torch")
+# Options for where tensors lie on a GPU, and their checks: kept for then, if the place decides.
+_ON_GPU: dict[str, Callable[[Any], Any]] = {"storage": storage_kind, "memory": memory_bytes}
+# What NumPy's class tells of filters: of those that learn as they are now.
+_OF_FILTERS = ("filters", "psi", "phi", "_repr_html_")
 # Filters of Kymatio's that a checkpoint may hold: those here stand in for them.
 _KYMATIO = "tensor"
 
@@ -122,7 +129,8 @@ class ScatteringTorch2D(nn.Module):
     ):
         super().__init__()
         automatic = isinstance(backend, str) and backend in _AUTOMATIC
-        on_gpu: dict[str, Any] = {"storage": storage, "memory": memory}
+        given = {"storage": storage, "memory": memory}
+        on_gpu: dict[str, Any] = {name: check(given[name]) for name, check in _ON_GPU.items()}
         self._transform = Scattering2D(
             *(J, shape, L, max_order, pre_pad, "auto" if automatic else backend, out_type),
             bank=bank,
@@ -134,12 +142,13 @@ class ScatteringTorch2D(nn.Module):
             **({} if automatic else on_gpu),
         )
         self._automatic, self._gpu_options = automatic, on_gpu
-        self.learnable = bool(learnable)
+        self._learnable = boolean("learnable", learnable)
         taps = program.weights_of(self._transform.bank, torch.float64)
         self._taps = taps
         if self.learnable:
+            kind = torch.get_default_device(), torch.get_default_dtype()
             for name, values in taps.items():
-                self.register_parameter(name, nn.Parameter(values.to(torch.get_default_dtype())))
+                self.register_parameter(name, nn.Parameter(values.to(*kind)))
         self._changed()
 
     # What it shares with NumPy's class
@@ -151,14 +160,22 @@ class ScatteringTorch2D(nn.Module):
             transform = self.__dict__.get("_transform")
             if transform is None or name.startswith("__"):
                 raise
+            if name in _ON_GPU and self._automatic:
+                return self._gpu_options[name]
+            if name in _OF_FILTERS and self.learnable:
+                transform = self._with_filters_now(transform)
             return getattr(transform, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        refuse_read_only(self, name, value)
         transform = self.__dict__.get("_transform")
         if hasattr(type(self), name) or transform is None or not hasattr(transform, name):
             super().__setattr__(name, value)
             return
-        setattr(transform, name, value)
+        if name in _ON_GPU and self._automatic:
+            self._gpu_options[name] = _ON_GPU[name](value)
+        else:
+            setattr(transform, name, value)
         self._changed()
 
     def __setstate__(self, state: dict) -> None:
@@ -171,13 +188,25 @@ class ScatteringTorch2D(nn.Module):
         vars(self)["_on_gpu"] = None
         vars(self)["_input_shape"] = self._transform.plan.input_shape
         vars(self)["_gain"] = level_gain(self._transform.plan, self._transform.bank)
-        vars(self)["_key"] = _register(self._transform)
+        # A cached property: asked now, for a compiler sees through none that locks.
+        vars(self)["_starts"] = self._transform.plan.channel_starts
+        if _TRANSFORMS.get(vars(self).get("_key", "")) is not self._transform:
+            vars(self)["_key"] = _register(self._transform)
+
+    @property
+    def learnable(self) -> bool:
+        """Whether the filters are parameters."""
+        return self._learnable
 
     @property
     def bank(self) -> FilterBank:
         """The bank in use; of a learnable transform what its parameters are now."""
         given = self._transform.bank
         return given if not self.learnable else self._learned_bank()
+
+    def _with_filters_now(self, transform: Scattering2D) -> Scattering2D:
+        """Return a transform with the bank that the parameters are now."""
+        return _with_bank(transform, self.bank, tuple(transform._options.items()))
 
     def _learned_bank(self) -> FilterBank:
         given, arrays = self._transform.bank, {}
@@ -196,7 +225,8 @@ class ScatteringTorch2D(nn.Module):
     def extra_repr(self) -> str:
         """Return what `repr` shows of it."""
         inside = repr(self._transform).partition("(")[2][:-1]
-        return f"{inside}, learnable={self.learnable}"
+        on_gpu = "".join(f", {k}={v!r}" for k, v in self._gpu_options.items() if v is not None)
+        return f"{inside}{on_gpu * self._automatic}, learnable={self.learnable}"
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *others: Any) -> None:
         for key in [key for key in state_dict if key.startswith(prefix + _KYMATIO)]:
@@ -236,6 +266,10 @@ class ScatteringTorch2D(nn.Module):
         if not isinstance(x, Tensor):
             remedy = "pass torch.as_tensor(x), or use npscatter.Scattering2D for arrays"
             raise ArgumentTypeError(explain("x", x, "The input should be a torch.Tensor", remedy))
+        if x.layout != torch.strided or x.is_nested:
+            rule = "must be strided, and x no nested tensor"
+            remedy = "pass x.to_dense(), or images of one size, as torch.stack gives them"
+            raise ArgumentTypeError(explain("x.layout", x.layout, rule, remedy))
         if x.dtype not in _COMPUTED_IN:
             rule = "must be float32, float64, an integer type or bool"
             raise ArgumentTypeError(explain("x.dtype", x.dtype, rule, "pass e.g. x.float()"))
@@ -271,7 +305,7 @@ class ScatteringTorch2D(nn.Module):
             return None
         if transform is None or not self.learnable:
             return transform
-        return _with_bank(transform, self.bank, tuple(transform._options.items()))
+        return self._with_filters_now(transform)
 
     def _gpu_transform(self) -> Scattering2D | None:
         if not self._automatic:
@@ -312,7 +346,7 @@ class ScatteringTorch2D(nn.Module):
             alike = (-1, *(1,) * (maps.ndim - 1))
             maps = scaled(maps, -shifts.reshape(alike))
             if gain is not None:
-                first = plan.channel_starts[1] if maps.ndim == 2 else 1
+                first = self._starts[1] if maps.ndim == 2 else 1
                 average = maps[:, :first] + gain * levels.reshape(alike)
                 maps = torch.cat([average, maps[:, first:]], 1)
         return maps.reshape(*x.shape[:-2], *plan.call_shape)
@@ -326,7 +360,7 @@ def _is_plain(x: Tensor) -> bool:
     """Say whether a tensor is numbers in memory, which nothing but autograd looks through."""
     if type(x) not in (Tensor, nn.Parameter) or torch.jit.is_tracing():
         return False
-    if x.layout != torch.strided or torch._C._functorch.is_functorch_wrapped_tensor(x):
+    if torch._C._functorch.is_functorch_wrapped_tensor(x):
         return False
     return forward_ad.unpack_dual(x).tangent is None
 
@@ -415,7 +449,7 @@ def _gradient(transform: Scattering2D, x: Tensor, slopes: Tensor) -> Tensor:
     levels, shifts = levels_and_shifts(images, gain is not None)
     # Neither changes the gradient: the transform is homogeneous, and blind to levels but in S0.
     ordinary = scaled(images - levels, shifts).numpy()
-    flat = slopes.detach().reshape(len(images), *slopes.shape[-3:]).numpy()
+    flat = slopes.detach().reshape(len(images), *slopes.shape[-3:]).resolve_neg().numpy()
     result = gradient.gradient(*(transform.plan, transform.bank, ordinary, flat, transform.threads))
     return torch.from_numpy(result).reshape(x.shape)
 

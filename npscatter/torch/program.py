@@ -14,10 +14,10 @@ from npscatter.program.steps import WEIGHT_ARRAYS
 
 
 def weights_of(bank: FilterBank, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    """Return a bank's weight arrays as `run` takes them, wavelets as (2, L, R, K, K)."""
+    """Return a bank's weight arrays as `run` takes them, wavelets as (2, L, R, K, K); on CPU."""
     weights = {}
     for key in bank:
-        taps = torch.tensor(bank[key])
+        taps = torch.tensor(bank[key], device="cpu")  # whatever the default device is
         if WEIGHT_ARRAYS[key].is_complex:
             taps = torch.stack([taps.real, taps.imag])
         weights[key] = taps.to(dtype)

@@ -60,6 +60,23 @@ def test_links_lead_to_files(page):
     assert not lost
 
 
+def anchors(page):
+    """Return the anchors that GitHub makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+
+
+@pytest.mark.parametrize("page", pages(WITH_LINKS), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_headings(page):
+    links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    targets = [(page.parent / path if path else page, anchor) for path, anchor in links]
+    assert not [
+        (path, one) for path, one in targets if path.suffix == ".md" and one not in anchors(path)
+    ]
+
+
 @pytest.mark.parametrize("page", pages(WITH_LINKS), ids=lambda page: str(page.relative_to(ROOT)))
 def test_files_a_page_names_are_there(page):
     named = NAMED.findall(page.read_text(encoding="utf-8"))

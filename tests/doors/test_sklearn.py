@@ -99,7 +99,7 @@ def test_every_feature_has_the_name_of_its_channel_and_place():
 def test_names_without_channels_and_of_summaries():
     scatter = ScatteringTransformer(**PLAIN).fit(images(2, 12, 8))
     assert scatter.get_feature_names_out()[-1] == "S2_j0_t3_j1_t3_y2_x1"
-    scatter.set_params(summary=("mean", "isotropic", "log"))
+    scatter.set_params(summary=np.array(["mean", "isotropic", "log"]))
     names = scatter.get_feature_names_out().tolist()
     assert names[:2] == ["mean_S0", "log_mean_S1_iso_j0"]
     assert names[-1] == "log_mean_S2_iso_j0_j1_d3"
@@ -221,11 +221,10 @@ def test_summaries(name):
 
 def test_summaries_one_after_the_other_and_in_batches(monkeypatch):
     x = images(7, 16, 16)
-    summary = ("normalized", "mean_std", "reduced", "log")
+    summary = ("mean_std", "reduced", "log")
     scatter = ScatteringTransformer(J=3, summary=summary, floor=1e-3, **PLAIN)
     S = Scattering2D(3, (16, 16), **PLAIN)
-    normal = features.normalized(S(x), S.meta())
-    both = expected_summary("mean_std", *normal)
+    both = expected_summary("mean_std", S(x), S.meta())
     low = features.isotropic(*features.select(*both, order=[0, 1], axis=-1), axis=-1)
     pairs = (one(*both, axis=-1) for one in (features.s21, features.s22))
     values, _ = features.logarithm(*features.join(low, *pairs, axis=-1), floor=1e-3, axis=-1)
@@ -352,11 +351,29 @@ def test_parameters_are_kept_as_given():
         ({"average": False, "oversampling": 1}, images(2, 8, 8), "oversampling=1: has no effect"),
         ({"paths": [1000]}, images(2, 8, 8), "paths="),
         ({"paths": [1], "summary": "isotropic"}, images(2, 8, 8), "has 1 of 8 orientations"),
+        ({"summary": 5}, images(2, 8, 8), "summary=5: must be a name, or names in a sequence"),
+        ({"summary": {"mean"}}, images(2, 8, 8), "must be a name, or names in a sequence"),
+        ({"summary": b"mean"}, images(2, 8, 8), "must be a name, or names in a sequence"),
+        ({"summary": "log", "floor": 0}, images(2, 8, 8), "floor=0: must be a number above 0"),
+        ({"summary": ("reduced", "isotropic")}, images(2, 8, 8), "S1_iso_j0': is a mean over"),
+        ({"batch_size": 0}, images(2, 8, 8), "batch_size=0: must be at least 1"),
     ],
 )
 def test_fit_says_what_is_wrong(given, x, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         ScatteringTransformer(**{"backend": "numpy", **given}).fit(x)
+
+
+def test_images_that_are_more_than_numbers():
+    x = images(2, 8, 8)
+    hidden = np.ma.masked_greater(x, 1)
+    for given in (hidden, hidden.reshape(2, 64)):
+        with pytest.raises(ArgumentTypeError, match=r"X=.* holds masked values; pass X.filled"):
+            ScatteringTransformer(shape=(8, 8), **PLAIN).fit(given)
+    tensor = importlib.import_module("torch").as_tensor(x)
+    assert len(ScatteringTransformer(**PLAIN).fit_transform(tensor)) == 2
+    with pytest.raises(ArgumentTypeError, match=r"requires a gradient.*npscatter.torch"):
+        ScatteringTransformer(**PLAIN).fit(tensor.requires_grad_())
 
 
 def test_transform_says_what_is_wrong():

@@ -1,6 +1,7 @@
 """Numbers made of coefficients: against plain loops, published formulas, and laws."""
 
 import importlib
+import itertools
 
 import numpy as np
 import pytest
@@ -104,6 +105,29 @@ def test_join():
     assert features.names(meta) == [*features.names(first[1]), "S0"]
 
 
+def test_join_of_paths_of_unlike_lengths():
+    """Covariances have three wavelets each, coefficients two at most."""
+    _, wavelets, moduli = some_moduli(angles=L)
+    parts = [
+        features.isotropic(*features.covariances(moduli, wavelets), axis=-1),
+        features.isotropic(*features.powers(moduli), axis=-1),
+        features.isotropic(*features.spatial_mean(random_maps(), META), axis=-1),
+    ]
+    values, meta = features.join(*parts, axis=-1)
+    assert np.array_equal(values, np.concatenate([part for part, _ in parts]))
+    assert len(by_name(values, meta, axis=-1)) == len(values)
+    start = 0
+    for _, one in parts:
+        rows, width = one["theta"].shape
+        for key in ("j", "theta", "n"):
+            assert np.array_equal(meta[key][start : start + rows, :width], one[key])
+            assert (meta[key][start : start + rows, width:] == -1).all()
+        start += rows
+    square, _ = features.square_mean(values, meta)
+    each = [features.square_mean(*part)[0] for part in parts]
+    np.testing.assert_allclose(square, np.concatenate(each), rtol=1e-13)
+
+
 # Over the image, and sample by sample
 
 
@@ -193,7 +217,7 @@ def test_s21_and_s22():
 
 def test_names_say_of_what_ratios_are():
     values, meta = features.spatial_mean(random_maps(), META)
-    assert features.names(features.s21(values, meta, axis=-1)[1])[0] == "mean_s21_j0_j1"
+    assert features.names(features.s21(values, meta, axis=-1)[1])[0] == "s21_of_mean_j0_j1"
     assert features.names(features.isotropic(values, meta, axis=-1)[1])[0] == "mean_S0"
 
 
@@ -239,21 +263,103 @@ def test_the_orientations_of_the_finest_scale_are_known_by_the_angle(L, theta):
         features.isotropic(values, meta, axis=-1)
 
 
-def test_the_orientations_of_an_odd_number_are_known_by_the_angle():
-    theta = np.arange(3)[:, None]
-    meta = {"order": np.ones(3, int), "j": 0 * theta, "theta": theta, "angle": -60.0 * theta}
-    values, meta = features.select(np.ones(3), meta, theta=[0, 1], axis=-1)
-    with pytest.raises(ArgumentError, match="2 of 3 orientations"):
-        features.isotropic(values, meta, axis=-1)
-
-
-def test_means_over_the_square_need_all_that_channels_go_over_into():
+def test_means_over_the_square_need_no_other_orbits():
     numbers, meta = features.spatial_mean(random_maps(), META)
-    some = features.select(numbers, meta, order=1, theta=[0, 1], axis=-1)
-    with pytest.raises(ArgumentError, match=r"1 of the 2 channels that path \(\(0, 0\),\)"):
-        features.square_mean(*some)
     alone = features.select(numbers, meta, order=1, theta=[1, 3], axis=-1)
     assert features.square_mean(*alone)[0].shape == (3,)
+
+
+@pytest.mark.parametrize("kept", [[0, 2], [0, 1, 3], [1]])
+def test_angles_between_orientations_that_are_not_there(kept):
+    """Some of them are no mean over all, and the second of three need not be the perpendicular."""
+    turns = (META["theta"][:, 1] - META["theta"][:, 0]) % L
+    some = (META["order"] < 2) | np.isin(turns, kept)
+    values, meta = random_maps()[some], {key: column[some] for key, column in META.items()}
+    for function in (features.s21, features.s22):
+        with pytest.raises(ArgumentError, match=rf"S2.* has {len(kept)} of 4 angles"):
+            function(values, meta)
+    assert len(features.isotropic(values, meta)[1]["order"]) == 1 + J + 3 * len(kept)
+
+
+@pytest.mark.parametrize("wanted", [{"j": 0}, {"j": 0, "order": 1}])
+def test_the_orientations_of_the_finest_scale_are_known_by_their_angles(wanted):
+    values, meta = features.select(random_maps(), META, theta=[0, 1], **wanted)
+    with pytest.raises(ArgumentError, match="has 2 of 4 orientations"):
+        features.isotropic(values, meta)
+
+
+def test_orbits_that_are_not_whole():
+    values, meta = features.spatial_mean(random_maps(), META)
+    values, meta = features.select(values, meta, theta=[0, 1], axis=-1)
+    with pytest.raises(ArgumentError, match=r"mean_S1_j0_t0.* 2 that go over .* of which 1 are"):
+        features.square_mean(values, meta)
+
+
+@pytest.mark.parametrize("name", ["isotropic", "s21"])
+def test_orientations_are_averaged_over_once(name):
+    values, meta = getattr(features, name)(random_maps(), META)
+    with pytest.raises(ArgumentError, match="is a mean over orientations already"):
+        features.isotropic(values, meta)
+
+
+def test_covariances_have_no_s21_and_s22():
+    _, wavelets, moduli = some_moduli(angles=4)
+    values, meta = features.covariances(moduli, wavelets)
+    for function in (features.s21, features.s22):
+        with pytest.raises(ArgumentError, match="no channel of order 2"):
+            function(values, meta, axis=-1)
+
+
+STEPS = {
+    "mean": lambda values, meta, axis: (*features.spatial_mean(values, meta), -1),
+    "std": lambda values, meta, axis: (*features.spatial_std(values, meta), -1),
+    **{
+        name: lambda values, meta, axis, name=name: (
+            *getattr(features, name)(values, meta, axis=axis),
+            axis,
+        )
+        for name in ("logarithm", "normalized", "isotropic", "s21", "s22")
+    },
+}
+
+
+def after(steps):
+    """Return what steps make of maps, by name; None where one is refused."""
+    values, meta, axis = random_maps(), META, -3
+    for step in steps:
+        if step in ("mean", "std") and axis == -1:
+            return None
+        try:
+            values, meta, axis = STEPS[step](values, meta, axis)
+        except ArgumentError:
+            return None
+    values = values.reshape(len(values), -1)
+    return dict(zip(features.names(meta), values, strict=True))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_numbers_of_one_name_are_the_same_whatever_the_order_of_steps(count):
+    known = {}
+    for steps in itertools.permutations(STEPS, count):
+        for name, values in (after(steps) or {}).items():
+            first, others = known.setdefault((name, values.shape), (steps, values))
+            assert values == pytest.approx(others, rel=1e-10), (name, first, steps)
+    assert len(known) > 100
+
+
+@pytest.mark.parametrize("steps", [("logarithm", "s21"), ("logarithm", "normalized")])
+def test_logarithms_are_not_divided(steps):
+    first, second = (getattr(features, step) for step in steps)
+    with pytest.raises(ArgumentError, match=r"is a logarithm, which is not divided; take log"):
+        second(*first(random_maps(), META))
+
+
+def test_what_was_divided_is_not_divided_again():
+    for step in (features.s21, features.s22, features.normalized):
+        with pytest.raises(ArgumentError):
+            step(*features.normalized(random_maps(), META))
+    with pytest.raises(ArgumentError, match="is a logarithm already"):
+        features.logarithm(*features.logarithm(random_maps(), META))
 
 
 # Laws
@@ -322,6 +428,46 @@ def test_isotropic_means_of_a_quarter_turn_and_of_a_mirror(toy_bank):
         stem, _, d = name.partition("_d")
         other = f"{stem}_d{-int(d) % 8}" if d else name
         assert mirror[other] == pytest.approx(value, rel=1e-12)
+
+
+def test_isotropic_means_of_the_square(toy_bank):
+    """Mirrors take d to -d, so both are averaged, and all eight images have the same."""
+    x = np.random.default_rng(3).normal(size=(16, 16))
+
+    def square(x):
+        means, meta = features.isotropic(*moments(toy_bank, x), axis=-1)
+        values, names = features.square_mean(means, meta), features.names(meta)
+        return dict(zip(names, means, strict=True)), by_name(*values, axis=-1)
+
+    means, expected = square(x)
+    assert len(expected) == 1 + 2 + 5  # of d = 0, ..., 7 those up to 4
+    pair = means["mean_S2_iso_j0_j1_d3"], means["mean_S2_iso_j0_j1_d5"]
+    assert abs(pair[0] - pair[1]) > 1e-3 * pair[0]
+    assert expected["square_mean_S2_iso_j0_j1_d3"] == pytest.approx(sum(pair) / 2, rel=1e-12)
+    for image in eight(x)[1:]:
+        for name, value in square(image)[1].items():
+            assert expected[name] == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("then", ["square_mean", "isotropic"])
+def test_covariances_of_the_square(toy_bank, then):
+    """Moduli of a coarse grid have its highest frequency once, for two of the image's."""
+    x = np.random.default_rng(4).normal(size=(16, 16))
+    bank = toy_bank("symmetric", 4, 1)
+    S = Scattering2D(
+        2, x.shape, L=4, backend="numpy", bank=bank, boundary="periodic", average=False
+    )
+
+    def of(x):
+        values, meta = features.covariances(S(x), S.filters().psi_hat)
+        if then == "isotropic":
+            return features.isotropic(values, meta, axis=-1)[0]
+        return features.square_mean(values, meta)[0]
+
+    expected = of(x)
+    turned = [mirrored(x.T), mirrored(x).T, mirrored(mirrored(x.T).T)]
+    for image in eight(x) if then == "square_mean" else turned:
+        np.testing.assert_allclose(of(image), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_points_filaments_and_noise_of_one_spectrum():
@@ -482,6 +628,27 @@ def test_moduli_that_are_not_there():
         features.covariances(moduli[1:], wavelets)
 
 
+def test_what_no_moduli_are():
+    _, wavelets, moduli = some_moduli()
+    for wrong, error, words in (
+        ([], ArgumentError, "holds no modulus"),
+        (moduli[:1], ArgumentError, "holds no modulus"),
+        (random_maps(), ArgumentTypeError, "must be a list of dicts"),
+        ([{"coef": 1}], ArgumentTypeError, "must be a list of dicts"),
+    ):
+        with pytest.raises(error, match=words):
+            features.powers(wrong)
+    for wrong, words in (
+        (wavelets[0], r"wavelets.shape=\(2, 8, 8\): must be \(J, L, H, W\)"),
+        (wavelets[..., :4, :4], r"must be those of the image, \(8, 8\)"),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            features.covariances(moduli, wrong)
+    coarse = [moduli[0], *({**one, "coef": one["coef"][::2, ::2]} for one in moduli[1:3])]
+    with pytest.raises(ArgumentError, match="do not grow with the scale"):
+        features.covariances([*coarse, *moduli[3:]], wavelets)
+
+
 # Arrays of other libraries
 
 
@@ -543,6 +710,33 @@ def test_errors_say_what_to_pass():
         features.spatial_mean(maps[:, 1:], META)
     with pytest.raises(ArgumentTypeError, match=r"is no array|no array namespace"):
         features.spatial_mean(maps.tolist(), META)
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_an_axis_is_counted_from_the_last(axis):
+    """As the first of (C, h, w) it would be broadcast as the last."""
+    maps = random_maps()[..., :1]
+    for function in (features.logarithm, features.normalized, features.isotropic):
+        with pytest.raises((ArgumentError, ArgumentTypeError), match="axis="):
+            function(maps, META, axis=axis)
+
+
+def test_logarithms_have_a_floor():
+    for floor in (0, -1, None, float("nan"), float("inf"), "1e-6"):
+        with pytest.raises(ArgumentError, match=r"floor=.*above 0"):
+            features.logarithm(random_maps(), META, floor)
+    _, wavelets, moduli = some_moduli()
+    with pytest.raises(ArgumentTypeError, match="is complex"):
+        features.logarithm(*features.covariances(moduli, wavelets), axis=-1)
+
+
+def test_errors_of_other_shapes_and_without_meta():
+    maps = random_maps(2)
+    with pytest.raises(ArgumentError, match=r"computed.shape=\(1, 61, 2, 3\)"):
+        features.relative_errors(maps[:1], maps, META["order"])
+    for meta in (None, {}, META["order"]):
+        with pytest.raises(ArgumentTypeError, match="meta="):
+            features.isotropic(maps, meta)
 
 
 def test_nothing_is_written_to():

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from banks import bank_of
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import npscatter
-from npscatter import ArgumentError, ArgumentTypeError, Scattering2D
+import npscatter.torch
+from npscatter import ArgumentError, ArgumentTypeError, FilterBank, Scattering2D
 from npscatter.errors import install_extra
 from npscatter.plots import plot_coefficients, plot_filters, plot_paths
-from npscatter.plots.drawing import POSITIVE, SIGNED
+from npscatter.plots.drawing import POSITIVE, SIGNED, upper_end
+from npscatter.sklearn import ScatteringTransformer
 
 ROOT = Path(npscatter.__file__).parent.parent
 
@@ -163,23 +166,69 @@ def test_a_disc_is_of_one_place_or_of_means_of_whatever_there_is():
 
 
 def test_paths_that_are_missing_are_left_out():
-    class Few:
-        J, L, n_coefficients = 3, 4, 3
-
-        def meta(self):
-            whole = transform().meta()
-            return {key: column[[2, 5, 60]] for key, column in whole.items()}
-
+    few = transform(paths=[2, 5, 60])
     whole, axes = transform().meta(), blank(2)
-    plot_coefficients(Few(), np.array([1.0, 2, 3]), axes=axes)
+    plot_coefficients(few, np.array([1.0, 2, 3]), axes=axes)
     assert sorted(axes[0].collections[0].get_array()) == [1, 1, 2, 2]
     x, y = place(whole["angle"][5, 0], rings(transform(), 1)[int(whole["j"][5, 0]), -1])
     assert value_at(axes[0], x, y) == 2
     axes = blank(2)
-    plot_coefficients(Few(), np.ones((3, 2, 2)), view="maps", axes=axes)
+    plot_coefficients(few, np.ones((3, 2, 2)), view="maps", axes=axes)
     assert np.isfinite(axes[0].images[0].get_array()).sum() == 8
     (cell,) = blank()
-    plot_paths(Few(), axes=cell)
+    plot_paths(few, axes=cell)
+
+
+def test_what_is_not_finite_is_blank_and_what_is_zero_is_dark():
+    S, (axes,) = transform(), blank()
+    values = np.ones(S.n_coefficients)
+    values[3], values[7] = np.nan, np.inf
+    plot_coefficients(S, values, order=1, axes=axes)
+    (wedges,) = axes.collections
+    assert wedges.get_clim() == (0, 1)
+    pixels, meta = rendered(axes.figure), S.meta()
+    for channel in range(1, 13):
+        radius = rings(S, 1)[meta["j"][channel, 0], -1]
+        color = color_at(pixels, axes, *place(meta["angle"][channel, 0], radius))
+        wanted = [0.92] * 3 if channel in (3, 7) else colormaps[POSITIVE](1.0)[:3]
+        np.testing.assert_allclose(color, wanted, atol=0.01)
+    dark = np.zeros(S.output_shape)
+    for draw in ({"view": "disc", "axes": blank(2)}, {"view": "maps", "axes": blank(3)}):
+        for cell in plot_coefficients(S, dark, **draw)[-2:]:
+            (shown,) = cell.collections or cell.images
+            assert shown.get_clim() == (0, 1)
+
+
+def test_a_scale_ends_at_a_percentile_of_the_finite_values():
+    values = np.append(np.arange(1001.0), [np.nan, np.inf, -np.inf])
+    assert upper_end(values) == 1000 and upper_end(values, 99) == 990
+    assert upper_end(np.append(np.zeros(1000), 3.0), 99) == 3
+    assert upper_end(np.zeros(3)) == upper_end(-np.ones(3)) == upper_end(np.full(3, np.nan)) == 1
+
+
+@pytest.mark.parametrize("view", ["disc", "maps"])
+def test_nothing_finite_is_told(view):
+    S = transform()
+    y = noise(S)
+    y[S.meta()["order"] == 2] = np.nan
+    with pytest.raises(ArgumentError, match="holds no finite value of order 2"):
+        plot_coefficients(S, y, view=view)
+    (cell,) = blank()
+    plot_coefficients(S, y, view=view, order=np.int64(1), axes=cell)
+
+
+def test_transforms_and_tensors_of_torchs_are_drawn_as_numpys():
+    S = npscatter.torch.Scattering2D(2, (16, 16), 4, bank="accurate-L4")
+    x = torch.rand(16, 16, dtype=torch.float64, requires_grad=True)
+    y, wanted = S(x), blank(2)
+    plot_coefficients(S, y.detach().numpy(), axes=wanted)
+    for given in (y, [{"coef": one} for one in y]):
+        axes = blank(2)
+        plot_coefficients(S, given, axes=axes)
+        for one, other in zip(axes, wanted, strict=True):
+            assert np.array_equal(*(each.collections[0].get_array() for each in (one, other)))
+    plot_paths(S, axes=blank()[0])
+    plot_filters(S, axes=blank()[0])
 
 
 # Maps
@@ -266,6 +315,11 @@ def test_of_many_scales_the_finest_are_drawn():
     (axes,) = blank()
     plot_filters(S, axes=axes)
     assert [label.get_text()[-1] for label in axes.get_yticklabels()] == list("00112233")
+    assert axes.get_title().endswith("the finest 4 of 5 scales, no low-pass")
+    for scales in (1, np.int64(2)):
+        (axes,) = blank()
+        plot_filters(transform(2), scales=scales, view="frequency", axes=axes)
+        assert ("the finest 1 of 2 scales" in axes.get_title()) == (scales < 2)
 
 
 def test_contours_in_frequency_enclose_the_centre_frequencies():
@@ -308,6 +362,29 @@ def test_paths_tell_the_channels(J, max_order):
     for channel in range(1, S.n_coefficients):
         last = meta["j"][channel, meta["order"][channel] - 1]
         assert told[channel] == (last, *meta["theta"][channel])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        (lambda meta: (meta["order"] == 2) & (meta["theta"][:, 0] == 1), "channels 0 to 3"),
+        (lambda meta: meta["theta"][:, 0] == meta["theta"][:, 1], "channels 1 to 4"),
+        (lambda meta: (meta["order"] == 1) & (meta["theta"][:, 0] > 0), "channels 3 to 5"),
+        (lambda meta: (meta["order"] < 2) | (meta["j"][:, 1] == 1), "channels 9 + 4 theta_1"),
+    ],
+)
+def test_chosen_paths_tell_the_channels_that_are_theirs(chosen, words):
+    (axes,) = blank()
+    plot_paths(transform(2, paths=chosen(transform(2).meta())), axes=axes)
+    texts = [text.get_text().replace("$", "").replace("\\", "") for text in axes.texts]
+    assert any(words in text for text in texts) and not any("+ 0 " in text for text in texts)
+
+
+def test_chosen_paths_without_a_pattern_are_counted():
+    (axes,) = blank()
+    meta = transform().meta()
+    plot_paths(transform(paths=meta["theta"][:, 1] == 1), axes=axes)  # two of a theta_1, then on
+    assert ": 4 channels" in "".join(text.get_text() for text in axes.texts)
 
 
 # How they are called
@@ -368,6 +445,9 @@ def test_without_matplotlib_the_extra_is_named():
         ({"view": "disk"}, ArgumentError, "view='disk'"),
         ({"order": 0}, ArgumentError, "order=0"),
         ({"order": 3}, ArgumentError, "order=3"),
+        ({"order": 1.5}, ArgumentTypeError, "order=1.5"),
+        ({"y": np.zeros((61, 3, 2), complex)}, ArgumentTypeError, "must be real numbers"),
+        ({"S": "accurate"}, ArgumentTypeError, "S='accurate': must be a Scattering2D"),
         ({"axes": blank()}, ArgumentError, "must be 2 of Matplotlib's axes"),
         ({"axes": 4}, ArgumentError, "axes=4"),
     ],
@@ -375,8 +455,22 @@ def test_without_matplotlib_the_extra_is_named():
 def test_errors(arguments, error, words):
     S = transform()
     with pytest.raises(error) as raised:
-        plot_coefficients(S, **{"y": noise(S), **arguments})
+        plot_coefficients(**{"S": S, "y": noise(S), **arguments})
     assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("draw", [plot_filters, plot_paths])
+def test_what_is_no_transform(draw):
+    with pytest.raises(ArgumentTypeError, match="S=5: must be a Scattering2D"):
+        draw(5)
+
+
+def test_numbers_may_be_numpys():
+    S = transform()
+    place, order = np.array([2, 1]), np.int64(1)
+    axes = plot_coefficients(S, noise(S), place, order=order, axes=blank())
+    assert axes.get_title().endswith("at (2, 1)")
+    assert plot_filters(S, scales=np.int64(1), axes=blank()[0]).images
 
 
 @pytest.mark.parametrize(
@@ -387,6 +481,46 @@ def test_errors_of_filters(arguments, words):
     with pytest.raises(ArgumentError) as raised:
         plot_filters(**arguments)
     assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "remedy"),
+    [
+        ("accurate", r"Scattering2D\(J, shape, bank=\.\.\.\) with it"),
+        (FilterBank.load("fast"), r"Scattering2D\(J, shape, bank=\.\.\.\) with it"),
+        (ScatteringTransformer(J=2, shape=(8, 8)), "with the same arguments"),
+        (np.zeros((61, 3, 2)), "the transform first"),
+        ([{"coef": np.zeros(3)}], "the transform first"),
+        (Scattering2D, "an object"),
+        (3, r"pass npscatter\.Scattering2D\(J, shape\)"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_no_transform_is_told(wrong, remedy):
+    for draw in (plot_filters, plot_paths, lambda S: plot_coefficients(S, noise(transform()))):
+        with pytest.raises(ArgumentTypeError, match=f"^S=.*must be a Scattering2D; .*{remedy}"):
+            draw(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        "coefficients",
+        transform(),
+        np.zeros((61, 3, 2), complex),
+        [{"j": 0}] * 61,
+        [[0], [0, 1]],
+        [{"coef": "a"}] * 61,
+        np.ma.masked_all((61, 3, 2)),
+        torch.zeros(61, 3, 2, dtype=torch.complex64, requires_grad=True),
+        torch.zeros(61, 3, 2).to_sparse(),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_no_coefficients_is_told(wrong):
+    with pytest.raises(ArgumentTypeError, match=r"^y=.*(must be real numbers|holds masked)"):
+        plot_coefficients(transform(), wrong)
 
 
 def test_an_order_that_is_not_there_cannot_be_drawn():

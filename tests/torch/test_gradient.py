@@ -158,6 +158,22 @@ def test_a_level_changes_no_gradient(count):
     assert (actual - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_what_flows_back_may_lie_anyhow(count):
+    """Negated in name only, as the imaginary part of a conjugate is, or in no memory of its own."""
+    S, x = transform(), images(count).requires_grad_()
+    output = S(x)
+    negated = torch.complex(output, output).detach().conj().imag
+    assert negated.is_neg() and is_compiled(output) == (count == 4)
+    for slopes in (negated, output.detach().mT.contiguous().mT, torch.ones(()).double()):
+        given = slopes.expand_as(output)
+        (actual,) = torch.autograd.grad(output, x, given, retain_graph=True)
+        (expected,) = torch.autograd.grad(
+            output, x, given.contiguous().resolve_neg(), retain_graph=True
+        )
+        assert torch.equal(actual, expected) and actual.abs().sum() > 0
+
+
 def test_values_are_those_without_a_gradient():
     S = transform()
     for scale in (1, 1e-30, 1e30):
@@ -191,6 +207,20 @@ def test_filters_learn():
     with torch.no_grad():
         S.low_first.mul_(2)
     assert (S(x) - by_torch).abs().max() > 0.1 * by_torch.abs().max()
+
+
+def test_filters_are_told_as_they_are_now():
+    S = transform(learnable=True)
+    before = S.filters().psi_hat, S.psi[0]["levels"][0], S.phi["levels"][0]
+    np.testing.assert_allclose(before[0], transform().filters().psi_hat, atol=1e-6)
+    with torch.no_grad():
+        for name in ("psi_first", "low_next"):
+            getattr(S, name).mul_(2)
+    after = S.filters().psi_hat, S.psi[0]["levels"][0], S.phi["levels"][0]
+    np.testing.assert_allclose(after[0][0], 2 * before[0][0], rtol=1e-6)
+    for one, other in zip(after[1:], before[1:], strict=True):
+        np.testing.assert_allclose(one, 2 * other, rtol=1e-6, atol=1e-12)
+    assert S.bank.sha256[:16] in S._repr_html_()
 
 
 def test_a_learnable_transform_has_its_filters_as_state():

@@ -20,6 +20,7 @@ from torch.autograd import gradcheck
 import npscatter
 from npscatter import ArgumentError, ArgumentTypeError
 from npscatter.torch import Scattering2D
+from npscatter.torch.module import _TRANSFORMS
 
 SHAPE = (20, 17)
 
@@ -198,6 +199,49 @@ def test_errors_are_those_kymatios_callers_catch():
         transform(backend="jax")
 
 
+@pytest.mark.filterwarnings("ignore:.*nested tensors is in prototype stage")
+@pytest.mark.parametrize("make", ["to_sparse", "to_mkldnn", "nested"])
+def test_what_is_no_array_of_numbers_in_memory_is_refused(make):
+    x = torch.ones(SHAPE)
+    x = torch.nested.nested_tensor([x]) if make == "nested" else getattr(x, make)()
+    with pytest.raises(ArgumentTypeError, match=r"x.layout=.*pass x.to_dense\(\)"):
+        transform()(x)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"storage": "float8"}, "storage='float8': must be 'float16' or None"),
+        ({"memory": 0}, "memory=0: must be at least 1"),
+        ({"memory": "1 GiB"}, "memory='1 GiB': must be an integer"),
+        ({"learnable": "no"}, "learnable='no': must be True or False"),
+    ],
+)
+def test_options_are_checked_where_no_gpu_is(options, words):
+    with pytest.raises((ArgumentError, ArgumentTypeError), match=words):
+        transform(**options)
+
+
+def test_options_for_a_gpu_are_kept_where_none_is():
+    S = transform(storage="float16")
+    assert S.storage == "float16" and S.memory is None and "storage='float16'" in repr(S)
+    S.memory = 2**20
+    for other in (S, copy.deepcopy(S), pickle.loads(pickle.dumps(S))):
+        assert (other.storage, other.memory) == ("float16", 2**20)
+        assert other._gpu_options == {"storage": "float16", "memory": 2**20}
+    with pytest.raises(ArgumentError, match="memory=0"):
+        S.memory = 0
+    with pytest.raises(ArgumentError, match="storage='float16': has no effect on backend='numba'"):
+        transform(backend="numba", storage="float16")
+
+
+def test_what_it_was_made_with_stays():
+    S = transform()
+    for name, value in (("learnable", True), ("bank", S.bank), ("J", 3), ("plan", S.plan)):
+        with pytest.raises(AttributeError, match=rf"{name}=.*read-only.*construct another object"):
+            setattr(S, name, value)
+
+
 # As a module
 
 
@@ -310,6 +354,27 @@ def test_compiled_whole(gradient):
         assert torch.equal(output, S(x))
 
 
+@pytest.mark.parametrize("gradient", [False, True])
+def test_moduli_are_compiled_whole(gradient):
+    shape = 9, 11 + gradient  # so that no plan was asked for anything before
+    S = transform(J=1, max_order=1, average=False, shape=shape)
+    x = images(shape=shape).requires_grad_(gradient)
+    compiled = torch.compile(S, fullgraph=True, backend="aot_eager")
+    for one, other in zip(compiled(x), S(x), strict=True):
+        assert one["coef"].requires_grad == gradient and one["j"] == other["j"]
+        torch.testing.assert_close(one["coef"], other["coef"])
+
+
+def test_a_transform_is_known_to_compilers_by_one_key():
+    S = transform()
+    known, key = len(_TRANSFORMS), S._key
+    for out_type in ("list", "array"):
+        S.out_type = out_type
+    assert len(_TRANSFORMS) == known and S._key == key
+    other = copy.deepcopy(S)
+    assert other._key != key and len(_TRANSFORMS) == known + 1
+
+
 def test_two_compiled_transforms_are_not_mixed_up():
     one, other = transform(), transform("free L=4 R=3")
     compiled = torch.compile(lambda x: one(x) - other(x), fullgraph=True, backend="aot_eager")
@@ -342,6 +407,15 @@ def test_functional_transforms():
     assert (forward - difference).abs().max() < 1e-6 * difference.abs().max()
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit")
+def test_traced_programs():
+    S = transform(J=1, max_order=1)
+    traced = torch.jit.trace(S, images())
+    for magnitude in (1, 1e-30, 1e30):  # two of which are scaled, image by image
+        x = images(4, seed=1) * magnitude
+        assert_close(traced(x), S(x), S, x)
+
+
 def test_autocast_loses_no_precision():
     S, x = transform(), images()
     for given in (x, x.clone().requires_grad_(), x[:1].clone().requires_grad_()):
@@ -349,6 +423,15 @@ def test_autocast_loses_no_precision():
             output = S(given)
         assert output.dtype == torch.float32
         assert_close(output, S(given), S, given)
+
+
+def test_made_where_another_device_is_the_default():
+    """Parameters are made there, as those of other modules; filters that do not learn stay."""
+    with torch.device("meta"):
+        S, learnable = transform(), transform(learnable=True)
+    x = images(1).requires_grad_()
+    assert torch.equal(S(x), transform()(x))
+    assert {p.device.type for p in learnable.parameters()} == {"meta"}
 
 
 def test_meta_tensors_have_shapes():

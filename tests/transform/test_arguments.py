@@ -1,7 +1,9 @@
 """Arguments: what is an integer or a bool, what errors show, and what may be set later."""
 
 import copy
+import inspect
 import pickle
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -204,7 +206,11 @@ def test_settings_may_be_changed_and_mean_what_the_constructors_do(toy_bank):
 
 @pytest.mark.parametrize(
     "name",
-    ["J", "shape", "L", "max_order", "pre_pad", "boundary", "bank", "plan", "n_coefficients"],
+    [
+        *("J", "shape", "L", "max_order", "pre_pad", "boundary"),
+        *("average", "oversampling", "paths"),
+        *("bank", "plan", "n_coefficients", "output_shape", "M", "N", "psi", "phi"),
+    ],
 )
 def test_what_the_plan_was_made_from_is_read_only(toy_bank, name):
     S = Scattering2D(1, (4, 4), 2, bank=toy_bank("free", 2, 1))
@@ -216,6 +222,30 @@ def test_what_the_plan_was_made_from_is_read_only(toy_bank, name):
     assert repr(S) == before and not hasattr(S, "no such")
     S.note = "anything else may be attached"
     assert S.note
+
+
+@pytest.mark.parametrize("door", ["numpy", "torch"])
+def test_what_is_asked_for_and_what_is_shown_are_attributes(door):
+    asked = {"average": "global", "paths": [1, 3]}
+    S = Scattering2D(2, (16, 16), 4, bank="accurate-L4", frontend=door, **asked)
+    shown = re.findall(r"(\w+)=", repr(S))
+    arguments = set(inspect.signature(type(S)).parameters) - {"frontend"}
+    assert {"paths", "average"} < set(shown) and arguments >= set(shown)
+    for name in arguments:
+        assert name in vars(S) or hasattr(S, name), name
+    assert (S.average, S.paths) == ("global", (1, 3))
+    with pytest.raises(AttributeError, match=r"^paths=\[0\]: is read-only, and \(1, 3\)"):
+        S.paths = [0]
+
+
+def test_no_repr_floods_the_screen():
+    S = Scattering2D(3, (32, 32))
+    for one in (S, S.bank, S.plan, S.filters(), S.filters(after=0)):
+        assert type(one).__name__ in repr(one) and len(repr(one)) < 300
+    assert repr(S.filters(size=(16, 24), after=0)) == (
+        "EffectiveFilters(scales=(1, 2), grid=1, L=8, size=(16, 24))"
+    )
+    assert "shape=(32, 32)" in repr(S.plan) and f"{len(S.plan.steps)} steps" in repr(S.plan)
 
 
 # Equal objects
