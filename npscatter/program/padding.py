@@ -102,6 +102,33 @@ class Stretch:
         return first, begin + count - first
 
 
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """What is kept of padded grids.
+
+    Attributes
+    ----------
+    rows, columns : Stretch
+        Along both axes.
+    as_is : bool
+        Images are computed as they come: neither level nor magnitude is taken off them.
+    """
+
+    rows: Stretch
+    columns: Stretch
+    as_is: bool = False
+
+    @property
+    def stretches(self) -> tuple[Stretch, Stretch]:
+        """Both axes."""
+        return self.rows, self.columns
+
+    def window(self, octave: int) -> tuple[int, int, int, int]:
+        """Return the first row and column that are kept of a grid, and how many of each."""
+        (y, height), (x, width) = self.rows.kept(octave), self.columns.kept(octave)
+        return y, x, height, width
+
+
 def shape_before_padding(J: int, padded_shape: tuple[int, int]) -> tuple[int, int]:
     """Return the (H, W) that images of `padded_shape`, padded by 2^J on every side, had.
 

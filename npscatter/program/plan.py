@@ -39,6 +39,7 @@ from npscatter.errors import ArgumentError, explain
 from npscatter.program.outputs import ALL, GLOBAL, Outputs, checked_outputs
 from npscatter.program.padding import (
     BOUNDARIES,
+    Crop,
     Stretch,
     check_padded,
     check_period,
@@ -390,33 +391,6 @@ def _paths(J: int, L: int, max_order: int) -> tuple[Path, ...]:
         )
         for chain in chains
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Crop:
-    """What is kept of padded grids.
-
-    Attributes
-    ----------
-    rows, columns : Stretch
-        Along both axes.
-    as_is : bool
-        Images are computed as they come: neither level nor magnitude is taken off them.
-    """
-
-    rows: Stretch
-    columns: Stretch
-    as_is: bool = False
-
-    @property
-    def stretches(self) -> tuple[Stretch, Stretch]:
-        """Both axes."""
-        return self.rows, self.columns
-
-    def window(self, octave: int) -> tuple[int, int, int, int]:
-        """Return the first row and column that are kept of a grid, and how many of each."""
-        (y, height), (x, width) = self.rows.kept(octave), self.columns.kept(octave)
-        return y, x, height, width
 
 
 class _Unroller:

@@ -8,8 +8,8 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from npscatter.program.padding import Stretch
-from npscatter.program.plan import Crop, Plan
+from npscatter.program.padding import Crop, Stretch
+from npscatter.program.plan import Plan
 
 
 @dataclass(frozen=True)
