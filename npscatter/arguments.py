@@ -126,7 +126,7 @@ def check_plain(name: str, array: object) -> None:
         raise ArgumentTypeError(explain(name, array, rule, remedy))
     if _quietly(lambda: is_lazy(array)):
         rule = "is still to be computed, and would be all at once"
-        remedy = f"pass {name}.compute(), or go by blocks of images ({name}.map_blocks)"
+        remedy = f"use npscatter.dask.scatter or npscatter.xarray.scatter, or pass {name}.compute()"
         raise ArgumentTypeError(explain(name, array, rule, remedy))
 
 
@@ -135,6 +135,17 @@ def is_lazy(array: Any) -> bool:
     if hasattr(array, "__dask_graph__"):
         return array.__dask_graph__() is not None
     return callable(getattr(array, "compute", None))
+
+
+def is_stored(array: Any) -> bool:
+    """Say whether an array lies in a store, in chunks that are read when they are asked for."""
+
+    def says_so() -> bool:
+        return (
+            isinstance(array.dtype, np.dtype) and len(array.shape) >= 0 and hasattr(array, "chunks")
+        )
+
+    return not isinstance(array, np.ndarray) and _quietly(says_so)
 
 
 def _quietly(test: Callable[[], bool]) -> bool:
@@ -166,13 +177,19 @@ def image_dtype(name: str, dtype: np.dtype) -> None:
         raise ArgumentTypeError(explain(name, dtype, rule, remedy))
 
 
-def image_array(x: object) -> np.ndarray:
-    """Return images as a plain array of numbers, uncopied where they are one, or raise."""
+def image_array(x: Any) -> Any:
+    """Return images as a plain array of numbers, uncopied where they are one, or raise.
+
+    What a store holds in chunks (Zarr, HDF5) is returned as it is, to be read piece by piece.
+    """
     if x is None:
         rule = "is no image: the input should be an array (..., H, W)"
         remedy = "look at what made it: cv2.imread returns None for files that it cannot read"
         raise ArgumentTypeError(explain("x", x, rule, remedy))
     check_plain("x", x)
+    if is_stored(x):
+        image_dtype("x.dtype", x.dtype)
+        return x
     _check_items("x", x, MOST_AXES)
     failure = ""
     try:
@@ -278,7 +295,7 @@ def output_array(
     if output.size and _overlaps_itself(output):
         rule = "must have a place of its own for every coefficient"
         raise ArgumentError(explain("out.strides", output.strides, rule, remedy))
-    if _share_memory(images, output):
+    if isinstance(images, np.ndarray) and _share_memory(images, output):
         raise ArgumentError(explain("out", "an array", "must not share memory with x", remedy))
     return output
 

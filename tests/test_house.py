@@ -14,6 +14,7 @@ import tiers
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("torch", "scipy", "numba", "llvmlite", "kymatio", "matplotlib", "click", "PIL", "cupy")
 HEAVY += ("numba_cuda", "cuda", "sklearn", "onnx", "onnxruntime", "safetensors")
+HEAVY += ("dask", "distributed", "xarray", "zarr", "h5py", "pyarrow")
 HELPERS = {path.stem for path in (ROOT / "tests").glob("*.py")}
 OTHERS = {"tools", "cexport", "benchmarks", "tests"} | HELPERS
 MAY_USE_TORCH = {"tools", "tests", "benchmarks", "npscatter/torch"}
@@ -31,12 +32,15 @@ MAY_IMPORT = {
     "backends": {"errors", "jit_cache"},
     "jit_cache": {"errors", "atomic_write"},
     "cost": {"program", "bank"},
-    "reference": {"errors", "program", "bank"},
-    "cpu": {"errors", "arguments", "program", "bank", "cost", "jit_cache"},
+    "tiled": {"errors", "program", "bank"},
+    "reference": {"errors", "program", "bank", "tiled"},
+    "cpu": {"errors", "arguments", "program", "bank", "cost", "jit_cache", "tiled"},
     "gpu": {"errors", "arguments", "program", "bank", "cost", "jit_cache"},
     "scattering": {"errors", "arguments", "backends", "program", "bank"},
     "__init__": {"errors", "bank", "scattering"},
     "sklearn": {"errors", "arguments", "features", "program", "bank", "scattering"},
+    "dask": {"errors", "arguments", "program", "bank", "scattering"},
+    "xarray": {"__init__", "errors", "arguments", "program", "bank", "scattering"},
     "onnx": {"__init__", "errors", "arguments", "atomic_write", "program", "bank"},
     "plots": {"errors", "arguments", "program", "bank", "scattering"},
     "torch": {"errors", "arguments", "program", "bank", "cpu", "scattering"},

@@ -77,9 +77,20 @@ def test_messages_say_where_the_sources_alone_have_something(package):
                 assert "source repository" in text, (path, text)
 
 
-EXTRAS = ["cli", "cuda12", "cuda13", "onnx", "plots", "safetensors", "sklearn", "torch"]
+EXTRAS = [
+    "cli",
+    "cuda12",
+    "cuda13",
+    "dask",
+    "onnx",
+    "plots",
+    "safetensors",
+    "sklearn",
+    "torch",
+    "xarray",
+]
 # Packages whose ``__all__`` is the interface.
-DOORS = ("bounds", "features", "onnx", "plots", "sklearn", "torch")
+DOORS = ("bounds", "dask", "features", "onnx", "plots", "sklearn", "torch", "xarray")
 INTERFACE = ["npscatter", *(f"npscatter.{name}" for name in DOORS)]
 
 

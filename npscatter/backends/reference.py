@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from npscatter.backends.tiled import run_within
 from npscatter.bank import FilterBank
-from npscatter.program.magnitude import level_and_shift, level_gain, ordinary_exponents
+from npscatter.program.magnitude import (
+    give_back,
+    level_and_shift,
+    level_gain,
+    ordinary_exponents,
+    taken_off,
+)
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Maps
 
 # Of the workspace; the arrays that come and go in `correlate` take about three times as much again.
 BLOCK_BYTES = 2**24
-# Arguments of `npscatter.Scattering2D` that have a meaning here: NumPy decides for itself.
-OPTIONS: tuple[str, ...] = ()
+# Arguments of `npscatter.Scattering2D` that have a meaning here.
+OPTIONS = ("memory",)
 
 
 def run(
@@ -25,20 +32,34 @@ def run(
     images: np.ndarray,
     output: np.ndarray,
     stream: None = None,
-    options: Mapping[str, object] = MappingProxyType({}),
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Run the plan's program; see `npscatter.backends.Backend`."""
+    """Run the plan's program; see `npscatter.backends.Backend`.
+
+    An image that needs more than the option `memory` in bytes is taken in tiles.
+    """
+
+    def whole(plan: Plan, images: np.ndarray, output: np.ndarray) -> None:
+        run_whole(plan, bank, images, output)
+
+    def bytes_of(plan: Plan) -> int:
+        return 4 * plan.workspace.size * output.itemsize
+
+    run_within(options.get("memory"), plan, bank, images, output, whole, bytes_of)
+
+
+def run_whole(plan: Plan, bank: FilterBank, images: np.ndarray, output: np.ndarray) -> None:
+    """Run the plan's program on images as they are."""
     arithmetic, gain = FloatArithmetic(bank, output.dtype), level_gain(plan, bank)
     # Infinities and NaN go through as arithmetic has it, in silence.
     with np.errstate(invalid="ignore", over="ignore"):
         for some, coefficients in blocks(plan, output.dtype, images, output):
+            if plan.crop.as_is:
+                run_block(plan, arithmetic, some, coefficients)
+                continue
             levels, shifts = levels_and_shifts(some, gain is not None)
-            ordinary = np.ldexp(some - levels, shifts)
-            run_block(plan, arithmetic, ordinary, coefficients)
-            alike = shifts.reshape(-1, *(1,) * (coefficients.ndim - 1))
-            coefficients[...] = np.ldexp(coefficients, -alike)
-            average = plan.maps_of(coefficients, 0)
-            average += (levels * np.float64(gain or 0)).astype(output.dtype)
+            run_block(plan, arithmetic, taken_off(some, levels, shifts), coefficients)
+            give_back(plan, coefficients, levels, shifts, gain)
 
 
 def warm_up(plan: Plan, bank: FilterBank, images: np.dtype, options: Mapping[str, object]) -> None:

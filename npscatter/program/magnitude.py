@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,10 +29,14 @@ if TYPE_CHECKING:
 # What wavelets may make of a constant and count as blind to it, relative to what their taps would
 # without their signs: taps are rounded numbers.
 BLIND = 16 * float(np.finfo(np.float64).eps)
+# An exponent no number has.
+BEYOND = 2**20
 
 
-def ordinary_exponents(dtype: np.dtype | type | str) -> tuple[int, int]:
+def ordinary_exponents(dtype: np.dtype | type | str, plan: Plan | None = None) -> tuple[int, int]:
     """Return the least and the greatest exponent of an ordinary image's largest magnitude.
+
+    To a `plan` of images as they are all are ordinary.
 
     Within them, a sixth of the exponents of `dtype` below 1 and a third of those above, squares
     overflow for no map that grows less than 2^21-fold in float32, and vanish for none that is more
@@ -49,6 +53,8 @@ def ordinary_exponents(dtype: np.dtype | type | str) -> tuple[int, int]:
     >>> ordinary_exponents("float32"), ordinary_exponents("float64")
     ((-21, 42), (-170, 341))
     """
+    if plan is not None and plan.crop.as_is:
+        return -BEYOND, BEYOND
     precision = np.finfo(dtype)
     return int(precision.minexp / 6), precision.maxexp // 3
 
@@ -87,9 +93,10 @@ def level_gain(plan: Plan, bank: FilterBank) -> float | None:
     """Return what S0 makes of the constant 1 (0 without S0); None where no level may be taken off.
 
     That is where maps do not continue as constants beyond their edge, or where a wavelet sees a
-    constant. Weights are taken as the bank has them, in float64.
+    constant; and of images that are computed as they come. Weights are taken as the bank has them,
+    in float64.
     """
-    if plan.edge != "wrap":
+    if plan.edge != "wrap" or plan.crop.as_is:
         return None
     maps = np.ones(1)
     for octave in range(plan.J):
@@ -103,3 +110,21 @@ def level_gain(plan: Plan, bank: FilterBank) -> float | None:
     if plan.paths[0].order > 0:
         return 0.0
     return float(maps[0]) if plan.outputs.smoothed else 1.0
+
+
+def taken_off(images: np.ndarray, level: Any, shift: Any) -> np.ndarray:
+    """Return what a program computes instead of images: without their level, and shifted."""
+    return np.ldexp(images - level, shift)
+
+
+def give_back(
+    plan: Plan, coefficients: np.ndarray, level: Any, shift: Any, gain: float | None
+) -> None:
+    """Make what a program computed instead coefficients of the images themselves, in place.
+
+    `level` and `shift` are of all images, or, of shape (N, 1, 1), of each; `gain` is `level_gain`.
+    """
+    alike = np.reshape(shift, np.shape(shift) and (-1, *(1,) * (coefficients.ndim - 1)))
+    coefficients[...] = np.ldexp(coefficients, -alike)
+    average = plan.maps_of(coefficients, 0)
+    average += (level * np.float64(gain or 0)).astype(coefficients.dtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from npscatter.arguments import image_shape, integer
 from npscatter.errors import ArgumentError, explain
 
@@ -67,13 +69,64 @@ def padding(side: int, period: int, boundary: str, pre_pad: bool) -> tuple[tuple
     return tuple(min(i, mirror - i) for i in positions), before
 
 
-def kept(before: int, side: int, octave: int) -> tuple[int, int]:
-    """Return the first sample of a padded axis, halved `octave` times, that is kept, and how many.
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Rows or columns of a padded image, and which of them are kept.
 
-    They are those on the image, which has `before` samples in front of it, and as many as an image
-    halved so often has. At octave J Kymatio crops the same: one sample per side.
+    Attributes
+    ----------
+    length : int
+        How many there are.
+    before : int
+        Of them, those before the image; negative if it begins in front of them.
+    side : int
+        Those of the image, but for what is behind the part that is kept.
+    first : int
+        Where the part that is kept begins, at the image's beginning or later: 0, or a multiple of
+        2^J.
     """
-    return -(-before >> octave), side >> octave
+
+    length: int
+    before: int
+    side: int
+    first: int = 0
+
+    def kept(self, octave: int) -> tuple[int, int]:
+        """Return the first sample that is kept of the grid halved so often, and how many.
+
+        They are those on the image, as many as an image halved so often has. At octave J Kymatio
+        crops the same: one sample per side.
+        """
+        begin, count = -(-self.before >> octave), self.side >> octave
+        first = max(begin, self.first >> octave)
+        return first, begin + count - first
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """What is kept of padded grids.
+
+    Attributes
+    ----------
+    rows, columns : Stretch
+        Along both axes.
+    as_is : bool
+        Images are computed as they come: neither level nor magnitude is taken off them.
+    """
+
+    rows: Stretch
+    columns: Stretch
+    as_is: bool = False
+
+    @property
+    def stretches(self) -> tuple[Stretch, Stretch]:
+        """Both axes."""
+        return self.rows, self.columns
+
+    def window(self, octave: int) -> tuple[int, int, int, int]:
+        """Return the first row and column that are kept of a grid, and how many of each."""
+        (y, height), (x, width) = self.rows.kept(octave), self.columns.kept(octave)
+        return y, x, height, width
 
 
 def shape_before_padding(J: int, padded_shape: tuple[int, int]) -> tuple[int, int]:

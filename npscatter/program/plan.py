@@ -39,12 +39,13 @@ from npscatter.errors import ArgumentError, explain
 from npscatter.program.outputs import ALL, GLOBAL, Outputs, checked_outputs
 from npscatter.program.padding import (
     BOUNDARIES,
+    Crop,
+    Stretch,
     check_padded,
     check_period,
     check_scale,
     check_sides,
     edge_of,
-    kept,
     padding,
 )
 from npscatter.program.steps import Architecture, Maps, Path, Step
@@ -83,9 +84,14 @@ class Plan:
         (H, W) of an unpadded image.
     input_shape : tuple of int
         (H, W) an image must have (the padded size under ``pre_pad``).
-    channel_shapes : tuple of tuple of int
-        (h, w) of every channel: (H // 2^J, W // 2^J), or (1, 1) of means, or, of moduli, what
-        remains of (H, W) on their grid.
+    channel_octaves : tuple of int
+        How often the padded image's grid is halved for each channel.
+    channel_windows : tuple of tuple of int
+        What is kept of that grid, or averaged: first row and column, height and width.
+    crop : Crop
+        What is kept of the padded image, or of the tile.
+    is_tile : bool
+        It is for tiles of a padded image, and its images come padded.
     rows, columns : tuple of int
         Padded pixel (y, x) is image pixel (rows[y], columns[x]); -1 stands for a zero.
     image : Maps
@@ -111,7 +117,10 @@ class Plan:
     breadth_first: bool
     shape: tuple[int, int]
     input_shape: tuple[int, int]
-    channel_shapes: tuple[tuple[int, int], ...]
+    channel_octaves: tuple[int, ...]
+    channel_windows: tuple[tuple[int, int, int, int], ...]
+    crop: Crop
+    is_tile: bool
     rows: tuple[int, ...]
     columns: tuple[int, ...]
     image: Maps
@@ -139,7 +148,8 @@ class Plan:
     @property
     def _made_from(self) -> tuple:
         what = (self.J, self.shape, self.architecture, self.max_order, self.boundary)
-        return (*what, self.pre_pad, self.outputs, self.rounds, self.breadth_first)
+        tile = self.crop if self.is_tile else None
+        return (*what, self.pre_pad, self.outputs, tile, self.rounds, self.breadth_first)
 
     @property
     def padded_shape(self) -> tuple[int, int]:
@@ -158,6 +168,11 @@ class Plan:
         """Yield plans of the same transform, of which none needs more memory than those before."""
         return (self.in_rounds(rounds) for rounds in ROUNDS)
 
+    def on(self, tile: Crop) -> Plan:
+        """Return the plan of a tile of the padded image."""
+        *made_from, _, rounds, breadth_first = self._made_from
+        return _make_plan(*made_from, tile, rounds, breadth_first)
+
     def _made_again(self, rounds: int, breadth_first: bool) -> Plan:
         return _make_plan(*self._made_from[:-2], rounds, breadth_first)
 
@@ -167,11 +182,34 @@ class Plan:
         return len(self.paths)
 
     @property
+    def channel_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Return (h, w) of every channel: (H // 2^J, W // 2^J), or (1, 1) of means.
+
+        Of moduli what remains of (H, W) on their grid.
+        """
+        if self.outputs.average == GLOBAL:
+            return ((1, 1),) * len(self.paths)
+        return tuple((height, width) for _, _, height, width in self.channel_windows)
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of one image's coefficients: (C, h, w), or (S,), all samples of its moduli."""
         if self.outputs.average is False:
             return (self.channel_starts[-1],)
         return (self.n_coefficients, *self.channel_shapes[0])
+
+    def positions(self, channel: int = 0) -> tuple[range, range]:
+        """Return the rows and columns of pixels that samples of a channel's map are centred on."""
+        octave, window = self.channel_octaves[channel], self.channel_windows[channel]
+        starts = [
+            (first << octave) - stretch.before
+            for first, stretch in zip(window[:2], self.crop.stretches, strict=True)
+        ]
+        rows, columns = (
+            range(start, start + (count << octave), 1 << octave)
+            for start, count in zip(starts, window[2:], strict=True)
+        )
+        return rows, columns
 
     @property
     def call_shape(self) -> tuple[int, ...]:
@@ -265,7 +303,7 @@ def make_plan(
         raise ArgumentError(explain("breadth_first", True, rule, "pass breadth_first=False"))
     return _make_plan(
         *(J, shape, architecture, max_order, boundary),
-        *(boolean("pre_pad", pre_pad), outputs, rounds, bool(breadth_first)),
+        *(boolean("pre_pad", pre_pad), outputs, None, rounds, bool(breadth_first)),
     )
 
 
@@ -291,12 +329,17 @@ def _make_plan(
     boundary: str,
     pre_pad: bool,
     outputs: Outputs,
+    tile: Crop | None,
     rounds: int,
     breadth_first: bool,
 ) -> Plan:
-    rows, rows_before = padding(shape[0], 2**J, boundary, pre_pad)
-    columns, columns_before = padding(shape[1], 2**J, boundary, pre_pad)
-    crop = Crop(shape, (rows_before, columns_before))
+    if tile:
+        crop = tile
+        rows, columns = tuple(range(crop.rows.length)), tuple(range(crop.columns.length))
+    else:
+        (rows, before), (columns, left) = (padding(side, 2**J, boundary, pre_pad) for side in shape)
+        stretches = Stretch(len(rows), before, shape[0]), Stretch(len(columns), left, shape[1])
+        crop = Crop(*stretches)
     paths = _paths(J, architecture.orientations, max_order)
     if outputs.paths is not None:
         paths = tuple(paths[channel] for channel in outputs.paths)
@@ -307,6 +350,7 @@ def _make_plan(
     else:
         program.octaves(image, 0, [()])
     steps, buffers = tuple(program.steps), tuple(program.buffers)
+    octaves = tuple(map(program.octave_of, paths))
     return Plan(
         J=J,
         max_order=max_order,
@@ -318,8 +362,11 @@ def _make_plan(
         rounds=rounds,
         breadth_first=breadth_first,
         shape=shape,
-        input_shape=(len(rows), len(columns)) if pre_pad else shape,
-        channel_shapes=tuple(program.shape_of(path) for path in paths),
+        input_shape=(len(rows), len(columns)) if pre_pad or tile else shape,
+        channel_octaves=octaves,
+        channel_windows=tuple(map(crop.window, octaves)),
+        crop=crop,
+        is_tile=tile is not None,
         rows=rows,
         columns=columns,
         image=image,
@@ -344,21 +391,6 @@ def _paths(J: int, L: int, max_order: int) -> tuple[Path, ...]:
         )
         for chain in chains
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Crop:
-    """What is kept of padded grids: height and width of the image, and samples in front of it."""
-
-    shape: tuple[int, int]
-    before: tuple[int, int]
-
-    def window(self, octave: int) -> tuple[int, int, int, int]:
-        """Return the first row and column that are kept of a grid, and how many of each."""
-        (y, height), (x, width) = (
-            kept(before, side, octave) for before, side in zip(self.before, self.shape, strict=True)
-        )
-        return y, x, height, width
 
 
 class _Unroller:
@@ -535,14 +567,11 @@ class _Unroller:
         )
         self.steps.append(step)
 
-    def shape_of(self, path: Path) -> tuple[int, int]:
-        """Return the height and width of a path's channel."""
-        if self.outputs.average == GLOBAL:
-            return (1, 1)
-        octave = self.J - self.outputs.oversampling
-        if not self.outputs.smoothed:
-            octave = path.j[-1] + self.architecture.psi_stride - 1 if path.j else 0
-        return self.crop.window(octave)[2:]
+    def octave_of(self, path: Path) -> int:
+        """Return how often the grid was halved that a path's channel is on, or is averaged on."""
+        if self.outputs.smoothed:
+            return self.J - self.outputs.oversampling
+        return path.j[-1] + self.architecture.psi_stride - 1 if path.j else 0
 
     def store(self, count: int, shape: tuple[int, int], factor: int, octave: int) -> Maps:
         """Return a new buffer of maps whose grid is every `factor`-th sample of a shape."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 from collections.abc import Callable
@@ -112,8 +113,11 @@ class Scattering2D(PlannedTransform):
         workspace, at relative errors of about 2e-3 in S1 and S2, whatever the image's magnitude
         from 1e-35 on; None for the precision of the computation.
     memory : int, optional
-        Bytes that the "cuda" backend may use for carried maps, per stream; None for 1 GiB, or a
-        quarter of the GPU's memory where that is less. Batches are cut into pieces to fit.
+        Bytes of workspace, 1 GiB by default. An image that needs more is computed in tiles, on a
+        CPU, to the same bits (means to rounding), and read and written tile by tile: it may be a
+        memory map, or an array of a Zarr store or an HDF5 file, and so may be larger than memory.
+        Of a GPU, for each stream: batches are cut into pieces to fit, and the default is a quarter
+        of its memory where that is less.
     frontend : str, optional
         "numpy"; "torch" or "sklearn" for an object of ``npscatter.torch.Scattering2D`` or
         ``npscatter.sklearn.Scattering2D``, which then take the other arguments.
@@ -202,7 +206,7 @@ class Scattering2D(PlannedTransform):
 
     backend: Any = Setting(checked_backend, 'The backend in use, never "auto".')
     threads: Any = Setting(checked_threads, 'How many threads the "numba" backend may use.')
-    memory: Any = Setting(checked_memory, 'Bytes that the "cuda" backend may use.')
+    memory: Any = Setting(checked_memory, "Bytes of workspace that may be used; None for 1 GiB.")
     storage: Any = Setting(checked_storage, 'What the "cuda" backend stores carried maps as.')
     out_type: Any = Setting(checked_out_type, 'What a call returns: "array" or "list".')
 
@@ -354,6 +358,12 @@ class Scattering2D(PlannedTransform):
     def __hash__(self) -> int:
         # Settings may change, and those that are made from the same may not move in a dict.
         return hash((type(self), self.plan, self.bank))
+
+    def of_plan(self, plan: Plan) -> Scattering2D:
+        """Return a transform of the same settings that runs another program of the bank."""
+        other = copy.copy(self)
+        other._plan = plan
+        return other
 
     def _output_kind(self, images: Any) -> tuple[tuple[int, ...], np.dtype]:
         """Return shape and dtype of what is made of `images`."""

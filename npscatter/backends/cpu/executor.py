@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from operator import itemgetter
 from typing import Protocol
@@ -29,11 +29,12 @@ from npscatter.backends.cpu.records import CALL_FIELDS, JOB, PART, address
 from npscatter.backends.cpu.row_codegen import compiled_row
 from npscatter.backends.cpu.simd import vector_bytes
 from npscatter.backends.jit_cache import alone
+from npscatter.backends.tiled import run_within
 from npscatter.bank import FilterBank
 from npscatter.program.plan import Plan
 
 # Arguments of `npscatter.Scattering2D` that have a meaning here.
-OPTIONS = ("threads",)
+OPTIONS = ("threads", "memory")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Limits:
 
 
 DEFAULT = Limits()
+# Of programs too large for these: they take about as long as one round, and half the memory.
+LARGE_ROUNDS = 4
 # By their characters: NumPy imports something to tell a name, which fails once Python shuts down.
 _NAMES = {"f": "float32", "d": "float64"}
 
@@ -81,9 +84,22 @@ def run(
     """Run the plan's program; see `npscatter.backends.Backend`.
 
     The option `threads` says how many may work; None stands for ``NUMBA_NUM_THREADS``, by default
-    all cores.
+    all cores. An image that needs more than `memory` bytes is taken in tiles.
     """
-    execute(plan, bank, images, output, options["threads"])
+
+    def whole(plan: Plan, images: np.ndarray, output: np.ndarray) -> None:
+        execute(plan, bank, images, output, options["threads"])
+
+    bytes_of = partial(image_bytes, dtype=output.dtype)
+    run_within(options["memory"], plan, bank, images, output, whole, bytes_of)
+
+
+def image_bytes(plan: Plan, dtype: np.dtype) -> int:
+    """Return the bytes one image needs if it is too large for anything but one at a time."""
+    height, width = plan.input_shape
+    maps = plan.in_rounds(LARGE_ROUNDS).workspace.size
+    # Rows have margins.
+    return int(dtype.itemsize * (1.05 * maps + height * width))
 
 
 def execute(
@@ -165,9 +181,8 @@ def choose(
         else:
             if images_per_vector > 1:
                 break
-            # Over budget either way: of programs that large, four rounds take about as long as one,
-            # and half the memory.
-            layout = lay_out(plan.in_rounds(4), bank, dtype, images_per_vector)
+            # Over budget either way.
+            layout = lay_out(plan.in_rounds(LARGE_ROUNDS), bank, dtype, images_per_vector)
         busy = (
             images / (images_per_vector * threads * -(-vectors // threads))
             if images_per_vector > 1

@@ -378,7 +378,7 @@ def _job(
     job["width"] = plan.padded_shape[1]
     job["image_height"], job["image_width"] = plan.input_shape
     job["has_level"] = has_level
-    job["least_exponent"], job["greatest_exponent"] = ordinary_exponents(dtype)
+    job["least_exponent"], job["greatest_exponent"] = ordinary_exponents(dtype, plan)
     if rows.strips == 1:
         job["run"], job["run_columns"] = _neighbours(plan.columns, rows.lanes)
     job["line_bytes"] = rows.line * np.dtype(dtype).itemsize

@@ -332,7 +332,7 @@ def _magnitudes(plan, bank, dtype, storage, images) -> Magnitudes:
     pixels = int(np.prod(plan.input_shape))
     stretch = -(-pixels // max(1, min(pixels // STRETCH, BLOCKS // images)))
     gain = level_gain(plan, bank)
-    least, most = ordinary_exponents(dtype)
+    least, most = ordinary_exponents(dtype, plan)
     if storage == "float16":
         least = most = HALVES_EXPONENT
     return Magnitudes(
