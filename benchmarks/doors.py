@@ -26,7 +26,7 @@ from npscatter import torch as door_of_torch
 from npscatter.features import relative_errors
 from tools.teacher import quick_filters
 
-BANK, ROUNDS, FEWEST_SECONDS = "accurate", 15, 0.1
+BANK, ROUNDS, FEWEST_SECONDS = "accurate", 51, 0.02
 NUMPY, CHENG, REFLECTED = "npscatter", "Cheng's scattering", "npscatter, reflected"
 FEW_ORIENTATIONS = 4
 
