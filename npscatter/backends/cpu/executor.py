@@ -95,9 +95,11 @@ def run(
 
 
 def image_bytes(plan: Plan, dtype: np.dtype) -> int:
-    """Return the bytes one image needs if it is too large for anything but one at a time."""
+    """Return the bytes one image needs at least, on its own."""
     height, width = plan.input_shape
-    maps = plan.in_rounds(LARGE_ROUNDS).workspace.size
+    maps = plan.workspace.size
+    if dtype.itemsize * maps > DEFAULT.memory:
+        maps = plan.in_rounds(LARGE_ROUNDS).workspace.size
     # Rows have margins.
     return int(dtype.itemsize * (1.05 * maps + height * width))
 
