@@ -197,19 +197,21 @@ def error_of(found: np.ndarray, wanted: np.ndarray, order: np.ndarray) -> float:
 
 
 def measure(name: str, workload: Workload, threads: int, rounds: int = ROUNDS) -> dict:
-    """Check all contestants of a comparison against the first that can run, and time them."""
+    """Check contestants against the first of them that can run and is like them, and time them."""
     torch.set_num_threads(threads)
-    compared, known = COMPARISONS[name], {}
+    compared, known = COMPARISONS[name], []
     L = FEW_ORIENTATIONS if name == "means" else 8
     order = Scattering2D(workload.J, workload.shape, L, backend="numpy").meta()["order"]
 
     def check(contestant: str, blocks: list) -> None:
         found = np.concatenate([np.asarray(block, np.float64) for block in blocks])
-        first = next(iter(known.values()), found)
-        known[contestant] = found
-        count = min(len(first), len(found))
-        errors[contestant] = error_of(found[:count], first[:count], order)
-        if contestant not in compared.unlike and not errors[contestant] <= compared.largest:
+        alike = contestant not in compared.unlike
+        if alike and not known:
+            known.append(found)
+        for wanted in known:
+            count = min(len(wanted), len(found))
+            errors[contestant] = error_of(found[:count], wanted[:count], order)
+        if alike and not errors[contestant] <= compared.largest:
             raise MismatchError(f"{name}, {workload.name}, {contestant}: {errors[contestant]}")
 
     errors: dict[str, float] = {}
