@@ -27,8 +27,8 @@ from npscatter.features import relative_errors
 from tools.teacher import quick_filters
 
 BANK, ROUNDS, FEWEST_SECONDS = "accurate", 51, 0.02
-NUMPY, CHENG, REFLECTED = "npscatter", "Cheng's scattering", "npscatter, reflected"
-FEW_ORIENTATIONS = 4
+NUMPY, TORCH, REFLECTED = "npscatter", "npscatter.torch", "npscatter, reflected"
+CHENG, FEW_ORIENTATIONS = "Cheng's scattering", 4
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ COMPARISONS = {
         (SMALL, Workload(224, 224, 8, 3)),
         (
             Contestant(NUMPY, "npscatter", ours, BANK),
-            Contestant("npscatter.torch", "npscatter", from_tensors, BANK),
+            Contestant(TORCH, "npscatter", from_tensors, BANK),
         ),
         0.0,
         "A call of NumPy's class with an array, and of Torch's module with the same as a tensor "
@@ -152,9 +152,7 @@ COMPARISONS = {
         (SMALL,),
         (
             Contestant(KYMATIO[1], "torch", lambda work, _: backwards(kymatio(work, "torch"))),
-            Contestant(
-                "npscatter.torch", "npscatter", lambda *made: backwards(in_torch(*made)), BANK
-            ),
+            Contestant(TORCH, "npscatter", lambda *made: backwards(in_torch(*made)), BANK),
         ),
         0.02,
         "Forward and backward: the gradient of half the squared coefficients by the images.",
