@@ -15,10 +15,8 @@ from banks import make_windowed_bank
 from click.testing import CliRunner
 
 import npscatter
-from npscatter import FilterBank, Scattering2D
 from npscatter.atomic_write import atomic_write
 from npscatter.cli.group import main
-from npscatter.onnx import export
 
 ROOT = Path(npscatter.__file__).parent.parent
 PICTURE = ROOT / "npscatter" / "cli" / "demo_data" / "camera.png"
@@ -79,32 +77,6 @@ def test_a_socket_is_refused_and_stays(tmp_path, monkeypatch):
         with pytest.raises(OSError):
             write(Path("socket"))
     assert stat.S_ISSOCK(os.stat("socket").st_mode)
-
-
-def writers():
-    """Return everything of the interface that writes a file, by its name."""
-    bank = FilterBank.load("fast")
-    S = Scattering2D(1, (8, 8), bank=bank)
-    return {
-        "bank.npz": bank.save,
-        "taps.npz": bank.export_taps,
-        "taps.safetensors": bank.export_taps,
-        "model.onnx": lambda path: export(S, path),
-    }
-
-
-@pytest.mark.parametrize("name", ["bank.npz", "taps.npz", "taps.safetensors", "model.onnx"])
-def test_an_error_names_the_path_that_was_given(tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
-    Path("file").touch()
-    for folder, error in (("missing", FileNotFoundError), ("file", NotADirectoryError)):
-        path = f"{folder}/{name}"
-        with pytest.raises(error) as raised:
-            writers()[name](path)
-        assert raised.value.filename == path and ".partial" not in str(raised.value)
-        said = "the folder it is to be in does not exist; make that first" in str(raised.value)
-        assert said == (folder == "missing")
-    assert os.listdir() == ["file"]
 
 
 def test_an_error_of_a_file_names_it_and_not_the_hidden_one(tmp_path):
