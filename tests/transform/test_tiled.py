@@ -11,8 +11,9 @@ from npscatter.backends import tiled
 from npscatter.program.padding import BOUNDARIES
 
 SHAPE = (61, 77)
-# So little that an image is cut, for either backend.
-MEMORY = {"numba": 60_000, "numpy": 480_000}
+# So little that an image is cut, for either backend, and enough for the smallest tile.
+MEMORY = {"numba": 140_000, "numpy": 480_000}
+OF_PAPER = {"numba": 82_000, "numpy": 260_000}
 
 
 def image(shape=SHAPE, seed=0):
@@ -23,8 +24,17 @@ def cut_and_whole(x, backend="numba", **options):
     """Return an image's coefficients, computed in tiles and at once, of each path."""
     S = Scattering2D(2, x.shape[-2:], backend=backend, out_type="list", **options)
     whole = S(x)
-    S.memory = MEMORY[backend]
+    S.memory = (OF_PAPER if S.bank.name == "paper" else MEMORY)[backend]
     return S(x), whole
+
+
+@pytest.mark.parametrize("bank", ["accurate", "paper"])
+@pytest.mark.parametrize("backend", MEMORY)
+def test_images_of_these_tests_are_cut(monkeypatch, backend, bank):
+    monkeypatch.setattr(tiled, "run_tiled", lambda tiles, *_: counts.append(len(tiles)))
+    counts = []
+    cut_and_whole(image(), backend, bank=bank)
+    assert len(counts) == 1 and counts[0] > 1
 
 
 @pytest.mark.parametrize("backend", MEMORY)
