@@ -13,7 +13,7 @@ from npscatter.program.padding import BOUNDARIES
 SHAPE = (61, 77)
 # So little that an image is cut, for either backend, and enough for the smallest tile.
 MEMORY = {"numba": 140_000, "numpy": 480_000}
-OF_PAPER = {"numba": 82_000, "numpy": 260_000}
+OF_PAPER = {"numba": 82_000, "numpy": 240_000}
 
 
 def image(shape=SHAPE, seed=0):
