@@ -9,26 +9,20 @@ from typing import Any
 import numpy as np
 
 from npscatter.arguments import image_dtype
-from npscatter.errors import (
-    ArgumentError,
-    ArgumentTypeError,
-    BackendError,
-    explain,
-    install_extra,
-    one_line,
-)
+from npscatter.bank.cascade import halo
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain, lacking
 from npscatter.program.outputs import GLOBAL
 from npscatter.program.plan import Plan
-from npscatter.program.tiles import cut, reach, runs
+from npscatter.program.tiles import cut, runs
 from npscatter.scattering import Scattering2D
+from npscatter.scattering.settings import refuse_several_sizes
 
 try:
     import dask.array as da
     from dask import delayed
     from dask.array.utils import meta_from_array
 except ImportError as error:
-    rule = f"npscatter.dask needs Dask ({error})"
-    raise BackendError(one_line(f"{rule}: {install_extra('dask')}")) from None
+    raise lacking("dask", "Dask", error) from None
 
 __all__ = ["scatter"]
 
@@ -102,12 +96,10 @@ def scatter(
     S = Scattering2D(J, x.shape[-2:], **options)
     if "threads" in S._backend.OPTIONS:
         S.threads = 1
-    if (average := S.average) is False:
-        rule = "gives maps of several sizes, which are no array"
-        raise ArgumentError(explain("average", average, rule, "pass average=True or 'global'"))
-    halo = reach(S.plan, {key: S.bank[key].shape[-1] for key in S.bank})
-    cuts = tuple(_cuts(S.plan, axis, halo, x.chunks[axis - 2]) for axis in range(2))
-    tiles = list(cut(S.plan, halo, cuts, as_is=False))
+    refuse_several_sizes(S)
+    seen = halo(S.plan, S.bank)
+    cuts = tuple(_cuts(S.plan, axis, seen, x.chunks[axis - 2]) for axis in range(2))
+    tiles = list(cut(S.plan, seen, cuts, as_is=False))
     shared = delayed(S, pure=True)
     if len(tiles) == 1:
         return _transformed(x, S, S.plan, shared)
@@ -116,7 +108,7 @@ def scatter(
         _transformed(_taken(bands[tile.start[0]], -1, tile.columns), S, tile.plan, shared)
         for tile in tiles
     ]
-    if average == GLOBAL:
+    if S.average == GLOBAL:
         shares = [tile.shares[:, 0, 0].astype(parts[0].dtype) for tile in tiles]
         return sum(part * share for part, share in zip(parts, shares, strict=True))
     across = len(tiles) // len(bands)
@@ -124,10 +116,10 @@ def scatter(
     return da.concatenate([da.concatenate(row, -1) for row in rows], -2)
 
 
-def _cuts(plan: Plan, axis: int, halo: int, chunks: tuple[int, ...]) -> tuple[int, ...]:
+def _cuts(plan: Plan, axis: int, seen: int, chunks: tuple[int, ...]) -> tuple[int, ...]:
     """Return the coefficients that tiles begin at: those nearest to where chunks do."""
     period, count = 2**plan.J, plan.shape[axis] >> plan.J
-    least = -(-LEAST_TILE * halo // period)
+    least = -(-LEAST_TILE * seen // period)
     cuts = [0]
     for pixel in accumulate(chunks[:-1]):
         coefficient = round(pixel / period)

@@ -105,6 +105,13 @@ def install_extra(name: str) -> str:
     )
 
 
+def lacking(door: str, package: str, error: ImportError) -> BackendError:
+    """Return what is raised where a module of ours cannot import what it is for."""
+    return BackendError(
+        one_line(f"npscatter.{door} needs {package} ({error}): {install_extra(door)}")
+    )
+
+
 def outside_package() -> int:
     """Return the `stacklevel` that lets a warning of the caller's point to who called npscatter."""
     frame, level = sys._getframe(1), 1

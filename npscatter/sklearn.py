@@ -18,14 +18,7 @@ from npscatter.arguments import (
     positive,
 )
 from npscatter.bank import FilterBank
-from npscatter.errors import (
-    ArgumentError,
-    ArgumentTypeError,
-    BackendError,
-    explain,
-    install_extra,
-    one_line,
-)
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain, lacking
 from npscatter.program.outputs import GLOBAL
 from npscatter.program.padding import shape_before_padding
 from npscatter.scattering import Scattering2D as ScatteringNumPy2D
@@ -34,8 +27,7 @@ try:
     from sklearn.base import BaseEstimator, TransformerMixin
     from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 except ImportError as error:
-    rule = f"npscatter.sklearn needs scikit-learn 1.6 or newer ({error})"
-    raise BackendError(one_line(f"{rule}: {install_extra('sklearn')}")) from None
+    raise lacking("sklearn", "scikit-learn 1.6 or newer", error) from None
 
 __all__ = ["Scattering2D", "ScatteringTransformer"]
 

@@ -8,22 +8,15 @@ from typing import Any
 
 import npscatter
 from npscatter.arguments import is_lazy
-from npscatter.errors import (
-    ArgumentError,
-    ArgumentTypeError,
-    BackendError,
-    explain,
-    install_extra,
-    one_line,
-)
+from npscatter.errors import ArgumentError, ArgumentTypeError, explain, lacking
 from npscatter.program.outputs import GLOBAL
 from npscatter.scattering import Scattering2D
+from npscatter.scattering.settings import refuse_several_sizes
 
 try:
     import xarray as xr
 except ImportError as error:
-    rule = f"npscatter.xarray needs xarray ({error})"
-    raise BackendError(one_line(f"{rule}: {install_extra('xarray')}")) from None
+    raise lacking("xarray", "xarray", error) from None
 
 __all__ = ["scatter"]
 
@@ -79,9 +72,7 @@ def scatter(
     rows, columns = _spatial(x, dims)
     images = x.transpose(..., rows, columns)
     S = Scattering2D(J, images.shape[-2:], **options)
-    if S.average is False:
-        rule = "gives maps of several sizes, which are no array"
-        raise ArgumentError(explain("average", False, rule, "pass average=True or 'global'"))
+    refuse_several_sizes(S)
     if is_lazy(images.data):
         coefficients = importlib.import_module("npscatter.dask").scatter(images.data, J, **options)
     else:

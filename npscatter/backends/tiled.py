@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from npscatter.bank import FilterBank
+from npscatter.bank.cascade import halo
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.magnitude import (
     give_back,
@@ -24,7 +25,7 @@ from npscatter.program.magnitude import (
 )
 from npscatter.program.outputs import GLOBAL
 from npscatter.program.plan import Plan
-from npscatter.program.tiles import ImageTile, cut, even_cuts, reach, runs
+from npscatter.program.tiles import ImageTile, cut, even_cuts, runs
 
 # Bytes that one image may use unless a caller says so.
 MEMORY = 2**30
@@ -74,8 +75,8 @@ def run_within(
             release(images)
             release(output)
         return
-    halo = reach(plan, {key: bank[key].shape[-1] for key in bank})
-    tiles = list(cut(plan, halo, _cuts(plan, halo, memory, bytes_of), as_is=True))
+    seen = halo(plan, bank)
+    tiles = list(cut(plan, seen, _cuts(plan, seen, memory, bytes_of), as_is=True))
     for index in np.ndindex(images.shape[:-2]):
         run_tiled(tiles, level_gain(plan, bank), Image(images, index), output[index], run)
 
@@ -107,14 +108,14 @@ class Image:
 
 
 def _cuts(
-    plan: Plan, halo: int, memory: int, bytes_of: Callable[[Plan], int]
+    plan: Plan, seen: int, memory: int, bytes_of: Callable[[Plan], int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the cuts into the largest tiles that fit."""
     counts = [side >> plan.J for side in plan.shape]
     side = max(counts)
     while True:
         cuts = even_cuts(counts[0], side), even_cuts(counts[1], side)
-        needed = max(map(bytes_of, {tile.plan for tile in cut(plan, halo, cuts, as_is=True)}))
+        needed = max(map(bytes_of, {tile.plan for tile in cut(plan, seen, cuts, as_is=True)}))
         if needed <= memory:
             return cuts
         if side == 1:

@@ -18,6 +18,7 @@ import numpy as np
 
 from npscatter.bank.filter_bank import FilterBank
 from npscatter.program.plan import Plan
+from npscatter.program.tiles import reach
 
 
 @dataclass(frozen=True)
@@ -240,3 +241,8 @@ def grid_frequencies(shape: tuple[int, int]) -> np.ndarray:
     """Return the frequencies of a periodic grid in the order of its FFT, shape (H * W, 2)."""
     rows, columns = (2 * np.pi * np.fft.fftfreq(side) for side in shape)
     return np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
+
+
+def halo(plan: Plan, bank: FilterBank) -> int:
+    """Return how many pixels around its own a coefficient of a bank sees."""
+    return reach(plan, {key: bank[key].shape[-1] for key in bank})

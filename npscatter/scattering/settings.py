@@ -94,3 +94,10 @@ def refuse_elsewhere(name: str, value: object, backend: str) -> None:
         if name == "stream" and backend == "cuda":
             where = "has no effect on images that are not on the GPU"
         raise ArgumentError(explain(name, value, where, "pass None"))
+
+
+def refuse_several_sizes(transform: Any) -> None:
+    """Raise if what a transform makes of images has maps of several sizes."""
+    if transform.average is False:
+        rule = "gives maps of several sizes, which are no array"
+        raise ArgumentError(explain("average", False, rule, "pass average=True or 'global'"))

@@ -3,15 +3,12 @@
 Needs the extra ``torch``; ``import npscatter`` does not import this.
 """
 
-from npscatter.errors import BackendError, explain, install_extra
+from npscatter.errors import lacking
 
 try:
     import torch as _torch  # noqa: F401
 except ImportError as error:
-    _rule = f"cannot be imported ({error})"
-    raise BackendError(
-        explain("torch", "npscatter.torch", _rule, install_extra("torch"))
-    ) from error
+    raise lacking("torch", "Torch", error) from error
 
 from npscatter.torch.module import ScatteringTorch2D
 
