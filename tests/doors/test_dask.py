@@ -2,6 +2,7 @@
 
 import dask
 import dask.array as da
+import distributed
 import numpy as np
 import pytest
 from hypothesis import given
@@ -100,7 +101,6 @@ def test_what_is_no_lazy_array_of_images_is_refused():
 
 
 def test_on_a_cluster_that_loses_a_worker():
-    distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None
