@@ -1,7 +1,7 @@
 """How fast the library is where others call it: from Torch, backwards, in ONNX Runtime, for means.
 
 ``python -m benchmarks.doors`` writes benchmarks/results/doors.json; the tables are made from it by
-``python -m benchmarks.pages``. Of S. Cheng's package `scattering`, which has to be on PYTHONPATH,
+``python -m tools.pages``. Of S. Cheng's package `scattering`, which has to be on PYTHONPATH,
 it times the means it computes.
 """
 

@@ -1,7 +1,7 @@
 """How fast and how large: npscatter's banks, Kymatio, the paper's network in Torch, and others.
 
 ``python -m benchmarks.speed`` writes benchmarks/results/speed.json; the tables are made from it by
-``python -m benchmarks.pages``. Parts (``--workload``, ``--passes``) are merged into what the file
+``python -m tools.pages``. Parts (``--workload``, ``--passes``) are merged into what the file
 holds, if it comes from the same machine and versions.
 """
 

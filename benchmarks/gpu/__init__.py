@@ -5,7 +5,7 @@ To be installed first, as root of a checkout, on a machine with NVIDIA's driver:
     pip install -e ".[bench,cuda13]"
 
 with a Torch that was built with CUDA (and cuda12 where the driver is older). It writes
-benchmarks/results/gpu.json, and ``python -m benchmarks.pages`` makes the table of it. How exact
+benchmarks/results/gpu.json, and ``python -m tools.pages`` makes the table of it. How exact
 everything else is that the "cuda" backend does, ``pytest -m gpu`` says.
 """
 

@@ -13,13 +13,13 @@ from npscatter.errors import ArgumentError
 ROOT = Path(benchmarks.__file__).parent.parent
 COMMANDS = sorted(
     path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
-    for path in (ROOT / "benchmarks").rglob("*.py")
+    for path in (*(ROOT / "benchmarks").rglob("*.py"), ROOT / "tools" / "pages.py")
     if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
 )
 
 
 def test_there_are_commands():
-    assert {"benchmarks.speed", "benchmarks.paper.__main__", "benchmarks.pages"} <= set(COMMANDS)
+    assert {"benchmarks.speed", "benchmarks.paper.__main__", "tools.pages"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

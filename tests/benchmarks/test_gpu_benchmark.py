@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import pages, results
+from benchmarks import results
 from benchmarks.gpu import NOT_MEASURED
+from tools import pages
 
 ROOT = Path(__file__).resolve().parents[2]
 

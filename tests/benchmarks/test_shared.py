@@ -7,9 +7,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import accuracy, pages, results, tables, timing
+from benchmarks import accuracy, results, tables, timing
 from benchmarks.asv_bench import suite
 from benchmarks.timing import UnavailableError, fastest_block, interleaved
+from tools import pages
 
 # Timing.
 

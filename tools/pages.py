@@ -1,6 +1,6 @@
 """Write the tables of the README and of the documentation from the committed results.
 
-``python -m benchmarks.pages`` replaces what stands between ``<!-- NAME -->`` and
+``python -m tools.pages`` replaces what stands between ``<!-- NAME -->`` and
 ``<!-- /NAME -->``; ``--check`` only says whether anything would change. PAPER.md is written by
 ``python -m benchmarks.paper page``.
 """
@@ -392,7 +392,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
 def main(check: bool) -> None:
     """Bring the pages up to date."""
     for page, tables in PAGES.items():
-        update(page, tables, check, "python -m benchmarks.pages")
+        update(page, tables, check, "python -m tools.pages")
 
 
 if __name__ == "__main__":
