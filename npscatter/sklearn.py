@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,11 @@ from npscatter.arguments import (
     CHANNELS_FIRST,
     check_plain,
     looks_channels_last,
-    one_of,
     positive,
 )
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain, lacking
+from npscatter.features.summary import Maps, summarized
 from npscatter.program.outputs import GLOBAL
 from npscatter.program.padding import shape_before_padding
 from npscatter.scattering import Scattering2D as ScatteringNumPy2D
@@ -33,27 +33,6 @@ __all__ = ["Scattering2D", "ScatteringTransformer"]
 
 # With a summary, images are taken in batches of so many bytes of coefficients.
 BATCH_BYTES = 2**26
-
-
-# Maps (n, ..., C, h, w); or of moduli, each on a grid of its own, a list of (n, ..., h, w).
-Maps = np.ndarray | list[np.ndarray]
-
-
-def _moment(of: Callable, maps: Maps, meta: features.Meta) -> tuple[np.ndarray, features.Meta]:
-    """Return a number of every map (n, ..., C)."""
-    if isinstance(maps, np.ndarray):
-        return of(maps, meta)
-    rows = ({key: column[[c]] for key, column in meta.items()} for c in range(len(maps)))
-    parts = (of(one[..., None, :, :], row) for one, row in zip(maps, rows, strict=True))
-    return features.join(*parts, axis=-1)
-
-
-def _reduced(
-    values: np.ndarray, meta: features.Meta, axis: int
-) -> tuple[np.ndarray, features.Meta]:
-    low = features.isotropic(*features.select(values, meta, order=(0, 1), axis=axis), axis=axis)
-    of_pairs = (one(values, meta, axis=axis) for one in (features.s21, features.s22))
-    return features.join(low, *of_pairs, axis=axis)
 
 
 def _maps(S: ScatteringNumPy2D, images: np.ndarray) -> Maps:
@@ -76,30 +55,6 @@ def _with_places(names: list[str], maps: Maps) -> list[str]:
     """Return the name of every sample: "S0_y0_x0"."""
     of_names = zip(names, maps if isinstance(maps, list) else np.moveaxis(maps, -3, 0), strict=True)
     return [f"{name}_y{y}_x{x}" for name, one in of_names for y, x in np.ndindex(one.shape[-2:])]
-
-
-def _check_moment(step: str, average: bool | str, axis: int) -> None:
-    """Raise an `ArgumentError` unless there are maps for a number over the image."""
-    if axis == -1:
-        rule = "follows what made numbers of the maps already"
-        raise ArgumentError(explain("summary", step, rule, 'pass e.g. "mean" once'))
-    if average == GLOBAL and step != "mean":
-        rule = f"needs maps, and average={GLOBAL!r} makes one number of each"
-        raise ArgumentError(explain("summary", step, rule, 'pass "mean", or average=True'))
-
-
-# What makes a number of every map, and what may come before it or after it.
-_OVER_THE_IMAGE: dict[str, tuple[Callable, ...]] = {
-    "mean": (features.spatial_mean,),
-    "std": (features.spatial_std,),
-    "mean_std": (features.spatial_mean, features.spatial_std),
-}
-_ALONG_CHANNELS = {
-    "normalized": features.normalized,
-    "isotropic": features.isotropic,
-    "reduced": _reduced,
-}
-SUMMARIES = (*_OVER_THE_IMAGE, *_ALONG_CHANNELS, "square", "log")
 
 
 class ScatteringTransformer(TransformerMixin, BaseEstimator):
@@ -373,29 +328,8 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
         That is where the channels are: -3 of maps, -1 of numbers.
         """
         images = np.empty((0, *S.plan.input_shape)) if images is None else images
-        maps, meta, axis = _maps(S, images), S.meta(), -3
-        for step in self._steps():
-            one_of("summary", step, SUMMARIES)
-            if step in _OVER_THE_IMAGE:
-                _check_moment(step, S.average, axis)
-                parts = [_moment(of, maps, meta) for of in _OVER_THE_IMAGE[step]]
-                maps, meta = features.join(*parts, axis=-1)
-                axis = -1
-            elif isinstance(maps, list):
-                rule = "needs numbers, or maps of one size, and average=False makes several"
-                raise ArgumentError(explain("summary", step, rule, f'pass ("mean", "{step}")'))
-            elif step == "log":
-                maps, meta = features.logarithm(maps, meta, self.floor, axis)
-            elif step in _ALONG_CHANNELS:
-                maps, meta = _ALONG_CHANNELS[step](maps, meta, axis)
-            elif axis == -3 and S.average != GLOBAL:
-                rule, remedy = "needs numbers, not maps", 'pass ("mean", "square")'
-                raise ArgumentError(explain("summary", step, rule, remedy))
-            else:
-                numbers = maps if axis == -1 else maps[..., 0, 0]
-                maps, meta = features.square_mean(numbers, meta)
-                axis = -1
-        return maps, meta, axis
+        steps = self._steps()
+        return summarized(_maps(S, images), S.meta(), steps, S.average, self.floor)
 
 
 # Under the name that Kymatio's module has for it.

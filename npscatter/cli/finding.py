@@ -20,6 +20,38 @@ _BEGINNINGS = {
     **dict.fromkeys((b"GIF87a", b"GIF89a"), "GIF"),
     **dict.fromkeys((b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"), "JPEG 2000"),
 }
+# Of files that hold many pictures: tar shards, which are read uncompressed only, and arrays.
+_SHARDS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+_ARRAYS = (".npy", ".npz", ".zarr")
+# One of these files makes a folder an array, or a group of arrays, of Zarr.
+_ZARR = ("zarr.json", ".zarray", ".zgroup")
+
+
+def is_shard(name: str) -> bool:
+    """Say whether a name is that of a tar file."""
+    return name.lower().endswith(_SHARDS)
+
+
+def is_stack(name: str) -> bool:
+    """Say whether a name is that of an array: in a file, in an archive, in a Zarr store."""
+    path, _ = stack_and_member(name)
+    if path.lower().endswith(_ARRAYS):
+        return True
+    # An array within a store has no suffix; what has one is not asked for on the disk.
+    return "." not in os.path.basename(path) and is_store(path)
+
+
+def stack_and_member(name: str) -> tuple[str, str]:
+    """Return the path in a name, and which array of an archive is meant, as in ``a.npz:images``."""
+    path, _, member = name.rpartition(":")
+    if path.lower().endswith(".npz") and not os.path.lexists(name):
+        return path, member
+    return name, ""
+
+
+def is_store(path: str) -> bool:
+    """Say whether a folder is an array or a group of a Zarr store."""
+    return any(os.path.isfile(os.path.join(path, name)) for name in _ZARR)
 
 
 class Found:
@@ -53,8 +85,8 @@ class Found:
     def add(self, argument: str) -> None:
         """Take an argument: a file, a folder, ``-``, ``@list``, or a glob pattern.
 
-        A folder stands for the pictures in it, by suffix, sorted by name, hidden files left out.
-        What exists by its literal name is neither a list nor a pattern.
+        A folder stands for the pictures in it, by suffix, sorted by name, hidden files left out; a
+        Zarr store counts as a file. What exists by its literal name is no list and no pattern.
 
         Raises
         ------
@@ -80,14 +112,14 @@ class Found:
             self._add_path(name)
 
     def _add_pattern(self, pattern: str) -> None:
-        files = [name for name in matches(pattern) if not os.path.isdir(name)]
+        files = [name for name in matches(pattern) if not os.path.isdir(name) or is_stack(name)]
         if not files:
             self.empty.append((pattern, "no file matches"))
         for name in files:
             self._add_file(name)
 
     def _add_path(self, name: str) -> None:
-        if os.path.isdir(name):
+        if os.path.isdir(name) and not is_stack(name):
             self._add_folder(name)
         else:
             self._add_file(name)
@@ -96,6 +128,8 @@ class Found:
         before = len(self.files) + len(self.repeated)
         reasons = ["no pictures here"]
         for place, subfolders, names in walk(folder, self._report):
+            if holds := sum(map(is_shard, names)):
+                reasons.append(f"{holds:,} tar files, which are taken by name alone: *.tar")
             for name in names:
                 if Path(name).suffix.lower() in self._suffixes:
                     self._add_file(os.path.join(place, name))
@@ -111,7 +145,8 @@ class Found:
         self.empty.append((str(error.filename), f"cannot be read ({error.strerror})"))
 
     def _add_file(self, name: str) -> None:
-        key = _identity(name)
+        path, member = stack_and_member(name)
+        key = (_identity(path), member) if member else _identity(path)
         (self.repeated if key in self._seen else self.files).append(name)
         self._seen.add(key)
 

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from npscatter.cli.finding import picture_format
-from npscatter.cli.samples import ImageError, samples_of
+from npscatter.cli.samples import CHANNELS, ImageError, Samples, samples_of
 from npscatter.errors import ArgumentError, explain, printable
 
 # What photographs and scientific pictures come in. Of what else Pillow would open, some formats
@@ -234,6 +234,15 @@ def read_image(path: str | os.PathLike | IO[bytes], how: Reading = _AS_IT_IS) ->
     return _fit(_channel(samples.scaled(numbers, how.levels), how.channel), how)
 
 
+def fitted(planes: np.ndarray, samples: Samples, how: Reading) -> np.ndarray:
+    """Return stored numbers (1 or 3, H, W) as `read_image` returns those of a file."""
+    if how.channel in CHANNELS and len(planes) == 3:
+        planes = planes[[CHANNELS.index(how.channel)]]
+    rows, columns = _middle(planes.shape[-2:], how)
+    scaled = samples.scaled(planes[:, rows, columns], how.levels)
+    return _fit(_channel(scaled, how.channel), how)
+
+
 def luminance(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarray:
     """Return 0.299 red + 0.587 green + 0.114 blue (BT.601), in the planes' own dtype."""
     planes = (red, green, blue)
@@ -253,7 +262,7 @@ def _opened(path: str | os.PathLike | IO[bytes], frame: int) -> Iterator[Image.I
         with _open_file(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with _identified(file, frame) as image:
-                _check_size(image)
+                check_size(image.height, image.width)
                 yield image
     except (ImageError, MemoryError):
         raise
@@ -262,7 +271,7 @@ def _opened(path: str | os.PathLike | IO[bytes], frame: int) -> Iterator[Image.I
     except Image.DecompressionBombError:
         raise _too_large() from None
     except Exception as error:  # Pillow's decoders raise many kinds on broken files
-        raise ImageError("cannot be read", _one_line(error)) from None
+        raise ImageError("cannot be read", one_line(error)) from None
 
 
 def _identified(file: IO[bytes], frame: int) -> Image.Image:
@@ -303,13 +312,18 @@ def _open_file(path: str | os.PathLike | IO[bytes]) -> AbstractContextManager[IO
     """
     if not isinstance(path, str | os.PathLike):
         return nullcontext(path)
-    kind = _foreign_suffixes().get(Path(path).suffix.lower())
-    if kind is not None:
-        raise ImageError(kind[0], remedy=kind[1])
+    check_suffix(path)
     # A pipe would wait for ever, or be empty when it is read again after its header.
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ImageError("not a regular file")
     return open(path, "rb")
+
+
+def check_suffix(path: str | os.PathLike) -> None:
+    """Raise `ImageError` if a name is that of a picture in a format that is not read."""
+    kind = _foreign_suffixes().get(Path(path).suffix.lower())
+    if kind is not None:
+        raise ImageError(kind[0], remedy=kind[1])
 
 
 def _seek(image: Image.Image, frame: int) -> None:
@@ -319,8 +333,8 @@ def _seek(image: Image.Image, frame: int) -> None:
         raise ImageError(f"has no frame {frame}; the first is 0") from None
 
 
-def _check_size(image: Image.Image) -> None:
-    width, height = image.size
+def check_size(height: int, width: int) -> None:
+    """Raise `ImageError` if a picture has no pixels, or too many."""
     if width < 1 or height < 1:
         raise ImageError("has no pixels", f"{height} x {width}")
     if width * height > MOST_PIXELS:
@@ -353,7 +367,8 @@ def _has_frames(image: Image.Image) -> bool:
         return False
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return what an error of others says, shortened and on one line."""
     # Messages may quote the file's bytes, and name the file anew.
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return printable(" ".join(text.split()) or type(error).__name__)[:200]
@@ -370,13 +385,18 @@ def _channel(planes: np.ndarray, channel: str) -> np.ndarray:
 
 def _cropped(image: Image.Image, how: Reading) -> Image.Image:
     """Return what is left of a picture's middle by `how.crop`."""
-    width, height = image.size
+    rows, columns = _middle((image.height, image.width), how)
+    box = (columns.start, rows.start, columns.stop, rows.stop)
+    return image if box == (0, 0, *image.size) else image.crop(box)
+
+
+def _middle(shape: tuple[int, ...], how: Reading) -> tuple[slice, slice]:
+    """Return the rows and the columns of a picture that `how.crop` leaves."""
     rows, columns = (
-        min(pair) for pair in zip((height, width), how.crop or (height, width), strict=True)
+        slice((side - kept) // 2, (side - kept) // 2 + kept)
+        for side, kept in zip(shape, map(min, shape, how.crop or shape), strict=True)
     )
-    left, top = (width - columns) // 2, (height - rows) // 2
-    box = (left, top, left + columns, top + rows)
-    return image if (columns, rows) == image.size else image.crop(box)
+    return rows, columns
 
 
 def _fit(picture: np.ndarray, how: Reading) -> np.ndarray:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURES = (".png", ".pdf", ".svg")
-_DISTRIBUTIONS = {"PIL": "Pillow", "matplotlib": "matplotlib", "tqdm": "tqdm"}
+_DISTRIBUTIONS = {"PIL": "Pillow", "matplotlib": "matplotlib", "tqdm": "tqdm", "zarr": "zarr"}
 
 
 @contextmanager
@@ -52,8 +52,8 @@ def _tell(message: Warning | str, *_: object) -> None:
     echo(f"Warning: {message}", err=True)
 
 
-def extra(module: str) -> ModuleType:
-    """Import a module that needs the extra ``cli``, or say what to install."""
+def extra(module: str, name: str = "cli") -> ModuleType:
+    """Import a module that needs an extra, or say what to install."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -61,7 +61,7 @@ def extra(module: str) -> ModuleType:
         if missing not in _DISTRIBUTIONS:
             raise
         rule = f"this command needs {_DISTRIBUTIONS[missing]}, not installed"
-        raise Failure(f"{rule}: {install_extra('cli')}") from None
+        raise Failure(f"{rule}: {install_extra(name)}") from None
 
 
 def output_option(words: str, **settings: Any) -> Callable:
@@ -90,7 +90,8 @@ class _File(click.Path):
         return Path(super().convert(value, param, ctx))
 
 
-def _forced() -> bool:
+def forced() -> bool:
+    """Return whether --force was given."""
     return click.get_current_context().meta.get(_FORCE, False)
 
 
@@ -114,7 +115,7 @@ def _problem(path: Path, suffixes: tuple[str, ...]) -> str | None:
         return f"{str(path)!r} must end in {' or '.join(suffixes)}"
     if not folder.is_dir():
         return f"there is no folder {str(_shown_folder(path, folder))!r}"
-    if status is not None and is_read_only(path, status) and not _forced():
+    if status is not None and is_read_only(path, status) and not forced():
         return f"{str(path)!r} is read-only; --force replaces it"
     if (status is None or path.is_file()) and not os.access(folder, os.W_OK):
         return f"the folder {str(_shown_folder(path, folder))!r} cannot be written to"
@@ -130,7 +131,7 @@ def _shown_folder(path: Path, folder: Path) -> Path:
 def output_file(path: Path) -> Iterator[BinaryIO]:
     """Open the output, written whole or not at all."""
     try:
-        with atomic_write(path, _forced()) as file:
+        with atomic_write(path, forced()) as file:
             yield file
     except OSError as error:
         raise Failure(f"cannot write {path}: {error.strerror or error}") from None

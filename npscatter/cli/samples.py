@@ -107,10 +107,7 @@ def samples_of(image: Image.Image, levels: tuple[float, float] | None) -> Sample
             remedy="save it with the channels together, or with 8 bits",
         )
     if levels is None and deep and not sixteen:
-        raise ImageError(
-            "samples of 32 bits, signed or floating-point have no fixed range",
-            remedy="give it by --range LOW HIGH, or convert to 8 or 16 bits",
-        )
+        raise _no_range()
     if levels is not None:
         _check_stored_are_known(image, raw, reduced)
     # Of 8 bits and less Pillow makes the positive itself, and calls them "L;I" and the like.
@@ -123,6 +120,26 @@ def samples_of(image: Image.Image, levels: tuple[float, float] | None) -> Sample
         negative=negative and re.search("'I;16[BLNR]?'", raw) is not None,
         white=white,
         stored=stored,
+    )
+
+
+def samples_of_array(dtype: np.dtype, levels: tuple[float, float] | None) -> Samples:
+    """Return what the numbers of an array are, or raise `ImageError` where that is not known."""
+    if dtype.kind not in "buif":
+        raise ImageError(f"an array of {dtype}, not of real numbers")
+    bits = 1 if dtype.kind == "b" else 8 * dtype.itemsize
+    if levels is None and not (dtype.kind in "bu" and bits <= 16):
+        raise _no_range()
+    words = {"f": f"floats of {bits} bits", "i": f"signed {bits} bits"}
+    kind = words.get(dtype.kind, f"{bits} bits" if bits > 1 else "1 bit")
+    white = 2**bits - 1
+    return Samples(kind, False, False, False, False, white, white)
+
+
+def _no_range() -> ImageError:
+    return ImageError(
+        "samples of 32 bits, signed or floating-point have no fixed range",
+        remedy="give it by --range LOW HIGH, or convert to 8 or 16 bits",
     )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from npscatter.cli.terminal import Failure
@@ -51,8 +50,6 @@ class Skips:
 
     Parameters
     ----------
-    total : int
-        How many pictures there are.
     forbidden : str or None
         Why none may be skipped.
     say : callable
@@ -60,36 +57,40 @@ class Skips:
 
     Attributes
     ----------
-    count : int
-        How many were skipped.
+    total : int
+        How many pictures there are.
+    named : list of tuple of str
+        Those that were skipped, and why.
     """
 
-    def __init__(self, total: int, forbidden: str | None, say: Callable[[str], None]):
-        self.count = 0
-        self._total, self._forbidden = total, forbidden
+    def __init__(self, forbidden: str | None, say: Callable[[str], None]):
+        self.total = 0
+        self.named: list[tuple[str, str]] = []
+        self._forbidden = forbidden
         self._lines = Capped(say)
         self._settled = False
 
-    @contextmanager
-    def caught(self, name: str, kind: type[ImageError]) -> Iterator[None]:
-        """Skip a picture if an error of this kind is raised."""
-        try:
-            yield
-        except kind as error:
-            self.count += 1
-            self._lines.tell(name, error.kind, f"{error.brief}; skipped", error.remedy)
-            # What headers show is told of all of them. Hours later, the first is enough.
-            if self._settled and self._forbidden:
-                self.settle()
+    @property
+    def count(self) -> int:
+        """How many were skipped."""
+        return len(self.named)
+
+    def skip(self, name: str, error: ImageError) -> None:
+        """Skip a picture for what is wrong with it."""
+        self.named.append((name, error.brief))
+        self._lines.tell(name, error.kind, f"{error.brief}; skipped", error.remedy)
+        # What headers show is told of all of them. Hours later, the first is enough.
+        if self._settled and self._forbidden:
+            self.settle()
 
     def settle(self) -> None:
         """Say what was not named, and stop if none may be skipped or if nothing is left."""
         self._settled = True
         self._lines.tell_rest()
-        if self.count == self._total:
-            raise Failure(f"0 of {self._total} pictures can be read; nothing was written")
+        if self.count == self.total:
+            raise Failure(f"0 of {self.total} pictures can be read; nothing was written")
         if self.count and self._forbidden:
             raise Failure(
-                f"{self.count} of {self._total} pictures cannot be read, and {self._forbidden}; "
+                f"{self.count} of {self.total} pictures cannot be read, and {self._forbidden}; "
                 "nothing was written"
             )

@@ -17,7 +17,8 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 
 from npscatter import ArgumentError, ArgumentTypeError, Scattering2D, features
 from npscatter import sklearn as door
-from npscatter.sklearn import SUMMARIES, ScatteringTransformer
+from npscatter.features.summary import SUMMARIES
+from npscatter.sklearn import ScatteringTransformer
 
 PLAIN = {"L": 4, "bank": "fast", "backend": "numpy"}
 

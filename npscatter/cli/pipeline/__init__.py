@@ -1,0 +1,1 @@
+"""The work of ``npscatter transform``: read, transformed and written at once, batch by batch."""

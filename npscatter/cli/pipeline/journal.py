@@ -1,0 +1,186 @@
+"""What is done of a run, kept beside its output so that an interrupted run can go on."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from npscatter.atomic_write import is_sent
+from npscatter.cli.terminal import Failure
+
+# Seconds between two records of what is done; a run that ends before the first leaves nothing.
+INTERVAL = 5.0
+_NAME = "journal"
+
+
+@dataclass
+class Done:
+    """How far a run has come.
+
+    Attributes
+    ----------
+    pictures, rows : int
+        How many pictures were taken, in their order, and how many rows came of them.
+    skipped : list of (int, str)
+        The pictures of which none did, by number, and why.
+    """
+
+    pictures: int = 0
+    rows: int = 0
+    skipped: list[tuple[int, str]] = field(default_factory=list)
+
+
+class Journal:
+    """A folder beside an output, which holds what was written of it and a record of that.
+
+    Of an output that no file can be put beside, it is a temporary one and nothing is kept.
+
+    Parameters
+    ----------
+    output : Path
+        The file or folder that is made.
+
+    Attributes
+    ----------
+    folder : Path
+        Made by `open`, for its owner alone.
+    began : bool
+        Whether there is a record of something done.
+    finished : bool
+        Set by whoever has put the output in its place.
+    """
+
+    def __init__(self, output: Path):
+        place = Path(os.path.realpath(output))
+        self._temporary = is_sent(output)
+        self.folder = (
+            Path(tempfile.mkdtemp(prefix="npscatter-"))
+            if self._temporary
+            else place.with_name(_partial(place.name))
+        )
+        self._file: BinaryIO | None = None
+        self.began, self.finished = False, False
+        self._last, self._told = 0.0, 0
+
+    def open(self, settings: dict[str, Any], resume: bool | None) -> Done:
+        """Make the folder, and return what an interrupted run with the same settings had done.
+
+        Parameters
+        ----------
+        settings : dict
+            All that its result depends on, in words that JSON has.
+        resume : bool or None
+            Whether to go on; None if that was not said.
+
+        Raises
+        ------
+        Failure
+            If another run is writing; if something is done, and whether to go on was not said, or
+            the settings are others.
+        """
+        if not self._temporary:
+            self.folder.mkdir(0o700, exist_ok=True)
+        self._file = open(self.folder / _NAME, "a+b")
+        if not _locked(self._file):
+            raise Failure(f"another npscatter transform is writing this output, in {self.folder}")
+        self._file.seek(0)
+        content = self._file.read()
+        # A line that broke off tells nothing.
+        content = content[: content.rfind(b"\n") + 1]
+        before, done = _read(content)
+        if not done.pictures or resume is False:
+            return self.begin(settings)
+        if resume is None:
+            raise Failure(
+                f"{done.pictures:,} pictures of an interrupted run are kept in {self.folder}: "
+                "--resume goes on with them, --restart drops them"
+            )
+        self._check(before, settings)
+        self._file.truncate(len(content))
+        self.began, self._told, self._last = True, len(done.skipped), time.monotonic()
+        return done
+
+    def begin(self, settings: dict[str, Any]) -> Done:
+        """Forget what was done."""
+        assert self._file is not None
+        self._file.truncate(0)
+        self._write(settings)
+        self.began, self._told, self._last = False, 0, time.monotonic()
+        return Done()
+
+    def _check(self, before: dict[str, Any], settings: dict[str, Any]) -> None:
+        now = json.loads(json.dumps(settings))
+        changed = [name for name in {**now, **before} if before.get(name) != now.get(name)]
+        if changed:
+            told = ", ".join(f"{n}: {before.get(n)!r}, now {now.get(n)!r}" for n in changed[:5])
+            raise Failure(
+                f"--resume: the interrupted run was another ({told}); give what it was given, or "
+                "--restart"
+            )
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a record."""
+        return time.monotonic() - self._last >= INTERVAL
+
+    def record(self, done: Done) -> None:
+        """Note what is done, which has to be on the disk already."""
+        self._write([done.pictures, done.rows, done.skipped[self._told :]])
+        self.began, self._told, self._last = True, len(done.skipped), time.monotonic()
+
+    def close(self) -> bool:
+        """Remove the folder, unless it is worth going on with; return whether it is."""
+        if self._file is None:
+            return False
+        kept = self.began and not self.finished and not self._temporary
+        if not kept:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._file.close()
+        return kept
+
+    def _write(self, record: Any) -> None:
+        assert self._file is not None
+        self._file.write(json.dumps(record).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def _partial(name: str) -> str:
+    """Return the name of the folder of an output: short enough, and another for each."""
+    if len(os.fsencode(name)) > 200:
+        name = f"{name[:40]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+    return f".{name}.partial"
+
+
+def _read(content: bytes) -> tuple[dict[str, Any], Done]:
+    """Return the settings and what is done."""
+    lines, done = content.splitlines(), Done()
+    try:
+        settings = json.loads(lines[0])
+        for line in lines[1:]:
+            done.pictures, done.rows, more = json.loads(line)
+            done.skipped += map(tuple, more)
+    except (ValueError, IndexError):
+        return {}, Done()
+    return settings, done
+
+
+def _locked(file: BinaryIO) -> bool:
+    """Lock a file for this process, where the system can; return whether nobody else had."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.EAGAIN)
+    return True
