@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURES = (".png", ".pdf", ".svg")
-_DISTRIBUTIONS = {"PIL": "Pillow", "matplotlib": "matplotlib", "tqdm": "tqdm"}
+# What commands import by `extra`: the name it is installed by, and the extra that brings it.
+_BROUGHT = {
+    "PIL": ("Pillow", "cli"),
+    "matplotlib": ("matplotlib", "cli"),
+    "tqdm": ("tqdm", "cli"),
+    "pyarrow": ("pyarrow", "parquet"),
+}
+# One of these files is in every Zarr store, of format 2 or 3.
+_ZARR = (".zgroup", ".zarray", "zarr.json")
 
 
 @contextmanager
@@ -53,15 +61,16 @@ def _tell(message: Warning | str, *_: object) -> None:
 
 
 def extra(module: str) -> ModuleType:
-    """Import a module that needs the extra ``cli``, or say what to install."""
+    """Import a module that needs what an extra brings, or say what to install."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in _DISTRIBUTIONS:
+        if missing not in _BROUGHT:
             raise
-        rule = f"this command needs {_DISTRIBUTIONS[missing]}, not installed"
-        raise Failure(f"{rule}: {install_extra('cli')}") from None
+        distribution, name = _BROUGHT[missing]
+        rule = f"this command needs {distribution}, not installed"
+        raise Failure(f"{rule}: {install_extra(name)}") from None
 
 
 def output_option(words: str, **settings: Any) -> Callable:
@@ -95,7 +104,10 @@ def _forced() -> bool:
 
 
 def check_output(path: Path, *suffixes: str) -> None:
-    """Refuse a path that cannot be written or has none of the suffixes, before any work."""
+    """Refuse a path that cannot be written or has none of the suffixes, before any work.
+
+    Where .zarr is among them, it stands for a folder, which may be there if it is a Zarr store.
+    """
     try:
         problem = _problem(path, suffixes)
     except OSError as error:
@@ -108,17 +120,25 @@ def _problem(path: Path, suffixes: tuple[str, ...]) -> str | None:
     """Return what speaks against writing a file, None if nothing does."""
     status = stat_or_none(path)
     folder = Path(os.path.realpath(path)).parent
-    if path.is_dir():
+    as_folder = ".zarr" in suffixes and path.suffix.lower() == ".zarr"
+    if path.is_dir() and not as_folder:
         return f"{str(path)!r} is a folder"
+    if as_folder and status is not None and not is_zarr_store(path):
+        return f"{str(path)!r} is there already and no Zarr store, which alone is replaced"
     if suffixes and path.suffix.lower() not in suffixes:
         return f"{str(path)!r} must end in {' or '.join(suffixes)}"
     if not folder.is_dir():
         return f"there is no folder {str(_shown_folder(path, folder))!r}"
     if status is not None and is_read_only(path, status) and not _forced():
         return f"{str(path)!r} is read-only; --force replaces it"
-    if (status is None or path.is_file()) and not os.access(folder, os.W_OK):
+    if (status is None or path.is_file() or as_folder) and not os.access(folder, os.W_OK):
         return f"the folder {str(_shown_folder(path, folder))!r} cannot be written to"
     return None
+
+
+def is_zarr_store(path: Path) -> bool:
+    """Return whether a folder is a Zarr store."""
+    return any((path / name).is_file() for name in _ZARR)
 
 
 def _shown_folder(path: Path, folder: Path) -> Path:
