@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
@@ -128,7 +128,9 @@ def output_for(path: Path) -> type[Output]:
     """Return the class of outputs that a suffix, one of `SUFFIXES`, stands for."""
     suffix = path.suffix.lower()
     if suffix == ".zarr":
-        return extra("npscatter.cli.pipeline.zarr_output").ZarrOutput
+        from npscatter.cli.pipeline.zarr_output import ZarrOutput
+
+        return ZarrOutput
     if suffix == ".parquet":
         return extra("npscatter.cli.pipeline.parquet_output").ParquetOutput
     return NpyOutput if suffix == ".npy" else NpzOutput
@@ -265,7 +267,7 @@ class NpzOutput(StagedOutput):
                 for key, texts in contents.texts().items():
                     _add_texts(archive, key, texts)
                 for key, value in {**contents.columns, **contents.settings}.items():
-                    _add_array(archive, key, _as_array(value))
+                    _add_array(archive, key, as_array(value))
             flush_to_disk(file)
         put_in_place(self.staged, self.path, self.force)
 
@@ -304,7 +306,8 @@ def fixed_width(texts: Sequence[str]) -> tuple[np.dtype, Iterator[np.ndarray]]:
     )
 
 
-def _as_array(value: object) -> np.ndarray:
+def as_array(value: object) -> np.ndarray:
+    """Return a setting or a column as an array; what was not given is an empty one."""
     array = np.asarray(() if value is None else value)
     if array.dtype.hasobject:
         raise TypeError(f"{value!r} is neither text nor numbers")
@@ -379,6 +382,17 @@ def _write_card(
                 file.write(((",\n" if first else "") + lines).encode())
             file.write(b"\n]")
     file.write(b"}\n")
+
+
+def spelt(value: Any) -> Any:
+    """Return a value whose text is UTF-8: what cannot be is spelt as in Python's strings."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, list | tuple):
+        return [spelt(each) for each in value]
+    if isinstance(value, dict):
+        return {key: spelt(each) for key, each in value.items()}
+    return value
 
 
 def as_json(value: object) -> str:

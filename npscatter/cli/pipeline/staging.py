@@ -70,6 +70,12 @@ class StagedRows:
             file.flush()
             content, position = content[len(part) :], position + len(part)
 
+    def fill(self, rows: int) -> None:
+        """Make the file that the last of so many rows is in as large as the others."""
+        number, rest = divmod(rows * self.row, self._piece)
+        if rest:
+            self._at(number).truncate(self._offset + self._piece)
+
     def sync(self) -> None:
         """Return once what was written is on the disk."""
         for number in sorted(self._unsynced):
@@ -89,9 +95,7 @@ class StagedRows:
         if self._file is None or self._number != number:
             self.close()
             path = self._path(number)
-            # One that was about to be put in place has the mode of what it was to replace.
-            if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-                path.chmod(0o600)
+            make_accessible(path)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
             self._file, self._number = open(descriptor, "r+b"), number
             self._unsynced.add(number)
@@ -112,6 +116,12 @@ class StagedRows:
             last += 1
         for each in range(last - 1, number - 1, -1):
             self._path(each).unlink()
+
+
+def make_accessible(path: Path) -> None:
+    """Let us in: what was about to be put in place has the mode of what it was to replace."""
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def flush_to_disk(file: BinaryIO) -> None:
