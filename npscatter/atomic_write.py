@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,14 +44,12 @@ def atomic_write(path: Path, force: bool = False) -> Iterator[BinaryIO]:
         If it cannot be written; a `FileNotFoundError` if its folder is missing. The path it names
         is the one that was given.
     """
-    old = stat_or_none(path)
-    if old is not None and is_read_only(path, old) and not force:
-        raise PermissionError(errno.EACCES, "the file is read-only", str(path))
-    if old is not None and (not stat.S_ISREG(old.st_mode) or _stream(old) is not None):
+    old = _what_may_be_replaced(path, force)
+    if old is not None and is_sent(old):
         content = io.BytesIO()
         yield content
-        with _open_straight(path, old) as file:
-            file.write(content.getbuffer())
+        content.seek(0)
+        _send(content, path, old)
         return
     target = Path(os.path.realpath(path))
     # Not the whole name, which may be as long as names can be.
@@ -60,9 +59,7 @@ def atomic_write(path: Path, force: bool = False) -> Iterator[BinaryIO]:
     try:
         with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file
-        if old is not None:
-            _keep_owner_and_mode(partial, old)
-        os.replace(partial, target)
+        _replace(partial, target, old)
     except OSError as error:
         if str(error.filename) != str(partial):
             raise
@@ -72,6 +69,37 @@ def atomic_write(path: Path, force: bool = False) -> Iterator[BinaryIO]:
         raise OSError(error.errno, reason, str(path)) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def put_in_place(partial: Path, path: Path, force: bool = False) -> None:
+    """Let a complete file take a name, by the rules of `atomic_write`.
+
+    Parameters
+    ----------
+    partial : Path
+        On the disk that the path leads to, and where nobody else may read. It is gone afterwards,
+        unless it was sent to a device, a FIFO or a standard stream.
+    path : Path
+        Where it goes.
+    force : bool, optional
+        Replace even a file that is read-only.
+
+    Raises
+    ------
+    OSError
+        As `atomic_write`, but with the paths that were in use.
+    """
+    old = _what_may_be_replaced(path, force)
+    if old is not None and is_sent(old):
+        with open(partial, "rb") as content:
+            _send(content, path, old)
+    else:
+        _replace(partial, Path(os.path.realpath(path)), old)
+
+
+def is_sent(status: os.stat_result) -> bool:
+    """Return whether what stands somewhere is sent what is written, and not replaced by it."""
+    return not stat.S_ISREG(status.st_mode) or _stream(status) is not None
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> BinaryIO:
@@ -106,6 +134,24 @@ def is_read_only(path: Path, status: os.stat_result) -> bool:
     )
 
 
+def _what_may_be_replaced(path: Path, force: bool) -> os.stat_result | None:
+    old = stat_or_none(path)
+    if old is not None and is_read_only(path, old) and not force:
+        raise PermissionError(errno.EACCES, "the file is read-only", str(path))
+    return old
+
+
+def _replace(partial: Path, target: Path, old: os.stat_result | None) -> None:
+    if old is not None:
+        keep_owner_and_mode(partial, old)
+    os.replace(partial, target)
+
+
+def _send(content: BinaryIO, path: Path, status: os.stat_result) -> None:
+    with _open_straight(path, status) as file:
+        shutil.copyfileobj(content, file, 2**20)
+
+
 def _stream(status: os.stat_result) -> int | None:
     """Return the number of the standard stream that goes to a file, None if neither does."""
     for number in (1, 2):
@@ -123,7 +169,8 @@ def _open_straight(path: Path, status: os.stat_result) -> BinaryIO:
     return open(path, "wb") if number is None else os.fdopen(os.dup(number), "wb")
 
 
-def _keep_owner_and_mode(path: Path, old: os.stat_result) -> None:
+def keep_owner_and_mode(path: Path, old: os.stat_result) -> None:
+    """Give a new file or folder the mode and, where the system lets us, the owner of the old."""
     new = os.stat(path)
     if hasattr(os, "chown") and (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
         for owner, group in ((old.st_uid, old.st_gid), (-1, old.st_gid)):

@@ -49,7 +49,7 @@ def stack_and_member(name: str) -> tuple[str, str]:
     return name, ""
 
 
-def is_store(path: str) -> bool:
+def is_store(path: str | Path) -> bool:
     """Say whether a folder is an array or a group of a Zarr store."""
     return any(os.path.isfile(os.path.join(path, name)) for name in _ZARR)
 

@@ -15,6 +15,7 @@ import click
 
 from npscatter.atomic_write import atomic_write, is_read_only, stat_or_none
 from npscatter.backends import jit_cache
+from npscatter.cli.finding import is_store
 from npscatter.cli.terminal import Failure, busy, echo
 from npscatter.errors import ArgumentError, ArgumentTypeError, install_extra
 from npscatter.program.padding import BOUNDARIES
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURES = (".png", ".pdf", ".svg")
-_DISTRIBUTIONS = {"PIL": "Pillow", "matplotlib": "matplotlib", "tqdm": "tqdm", "zarr": "zarr"}
+# What commands import by `extra`: the name it is installed by, and the extra that brings it.
+_BROUGHT = {
+    "PIL": ("Pillow", "cli"),
+    "matplotlib": ("matplotlib", "cli"),
+    "tqdm": ("tqdm", "cli"),
+    "pyarrow": ("pyarrow", "parquet"),
+    "zarr": ("zarr", "zarr"),
+}
 
 
 @contextmanager
@@ -52,15 +60,16 @@ def _tell(message: Warning | str, *_: object) -> None:
     echo(f"Warning: {message}", err=True)
 
 
-def extra(module: str, name: str = "cli") -> ModuleType:
-    """Import a module that needs an extra, or say what to install."""
+def extra(module: str) -> ModuleType:
+    """Import a module that needs what an extra brings, or say what to install."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in _DISTRIBUTIONS:
+        if missing not in _BROUGHT:
             raise
-        rule = f"this command needs {_DISTRIBUTIONS[missing]}, not installed"
+        distribution, name = _BROUGHT[missing]
+        rule = f"this command needs {distribution}, not installed"
         raise Failure(f"{rule}: {install_extra(name)}") from None
 
 
@@ -96,7 +105,10 @@ def forced() -> bool:
 
 
 def check_output(path: Path, *suffixes: str) -> None:
-    """Refuse a path that cannot be written or has none of the suffixes, before any work."""
+    """Refuse a path that cannot be written or has none of the suffixes, before any work.
+
+    Where .zarr is among them, it stands for a folder, which may be there if it is a Zarr store.
+    """
     try:
         problem = _problem(path, suffixes)
     except OSError as error:
@@ -109,15 +121,18 @@ def _problem(path: Path, suffixes: tuple[str, ...]) -> str | None:
     """Return what speaks against writing a file, None if nothing does."""
     status = stat_or_none(path)
     folder = Path(os.path.realpath(path)).parent
-    if path.is_dir():
+    as_folder = ".zarr" in suffixes and path.suffix.lower() == ".zarr"
+    if path.is_dir() and not as_folder:
         return f"{str(path)!r} is a folder"
+    if as_folder and status is not None and not is_store(path):
+        return f"{str(path)!r} is there already and no Zarr store, which alone is replaced"
     if suffixes and path.suffix.lower() not in suffixes:
         return f"{str(path)!r} must end in {' or '.join(suffixes)}"
     if not folder.is_dir():
         return f"there is no folder {str(_shown_folder(path, folder))!r}"
     if status is not None and is_read_only(path, status) and not forced():
         return f"{str(path)!r} is read-only; --force replaces it"
-    if (status is None or path.is_file()) and not os.access(folder, os.W_OK):
+    if (status is None or path.is_file() or as_folder) and not os.access(folder, os.W_OK):
         return f"the folder {str(_shown_folder(path, folder))!r} cannot be written to"
     return None
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from npscatter.atomic_write import is_sent
+from npscatter.atomic_write import is_sent, stat_or_none
 from npscatter.cli.terminal import Failure
 
 # Seconds between two records of what is done; a run that ends before the first leaves nothing.
@@ -60,7 +60,8 @@ class Journal:
 
     def __init__(self, output: Path):
         place = Path(os.path.realpath(output))
-        self._temporary = is_sent(output)
+        status = stat_or_none(output)
+        self._temporary = status is not None and is_sent(status) and not output.is_dir()
         self.folder = (
             Path(tempfile.mkdtemp(prefix="npscatter-"))
             if self._temporary

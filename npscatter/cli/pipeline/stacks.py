@@ -170,7 +170,7 @@ class _Store:
 
     def opened(self) -> Any:
         """Return the array."""
-        store = extra("zarr", "zarr").open(self._path, mode="r")
+        store = extra("zarr").open(self._path, mode="r")
         if hasattr(store, "shape"):
             return store
         names = sorted(name for name, _ in store.arrays())
