@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 import npscatter
 from npscatter.bank import FilterBank, resolve
-from npscatter.cli.finding import Found
+from npscatter.cli.finding import Found, is_shard
 from npscatter.cli.images import Reading, picture_suffixes
 from npscatter.cli.options import check_output, computing, forced, times, told_in_one_line
 from npscatter.cli.pipeline.journal import Done, Journal
@@ -204,20 +204,20 @@ class Job:
     def _opened(self, names: list[str]) -> list[Source]:
         """Return where pictures are, with all that shards and stacks hold."""
         groups = list(grouped(names))
-        containers = [name for name, *_ in groups if is_container(name)]
-        opened = self.pool.map(partial(_open, suffixes=picture_suffixes()), containers, len(names))
+        shards = [name for name, *_ in groups if is_shard(name)]
+        opened = self.pool.map(partial(_open, suffixes=picture_suffixes()), shards, len(shards))
         sources: list[Source] = []
-        with self._progress(len(containers), "opening", " files") as bar:
+        with self._progress(len(shards), "reading tar files", " files") as bar:
             for group in groups:
                 if not is_container(group[0]):
                     sources.append(Files(group))
                     continue
-                source, wrong = next(opened)
+                source, wrong = next(opened) if is_shard(group[0]) else _open(group[0])
                 sources += [source] if source else []
                 if wrong:
                     self.skips.total += 1
                     self.skips.skip(group[0], wrong)
-                bar.update(1)
+                bar.update(is_shard(group[0]))
         self.skips.total += sum(map(len, sources))
         return sources
 
@@ -268,7 +268,9 @@ class Job:
         )
 
 
-def _open(name: str, suffixes: frozenset[str]) -> tuple[Source | None, ImageError | None]:
+def _open(
+    name: str, suffixes: frozenset[str] = frozenset()
+) -> tuple[Source | None, ImageError | None]:
     try:
         source, why = open_source(name, suffixes)
     except ImageError as error:
