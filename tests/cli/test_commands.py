@@ -266,4 +266,4 @@ def test_no_command_uses_what_the_extra_does_not_bring(folder, shipped):
     ):
         done = python(code, *arguments, folder=folder)
         assert done.returncode == 0, done.stderr
-    only(folder, "a.png", "a.npy", "bank.png", "npscatter-demo.png", "taps.npz")
+    only(folder, "a.png", "a.npy", "a.npy.json", "bank.png", "npscatter-demo.png", "taps.npz")

@@ -266,7 +266,7 @@ def test_ctrl_c_is_status_130(run, folder, monkeypatch, arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("npscatter.FilterBank.load", interrupted)
-    monkeypatch.setattr("npscatter.cli.transform.resolve", interrupted)
+    monkeypatch.setattr("npscatter.cli.pipeline.job.resolve", interrupted)
     monkeypatch.setattr("cexport.command.generate", interrupted)
     status, out, err = run(*arguments)
     assert (status, out) == (130, "")

@@ -12,6 +12,7 @@ from PIL import Image
 
 import npscatter
 from npscatter.cli.images import Reading, read_image
+from npscatter.cli.pipeline.job import BATCH_PIXELS
 from npscatter.cli.transform import SECTIONS, transform
 
 # What is computed
@@ -27,7 +28,7 @@ def test_npy_equals_scatter(folder):
     assert coefficients.dtype == np.float32
     assert coefficients.shape == (3, 81, 4, 6)
     np.testing.assert_allclose(coefficients, expected, rtol=1e-5, atol=1e-6)
-    only(folder, "in", "out.npy")
+    only(folder, "in", "out.npy", "out.npy.json")
 
 
 def test_options_reach_the_transform(folder):
@@ -76,6 +77,9 @@ def test_npz_says_what_it_holds(folder):
     assert stored.pop("names").tolist() == ["b.png", "c.png"]
     for key, column in S.meta().items():
         np.testing.assert_array_equal(stored.pop(key), column)
+    assert {name.partition(" ")[0] for name in str(stored.pop("versions")).split(", ")} == {
+        *("numpy", "numba", "pillow")
+    }
     assert {key: value.tolist() for key, value in stored.items()} == {
         "bank": "accurate",
         "bank_sha256": S.bank.sha256,
@@ -93,11 +97,18 @@ def test_npz_says_what_it_holds(folder):
         "crop": [],
         "pad": [],
         "size": [],
+        "summary": [],
+        "dtype": "float32",
+        "batch": BATCH_PIXELS // (SIZE[0] * SIZE[1]),
+        "labelled_by": "",
+        "images": ["b.png", "c.png"],
+        "skipped": [],
+        "skipped_because": [],
     }
 
 
 def test_batches_do_not_mix_pictures(folder, monkeypatch):
-    monkeypatch.setattr("npscatter.cli.transform.BATCH_PIXELS", 2 * SIZE[0] * SIZE[1])
+    monkeypatch.setattr("npscatter.cli.pipeline.job.BATCH_PIXELS", 2 * SIZE[0] * SIZE[1])
     pictures = [grey(folder / "in" / f"{n}.png", seed=n) for n in range(5)]
     assert run("transform", "in", "-o", "out.npy", "--dtype", "float64").exit_code == 0
     expected = [npscatter.scatter(picture) for picture in pictures]
@@ -206,18 +217,12 @@ def test_usage_errors_have_status_two(folder, arguments):
 def test_writing_is_all_or_nothing(folder, monkeypatch, suffix, error, status, word):
     grey(folder / "a.png")
     (folder / f"out.{suffix}").write_bytes(b"older result")
-    written = []
 
-    def save(file, *arrays, **named):
-        file.write(b"half of it")
-        file.flush()
-        written.extend(path.name for path in folder.iterdir())
+    def fail(*_):
         raise error
 
-    monkeypatch.setattr(np, "save", save)
-    monkeypatch.setattr(np, "savez", save)
+    monkeypatch.setattr("npscatter.cli.pipeline.outputs.put_in_place", fail)
     failed(run("transform", "a.png", "-o", f"out.{suffix}"), status, word)
-    assert len(written) == 3
     only(folder, "a.png", f"out.{suffix}")
     assert (folder / f"out.{suffix}").read_bytes() == b"older result"
 
@@ -225,14 +230,14 @@ def test_writing_is_all_or_nothing(folder, monkeypatch, suffix, error, status, w
 @pytest.mark.parametrize(
     "place",
     [
-        "npscatter.cli.transform.check_output",
-        "npscatter.cli.transform.resolve",
+        "npscatter.cli.pipeline.job.check_output",
+        "npscatter.cli.pipeline.job.resolve",
         "npscatter.cli.finding.os.path.isdir",
         "npscatter.cli.images.read_header",
         "npscatter.Scattering2D",
         "npscatter.cli.images.read_image",
         "npscatter.Scattering2D.__call__",
-        "numpy.save",
+        "npscatter.cli.pipeline.outputs.put_in_place",
     ],
 )
 def test_interrupted_anywhere_has_status_130_and_writes_nothing(folder, monkeypatch, place):

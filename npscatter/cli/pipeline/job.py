@@ -254,6 +254,8 @@ class Job:
             request.check_output()
             output.finish(recipe.contents(names, labels, done, self.skips))
             journal.finished = True
+        except OSError as error:
+            raise Failure(f"cannot write {request.output}: {error.strerror or error}") from None
         finally:
             output.close()
             if journal.close():
