@@ -18,6 +18,7 @@ import numpy as np
 from npscatter.atomic_write import atomic_write, is_sent, put_in_place, stat_or_none
 from npscatter.cli.options import extra
 from npscatter.cli.pipeline.staging import StagedRows, flush_to_disk
+from npscatter.errors import ArgumentError, explain
 
 # The suffixes that `output_for` knows.
 SUFFIXES = (".npy", ".npz", ".zarr", ".parquet")
@@ -186,9 +187,11 @@ class StagedOutput:
 
     def finish(self, contents: Contents) -> None:
         """Complete it and put it in place; see `Output`."""
+        if len(contents.names) != self.rows.count:
+            rule = f"a name for each of {self.rows.count} rows"
+            raise ArgumentError(explain("names", contents.names, rule, "name each row once"))
         with self.naming():
             self.rows.sync()
-            self.rows.close()
             self.complete(contents)
 
     def complete(self, contents: Contents) -> None:

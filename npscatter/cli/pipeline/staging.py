@@ -28,6 +28,11 @@ class StagedRows:
         Bytes at the beginning of each file that are left to others.
     piece : int, optional
         Bytes of numbers in a file. Without, there is one file, and it is there from the beginning.
+
+    Attributes
+    ----------
+    count : int
+        How many rows there are.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class StagedRows:
     ):
         self._path, self._dtype, self._offset, self._piece = file, dtype, offset, piece
         self.row = prod(shape) * dtype.itemsize
+        self.count = 0
         self._file: BinaryIO | None = None
         self._number = -1
         self._unsynced: set[int] = set()
@@ -51,7 +57,8 @@ class StagedRows:
         there = all(self._size(k) == self._piece for k in range(whole))
         there = there and (not rest or self._size(whole) >= rest)
         if not there:
-            whole = rest = 0
+            rows = whole = rest = 0
+        self.count = rows
         self._remove_from(whole + (rest > 0))
         if rest or self._piece == sys.maxsize:
             self._at(whole).truncate(self._offset + rest)
@@ -69,10 +76,11 @@ class StagedRows:
             file.write(part.data)
             file.flush()
             content, position = content[len(part) :], position + len(part)
+        self.count = start + len(numbers)
 
-    def fill(self, rows: int) -> None:
-        """Make the file that the last of so many rows is in as large as the others."""
-        number, rest = divmod(rows * self.row, self._piece)
+    def fill(self) -> None:
+        """Make the file that the last row is in as large as the others."""
+        number, rest = divmod(self.count * self.row, self._piece)
         if rest:
             self._at(number).truncate(self._offset + self._piece)
 

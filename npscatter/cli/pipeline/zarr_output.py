@@ -85,7 +85,7 @@ class ZarrOutput(StagedOutput):
         if count < chunks[0]:
             chunks = (max(count, 1), *chunks[1:])
         else:
-            self.rows.fill(count)
+            self.rows.fill()
         for key, texts in contents.texts().items():
             dimension = "skipped" if key.startswith("skipped") else "image"
             dtype, pieces = fixed_width(texts)
