@@ -205,14 +205,15 @@ class Job:
         """Return where pictures are, with all that shards and stacks hold."""
         groups = list(grouped(names))
         shards = [name for name, *_ in groups if is_shard(name)]
-        opened = self.pool.map(partial(_open, suffixes=picture_suffixes()), shards, len(shards))
+        opening = partial(_open, suffixes=picture_suffixes(), how=self.how)
+        opened = self.pool.map(opening, shards, len(shards))
         sources: list[Source] = []
         with self._progress(len(shards), "reading tar files", " files") as bar:
             for group in groups:
                 if not is_container(group[0]):
                     sources.append(Files(group))
                     continue
-                source, wrong = next(opened) if is_shard(group[0]) else _open(group[0])
+                source, wrong = next(opened) if is_shard(group[0]) else opening(group[0])
                 sources += [source] if source else []
                 if wrong:
                     self.skips.total += 1
@@ -271,10 +272,10 @@ class Job:
 
 
 def _open(
-    name: str, suffixes: frozenset[str] = frozenset()
+    name: str, suffixes: frozenset[str], how: Reading
 ) -> tuple[Source | None, ImageError | None]:
     try:
-        source, why = open_source(name, suffixes)
+        source, why = open_source(name, suffixes, how)
     except ImageError as error:
         return None, error
     return source, ImageError("is not read to its end", why) if why else None

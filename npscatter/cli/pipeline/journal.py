@@ -90,6 +90,15 @@ class Journal:
         if not self._temporary:
             self.folder.mkdir(0o700, exist_ok=True)
         self._file = open(self.folder / _NAME, "a+b")
+        try:
+            return self._go_on(settings, resume)
+        except BaseException:
+            self._file.close()
+            self._file = None
+            raise
+
+    def _go_on(self, settings: dict[str, Any], resume: bool | None) -> Done:
+        assert self._file is not None
         if not _locked(self._file):
             raise Failure(f"another npscatter transform is writing this output, in {self.folder}")
         self._file.seek(0)

@@ -194,7 +194,7 @@ class _Window(io.RawIOBase):
         return count
 
 
-def open_source(name: str, suffixes: Iterable[str]) -> tuple[Source, str]:
+def open_source(name: str, suffixes: Iterable[str], how: images.Reading) -> tuple[Source, str]:
     """Return the pictures in a shard or a stack, and why they are not all that it holds, if so.
 
     Raises
@@ -202,7 +202,7 @@ def open_source(name: str, suffixes: Iterable[str]) -> tuple[Source, str]:
     ImageError
         If it holds none that can be read.
     """
-    return open_shard(name, suffixes) if is_shard(name) else (open_stack(name), "")
+    return open_shard(name, suffixes) if is_shard(name) else (open_stack(name, how), "")
 
 
 def open_shard(path: str, suffixes: Iterable[str]) -> tuple[Shard, str]:

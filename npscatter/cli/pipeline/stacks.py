@@ -39,12 +39,12 @@ class Stack:
     labels = None
 
     def __init__(self, name: str, place: _File | _Store, start: int = 0, stop: int | None = None):
-        numbers = place.opened()
+        numbers = _rows(place.opened())
         self._name, self._place, self._start = name, place, start
-        self._stop = len(_rows(numbers)) if stop is None else stop
+        self._stop = numbers.shape[0] if stop is None else stop
         chunks = getattr(numbers, "chunks", None) or (1,)
         row = math.prod(numbers.shape[1:]) * numbers.dtype.itemsize
-        self._chunk = min(chunks[0], MOST_TOGETHER // row) if numbers.ndim > 2 else 1
+        self._chunk = min(chunks[0], MOST_TOGETHER // row)
 
     def __len__(self) -> int:
         return self._stop - self._start
@@ -59,8 +59,8 @@ class Stack:
         return Stack(self._name, self._place, self._start + start, self._start + stop)
 
     def without(self, dropped: set[int]) -> Stack:
-        """Return the others: none, for what is wrong with one picture is so with all."""
-        return self.part(0, 0) if dropped else self
+        """Return the others: all, for what is wrong with headers keeps a stack from being one."""
+        return self
 
     def at_once(self, pictures: int) -> int:
         """Return how many to read together, that no chunk of a store is read again and again."""
@@ -91,7 +91,7 @@ class Stack:
                 yield error
 
 
-def open_stack(name: str) -> Stack:
+def open_stack(name: str, how: images.Reading) -> Stack:
     """Return the pictures in an array, by the name of its file or store.
 
     Raises
@@ -103,7 +103,12 @@ def open_stack(name: str) -> Stack:
     if not os.path.exists(path):
         raise ImageError("no such file")
     try:
-        return Stack(name, _place(path, member))
+        stack = Stack(name, _place(path, member))
+        for header in stack.headers(how):
+            if isinstance(header, ImageError):
+                raise header
+            break  # all are alike
+        return stack
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # NumPy and Zarr raise many kinds on broken files
@@ -112,7 +117,7 @@ def open_stack(name: str) -> Stack:
 
 def _rows(numbers: Any) -> Any:
     """Return an array with an axis of pictures, or raise `ImageError`."""
-    rows = numbers[None] if len(numbers.shape) == 2 else numbers
+    rows = np.asarray(numbers)[None] if len(numbers.shape) == 2 else numbers
     if len(rows.shape) not in (3, 4) or 0 in rows.shape[1:]:
         raise ImageError(f"an array {rows.shape}, not {_AXES}", remedy="reshape it")
     if len(rows.shape) == 3 and looks_channels_last(rows.shape):
