@@ -192,6 +192,7 @@ class StagedOutput:
             raise ArgumentError(explain("names", contents.names, rule, "name each row once"))
         with self.naming():
             self.rows.sync()
+            self.rows.close()
             self.complete(contents)
 
     def complete(self, contents: Contents) -> None:

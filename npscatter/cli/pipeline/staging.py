@@ -83,6 +83,7 @@ class StagedRows:
         number, rest = divmod(self.count * self.row, self._piece)
         if rest:
             self._at(number).truncate(self._offset + self._piece)
+            self.close()
 
     def sync(self) -> None:
         """Return once what was written is on the disk."""
