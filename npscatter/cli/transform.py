@@ -55,6 +55,8 @@ Examples:
   npscatter transform cat.png -o cat.npy
   npscatter transform photos/ -o features.npz --recursive --J 3 --size 256 256
   npscatter transform scans/ -o scans.npz --range 0 4095 --crop 512 512 --pad 512 512
+  npscatter transform 'shards/*.tar' -o train.zarr --size 224 224 --labels cls --resume
+  npscatter transform photos/ -o means.parquet --size 256 256 --summary mean --labels folder
   find . -name '*.jpg' -print0 | npscatter transform - -o all.npz --size 128 128 --strict""",
 )
 @click.argument("images", nargs=-1, required=True)
@@ -164,6 +166,10 @@ def transform(**options: Any) -> None:
       patterns, in quotes, such as 'scans/**/*.tif'
       lists    @FILE, or - for standard input: names of files and folders in UTF-8,
                one a line, or each ended by NUL, as find -print0 writes them
+      shards   .tar, uncompressed, as WebDataset has them: the pictures in them
+      stacks   arrays in .npy, in .npz (a.npz:NAME if it holds several), in Zarr
+               stores (a.zarr, or a.zarr/NAME of a group): (N, H, W), (N, H, W, 3),
+               (N, 3, H, W) or (H, W)
     Each file is taken once, however often and through whatever links it is named.
 
     8-bit samples are divided by 255 and 16-bit ones by 65535 (or see --range), which the Python
@@ -176,18 +182,29 @@ def transform(**options: Any) -> None:
     bring them to one with --crop, --pad, both, or --size. Without these, none is resampled.
 
     Pictures that cannot be read are named and skipped, files of formats that are not read (camera
-    raw, HEIF, FITS, DICOM, SVG, ...) among them. The rows of an .npy file have no names, so it is
-    written only if no file is skipped or named twice.
+    raw, HEIF, FITS, DICOM, SVG, ...) among them. Rows of an .npy file are known by their number,
+    so it is written only if no file is skipped or named twice.
 
     \b
-    OUTPUT.npy holds one array (N, C, h, w), or (N, 3, C, h, w) with --channel all.
-    OUTPUT.npz holds
-      coefficients       the same array
+    OUTPUT holds one array (N, C, h, w), (N, 3, C, h, w) with --channel all, (N, C)
+    with --summary; of any size, for no more than a few batches are in memory.
+      .npy      the array; what is listed here is in OUTPUT.npy.json
+      .npz      the array, coefficients, and what is listed here as arrays
+      .zarr     the same in a Zarr store, in chunks; settings are attributes
+      .parquet  a row for each picture; what is listed here is in the schema
+    Beside it are
       names              the N files
+      labels             with --labels
+      skipped, skipped_because   what could not be read, and why
       order, j, theta, n what each of the C channels is (-1: no such wavelet)
-      bank, bank_sha256, J, L, max_order, boundary, shape, backend, version
+      bank, bank_sha256, J, L, max_order, boundary, shape, backend, version, versions
       samples            how stored numbers became those that were transformed
-      channel, range, frame, crop, pad, size   as given; empty if not
+      channel, range, frame, crop, pad, size, summary, dtype, batch, labelled_by,
+      images             as given; empty if not
+
+    A run that takes more than some seconds keeps what is done in a folder .OUTPUT.partial beside
+    the output. If it is interrupted, killed or out of disk, the same command with --resume goes on
+    there, and writes the same bytes; until it is finished, OUTPUT is what it was before.
 
     \b
     Exit status: 0 all pictures were transformed; 1 some were skipped, the others
