@@ -115,8 +115,8 @@ def test_an_interrupted_output_goes_on_to_the_same_bytes(tmp_path, suffix, layou
     first.open(0)
     write(first, 0, synced)
     first.sync()
-    beyond = np.full((COUNT - synced, *layout.shape), np.nan)
-    first.write(synced, beyond)  # and never said to be there
+    beyond = np.full((2 * COUNT, *layout.shape), np.nan)
+    first.write(synced, beyond)  # never said to be there, and more than there will be
     first.close()
     second = made(path, layout)
     assert second.open(synced)
@@ -352,6 +352,7 @@ def test_npz(tmp_path):
     with np.load(finish(tmp_path / "out.npz"), allow_pickle=False) as archive:
         stored = {key: archive[key] for key in archive.files}
         assert archive.zip.testzip() is None
+        assert {member.date_time[:3] for member in archive.zip.infolist()} == {(1980, 1, 1)}
     np.testing.assert_array_equal(stored.pop("coefficients"), rows_of(LAYOUT))
     for key, column in CONTENTS.columns.items():
         np.testing.assert_array_equal(stored.pop(key), column)
@@ -390,6 +391,9 @@ def test_zarr_by_zarr_and_xarray(tmp_path, monkeypatch, chunk):
         assert read.skipped_because.values.tolist() == [why for _, why in CONTENTS.skipped]
         assert read.order.dtype == int and read.order.dims == ("channel",)
         assert set(read.coords) == {"skipped", "names", "labels", *CONTENTS.columns}
+    with xarray.open_zarr(str(finish(path, SUMMARY, PLAIN)), chunks=None) as read:
+        assert read.skipped.shape == (0,) and "labels" not in read
+        np.testing.assert_array_equal(read.coefficients, rows_of(SUMMARY))
 
 
 def test_parquet_of_maps(tmp_path):

@@ -209,11 +209,13 @@ class StagedOutput:
         try:
             yield
         except OSError as error:
-            name = error.filename
-            if name is not None and self.folder not in Path(os.fsdecode(name)).parents:
+            if not (error.filename is None or self._is_ours(Path(os.fsdecode(error.filename)))):
                 raise
             reason = error.strerror or str(error)
             raise OSError(error.errno or errno.EIO, reason, str(self.path)) from error
+
+    def _is_ours(self, path: Path) -> bool:
+        return self.folder in path.parents or path == Path(os.path.realpath(self.path))
 
 
 class NpyOutput(StagedOutput):
