@@ -133,7 +133,10 @@ def test_rows_that_are_not_there_are_begun_anew(tmp_path, suffix):
     output.open(0)
     write(output, 0, 8)
     assert not output.open(9)
+    output.sync()
     output.close()
+    files = [path for path in output.folder.rglob("*") if path.is_file()]
+    assert all(each.stat().st_size < 512 for each in files)
     for layout in (SUMMARY, replace(LAYOUT, dtype=np.dtype(np.float64))):
         other = made(path, layout)
         assert not other.open(1)
@@ -193,6 +196,7 @@ def test_a_kill_within_the_end_leaves_the_old_or_what_can_be_gone_on_with(tmp_pa
         output = made(path)
         output.open(0)
         write(output)
+        output.sync()
         killed = killed_at(line, output)
         output.close()
         left = without_card(content(path))

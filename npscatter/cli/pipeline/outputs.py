@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
+import math
 import os
-import zlib
+import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, BinaryIO, Protocol
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
-from npscatter.atomic_write import atomic_write, is_sent, put_in_place, stat_or_none
+from npscatter.atomic_write import is_sent, put_in_place, stat_or_none
 from npscatter.cli.options import extra
-from npscatter.cli.pipeline.staging import StagedRows, flush_to_disk
 from npscatter.errors import ArgumentError, explain
 
 # The suffixes that `output_for` knows.
 SUFFIXES = (".npy", ".npz", ".zarr", ".parquet")
 # Bytes that are copied, or brought into a form that can be written, at a time.
 AT_ONCE = 2**22
+_BINARY = getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -129,79 +131,57 @@ def output_for(path: Path) -> type[Output]:
     """Return the class of outputs that a suffix, one of `SUFFIXES`, stands for."""
     suffix = path.suffix.lower()
     if suffix == ".zarr":
-        from npscatter.cli.pipeline.zarr_output import ZarrOutput
-
-        return ZarrOutput
+        return extra("npscatter.cli.pipeline.zarr_output").ZarrOutput
     if suffix == ".parquet":
         return extra("npscatter.cli.pipeline.parquet_output").ParquetOutput
     return NpyOutput if suffix == ".npy" else NpzOutput
 
 
-class StagedOutput:
-    """What the outputs share: rows are staged, and `finish` makes of them what is put in place.
+class Staged:
+    """What the outputs share: they are made in a folder, and what fails there is told of the path.
 
     Parameters
     ----------
     path, folder, layout, force
         As in `Output`.
+
+    Attributes
+    ----------
+    count : int
+        The number of rows.
     """
 
     def __init__(self, path: Path, folder: Path, layout: Layout, force: bool):
         self.path, self.folder, self.layout, self.force = path, folder, layout, force
-        self.rows = self.stage()
-
-    def stage(self) -> StagedRows:
-        """Return where the rows are written first: in one file."""
-        return StagedRows(
-            lambda _: self.staged, self.layout.shape, self.layout.dtype, offset=self.offset()
-        )
-
-    def offset(self) -> int:
-        """Return how many bytes stand before the rows in the staged file."""
-        return 0
+        self.count = 0
 
     @property
     def staged(self) -> Path:
-        """The file, which those of other layouts do not share."""
+        """The file or folder that is made, which those of other layouts do not share."""
         shape = "x".join(map(str, self.layout.shape))
         return self.folder / f"rows-{self.layout.dtype.name}-{shape}{self.path.suffix.lower()}"
 
-    def open(self, rows: int) -> bool:
-        """Go on after so many rows; see `Output`."""
-        with self.naming():
-            return self.rows.open(rows)
-
-    def write(self, start: int, numbers: np.ndarray) -> None:
-        """Write rows; see `Output`."""
-        with self.naming():
-            self.rows.write(start, numbers)
-
     def sync(self) -> None:
         """Return once all rows are on the disk; see `Output`."""
-        with self.naming():
-            self.rows.sync()
-
-    def close(self) -> None:
-        """Leave it as it is; see `Output`."""
-        self.rows.close()
+        raise NotImplementedError
 
     def finish(self, contents: Contents) -> None:
         """Complete it and put it in place; see `Output`."""
-        if len(contents.names) != self.rows.count:
-            rule = f"a name for each of {self.rows.count} rows"
+        if len(contents.names) != self.count:
+            rule = f"a name for each of {self.count} rows"
             raise ArgumentError(explain("names", contents.names, rule, "name each row once"))
+        self.sync()
         with self.naming():
-            self.rows.sync()
-            self.rows.close()
             self.complete(contents)
 
     def complete(self, contents: Contents) -> None:
         """Make an output of the rows, and put it in place."""
         raise NotImplementedError
 
-    def whole_shape(self, contents: Contents) -> tuple[int, ...]:
-        """Return the shape of all coefficients."""
-        return (len(contents.names), *self.layout.shape)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all coefficients."""
+        return (self.count, *self.layout.shape)
 
     @contextmanager
     def naming(self) -> Iterator[None]:
@@ -218,7 +198,56 @@ class StagedOutput:
         return self.folder in path.parents or path == Path(os.path.realpath(self.path))
 
 
-class NpyOutput(StagedOutput):
+class StagedRows(Staged):
+    """Outputs whose rows are staged as they are, in one file, and made into another in the end."""
+
+    def __init__(self, path: Path, folder: Path, layout: Layout, force: bool):
+        super().__init__(path, folder, layout, force)
+        self.row = math.prod(layout.shape) * layout.dtype.itemsize
+        self._file: BinaryIO | None = None
+
+    @property
+    def offset(self) -> int:
+        """How many bytes stand before the rows in the staged file."""
+        return 0
+
+    def open(self, rows: int) -> bool:
+        """Go on after so many rows; see `Output`."""
+        with self.naming():
+            self.close()
+            make_accessible(self.staged)
+            descriptor = os.open(self.staged, os.O_RDWR | os.O_CREAT | _BINARY, 0o600)
+            self._file = open(descriptor, "r+b")
+            there = not rows or os.stat(descriptor).st_size >= self.offset + rows * self.row
+            self.count = rows if there else 0
+            self._file.truncate(self.offset + self.count * self.row)
+            return there
+
+    def write(self, start: int, numbers: np.ndarray) -> None:
+        """Write rows; see `Output`."""
+        assert self._file is not None
+        with self.naming():
+            self._file.seek(self.offset + start * self.row)
+            self._file.write(np.ascontiguousarray(numbers, self.layout.dtype).data)
+            self._file.flush()
+            self.count = start + len(numbers)
+
+    def sync(self) -> None:
+        """Return once all rows are on the disk; see `Output`."""
+        assert self._file is not None
+        with self.naming():
+            flush_to_disk(self._file)
+
+    def close(self) -> None:
+        """Leave it as it is; see `Output`."""
+        if self._file is not None:
+            # Where the disk is full, Python would try once more what failed.
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
+
+
+class NpyOutput(StagedRows):
     """The coefficients alone, as one array, with a card beside it that says what they are."""
 
     def __init__(self, path: Path, folder: Path, layout: Layout, force: bool):
@@ -227,9 +256,10 @@ class NpyOutput(StagedOutput):
             reason = "would be the card of this output, but is something else; move it elsewhere"
             raise FileExistsError(errno.EEXIST, reason, str(self._card))
 
+    @property
     def offset(self) -> int:
-        """Return the size of the header."""
-        return len(npy_header((0, *self.layout.shape), self.layout.dtype))
+        """The size of the header."""
+        return len(npy_header(self.shape, self.layout.dtype))
 
     @property
     def _card(self) -> Path | None:
@@ -241,54 +271,64 @@ class NpyOutput(StagedOutput):
     def complete(self, contents: Contents) -> None:
         """Write the header before the rows, and the card; see `Output`."""
         with open(self.staged, "r+b") as file:
-            file.write(npy_header(self.whole_shape(contents), self.layout.dtype))
+            file.write(npy_header(self.shape, self.layout.dtype))
             flush_to_disk(file)
-        if self._card is not None:
-            with atomic_write(self._card, self.force) as card:
-                _write_card(card, contents, self.whole_shape(contents), self.layout.dtype)
-                flush_to_disk(card)
-        put_in_place(self.staged, self.path, self.force)
+        if self._card is None:
+            put_in_place(self.staged, self.path, self.force)
+            return
+        card, old = self.folder / "card.json", self.folder / "old-card.json"
+        with open(card, "wb") as file:
+            _write_card(file, contents, self.shape, self.layout.dtype)
+            flush_to_disk(file)
+        # At no moment does a card stand beside an array that it does not speak of.
+        if self._card.exists():
+            os.replace(self._card, old)
+        try:
+            put_in_place(self.staged, self.path, self.force)
+        except BaseException:
+            if old.exists():
+                os.replace(old, self._card)
+            raise
+        put_in_place(card, self._card, self.force)
 
 
-class NpzOutput(StagedOutput):
-    """Everything in one archive, without compression but of text.
-
-    The rows are staged where they will be, in the archive's first member, and are not copied.
-    """
-
-    def offset(self) -> int:
-        """Return the size of the member's header, and of the array's in it."""
-        return len(_member("coefficients").FileHeader(zip64=True)) + len(
-            npy_header((0, *self.layout.shape), self.layout.dtype)
-        )
+class NpzOutput(StagedRows):
+    """Everything in one archive, without compression but of text."""
 
     def complete(self, contents: Contents) -> None:
-        """Write the headers before the rows, and the other members after them; see `Output`."""
-        with open(self.staged, "r+b") as file:
-            first = self._write_headers(file, self.whole_shape(contents))
-            file.seek(0, os.SEEK_END)
+        """Copy the rows into an archive, and add the rest; see `Output`."""
+        whole = self.folder / "whole.npz"
+        with open(whole, "wb") as file:
             with ZipFile(file, "w") as archive:
-                archive.filelist.append(first)
-                archive.NameToInfo[first.filename] = first
+                with _member(archive, "coefficients") as member, open(self.staged, "rb") as rows:
+                    member.write(npy_header(self.shape, self.layout.dtype))
+                    shutil.copyfileobj(rows, member, AT_ONCE)
                 for key, texts in contents.texts().items():
-                    _add_texts(archive, key, texts)
+                    dtype, pieces = fixed_width(texts)
+                    with _member(archive, key, ZIP_DEFLATED) as member:
+                        member.write(npy_header((len(texts),), dtype))
+                        for piece in pieces:
+                            member.write(piece.tobytes())
                 for key, value in {**contents.columns, **contents.settings}.items():
-                    _add_array(archive, key, as_array(value))
+                    with _member(archive, key) as member:
+                        np.lib.format.write_array(member, as_array(value), allow_pickle=False)
             flush_to_disk(file)
-        put_in_place(self.staged, self.path, self.force)
+        put_in_place(whole, self.path, self.force)
 
-    def _write_headers(self, file: BinaryIO, shape: tuple[int, ...]) -> ZipInfo:
-        """Write what stands before the rows, and return the entry of the directory."""
-        header = npy_header(shape, self.layout.dtype)
-        member, start = _member("coefficients"), self.offset() - len(header)
-        file.seek(start)
-        file.write(header)
-        file.seek(start)
-        member.CRC, member.file_size = _checksum(file)
-        member.compress_size = member.file_size
-        file.seek(0)
-        file.write(member.FileHeader(zip64=True))
-        return member
+
+# Files
+
+
+def make_accessible(path: Path) -> None:
+    """Let us in: what was about to be put in place has the mode of what it was to replace."""
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+def flush_to_disk(file: BinaryIO) -> None:
+    """Return once what was written to a file is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 # Arrays
@@ -296,11 +336,10 @@ class NpzOutput(StagedOutput):
 
 def npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
     """Return what stands before an array in an .npy file: as long for any count of rows."""
-    descr = np.lib.format.dtype_to_descr(dtype)
-    text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape!r}, }}"
-    text += " " * (21 - len(repr(shape[0])))
-    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1")
+    descr, file = np.lib.format.dtype_to_descr(dtype), io.BytesIO()
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
 
 
 def fixed_width(texts: Sequence[str]) -> tuple[np.dtype, Iterator[np.ndarray]]:
@@ -323,34 +362,11 @@ def as_array(value: object) -> np.ndarray:
 # Archives
 
 
-def _member(key: str, compression: int = ZIP_STORED) -> ZipInfo:
-    # Of no date, so that the same content gives the same bytes.
+def _member(archive: ZipFile, key: str, compression: int = ZIP_STORED) -> IO[bytes]:
+    """Open a member of an archive, of no date, so that the same content gives the same bytes."""
     member = ZipInfo(f"{key}.npy", (1980, 1, 1, 0, 0, 0))
     member.compress_type, member.external_attr = compression, 0o600 << 16
-    # Which it lacks until it is written; they hold for one at the beginning, not yet summed up.
-    member.header_offset = member.CRC = 0
-    return member
-
-
-def _checksum(file: BinaryIO) -> tuple[int, int]:
-    """Return the CRC and the number of the bytes up to the end of a file."""
-    crc = size = 0
-    while piece := file.read(AT_ONCE):
-        crc, size = zlib.crc32(piece, crc), size + len(piece)
-    return crc, size
-
-
-def _add_texts(archive: ZipFile, key: str, texts: Sequence[str]) -> None:
-    dtype, pieces = fixed_width(texts)
-    with archive.open(_member(key, ZIP_DEFLATED), "w", force_zip64=True) as file:
-        file.write(npy_header((len(texts),), dtype))
-        for piece in pieces:
-            file.write(piece.tobytes())
-
-
-def _add_array(archive: ZipFile, key: str, array: np.ndarray) -> None:
-    with archive.open(_member(key), "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, array, allow_pickle=False)
+    return archive.open(member, "w", force_zip64=True)
 
 
 # Cards

@@ -14,14 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from npscatter.atomic_write import put_in_place
-from npscatter.cli.pipeline.outputs import Contents, StagedOutput, as_json, spelt
-from npscatter.cli.pipeline.staging import flush_to_disk
+from npscatter.cli.pipeline.outputs import Contents, StagedRows, as_json, flush_to_disk, spelt
 
 # Bytes of coefficients that are converted at a time, and stand together in the file.
 ROW_GROUP = 2**25
 
 
-class ParquetOutput(StagedOutput):
+class ParquetOutput(StagedRows):
     """One file: columns ``name``, ``label`` where there are any, and the coefficients.
 
     Numbers with one axis, summaries, are a column for each channel, under its name; others are one
@@ -84,7 +83,7 @@ class ParquetOutput(StagedOutput):
     def _groups(self, count: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the number of the first row of a group, and its rows, flattened."""
         width, dtype = prod(self.layout.shape), self.layout.dtype
-        most = max(1, ROW_GROUP // self.rows.row)
+        most = max(1, ROW_GROUP // self.row)
         with open(self.staged, "rb") as file:
             for first in range(0, count, most):
                 rows = np.empty((min(most, count - first), width), dtype)

@@ -1,71 +1,53 @@
-"""The output .zarr: a store of Zarr's format 2, which every reader of Zarr has.
-
-https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html: a chunk that is not compressed is a file
-of numbers. Chunks of whole rows, or of equal parts of a row, are therefore the rows as they come,
-cut into files: they can be appended to, cut off and flushed to the disk like any other rows.
-Coefficients as good as never repeat, and compressed would take about a tenth less.
-"""
+"""The output .zarr: a store of Zarr's format 2, which every reader of Zarr has, by Zarr itself."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
-import zlib
 from collections.abc import Iterable
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import zarr
 
 from npscatter.atomic_write import keep_owner_and_mode
 from npscatter.cli.finding import is_store
 from npscatter.cli.pipeline.outputs import (
     Contents,
     Layout,
-    StagedOutput,
+    Staged,
     as_array,
-    as_json,
     fixed_width,
+    flush_to_disk,
+    make_accessible,
     spelt,
 )
-from npscatter.cli.pipeline.staging import StagedRows, flush_to_disk, make_accessible
 
 # Bytes of a chunk of coefficients, at most.
 CHUNK = 2**23
 COEFFICIENTS = "coefficients"
-# Text repeats itself; the level is the fastest.
-_ZLIB: dict = {"id": "zlib", "level": 1}
+_SINCE_3 = int(zarr.__version__.partition(".")[0]) >= 3
 
 
-class ZarrOutput(StagedOutput):
+class ZarrOutput(Staged):
     """A group with all coefficients, names and labels, and what each channel is.
 
-    Dimensions have names as xarray understands them; settings are attributes.
+    Dimensions have names as xarray understands them; settings are attributes. Zarr is given whole
+    chunks, each once; the rows of the one that is not whole yet are kept beside the store.
     """
 
     def __init__(self, path: Path, folder: Path, layout: Layout, force: bool):
+        super().__init__(path, folder, layout, force)
         self.chunks = chunk_shape(layout.shape, layout.dtype.itemsize)
         # Where what is replaced stands until it is removed.
         self._replaced = folder / "replaced.zarr"
-        super().__init__(path, folder, layout, force)
-
-    def stage(self) -> StagedRows:
-        """Return where the rows are written: in the chunks."""
-        counts = [
-            size // part for size, part in zip(self.layout.shape, self.chunks[1:], strict=True)
-        ]
-
-        def file(number: int) -> Path:
-            place = []
-            for count in reversed(counts):
-                number, index = divmod(number, count)
-                place.append(index)
-            key = ".".join(map(str, [number, *reversed(place)]))
-            return self.staged / COEFFICIENTS / key
-
-        piece = prod(self.chunks) * self.layout.dtype.itemsize
-        return StagedRows(file, self.layout.shape, self.layout.dtype, piece=piece)
+        self._group: Any = None
+        self._array: Any = None
+        self._rest = np.empty((0, *layout.shape), layout.dtype)
+        self._synced: set[str] = set()
 
     def open(self, rows: int) -> bool:
         """Go on after so many rows; see `Output`."""
@@ -73,42 +55,159 @@ class ZarrOutput(StagedOutput):
             if self._replaced.exists():
                 self._settle_the_replaced()
             make_accessible(self.staged)
-            (self.staged / COEFFICIENTS).mkdir(parents=True, exist_ok=True)
             self._forget_contents()
-        return super().open(rows)
+            whole = rows - rows % self.chunks[0]
+            rest = self._rest_of(whole, rows) if self._opened(whole) else None
+            if rest is None:
+                self._begin()
+                whole, self._rest = 0, self._none()
+            else:
+                self._array.resize((whole, *self.layout.shape))
+                self._rest = rest
+            self.count = whole + len(self._rest)
+            return rest is not None or not rows
+
+    def write(self, start: int, numbers: np.ndarray) -> None:
+        """Write rows; see `Output`."""
+        with self.naming():
+            rows = np.concatenate([self._rest, numbers], dtype=self.layout.dtype)
+            whole = len(rows) - len(rows) % self.chunks[0]
+            self._append(rows[:whole])
+            self._rest, self.count = rows[whole:].copy(), start + len(numbers)
+
+    def sync(self) -> None:
+        """Return once all rows are on the disk; see `Output`."""
+        with self.naming():
+            kept = self._rest_file(self.count - len(self._rest))
+            with open(kept.with_suffix(".new"), "wb") as file:
+                np.save(file, self._rest, allow_pickle=False)
+                flush_to_disk(file)
+            os.replace(kept.with_suffix(".new"), kept)
+            for path in set(self.folder.glob("rest-*")) - {kept}:
+                path.unlink()
+            self._flush()
+
+    def close(self) -> None:
+        """Leave it as it is; see `Output`."""
 
     def complete(self, contents: Contents) -> None:
         """Write what is not a coefficient, and put the store in place; see `Output`."""
-        store = _Store(self.staged)
-        count, *row = self.whole_shape(contents)
-        chunks = self.chunks
-        if count < chunks[0]:
-            chunks = (max(count, 1), *chunks[1:])
-        else:
-            self.rows.fill()
+        self._append(self._rest)
+        described = []
         for key, texts in contents.texts().items():
-            dimension = "skipped" if key.startswith("skipped") else "image"
+            skipped = key.startswith("skipped")
             dtype, pieces = fixed_width(texts)
-            store.add(key, dtype, (len(texts),), pieces, (dimension,))
+            self._add(key, dtype, (len(texts),), pieces, ["skipped" if skipped else "image"])
+            described += [] if skipped else [key]
         for key, column in contents.columns.items():
             array = as_array(column)
-            store.add(key, array.dtype, array.shape, [array], ("channel", "wavelet")[: array.ndim])
-        described = [key for key in store.arrays if not key.startswith("skipped")]
-        store.declare(
-            COEFFICIENTS,
-            *(self.layout.dtype, (count, *row), chunks, None),
-            dimensions=("image", *self.layout.axes),
-            attributes={"coordinates": " ".join(described)},
+            axes = ["channel", "wavelet"][: array.ndim]
+            self._add(key, array.dtype, array.shape, [array], axes)
+            described.append(key)
+        self._array.attrs.update(
+            {
+                "_ARRAY_DIMENSIONS": ["image", *self.layout.axes],
+                "coordinates": " ".join(described),
+            }
         )
-        store.finish(contents.settings)
+        self._group.attrs.update(spelt(contents.settings))
+        zarr.consolidate_metadata(str(self.staged))
+        self._synced.clear()
+        self._flush()
         self._put_in_place()
+
+    # Rows
+
+    def _none(self) -> np.ndarray:
+        return np.empty((0, *self.layout.shape), self.layout.dtype)
+
+    def _opened(self, rows: int) -> bool:
+        """Open the store that is there; return whether it has so many rows."""
+        try:
+            self._group = zarr.open_group(str(self.staged), mode="r+")
+            self._array = self._group[COEFFICIENTS]
+            return self._array.chunks == self.chunks and self._array.shape[0] >= rows
+        except Exception:  # of Zarr's own kinds, by version: there is none, or none that is whole
+            return False
+
+    def _begin(self) -> None:
+        shutil.rmtree(self.staged, ignore_errors=True)
+        for path in self.folder.glob("rest-*"):
+            path.unlink()
+        self._group = zarr.open_group(
+            str(self.staged), mode="w", **({"zarr_format": 2} if _SINCE_3 else {})
+        )
+        shape = (0, *self.layout.shape)
+        self._array = self._create(COEFFICIENTS, self.layout.dtype, shape, self.chunks)
+
+    def _rest_file(self, first: int) -> Path:
+        return self.folder / f"rest-{first}.npy"
+
+    def _rest_of(self, whole: int, rows: int) -> np.ndarray | None:
+        """Return rows from one on that were not handed to Zarr, or were since; None if neither."""
+        if rows == whole:
+            return self._none()
+        try:
+            rest = np.load(self._rest_file(whole))
+        except (OSError, ValueError):
+            rest = self._none()
+        if len(rest) < rows - whole and self._array.shape[0] >= rows:
+            rest = self._array[whole:rows]
+        return rest[: rows - whole] if len(rest) >= rows - whole else None
+
+    def _append(self, rows: np.ndarray) -> None:
+        if len(rows):
+            start = self._array.shape[0]
+            self._array.resize((start + len(rows), *self.layout.shape))
+            self._array[start:] = rows
+
+    def _flush(self) -> None:
+        """Return once all files that were written since the last time are on the disk."""
+        for place, _, names in os.walk(self.staged):
+            for path in (os.path.join(place, name) for name in names):
+                if path not in self._synced:
+                    with open(path, "rb") as file:
+                        os.fsync(file.fileno())
+                    # Of metadata, which are written again and again, only a chunk is remembered.
+                    if not os.path.basename(path).startswith("."):
+                        self._synced.add(path)
+
+    # What else is in the store
+
+    def _create(self, key: str, dtype: np.dtype, shape: tuple, chunks: tuple) -> Any:
+        settings = {"shape": shape, "chunks": chunks, "dtype": dtype}
+        # xarray takes numbers that equal it to be missing.
+        settings["fill_value"] = None
+        if _SINCE_3:
+            return self._group.create_array(key, compressors=None, **settings)
+        return self._group.create_dataset(key, compressor=None, **settings)
+
+    def _add(
+        self,
+        key: str,
+        dtype: np.dtype,
+        shape: tuple[int, ...],
+        pieces: Iterable[np.ndarray],
+        axes: list[str],
+    ) -> None:
+        """Write an array in chunks along its first axis: the pieces, as long as the first."""
+        array, first = None, 0
+        for piece in pieces:
+            if array is None:
+                array = self._create(key, dtype, shape, piece.shape)
+            array[first : first + len(piece)] = piece
+            first += len(piece)
+        if array is None:
+            array = self._create(key, dtype, shape, (1, *shape[1:]))
+        array.attrs["_ARRAY_DIMENSIONS"] = axes
 
     def _forget_contents(self) -> None:
         """Remove what an earlier `complete` wrote beside the coefficients."""
-        for path in self.staged.iterdir():
-            if path.name == COEFFICIENTS:
-                continue
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in self.staged.iterdir() if self.staged.exists() else ():
+            if path.name not in (COEFFICIENTS, ".zgroup"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    # Where it goes
 
     def _put_in_place(self) -> None:
         """Take the place of what stands there; until that is done, it stands in our folder."""
@@ -134,81 +233,8 @@ class ZarrOutput(StagedOutput):
             os.rename(self._replaced, target)
 
 
-class _Store:
-    """The files of a store besides the chunks of coefficients.
-
-    Parameters
-    ----------
-    folder : Path
-        The store.
-    """
-
-    def __init__(self, folder: Path):
-        self.arrays: list[str] = []
-        self._folder = folder
-        self._metadata: dict[str, object] = {".zgroup": {"zarr_format": 2}}
-
-    def declare(
-        self,
-        key: str,
-        dtype: np.dtype,
-        shape: tuple[int, ...],
-        chunks: tuple[int, ...],
-        compressor: dict | None,
-        dimensions: tuple[str, ...],
-        attributes: dict[str, object],
-    ) -> None:
-        """Say what an array is; its chunks are the caller's."""
-        self.arrays.append(key)
-        self._metadata[f"{key}/.zarray"] = {
-            "zarr_format": 2,
-            "shape": shape,
-            "chunks": chunks,
-            "dtype": np.lib.format.dtype_to_descr(dtype),
-            "compressor": compressor,
-            # xarray takes numbers that equal it to be missing.
-            "fill_value": None,
-            "order": "C",
-            "filters": None,
-        }
-        self._metadata[f"{key}/.zattrs"] = {"_ARRAY_DIMENSIONS": dimensions, **attributes}
-
-    def add(
-        self,
-        key: str,
-        dtype: np.dtype,
-        shape: tuple[int, ...],
-        pieces: Iterable[np.ndarray],
-        dimensions: tuple[str, ...],
-    ) -> None:
-        """Write an array in chunks along its first axis: the pieces, as long as the first."""
-        (self._folder / key).mkdir()
-        rows = 1
-        for number, piece in enumerate(pieces):
-            if number == 0:
-                rows = len(piece)
-            chunk = np.zeros((rows, *shape[1:]), dtype)
-            chunk[: len(piece)] = piece
-            name = ".".join(map(str, [number, *(0 for _ in shape[1:])]))
-            self._put(f"{key}/{name}", zlib.compress(chunk.tobytes(), _ZLIB["level"]))
-        self.declare(key, dtype, shape, (rows, *shape[1:]), _ZLIB, dimensions, {})
-
-    def finish(self, attributes: dict[str, object]) -> None:
-        """Write the attributes of the group, and all that was declared, each and together."""
-        self._metadata[".zattrs"] = attributes
-        for name, value in self._metadata.items():
-            self._put(name, as_json(spelt(value)).encode())
-        together = {"zarr_consolidated_format": 1, "metadata": spelt(self._metadata)}
-        self._put(".zmetadata", as_json(together).encode())
-
-    def _put(self, name: str, content: bytes) -> None:
-        with open(self._folder / name, "wb") as file:
-            file.write(content)
-            flush_to_disk(file)
-
-
 def chunk_shape(row: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Return the shape of chunks that are contiguous among rows, and no larger than `CHUNK`.
+    """Return the shape of chunks of whole rows, or of equal parts of one, no larger than `CHUNK`.
 
     A row that is larger is cut into equal parts along the first axis that allows it.
     """
