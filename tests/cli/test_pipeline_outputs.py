@@ -133,7 +133,12 @@ def test_rows_that_are_not_there_are_begun_anew(tmp_path, suffix):
     output.open(0)
     write(output, 0, 8)
     assert not output.open(9)
+    output.sync()
     output.close()
+    files = [path for path in output.folder.rglob("*") if path.is_file()]
+    assert len(files) == (suffix != ".zarr") and not any(
+        each.stat().st_size > 256 for each in files
+    )
     for layout in (SUMMARY, replace(LAYOUT, dtype=np.dtype(np.float64))):
         other = made(path, layout)
         assert not other.open(1)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
@@ -80,8 +80,11 @@ class Contents:
         }
 
 
-class Output(Protocol):
+class Output:
     """An output in the making. It can be left at any moment, and gone on with by another object.
+
+    Rows are staged, in a file if a subclass does not say otherwise, and in the end `complete` makes
+    of them what is put in place.
 
     Parameters
     ----------
@@ -101,7 +104,9 @@ class Output(Protocol):
         From every method, with the path that was given.
     """
 
-    def __init__(self, path: Path, folder: Path, layout: Layout, force: bool): ...
+    def __init__(self, path: Path, folder: Path, layout: Layout, force: bool):
+        self.path, self.folder, self.layout, self.force = path, folder, layout, force
+        self.rows = self.stage()
 
     def open(self, rows: int) -> bool:
         """Go on after so many rows, and forget those beyond.
@@ -111,82 +116,28 @@ class Output(Protocol):
         bool
             False if so many are not there: then it begins anew, with row 0.
         """
-
-    def write(self, start: int, numbers: np.ndarray) -> None:
-        """Write rows, shape (n, *layout.shape), the first of which is number `start`."""
-
-    def sync(self) -> None:
-        """Return once the rows that were written are on the disk."""
-
-    def finish(self, contents: Contents) -> None:
-        """Complete the output, and put it in place of what stands there in one step."""
-
-    def close(self) -> None:
-        """Leave it as it is, for a later `open`."""
-
-
-def output_for(path: Path) -> type[Output]:
-    """Return the class of outputs that a suffix, one of `SUFFIXES`, stands for."""
-    suffix = path.suffix.lower()
-    if suffix == ".zarr":
-        from npscatter.cli.pipeline.zarr_output import ZarrOutput
-
-        return ZarrOutput
-    if suffix == ".parquet":
-        return extra("npscatter.cli.pipeline.parquet_output").ParquetOutput
-    return NpyOutput if suffix == ".npy" else NpzOutput
-
-
-class StagedOutput:
-    """What the outputs share: rows are staged, and `finish` makes of them what is put in place.
-
-    Parameters
-    ----------
-    path, folder, layout, force
-        As in `Output`.
-    """
-
-    def __init__(self, path: Path, folder: Path, layout: Layout, force: bool):
-        self.path, self.folder, self.layout, self.force = path, folder, layout, force
-        self.rows = self.stage()
-
-    def stage(self) -> StagedRows:
-        """Return where the rows are written first: in one file."""
-        return StagedRows(
-            lambda _: self.staged, self.layout.shape, self.layout.dtype, offset=self.offset()
-        )
-
-    def offset(self) -> int:
-        """Return how many bytes stand before the rows in the staged file."""
-        return 0
-
-    @property
-    def staged(self) -> Path:
-        """The file, which those of other layouts do not share."""
-        shape = "x".join(map(str, self.layout.shape))
-        return self.folder / f"rows-{self.layout.dtype.name}-{shape}{self.path.suffix.lower()}"
-
-    def open(self, rows: int) -> bool:
-        """Go on after so many rows; see `Output`."""
         with self.naming():
             return self.rows.open(rows)
 
     def write(self, start: int, numbers: np.ndarray) -> None:
-        """Write rows; see `Output`."""
+        """Write rows, shape (n, *layout.shape), the first of which is number `start`."""
         with self.naming():
             self.rows.write(start, numbers)
 
     def sync(self) -> None:
-        """Return once all rows are on the disk; see `Output`."""
+        """Return once the rows that were written are on the disk."""
         with self.naming():
             self.rows.sync()
 
     def close(self) -> None:
-        """Leave it as it is; see `Output`."""
+        """Leave it as it is, for a later `open`."""
         self.rows.close()
 
     def finish(self, contents: Contents) -> None:
-        """Complete it and put it in place; see `Output`."""
+        """Complete the output, and put it in place of what stands there in one step.
+
+        Killed at any moment, it leaves what stood there, or can be gone on with to the same end.
+        """
         if len(contents.names) != self.rows.count:
             rule = f"a name for each of {self.rows.count} rows"
             raise ArgumentError(explain("names", contents.names, rule, "name each row once"))
@@ -195,9 +146,29 @@ class StagedOutput:
             self.rows.close()
             self.complete(contents)
 
+    # What subclasses say
+
     def complete(self, contents: Contents) -> None:
-        """Make an output of the rows, and put it in place."""
+        """Make of the rows what is written, and put it in place."""
         raise NotImplementedError
+
+    def offset(self) -> int:
+        """Return how many bytes stand before the rows in the staged file."""
+        return 0
+
+    def stage(self) -> StagedRows:
+        """Return where the rows are staged."""
+        return StagedRows(
+            lambda _: self.staged, self.layout.shape, self.layout.dtype, offset=self.offset()
+        )
+
+    # What they use
+
+    @property
+    def staged(self) -> Path:
+        """What is staged: not shared with other layouts."""
+        shape = "x".join(map(str, self.layout.shape))
+        return self.folder / f"rows-{self.layout.dtype.name}-{shape}{self.path.suffix.lower()}"
 
     def whole_shape(self, contents: Contents) -> tuple[int, ...]:
         """Return the shape of all coefficients."""
@@ -218,7 +189,19 @@ class StagedOutput:
         return self.folder in path.parents or path == Path(os.path.realpath(self.path))
 
 
-class NpyOutput(StagedOutput):
+def output_for(path: Path) -> type[Output]:
+    """Return the class of outputs that a suffix, one of `SUFFIXES`, stands for."""
+    suffix = path.suffix.lower()
+    if suffix == ".zarr":
+        from npscatter.cli.pipeline.zarr_output import ZarrOutput
+
+        return ZarrOutput
+    if suffix == ".parquet":
+        return extra("npscatter.cli.pipeline.parquet_output").ParquetOutput
+    return NpyOutput if suffix == ".npy" else NpzOutput
+
+
+class NpyOutput(Output):
     """The coefficients alone, as one array, with a card beside it that says what they are."""
 
     def __init__(self, path: Path, folder: Path, layout: Layout, force: bool):
@@ -239,7 +222,7 @@ class NpyOutput(StagedOutput):
         return self.path.with_name(f"{self.path.name}.json")
 
     def complete(self, contents: Contents) -> None:
-        """Write the header before the rows, and the card; see `Output`."""
+        """Write the header before the rows, and the card."""
         with open(self.staged, "r+b") as file:
             file.write(npy_header(self.whole_shape(contents), self.layout.dtype))
             flush_to_disk(file)
@@ -250,7 +233,7 @@ class NpyOutput(StagedOutput):
         put_in_place(self.staged, self.path, self.force)
 
 
-class NpzOutput(StagedOutput):
+class NpzOutput(Output):
     """Everything in one archive, without compression but of text.
 
     The rows are staged where they will be, in the archive's first member, and are not copied.
@@ -263,11 +246,12 @@ class NpzOutput(StagedOutput):
         )
 
     def complete(self, contents: Contents) -> None:
-        """Write the headers before the rows, and the other members after them; see `Output`."""
+        """Write the headers before the rows, and the other members after them."""
         with open(self.staged, "r+b") as file:
             first = self._write_headers(file, self.whole_shape(contents))
             file.seek(0, os.SEEK_END)
             with ZipFile(file, "w") as archive:
+                # Members that follow are appended; the directory has to have the first one too.
                 archive.filelist.append(first)
                 archive.NameToInfo[first.filename] = first
                 for key, texts in contents.texts().items():
@@ -298,6 +282,7 @@ def npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
     """Return what stands before an array in an .npy file: as long for any count of rows."""
     descr = np.lib.format.dtype_to_descr(dtype)
     text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape!r}, }}"
+    # Room for any count, and then to a multiple of 64 bytes: as NumPy itself does.
     text += " " * (21 - len(repr(shape[0])))
     text += " " * (-(10 + len(text) + 1) % 64) + "\n"
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1")

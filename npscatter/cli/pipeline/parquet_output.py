@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from npscatter.atomic_write import put_in_place
-from npscatter.cli.pipeline.outputs import Contents, StagedOutput, as_json, spelt
+from npscatter.cli.pipeline.outputs import Contents, Output, as_json, spelt
 from npscatter.cli.pipeline.staging import flush_to_disk
 
 # Bytes of coefficients that are converted at a time, and stand together in the file.
 ROW_GROUP = 2**25
 
 
-class ParquetOutput(StagedOutput):
+class ParquetOutput(Output):
     """One file: columns ``name``, ``label`` where there are any, and the coefficients.
 
     Numbers with one axis, summaries, are a column for each channel, under its name; others are one
@@ -30,7 +30,7 @@ class ParquetOutput(StagedOutput):
     """
 
     def complete(self, contents: Contents) -> None:
-        """Convert the rows, a group at a time, and put the file in place; see `Output`."""
+        """Convert the rows, a group at a time, and put the file in place."""
         whole = self.folder / "whole.parquet"
         columns = self._columns(contents)
         texts = {"name": contents.names}

@@ -125,6 +125,7 @@ class StagedRows:
             last += 1
         for each in range(last - 1, number - 1, -1):
             self._path(each).unlink()
+            self._unsynced.discard(each)
 
 
 def make_accessible(path: Path) -> None:

@@ -23,7 +23,7 @@ from npscatter.cli.options import is_zarr_store
 from npscatter.cli.pipeline.outputs import (
     Contents,
     Layout,
-    StagedOutput,
+    Output,
     as_array,
     as_json,
     fixed_width,
@@ -38,7 +38,7 @@ COEFFICIENTS = "coefficients"
 _ZLIB: dict = {"id": "zlib", "level": 1}
 
 
-class ZarrOutput(StagedOutput):
+class ZarrOutput(Output):
     """A group with all coefficients, names and labels, and what each channel is.
 
     Dimensions have names as xarray understands them; settings are attributes.
@@ -68,7 +68,7 @@ class ZarrOutput(StagedOutput):
         return StagedRows(file, self.layout.shape, self.layout.dtype, piece=piece)
 
     def open(self, rows: int) -> bool:
-        """Go on after so many rows; see `Output`."""
+        """Go on after so many rows."""
         with self.naming():
             if self._replaced.exists():
                 self._settle_the_replaced()
@@ -78,7 +78,7 @@ class ZarrOutput(StagedOutput):
         return super().open(rows)
 
     def complete(self, contents: Contents) -> None:
-        """Write what is not a coefficient, and put the store in place; see `Output`."""
+        """Write what is not a coefficient, and put the store in place."""
         store = _Store(self.staged)
         count, *row = self.whole_shape(contents)
         chunks = self.chunks
