@@ -70,7 +70,6 @@ WIDE = {
     "npscatter/scattering/transform.py:scatter",
     "npscatter/sklearn.py:__init__",
     "npscatter/bank/filter_bank.py:__init__",
-    "npscatter/cli/transform.py:transform",
 }
 
 

@@ -72,6 +72,7 @@ def summarized(
     --------
     >>> import numpy as np
     >>> from npscatter import Scattering2D
+    >>> from npscatter.features.summary import summarized
     >>> S = Scattering2D(J=2, shape=(32, 32))
     >>> summarized(S(np.ones((5, 32, 32))), S.meta(), ("mean", "isotropic"))[0].shape
     (5, 11)

@@ -431,6 +431,7 @@ def test_parquet_of_summaries_has_a_column_per_channel(tmp_path, named):
 @each_format
 def test_text_is_never_held_as_wide_as_the_longest(tmp_path, suffix):
     """All names of 1500 as wide as the longest are 24 MB."""
+    finish(tmp_path / f"first{suffix}")  # which imports what others import late
     count = 1500
     contents = replace(PLAIN, names=["x" * 4000, *["short"] * (count - 1)])
     output = made(tmp_path / f"out{suffix}", SUMMARY)

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 import npscatter
+from npscatter import features
 from npscatter.bank import FilterBank, resolve
 from npscatter.cli.finding import Found, is_shard
 from npscatter.cli.images import Reading, picture_suffixes
@@ -23,7 +24,7 @@ from npscatter.cli.pipeline.labels import labels_of
 from npscatter.cli.pipeline.outputs import SUFFIXES, Contents, Layout, output_for
 from npscatter.cli.pipeline.pool import Pool
 from npscatter.cli.pipeline.run import BATCH_PIXELS, Run, Tally, Task
-from npscatter.cli.pipeline.sources import Files, Source, grouped, is_container, open_source
+from npscatter.cli.pipeline.sources import Files, PictureSource, grouped, is_container, open_source
 from npscatter.cli.pipeline.survey import Survey, survey
 from npscatter.cli.samples import ImageError
 from npscatter.cli.skips import Capped, Skips
@@ -201,13 +202,13 @@ class Job:
                 say(tally.told(self.pool.workers))
         return 1 if self.skips.count or found.empty else 0
 
-    def _opened(self, names: list[str]) -> list[Source]:
+    def _opened(self, names: list[str]) -> list[PictureSource]:
         """Return where pictures are, with all that shards and stacks hold."""
         groups = list(grouped(names))
         shards = [name for name, *_ in groups if is_shard(name)]
         opening = partial(_open, suffixes=picture_suffixes(), how=self.how)
         opened = self.pool.map(opening, shards, len(shards))
-        sources: list[Source] = []
+        sources: list[PictureSource] = []
         with self._progress(len(shards), "reading tar files", " files") as bar:
             for group in groups:
                 if not is_container(group[0]):
@@ -222,7 +223,7 @@ class Job:
         self.skips.total += sum(map(len, sources))
         return sources
 
-    def _look(self, sources: list[Source]) -> tuple[list[Source], Survey]:
+    def _look(self, sources: list[PictureSource]) -> tuple[list[PictureSource], Survey]:
         """Return what is left when all headers were read, and what they say."""
         with self._progress(sum(map(len, sources)), "reading sizes") as bar:
             sources, pictures = survey(sources, self.how, self.pool, self.skips, bar.update)
@@ -232,7 +233,7 @@ class Job:
     def _transform(
         self,
         recipe: Recipe,
-        sources: list[Source],
+        sources: list[PictureSource],
         names: list[str],
         labels: list[str] | None,
         pictures: Survey,
@@ -273,7 +274,7 @@ class Job:
 
 def _open(
     name: str, suffixes: frozenset[str], how: Reading
-) -> tuple[Source | None, ImageError | None]:
+) -> tuple[PictureSource | None, ImageError | None]:
     try:
         source, why = open_source(name, suffixes, how)
     except ImageError as error:
@@ -315,7 +316,7 @@ class Recipe:
         batch = request.batch or max(1, BATCH_PIXELS // pixels)
         self.task = Task(how, shape, request.dtype, self, batch)
         none = np.empty((0, *self.task.planes, *self._S.output_shape), request.dtype)
-        rows, self._columns, axis = summarized(none, self._S.meta(), request.summary)
+        rows, self._columns, axis = self._summarized(none)
         axes = ("colour",) * len(self.task.planes) + ("channel", "y", "x")[:-axis]
         self.layout = Layout(rows.shape[1:], rows.dtype, axes)
 
@@ -325,7 +326,11 @@ class Recipe:
         with told_in_one_line(self._doing):
             coefficients = self._S(pictures)
             self._doing = ""
-            return summarized(coefficients, self._S.meta(), self._request.summary)[0]
+            return self._summarized(coefficients)[0]
+
+    def _summarized(self, maps: np.ndarray) -> tuple[np.ndarray, features.Meta, int]:
+        rows, meta, axis = summarized(maps, self._S.meta(), self._request.summary)
+        return np.asarray(rows), meta, axis
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -6,13 +6,15 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-from npscatter.cli.pipeline.sources import Source
+from npscatter.cli.pipeline.sources import PictureSource
 from npscatter.cli.terminal import Failure
 
 FOLDER, CLASS = "folder", "cls"
 
 
-def labels_of(choice: str | None, sources: Sequence[Source], names: list[str]) -> list[str] | None:
+def labels_of(
+    choice: str | None, sources: Sequence[PictureSource], names: list[str]
+) -> list[str] | None:
     """Return a label for every picture, or None if there are none.
 
     Parameters
@@ -22,7 +24,7 @@ def labels_of(choice: str | None, sources: Sequence[Source], names: list[str]) -
         its tar file holds; otherwise a CSV file whose rows begin with a picture's name, as it is
         named here or without its folders, and its label. A first row whose second word is "label"
         is a heading.
-    sources : sequence of Source
+    sources : sequence of PictureSource
         Of the pictures.
     names : list of str
         Of all pictures.
@@ -37,7 +39,7 @@ def labels_of(choice: str | None, sources: Sequence[Source], names: list[str]) -
     if choice == FOLDER:
         labels: list[str | None] = [PurePath(name).parent.name for name in names]
     elif choice == CLASS:
-        labels = [label for one in sources for label in one.labels or [None] * len(one)]
+        labels = [label for one in sources for label in one.labels or [""] * len(one)]
     else:
         table = _table(Path(choice))
         labels = [table.get(name, table.get(PurePath(name).name)) for name in names]

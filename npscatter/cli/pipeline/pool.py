@@ -16,7 +16,8 @@ from typing import TypeVar
 
 from npscatter.cli.terminal import Failure
 
-Task, Result = TypeVar("Task"), TypeVar("Result")
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 class Pool:

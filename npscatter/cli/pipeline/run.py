@@ -18,7 +18,7 @@ from npscatter.cli.options import times
 from npscatter.cli.pipeline.journal import Done, Journal
 from npscatter.cli.pipeline.outputs import Output
 from npscatter.cli.pipeline.pool import Pool
-from npscatter.cli.pipeline.sources import Part, Source
+from npscatter.cli.pipeline.sources import Part, PictureSource
 from npscatter.cli.samples import ImageError
 from npscatter.cli.skips import Skips
 
@@ -142,7 +142,7 @@ class Run:
 
     def work(
         self,
-        sources: list[Source],
+        sources: list[PictureSource],
         pool: Pool,
         largest: int,
         advance: Callable[[int], object],
@@ -151,7 +151,7 @@ class Run:
 
         Parameters
         ----------
-        sources : list of Source
+        sources : list of PictureSource
             Of all pictures.
         pool : Pool
             Reads them.
@@ -199,7 +199,7 @@ class Run:
         self._skips.skip(self._names[number], error)
 
     def _transform_waiting(self) -> None:
-        batch = np.concatenate(self._waiting) if self._waiting else ()
+        batch = np.concatenate(self._waiting) if self._waiting else np.empty(0)
         self._waiting.clear()
         if len(batch):
             start = perf_counter()
@@ -263,7 +263,7 @@ class _Writer:
             self._journal.record(Done(pictures, rows, self._done.skipped[:skipped]))
 
 
-def parts_from(sources: Iterable[Source], first: int, together: int) -> Iterator[Part]:
+def parts_from(sources: Iterable[PictureSource], first: int, together: int) -> Iterator[Part]:
     """Yield the pictures from the one with a number on, so many together."""
     before = 0
     for source in sources:

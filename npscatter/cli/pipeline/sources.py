@@ -37,7 +37,7 @@ class Part(Protocol):
         """Yield each picture as `npscatter.cli.images.read_image` does, or what is wrong."""
 
 
-class Source(Part, Protocol):
+class PictureSource(Part, Protocol):
     """All pictures of a place, in their order.
 
     `labels` are those that the place itself has, one a picture, or None.
@@ -50,7 +50,7 @@ class Source(Part, Protocol):
     def part(self, start: int, stop: int) -> Part:
         """Return some of the pictures."""
 
-    def without(self, dropped: set[int]) -> Source:
+    def without(self, dropped: set[int]) -> PictureSource:
         """Return the others."""
 
     def at_once(self, pictures: int) -> int:
@@ -62,7 +62,7 @@ class Files:
     """Pictures that are files of their own."""
 
     names: list[str]
-    labels = None
+    labels: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -164,10 +164,10 @@ def _each(read: Callable, items: Iterable) -> Iterator[Any]:
 
 def _member(tar: io.FileIO, name: str, start: int, size: int) -> io.BufferedReader:
     images.check_suffix(name)
-    return io.BufferedReader(_Window(tar, start, size))
+    return io.BufferedReader(_TarMember(tar, start, size))
 
 
-class _Window(io.RawIOBase):
+class _TarMember(io.RawIOBase):
     """Some bytes of a file, as a file of their own."""
 
     def __init__(self, file: io.FileIO, start: int, size: int):
@@ -194,7 +194,9 @@ class _Window(io.RawIOBase):
         return count
 
 
-def open_source(name: str, suffixes: Iterable[str], how: images.Reading) -> tuple[Source, str]:
+def open_source(
+    name: str, suffixes: Iterable[str], how: images.Reading
+) -> tuple[PictureSource, str]:
     """Return the pictures in a shard or a stack, and why they are not all that it holds, if so.
 
     Raises
@@ -221,7 +223,7 @@ def open_shard(path: str, suffixes: Iterable[str]) -> tuple[Shard, str]:
         with tarfile.open(path, "r:") as tar:
             try:
                 for member in tar:
-                    tar.members = []  # which would be kept for a second turn
+                    tar.members = []  # type: ignore[attr-defined]  # or all would be kept
                     _take(tar, member, shard, classes, frozenset(suffixes))
             except (tarfile.TarError, OSError) as error:
                 why = images.one_line(error)

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -30,15 +30,17 @@ class Stack:
     ----------
     name : str
         As the user wrote it.
-    place : _File or _Store
+    place : _ArrayFile or _ArrayStore
         Where the array is.
     start, stop : int
         Which of its pictures; all by default.
     """
 
-    labels = None
+    labels: list[str] | None = None
 
-    def __init__(self, name: str, place: _File | _Store, start: int = 0, stop: int | None = None):
+    def __init__(
+        self, name: str, place: _ArrayFile | _ArrayStore, start: int = 0, stop: int | None = None
+    ):
         numbers = _rows(place.opened())
         self._name, self._place, self._start = name, place, start
         self._stop = numbers.shape[0] if stop is None else stop
@@ -139,7 +141,7 @@ def _planes(rows: np.ndarray) -> np.ndarray:
     return rows[:, :3]
 
 
-class _File:
+class _ArrayFile:
     """An array that lies in a file as it is in memory."""
 
     def __init__(self, path: str, start: int = 0, owner: object = None):
@@ -148,7 +150,7 @@ class _File:
         self._owner = owner
 
     def __reduce__(self) -> tuple:
-        return _File, (self._path, self._start)
+        return _ArrayFile, (self._path, self._start)
 
     def opened(self) -> np.ndarray:
         """Return the array, mapped into memory."""
@@ -161,13 +163,13 @@ class _File:
             shape, fortran, dtype = read(file)
             if dtype.hasobject:
                 raise ImageError("an array of Python objects, which may run any code when read")
-            order = "F" if fortran else "C"
+            order: Literal["F", "C"] = "F" if fortran else "C"
             if 0 in shape:
                 return np.empty(shape, dtype)
             return np.memmap(self._path, dtype, "r", file.tell(), shape, order)
 
 
-class _Store:
+class _ArrayStore:
     """An array of a Zarr store."""
 
     def __init__(self, path: str):
@@ -183,15 +185,15 @@ class _Store:
         raise ImageError("a group of a Zarr store, not an array", remedy=f"name one: {told}")
 
 
-def _place(path: str, member: str) -> _File | _Store:
+def _place(path: str, member: str) -> _ArrayFile | _ArrayStore:
     if os.path.isdir(path):
-        return _Store(path)
+        return _ArrayStore(path)
     if path.lower().endswith(".npz"):
         return _place_in_archive(path, member)
-    return _File(path)
+    return _ArrayFile(path)
 
 
-def _place_in_archive(path: str, member: str) -> _File:
+def _place_in_archive(path: str, member: str) -> _ArrayFile:
     """Return where an array of an .npz file is; one that is compressed is unpacked into a file."""
     with zipfile.ZipFile(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -204,12 +206,12 @@ def _place_in_archive(path: str, member: str) -> _File:
         info = archive.infolist()[names.index(member)]
         if info.compress_type == zipfile.ZIP_STORED:
             with open(path, "rb") as file:
-                return _File(path, _start_of(info, file))
+                return _ArrayFile(path, _start_of(info, file))
         folder = tempfile.TemporaryDirectory(prefix="npscatter-")
         unpacked = os.path.join(folder.name, "stack.npy")
         with archive.open(info) as packed, open(unpacked, "wb") as file:
             shutil.copyfileobj(packed, file, 2**20)
-        return _File(unpacked, owner=folder)
+        return _ArrayFile(unpacked, owner=folder)
 
 
 def _start_of(info: zipfile.ZipInfo, file: BinaryIO) -> int:

@@ -11,7 +11,7 @@ from functools import partial
 from npscatter.cli.images import Header, Reading
 from npscatter.cli.options import times
 from npscatter.cli.pipeline.pool import Pool
-from npscatter.cli.pipeline.sources import Part, Source
+from npscatter.cli.pipeline.sources import Part, PictureSource
 from npscatter.cli.samples import ImageError
 from npscatter.cli.skips import NAMED, Skips
 from npscatter.cli.terminal import Failure
@@ -143,8 +143,12 @@ class Survey:
 
 
 def survey(
-    sources: list[Source], how: Reading, pool: Pool, skips: Skips, advance: Callable[[int], object]
-) -> tuple[list[Source], Survey]:
+    sources: list[PictureSource],
+    how: Reading,
+    pool: Pool,
+    skips: Skips,
+    advance: Callable[[int], object],
+) -> tuple[list[PictureSource], Survey]:
     """Return the pictures whose headers can be read, and what these say.
 
     Parameters
@@ -156,6 +160,7 @@ def survey(
     parts = _parts(sources)
     headers = pool.map(partial(_headers, how=how), (part for _, _, part in _parts(sources)), 64)
     dropped: list[set[int]] = [set() for _ in sources]
+    read: list[Header | ImageError]
     for (source, start, part), read in zip(parts, headers, strict=True):
         for index, (name, header) in enumerate(zip(part.names, read, strict=True), start):
             if isinstance(header, ImageError):
@@ -168,7 +173,7 @@ def survey(
     return [one for one in kept if len(one)], found
 
 
-def _parts(sources: list[Source]) -> Iterator[tuple[int, int, Part]]:
+def _parts(sources: list[PictureSource]) -> Iterator[tuple[int, int, Part]]:
     for number, source in enumerate(sources):
         for start in range(0, len(source), TOGETHER):
             yield number, start, source.part(start, min(start + TOGETHER, len(source)))

@@ -134,9 +134,8 @@ class ZarrOutput(Staged):
         shutil.rmtree(self.staged, ignore_errors=True)
         for path in self.folder.glob("rest-*"):
             path.unlink()
-        self._group = zarr.open_group(
-            str(self.staged), mode="w", **({"zarr_format": 2} if _SINCE_3 else {})
-        )
+        format: dict[str, Any] = {"zarr_format": 2} if _SINCE_3 else {}
+        self._group = zarr.open_group(str(self.staged), mode="w", **format)
         shape = (0, *self.layout.shape)
         self._array = self._create(COEFFICIENTS, self.layout.dtype, shape, self.chunks)
 
