@@ -366,6 +366,34 @@ def desktop() -> str:
     )
 
 
+def pipeline() -> str:
+    """Return how fast ``npscatter transform`` is, its memory, and what became of killed runs."""
+    result, rows = results.read("pipeline"), []
+    words = {"small": "PNGs of 32 x 32, J = 2", "large": "JPEGs of a megapixel as 256 x 256, J = 4"}
+    for key, what in words.items():
+        for one in result[key]["runs"]:
+            rows.append(
+                [
+                    *(f"{result[key]['pictures']:,} {what}", f"`{one['output']}`"),
+                    *(str(one["workers"]), number(one["pictures_per_second"])),
+                    *(number(one[f"{part}_s"]) for part in ("reading", "transforming", "writing")),
+                    f"{number(one['peak_mib_first_tenth'])}, {number(one['peak_mib'])}",
+                ]
+            )
+    head = ["", "to", "`--workers`", "pictures per second", "reading, s", "transforming, s"]
+    killed, machine = result["killed"], result["environment"]
+    return (
+        f"{table([*head, 'writing, s', 'MiB at most: first tenth, all'], rows)}\n\n"
+        "From tar shards. Seconds are those in which something was done, by all processes that "
+        "read together; these go on side by side. Memory is that of all processes, without what "
+        f"they share. Of {killed['kills']} runs that were killed with SIGKILL at random moments, "
+        f"of all four kinds of output in turn, {killed['left_something_to_go_on_with']} left "
+        f"something to go on with, and after `--resume` {killed['same_bytes']} had the bytes of a "
+        f"run that was not killed. {written(result, 'on', machine['cpu'])}, {machine['cores']} "
+        f"cores: {link('pipeline')}."
+    )
+
+
 # Page -> marker -> what stands there.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"summary": summary},
@@ -382,6 +410,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/torch.md": {name: partial(doors.section, name) for name in ("torch", "gradient")},
     "docs/onnx.md": {"onnx": partial(doors.section, "onnx")},
     "docs/features.md": {"means": partial(doors.section, "means")},
+    "docs/large.md": {"pipeline": pipeline},
     "docs/c.md": {"footprint": footprint, "q15": q15},
     "cexport/GUIDE.md": {"microcontroller": microcontroller, "desktop": desktop},
 }
