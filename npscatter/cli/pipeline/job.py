@@ -87,20 +87,13 @@ def carry_out(request: Request) -> int:
         )
         filters, _ = resolve(request.bank, request.L)
         found = _find(request)
-    with Pool(_workers(request, len(found.files))) as pool:
-        job = Job(request, how, filters, pool)
-        return job.carry_out(found)
+    with Pool(request.workers or 0) as pool:
+        return Job(request, how, filters, pool).carry_out(found)
 
 
 def say(line: str) -> None:
     """Print a line above the progress bar, if there is one."""
     tqdm.write(shown(line), file=sys.stderr)
-
-
-def _workers(request: Request, pictures: int) -> int:
-    if request.workers is not None:
-        return request.workers
-    return cores() if pictures > FEW else 0
 
 
 def cores() -> int:
@@ -189,8 +182,7 @@ class Job:
         labels = labels_of(request.labels, sources, names)
         with told_in_one_line():
             recipe = Recipe(request, self.how, self.filters, shape)
-        if request.workers is None and pictures.pixels > FEW_PIXELS:
-            self.pool.workers = cores()
+        self._hire(pictures.pixels > FEW_PIXELS)
         tally = self._transform(recipe, sources, names, labels, pictures)
         if not request.quiet:
             rows = self.skips.total - self.skips.count
@@ -221,7 +213,13 @@ class Job:
                     self.skips.skip(group[0], wrong)
                 bar.update(is_shard(group[0]))
         self.skips.total += sum(map(len, sources))
+        self._hire(self.skips.total > FEW)
         return sources
+
+    def _hire(self, worthwhile: bool) -> None:
+        """Have processes read, where that was left to us and there is enough for them to do."""
+        if worthwhile and self.request.workers is None:
+            self.pool.workers = cores()
 
     def _look(self, sources: list[PictureSource]) -> tuple[list[PictureSource], Survey]:
         """Return what is left when all headers were read, and what they say."""
