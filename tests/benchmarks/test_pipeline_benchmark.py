@@ -1,4 +1,4 @@
-"""The benchmark of the pipeline runs the command, and its committed result keeps what is promised."""
+"""The pipeline is measured by running it, and its committed result keeps what is promised."""
 
 import os
 import tarfile
