@@ -24,7 +24,7 @@ from npscatter.program.magnitude import (
 )
 from npscatter.program.outputs import GLOBAL
 from npscatter.program.plan import Plan
-from npscatter.program.tiles import ImageTile, cut, even_cuts, runs
+from npscatter.program.tiles import ImageTile, cut, even_cuts, plans_of, runs
 
 # Bytes that one image may use unless a caller says so.
 MEMORY = 2**30
@@ -63,7 +63,7 @@ def run_within(
         If even the smallest tile needs more.
     """
     memory = MEMORY if memory is None else memory
-    if plan.is_tile or bytes_of(plan) <= memory:
+    if bytes_of(plan) <= memory:
         if is_memory(images) and is_memory(output):
             run(plan, images, output)
             return
@@ -129,15 +129,15 @@ def _cuts(
     plan: Plan, seen: int, memory: int, bytes_of: Callable[[Plan], int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the cuts into the largest tiles that fit."""
-    counts = [side >> plan.J for side in plan.shape]
+    counts = [stretch.kept(plan.J)[1] for stretch in plan.crop.stretches]
     side = max(counts)
     while True:
         cuts = even_cuts(counts[0], side), even_cuts(counts[1], side)
-        needed = max(map(bytes_of, {tile.plan for tile in cut(plan, seen, cuts, as_is=True)}))
+        needed = max(map(bytes_of, plans_of(plan, seen, cuts)))
         if needed <= memory:
             return cuts
         if side == 1:
-            rule = f"the smallest tile of an image of {plan.shape} needs {needed} bytes"
+            rule = f"the smallest tile of an image of {plan.input_shape} needs {needed} bytes"
             raise ArgumentError(explain("memory", memory, rule, f"pass memory={needed} or more"))
         # As if the bytes were those of pixels alone, but never in steps that are too bold.
         side = max(1, min(side - 1, max(side // 2, int(side * math.sqrt(memory / needed)))))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npscatter import ArgumentError, ArgumentTypeError, Scattering2D
+from npscatter.backends import tiled
 from npscatter.dask import scatter
 from npscatter.program.padding import BOUNDARIES
 
@@ -48,6 +49,17 @@ def test_random_chunks_do_not_matter(rows, columns, average, boundary):
     whole = Scattering2D(2, shape, **options)(x)
     tolerance = 0 if average is True else 1e-6
     np.testing.assert_allclose(y.compute(scheduler="sync"), whole, tolerance, tolerance)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_chunks_that_need_more_than_memory_are_cut_again(boundary, monkeypatch):
+    tiles, run_tiled = [], tiled.run_tiled
+    monkeypatch.setattr(tiled, "run_tiled", lambda *a: (tiles.append(len(a[0])), run_tiled(*a)))
+    x = image((2, 300, 240))
+    y = scatter(da.from_array(x, (1, 170, 120)), 2, boundary=boundary, memory=200_000)
+    whole = Scattering2D(2, (300, 240), boundary=boundary)(x)
+    assert np.array_equal(y.compute(scheduler="sync"), whole)
+    assert len(tiles) == 8 and min(tiles) > 1
 
 
 def test_chunks_smaller_than_what_is_seen_around_them_are_joined():
