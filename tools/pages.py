@@ -366,6 +366,38 @@ def desktop() -> str:
     )
 
 
+def large() -> str:
+    """Return what an image larger than memory takes, in whatever pieces, and on a cluster."""
+    result = results.read("large")
+    side, rates = result["side"], result["nanoseconds_per_pixel"]
+    machine, cluster = result["environment"], result["cluster"]
+    found, ways = result["ways"], result["ways"]["ways"]
+    rows = [
+        [name, number(one["seconds"]),
+         "the same" if one["same_bits"] else f"up to {one['largest_difference']:.2g} off"]
+        for name, one in ways.items()
+    ]  # fmt: skip
+    head = [f"{found['side']} x {found['side']}, J = 4", "seconds", "bits"]
+    loss, seconds = cluster["loss"], cluster["seconds"]
+    lost = "was right" if loss["right"] and loss["killed_at_work"] else "was wrong"
+    return (
+        f"{side:,} x {side:,} pixels of a byte, J = 4, orders 1 and 2, from one memory map into "
+        f"another: {number(rates['large'])} nanoseconds per pixel, and "
+        f"{number(rates['2048'])} of an image of 2048 x 2048 in memory, in turns with it (ratio "
+        f"{result['ratio']:.2f}; of processor time {result['processor_ratio']:.2f}); "
+        f"{number(result['nanoseconds_per_pixel_into_a_new_file'])} where the file is new. The "
+        f"process held {number(result['peak_mib'])} MiB at most, with "
+        f"{number(result['resident_before_mib'])} MiB of them before it began.\n\n"
+        f"{table(head, rows)}\n\n"
+        f"Against the whole image at once. The same image in {cluster['chunks']} chunks on a "
+        "`LocalCluster`, whose processes have a thread each: "
+        f"{number(seconds['one process'])} s on one, {number(seconds['two processes'])} s on two, "
+        f"{cluster['times_as_fast']:.2f} times as fast; what two gave of which one was killed on "
+        f"the way {lost}. {written(result, 'on', machine['cpu'])}, {machine['threads']} threads: "
+        f"{link('large')}."
+    )
+
+
 # Page -> marker -> what stands there.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"summary": summary},
@@ -382,6 +414,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/torch.md": {name: partial(doors.section, name) for name in ("torch", "gradient")},
     "docs/onnx.md": {"onnx": partial(doors.section, "onnx")},
     "docs/features.md": {"means": partial(doors.section, "means")},
+    "docs/large.md": {"large": large},
     "docs/c.md": {"footprint": footprint, "q15": q15},
     "cexport/GUIDE.md": {"microcontroller": microcontroller, "desktop": desktop},
 }
