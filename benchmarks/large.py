@@ -130,7 +130,7 @@ def _cluster(workers: int):
     """Start a cluster of processes with a thread each, and give the cluster and a client."""
     import distributed
 
-    options = {"threads_per_worker": 1, "dashboard_address": ":0"}
+    options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": "ERROR"}
     with distributed.LocalCluster(n_workers=workers, **options) as cluster:
         with distributed.Client(cluster) as client:
             yield cluster, client
