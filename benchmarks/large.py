@@ -149,14 +149,22 @@ def cluster(folder: Path, side: int, turns: int = TURNS) -> dict:
     x = da.map_blocks(_chunk, folder / "image.npy", chunks=(sides, sides), dtype=image.dtype)
     # Of every channel its mean, so that what is timed is the transform, not how results travel.
     y = scatter(x, J, bank=BANK).mean((1, 2), dtype=np.float64)
-    wanted = Scattering2D(J, image.shape, bank=BANK)(image).mean((1, 2), dtype=np.float64)
+    S = Scattering2D(J, image.shape, bank=BANK)
+    out = S(image)
+    wanted = out.mean((1, 2), dtype=np.float64)
 
-    def check(name: str, means: object) -> None:
+    def check(name: str, means: np.ndarray) -> None:
         np.testing.assert_allclose(means, wanted, 1e-9)
+
+    def on_threads(threads: int) -> np.ndarray:
+        S.threads = threads
+        return S(image, out=out).mean((1, 2), dtype=np.float64)
 
     with _cluster(1) as (_, one), _cluster(2) as (_, two):
         clients = {"one process": one, "two processes": two}
         calls = {name: lambda by=by: by.compute(y).result() for name, by in clients.items()}
+        # Beside them what the machine has to give meanwhile.
+        calls |= {"one thread": partial(on_threads, 1), "two threads": partial(on_threads, 2)}
         taken = timing.interleaved(calls, turns, check=check)
     seconds = {name: round(median(each), 3) for name, each in taken.items()}
     with dask.config.set({"distributed.scheduler.allowed-failures": 5}), _cluster(2) as (two, some):
@@ -170,6 +178,7 @@ def cluster(folder: Path, side: int, turns: int = TURNS) -> dict:
         "chunks": len(sides) ** 2,
         "seconds": seconds,
         "times_as_fast": round(seconds["one process"] / seconds["two processes"], 3),
+        "times_as_fast_on_threads": round(seconds["one thread"] / seconds["two threads"], 3),
         "loss": {"killed_at_work": at_work, "right": bool(np.allclose(means, wanted, 1e-9))},
     }
 
