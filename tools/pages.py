@@ -393,8 +393,9 @@ def large() -> str:
         "`LocalCluster`, whose processes have a thread each: "
         f"{number(seconds['one process'])} s on one, {number(seconds['two processes'])} s on two, "
         f"{cluster['times_as_fast']:.2f} times as fast, where in turns with them two threads were "
-        f"{cluster['times_as_fast_on_threads']:.2f} times as fast as one; what "
-        f"two processes gave of which one was killed on the way {lost}. {written(result, 'on', machine['cpu'])}, {machine['threads']} threads: "
+        f"{cluster['times_as_fast_on_threads']:.2f} times as fast as one; what two processes gave "
+        f"of which one was killed on the way {lost}. {written(result, 'on', machine['cpu'])}, "
+        f"{machine['threads']} threads: "
         f"{link('large')}."
     )
 
