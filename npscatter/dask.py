@@ -43,8 +43,8 @@ def scatter(
 
     Large images are computed in tiles that follow the chunks, each with as much around it as its
     coefficients see, which is sliced from other chunks; so chunks may have any size, and sides that
-    are no multiple of 2^J. On a CPU those that need more than `memory` are cut into smaller tiles. A
-    task has one thread.
+    are no multiple of 2^J. On a CPU those that need more than `memory` are cut into smaller tiles.
+    A task has one thread.
 
     Parameters
     ----------
