@@ -21,6 +21,7 @@ try:
     import dask.array as da
     from dask import delayed
     from dask.array.utils import meta_from_array
+    from dask.base import tokenize
 except ImportError as error:
     raise lacking("dask", "Dask", error) from None
 
@@ -148,12 +149,14 @@ def _transformed(images: da.Array, S: Scattering2D, plan: Plan, shared: Any) -> 
     """Return what a plan's program makes of images, whose sides become one chunk each."""
     images = images.rechunk({-2: -1, -1: -1})
     averages, axis = plan.outputs.average == GLOBAL, images.ndim - 2
+    # Dask would look through all of a plan's numbers for lazy ones, and so name it.
+    lazy_plan = delayed(plan, f"plan-{tokenize(plan.__reduce__()[1])}", traverse=False)
     sizes = plan.output_shape[:1] if averages else plan.output_shape
     dtype = np.result_type(images.dtype, np.float32)
     return images.map_blocks(
         _transform,
         shared,
-        plan,
+        lazy_plan,
         chunks=(*images.chunks[:-2], *((size,) for size in sizes)),
         drop_axis=[axis, axis + 1] if averages else [],
         new_axis=[axis],

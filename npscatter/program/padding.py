@@ -11,7 +11,7 @@ BOUNDARIES = ("kymatio", "zero", "periodic", "symmetric", "constant")
 # The most that plans are made for: every padded row and column has its number in a plan. That of
 # the longest side takes a second.
 LARGEST_SIDE = 2**18
-LARGEST_PADDED = 2**32
+LARGEST_PADDED = 2**36
 
 
 def edge_of(boundary: str) -> str:

@@ -55,6 +55,13 @@ def test_chunks_smaller_than_what_is_seen_around_them_are_joined():
     assert min(y.chunks[1]) >= 13 and len(y.chunks[1]) > 4
 
 
+def test_a_mosaic_of_ten_billion_pixels_is_lazy():
+    """And its graph has each program once by name: Dask does not look through its numbers."""
+    y = scatter(da.zeros((100_000, 100_000), np.uint8, chunks=12_500), 4)
+    assert y.shape == (417, 6250, 6250)
+    assert len([key for key in y.dask if str(key).startswith("plan-")]) <= 25
+
+
 def test_nothing_is_computed_before_it_is_asked_for():
     def refuse(block):
         raise AssertionError("computed")

@@ -19,8 +19,8 @@ TOO_LARGE = {
     "wide": ((1, (2, LARGEST_SIDE + 1), EIGHT), f"shape=(2, {LARGEST_SIDE + 1})", LARGEST_SIDE, ""),
     "absurd": ((1, (10**5000, 2), EIGHT), "shape=", LARGEST_SIDE, "tiles"),
     "deep": ((30, (2**30, 2**30), EIGHT), "shape=", LARGEST_SIDE, "tiles"),
-    "area": ((1, (2**17, 2**17), EIGHT), "shape=(131072, 131072)", LARGEST_PADDED, "tiles"),
-    "padding": ((15, (2**15, 2**15), EIGHT), "shape=", LARGEST_PADDED, "lower J"),
+    "area": ((1, (2**18, 2**18), EIGHT), "shape=(262144, 262144)", LARGEST_PADDED, "tiles"),
+    "padding": ((17, (2**17, 2**17), EIGHT), "shape=", LARGEST_PADDED, "lower J"),
     "orientations": ((7, (128, 128), MANY), "J=7", LARGEST_CHANNELS, "max_order=1"),
     "one more": ((2, (64, 64), MORE), "J=2", LARGEST_CHANNELS, "lower J or L"),
 }
@@ -52,9 +52,9 @@ def test_the_largest_are_planned():
     for J, shape, design in (
         # Another orientation, or padding one octave deeper, would be too many.
         (6, (64, 64), MANY),
-        (14, (2**15, 2**15), EIGHT),
-        # Pictures as large as surveys of the sky have, to depths that are in use.
-        (12, (50_000, 50_000), EIGHT),
+        (16, (2**17, 2**17), EIGHT),
+        # Pictures as large as surveys of the sky and mosaics of satellites have, to depths in use.
+        (12, (100_000, 100_000), EIGHT),
         (12, (4096, 4096), Architecture(16, 4, 1, "carried")),
     ):
         with mock.patch.object(planner, "_make_plan") as made:
