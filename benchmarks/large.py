@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from benchmarks import results, run, timing
-from benchmarks.memory import resident, settle
+from benchmarks.resident import resident, settle
 from benchmarks.workloads import Workload
 from npscatter import Scattering2D
 
