@@ -1,7 +1,8 @@
 """What large data cost, a million pictures or a mosaic, from rates that are measured.
 
-``python -m benchmarks.costs`` writes benchmarks/results/costs.json. What a pixel of a large image
-takes is in large.json, of one choice; others are timed beside it here. `cost` makes hours of it.
+``python -m benchmarks.costs`` writes benchmarks/results/costs.json. Times, but of writing, are what
+cores worked, as core hours are. What a pixel of a large image takes is in large.json, of one
+choice; others are timed beside it here. `cost` makes hours of it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from statistics import median
+from time import perf_counter, process_time
 
 import click
 import numpy as np
@@ -106,9 +108,10 @@ def peak_alone(paths: list[Path], options: dict) -> float:
     return round(resident("VmHWM"), 1)
 
 
-def medians(calls: dict[str, Callable], rounds: int) -> dict[str, float]:
-    """Return the seconds of calls that were made in turn."""
-    return {name: median(each) for name, each in timing.interleaved(calls, rounds).items()}
+def medians(calls: dict[str, Callable], rounds: int, clock: Callable = process_time) -> dict:
+    """Return the seconds that cores worked at calls made in turn, or of another clock."""
+    taken = timing.interleaved(calls, rounds, clock=clock)
+    return {name: median(each) for name, each in taken.items()}
 
 
 def transforms(images: np.ndarray, threads: int | None) -> dict[str, Callable]:
@@ -129,10 +132,12 @@ def disk(folder: Path, paths: dict[str, list[Path]], rounds: int) -> tuple[dict,
     block = np.resize(coefficients, WRITTEN // coefficients.itemsize)
     kind = {"shape": coefficients.shape, "dtype": coefficients.dtype}
     store = zarr.open_array(folder / "zarr", mode="w", **kind)
-    calls = {side: partial(read, each) for side, each in paths.items()}
-    calls["float32"] = partial(write, folder / "block", block)
-    calls["zarr"] = partial(store.__setitem__, ..., coefficients)
-    taken = medians(calls, rounds)
+    taken = medians({side: partial(read, each) for side, each in paths.items()}, rounds)
+    writers = {
+        "float32": partial(write, folder / "block", block),
+        "zarr": partial(store.__setitem__, ..., coefficients),
+    }
+    taken |= medians(writers, rounds, perf_counter)
     reading = {
         side: {
             "ms_per_image": round(1e3 * taken[side] / len(each), 4),
@@ -169,10 +174,9 @@ def measure(folder: Path, rounds: int = ROUNDS) -> dict:
 
 
 @click.command(help=__doc__)
-@click.option("--folder", type=click.Path(exists=True, file_okay=False), help="For the files.")
-def main(folder: str | None) -> None:
-    """Measure, and write the result."""
-    with tempfile.TemporaryDirectory(dir=folder) as name:
+def main() -> None:
+    """Measure in a temporary folder, whose disk is measured too, and write the result."""
+    with tempfile.TemporaryDirectory() as name:
         measured = measure(Path(name))
     packages = ("numpy", "numba", "pillow", "scikit-image", "zarr")
     environment = results.environment("python -m benchmarks.costs", packages)

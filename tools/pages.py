@@ -399,9 +399,10 @@ def million() -> str:
     one, both = (timed[each]["contestants"]["accurate"]["ms_per_image"] for each in PASSES)
     return (
         f"{costs_of(result['side'], count)}\n\n"
-        "Of the default bank unless another is named, in float32. Core hours are of one thread, "
-        f"which reads JPEGs of {sides[0]} in colour ({disk_size(count * own['bytes'])} in all, "
-        f"{number(own['ms_per_image'])} ms each) and transforms them. From JPEGs of {sides[1]} "
+        "Of the default bank unless another is named, in float32. Core hours are those that one "
+        f"thread worked, which reads JPEGs of {sides[0]} in colour "
+        f"({disk_size(count * own['bytes'])} in all, {number(own['ms_per_image'])} ms each) and "
+        f"transforms them. From JPEGs of {sides[1]} "
         f"({disk_size(count * reduced['bytes'])}, {number(reduced['ms_per_image'])} ms each, "
         f"decoded at a reduced scale) it is {number(later)} core hours more. Minutes on several "
         "cores suppose that they share the work perfectly, but are never less than what is "
