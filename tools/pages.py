@@ -405,9 +405,10 @@ def million() -> str:
         f"transforms them. From JPEGs of {sides[1]} "
         f"({disk_size(count * reduced['bytes'])}, {number(reduced['ms_per_image'])} ms each, "
         f"decoded at a reduced scale) it is {number(later)} core hours more. Minutes on several "
-        "cores suppose that they share the work perfectly, but are never less than what is "
-        f"written takes at {number(writing['mb_per_second'])} MB a second, the rate of this disk; "
-        f"for comparison, {timed['all cores']['threads']} threads of the machine in "
+        "cores suppose that they share the work perfectly, but are never less than writing the "
+        f"coefficients takes at {number(writing['mb_per_second'])} MB a second, the rate of this "
+        "disk, which does not matter where only means of them are written; for comparison, "
+        f"{timed['all cores']['threads']} threads of the machine in "
         f"{link('speed')} did {number(one / both)} times the work of one. Zarr's own compression "
         f"leaves {percent(writing['zarr_share'])} % of the bytes and writes "
         f"{number(writing['zarr_mb_per_second'])} MB of coefficients a second. A process holds "
@@ -427,8 +428,8 @@ def mosaic() -> str:
         f"took {rate} ns a pixel on {threads} threads, in a process that held at most "
         f"{number(large['peak_mib'])} MiB, the mapped files' pages among them ({link('large')}, "
         f"`{large['environment']['command']}`). Core hours are pixels times that times {threads}; "
-        "of what else is asked for, times what it took of an image of "
-        f"{costs.ORDINARY} x {costs.ORDINARY} beside the first ({link('costs')})."
+        "of what else is asked for, times the work it took over that of the first, of an image of "
+        f"{costs.ORDINARY} x {costs.ORDINARY} ({link('costs')})."
     )
 
 
