@@ -6,37 +6,20 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import json
-import re
-from pathlib import Path
 
 import click
 import torch
 
 from benchmarks import run
 from benchmarks.peers import Contestant, contestants
+from benchmarks.resident import resident, settle
 from benchmarks.results import usable_threads
 from benchmarks.timing import UnavailableError
 from benchmarks.workloads import WORKLOADS, Workload
 
-_PROCESS = Path("/proc/self")
 # Of mallopt in glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-
-
-def resident(entry: str) -> float:
-    """Return VmRSS (now) or VmHWM (the peak) of this process in MiB."""
-    text = (_PROCESS / "status").read_text()
-    return int(re.search(rf"^{entry}:\s+(\d+) kB", text, re.MULTILINE)[1]) / 1024
-
-
-def settle() -> float:
-    """Return what has been freed to the system, let the peak begin anew, and return VmRSS."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    (_PROCESS / "clear_refs").write_text("5")
-    return resident("VmRSS")
 
 
 def measure(contestant: Contestant, workload: Workload, block: int) -> dict:

@@ -1,6 +1,7 @@
 """How everything is timed: checked first, then called in turns, so that all share what changes.
 
-A call takes no arguments; one that works on a GPU waits for it. All times are seconds.
+A call takes no arguments; one that works on a GPU waits for it. All times are seconds, of a clock
+on the wall unless another is given: `time.process_time` is that of the cores that worked.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ class UnavailableError(Exception):
     """What cannot be run here, and so is not timed."""
 
 
-def seconds(call: Callable[[], object], at_least: float = 0.0) -> float:
+def seconds(
+    call: Callable[[], object], at_least: float = 0.0, clock: Callable[[], float] | None = None
+) -> float:
     """Return how long a call takes: the mean of as many as take `at_least` seconds, one or more."""
-    count, start = 0, time.perf_counter()
+    clock = clock or time.perf_counter
+    count, start = 0, clock()
     while True:
         call()
         count += 1
-        taken = time.perf_counter() - start
+        taken = clock() - start
         if taken >= at_least:
             return taken / count
 
@@ -39,13 +43,14 @@ def interleaved(
     at_least: float = 0.0,
     share: float = float("inf"),
     pauses: dict[str, float] | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> dict[str, list[float]]:
     """Call everything in turn, `rounds` times; return the seconds of every round, by name.
 
     Nothing is timed before everything is checked: `check` takes a name and what its first call
     returned, in one of the `warm` rounds before those that count, and raises if that is wrong.
-    For `at_least` see `seconds`; what has taken `share` seconds in three rounds or more is called
-    no more; `pauses` says how long to wait after a name's calls.
+    For `at_least` and `clock` see `seconds`; what has taken `share` seconds in three rounds or more
+    is called no more; `pauses` says how long to wait after a name's calls.
     """
     for name, call in calls.items():
         for number in range(warm):
@@ -59,7 +64,7 @@ def interleaved(
         turn = number % max(1, len(names))  # nobody always follows the same one
         for name in names[turn:] + names[:turn]:
             if len(taken[name]) < 3 or sum(taken[name]) <= share:
-                taken[name].append(seconds(calls[name], at_least))
+                taken[name].append(seconds(calls[name], at_least, clock))
                 time.sleep((pauses or {}).get(name, 0))
     return taken
 

@@ -54,6 +54,7 @@ SLOW = (
     "cpu/test_interruptions.py::test_calls_work",
     "cpu/test_interruptions.py::test_ctrl_c_in_the_compiler",
     "cpu/test_processes.py",
+    "docs/test_clusters.py::test_recipes",
     "docs/test_pages.py::test_python_on_a_page_runs[docs/sklearn",
     "doors/test_sklearn.py::test_a_search",
     "exports/test_onnx_web.py",

@@ -12,7 +12,7 @@ from functools import partial
 
 import click
 
-from benchmarks import doors, frontier, results, run
+from benchmarks import costs, doors, frontier, results, run
 from benchmarks.accuracy import sections
 from benchmarks.gpu import NOT_MEASURED, WAYS
 from benchmarks.peers import NETWORK
@@ -391,6 +391,106 @@ def pipeline() -> str:
         f"something to go on with, and after `--resume` {killed['same_bytes']} had the bytes of a "
         f"run that was not killed. {written(result, 'on', machine['cpu'])}, {machine['cores']} "
         f"cores: {link('pipeline')}."
+
+
+def large() -> str:
+    """Return what an image larger than memory takes, in whatever pieces, and on a cluster."""
+    result = results.read("large")
+    side, rates = result["side"], result["nanoseconds_per_pixel"]
+    machine, cluster = result["environment"], result["cluster"]
+    found, ways = result["ways"], result["ways"]["ways"]
+    rows = [
+        [name, number(one["seconds"]),
+         "the same" if one["same_bits"] else f"up to {one['largest_difference']:.2g} off"]
+        for name, one in ways.items()
+    ]  # fmt: skip
+    head = [f"{found['side']} x {found['side']}, J = 4", "seconds", "bits"]
+    loss, seconds = cluster["loss"], cluster["seconds"]
+    lost = "was right" if loss["right"] and loss["killed_at_work"] else "was wrong"
+    return (
+        f"{side:,} x {side:,} pixels of a byte, J = 4, orders 1 and 2, from one memory map into "
+        f"another: {number(rates['large'])} nanoseconds per pixel, and "
+        f"{number(rates['2048'])} of an image of 2048 x 2048 in memory, in turns with it (ratio "
+        f"{result['ratio']:.2f}; of processor time {result['processor_ratio']:.2f}); "
+        f"{number(result['nanoseconds_per_pixel_into_a_new_file'])} where the file is new. The "
+        f"process held {number(result['peak_mib'])} MiB at most, with "
+        f"{number(result['resident_before_mib'])} MiB of them before it began.\n\n"
+        f"{table(head, rows)}\n\n"
+        f"Against the whole image at once. The same image in {cluster['chunks']} chunks on a "
+        "`LocalCluster`, whose processes have a thread each: "
+        f"{number(seconds['one process'])} s on one, {number(seconds['two processes'])} s on two, "
+        f"{cluster['times_as_fast']:.2f} times as fast, where in turns with them two threads were "
+        f"{cluster['times_as_fast_on_threads']:.2f} times as fast as one; what two processes gave "
+        f"of which one was killed on the way {lost}. {written(result, 'on', machine['cpu'])}, "
+        f"{machine['threads']} threads: "
+        f"{link('large')}."
+    )
+
+
+def costs_of(side: int, count: int | None) -> str:
+    """Return what so many images take, or one mosaic, by what is asked for."""
+    result, large, cores, rows = results.read("costs"), results.read("large"), (2, 16, 64), []
+    for name in result["choices"]:
+        found = costs.cost(result, large, name, side, count)
+        minutes = (number(60 * costs.elapsed(found, each)) for each in cores)
+        sizes = (disk_size(found[key]) for key in ("bytes", "bytes_of_means"))
+        rows.append(
+            [name, number(found["core_hours"]), *minutes, number(found["peak_mib"]), *sizes]
+        )
+    head = ["", "core hours", *(f"minutes on {each} cores" for each in cores)]
+    return table([*head, "MiB per process", "coefficients", "means of them"], rows)
+
+
+def disk_size(count: float) -> str:
+    """Return bytes in decimal units, as disks are sold."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{number(count)} {unit}"
+        count /= 1000
+    return f"{number(count)} TB"
+
+
+def million() -> str:
+    """Return what a million images take."""
+    count, result, speed = 10**6, results.read("costs"), results.read("speed")
+    reading, writing, machine = result["reading"], result["writing"], result["environment"]
+    (own, reduced), sides = reading.values(), [f"{side} x {side}" for side in reading]
+    later = count * (reduced["ms_per_image"] - own["ms_per_image"]) / 3.6e6
+    timed = speed["workloads"]["224x224 J=3"]
+    one, both = (timed[each]["contestants"]["accurate"]["ms_per_image"] for each in PASSES)
+    return (
+        f"{costs_of(result['side'], count)}\n\n"
+        "Of the default bank unless another is named, in float32. Core hours are those that one "
+        f"thread worked, which reads JPEGs of {sides[0]} in colour "
+        f"({disk_size(count * own['bytes'])} in all, {number(own['ms_per_image'])} ms each) and "
+        f"transforms them. From JPEGs of {sides[1]} "
+        f"({disk_size(count * reduced['bytes'])}, {number(reduced['ms_per_image'])} ms each, "
+        f"decoded at a reduced scale) it is {number(later)} core hours more. Minutes on several "
+        "cores suppose that they share the work perfectly, but are never less than writing the "
+        f"coefficients takes at {number(writing['mb_per_second'])} MB a second, the rate of this "
+        "disk, which does not matter where only means of them are written; for comparison, "
+        f"{timed['all cores']['threads']} threads of the machine in "
+        f"{link('speed')} did {number(one / both)} times the work of one. Zarr's own compression "
+        f"leaves {percent(writing['zarr_share'])} % of the bytes and writes "
+        f"{number(writing['zarr_mb_per_second'])} MB of coefficients a second. A process holds "
+        f"{result['batch']} images and their coefficients at a time. "
+        f"{written(result, 'on', machine['cpu'])}: {link('costs')}."
+    )
+
+
+def mosaic() -> str:
+    """Return what one large mosaic takes."""
+    side, large = 100_000, results.read("large")
+    threads = large["environment"]["threads"]
+    rate = number(large["nanoseconds_per_pixel"]["large"])
+    return (
+        f"{costs_of(side, None)}\n\n"
+        f"From {disk_size(side**2)} of bytes. An image of {large['side']:,} x {large['side']:,} "
+        f"took {rate} ns a pixel on {threads} threads, in a process that held at most "
+        f"{number(large['peak_mib'])} MiB, the mapped files' pages among them ({link('large')}, "
+        f"`{large['environment']['command']}`). Core hours are pixels times that times {threads}; "
+        "of what else is asked for, times the work it took over that of the first, of an image of "
+        f"{costs.ORDINARY} x {costs.ORDINARY} ({link('costs')})."
     )
 
 
@@ -409,8 +509,9 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/gpu.md": {"gpu": gpu, "float16": float16},
     "docs/torch.md": {name: partial(doors.section, name) for name in ("torch", "gradient")},
     "docs/onnx.md": {"onnx": partial(doors.section, "onnx")},
+    "docs/how-large.md": {"million": million, "mosaic": mosaic},
     "docs/features.md": {"means": partial(doors.section, "means")},
-    "docs/large.md": {"pipeline": pipeline},
+    "docs/large.md": {"large": large, "pipeline": pipeline},
     "docs/c.md": {"footprint": footprint, "q15": q15},
     "cexport/GUIDE.md": {"microcontroller": microcontroller, "desktop": desktop},
 }

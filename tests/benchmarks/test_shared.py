@@ -49,6 +49,12 @@ def test_calls_are_interleaved(clock):
     assert "".join(order) == "aabb" + "ab" + "ba" + "ab"
 
 
+def test_another_clock_may_be_read(clock):
+    """Such as that of the cores that worked: here one that goes half as fast."""
+    taken = interleaved({"a": clock.call(1.0)}, rounds=2, clock=lambda: clock.now / 2)
+    assert taken == {"a": [0.5] * 2}
+
+
 def test_what_has_had_its_share_is_called_no_more(clock):
     calls = {"slow": clock.call(6.0), "fast": clock.call(0.1)}
     taken = interleaved(calls, rounds=5, share=10.0)

@@ -31,9 +31,9 @@ SAID = re.compile(r"^print\(.*\)  # (.+)$", re.MULTILINE)
 # Pages whose Python needs nothing but what the tests do.
 WITH_PYTHON = ["README.md", "docs/quickstart.md", "docs/kymatio.md", "docs/cpu.md"]
 WITH_PYTHON += ["docs/sklearn.md", "docs/features.md", "docs/onnx.md", "docs/plots.md"]
-WITH_PYTHON += ["docs/large.md"]
+WITH_PYTHON += ["docs/large.md", "docs/how-large.md"]
 # Pages whose Python other tests run, and those whose nobody does: for minutes, and for a GPU.
-RUN_ELSEWHERE = {"docs/torch.md", "docs/recipes.md", "cexport/GUIDE.md"}
+RUN_ELSEWHERE = {"docs/torch.md", "docs/recipes.md", "docs/clusters.md", "cexport/GUIDE.md"}
 NOT_RUN = {"docs/bounds.md", "docs/gpu.md"}
 
 
