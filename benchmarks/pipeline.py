@@ -10,13 +10,11 @@ read as 256 x 256.
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -24,10 +22,9 @@ from statistics import median
 
 import click
 import numpy as np
-from PIL import Image
 
 from benchmarks import results, run
-from tools.data import packaged_photographs
+from tools.shards import write_shard
 
 PACKAGES = ("numpy", "numba", "pillow", "zarr")
 LARGE_SHAPE, LARGE = (896, 1152), ("--size", "256", "256", "--J", "4")
@@ -39,25 +36,6 @@ from npscatter.__main__ import main
 main()
 """
 FORMATS = (".npy", ".npz", ".zarr", ".parquet")
-
-
-def write_shard(path: Path, count: int, shape: tuple[int, int], suffix: str) -> None:
-    """Write a tar file of pieces of photographs of a shape, enlarged where they are smaller."""
-    photographs = packaged_photographs("held-out").values()
-    photographs = [(255 * one).astype(np.uint8) for one in photographs]
-    random = np.random.default_rng(0)
-    with tarfile.open(path, "w") as tar:
-        for number in range(count):
-            whole = photographs[number % len(photographs)]
-            sides = [min(side, most) for side, most in zip(shape, whole.shape, strict=True)]
-            y, x = (random.integers(0, m - s + 1) for m, s in zip(whole.shape, sides, strict=True))
-            piece = Image.fromarray(whole[y : y + sides[0], x : x + sides[1]])
-            file = io.BytesIO()
-            piece.resize(shape[::-1]).save(file, "png" if suffix == "png" else "jpeg")
-            member = tarfile.TarInfo(f"{number:06}.{suffix}")
-            member.size = file.tell()
-            file.seek(0)
-            tar.addfile(member, file)
 
 
 def memory_of(process: int) -> float:

@@ -391,6 +391,7 @@ def pipeline() -> str:
         f"something to go on with, and after `--resume` {killed['same_bytes']} had the bytes of a "
         f"run that was not killed. {written(result, 'on', machine['cpu'])}, {machine['cores']} "
         f"cores: {link('pipeline')}."
+    )
 
 
 def large() -> str:

@@ -16,14 +16,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks import peers
-from benchmarks.paper import distances
-from benchmarks.paper.distances import AVERAGING, CONSTANT, KYMATIO, Moments, Transform, energy
 from benchmarks.paper.experiment import BANKS, Experiment, Settings, measured_on
 from benchmarks.tables import number, table
 from benchmarks.workloads import Workload
 from npscatter import FilterBank, Scattering2D
 from npscatter.bounds.deformation import largest_gradient
-from tools import data, published_sets
+from tools import data, distances, published_sets
+from tools.distances import AVERAGING, CONSTANT, KYMATIO, Moments, Transform, energy
 from tools.disturbances import deform, displacement_field, noise, shift
 
 ORDERS = ("S0", "S1", "S2")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.paper import distances, stability
+from benchmarks.paper import stability
 from benchmarks.paper.experiment import Settings
-from tools import disturbances
+from tools import distances, disturbances
 
 
 @pytest.fixture(scope="module")

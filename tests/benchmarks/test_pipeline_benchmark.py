@@ -7,11 +7,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import pipeline, results
+from tools.shards import write_shard
 
 
 def test_shards_hold_pieces_of_photographs(tmp_path):
     for suffix, shape in (("png", (32, 32)), ("jpg", (896, 1152))):
-        pipeline.write_shard(tmp_path / suffix, 3, shape, suffix)
+        write_shard(tmp_path / suffix, 3, shape, suffix)
         with tarfile.open(tmp_path / suffix) as tar:
             for member in tar:
                 pixels = np.asarray(Image.open(tar.extractfile(member)))
@@ -19,7 +20,7 @@ def test_shards_hold_pieces_of_photographs(tmp_path):
 
 
 def test_the_command_is_run_and_what_it_says_is_read(tmp_path):
-    pipeline.write_shard(tmp_path / "a.tar", 3000, (32, 32), "png")
+    write_shard(tmp_path / "a.tar", 3000, (32, 32), "png")
     row = pipeline.transform([str(tmp_path / "a.tar"), "--workers", "0"], tmp_path / "a.npy")
     assert len(np.load(tmp_path / "a.npy", mmap_mode="r")) == 3000
     assert row["pictures_per_second"] > 0 and row["reading_s"] > 0
