@@ -47,8 +47,8 @@ def cost(result: dict, large: dict, name: str, side: int, count: int | None) -> 
     """Return what so many images of costs.json take, or one as large as large.json's."""
     row = result["choices"][name]
     if count is None:
-        each = side**2 * large["nanoseconds_per_pixel"]["large"] * row["times_of_large"] / 1e9
-        seconds, count, peak = each * large["environment"]["threads"], 1, large["peak_mib"]
+        pixel = large["processor_nanoseconds_per_pixel"]["large"] * row["times_of_large"] / 1e9
+        seconds, count, peak = side**2 * pixel, 1, large["peak_mib"]
     else:
         milliseconds = row["ms_per_image"] + result["reading"][str(side)]["ms_per_image"]
         seconds, peak = count * milliseconds / 1e3, row["peak_mib"]

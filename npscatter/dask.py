@@ -43,7 +43,8 @@ def scatter(
 
     Large images are computed in tiles that follow the chunks, each with as much around it as its
     coefficients see, which is sliced from other chunks; so chunks may have any size, and sides that
-    are no multiple of 2^J. A task has one thread.
+    are no multiple of 2^J. On a CPU those that need more than `memory` are cut into smaller tiles.
+    A task has one thread.
 
     Parameters
     ----------
@@ -105,13 +106,16 @@ def scatter(
     if len(tiles) == 1:
         return _transformed(x, S, S.plan, shared)
     bands = {tile.start[0]: _taken(x, -2, tile.rows) for tile in tiles}
+    averages = S.average == GLOBAL
     parts = [
-        _transformed(_taken(bands[tile.start[0]], -1, tile.columns), S, tile.plan, shared)
+        _transformed(
+            _taken(bands[tile.start[0]], -1, tile.columns),
+            *(S, tile.plan, shared, tile.shares[:, 0, 0] if averages else None),
+        )
         for tile in tiles
     ]
-    if S.average == GLOBAL:
-        shares = [tile.shares[:, 0, 0].astype(parts[0].dtype) for tile in tiles]
-        return sum(part * share for part, share in zip(parts, shares, strict=True))
+    if averages:
+        return sum(parts)
     across = len(tiles) // len(bands)
     rows = [parts[start : start + across] for start in range(0, len(parts), across)]
     return da.concatenate([da.concatenate(row, -1) for row in rows], -2)
@@ -145,8 +149,13 @@ def _taken(x: da.Array, axis: int, places: list[int]) -> da.Array:
     return da.concatenate(parts, axis)
 
 
-def _transformed(images: da.Array, S: Scattering2D, plan: Plan, shared: Any) -> da.Array:
-    """Return what a plan's program makes of images, whose sides become one chunk each."""
+def _transformed(
+    images: da.Array, S: Scattering2D, plan: Plan, shared: Any, shares: np.ndarray | None = None
+) -> da.Array:
+    """Return what a plan's program makes of images, whose sides become one chunk each.
+
+    Of means it is the image's `shares` of every channel that a tile has.
+    """
     images = images.rechunk({-2: -1, -1: -1})
     averages, axis = plan.outputs.average == GLOBAL, images.ndim - 2
     # Dask would look through all of a plan's numbers for lazy ones, and so name it.
@@ -157,6 +166,7 @@ def _transformed(images: da.Array, S: Scattering2D, plan: Plan, shared: Any) -> 
         _transform,
         shared,
         lazy_plan,
+        shares,
         chunks=(*images.chunks[:-2], *((size,) for size in sizes)),
         drop_axis=[axis, axis + 1] if averages else [],
         new_axis=[axis],
@@ -166,9 +176,13 @@ def _transformed(images: da.Array, S: Scattering2D, plan: Plan, shared: Any) -> 
     )
 
 
-def _transform(images: Any, S: Scattering2D, plan: Plan) -> Any:
-    """Return the coefficients of one chunk; a task."""
+def _transform(images: Any, S: Scattering2D, plan: Plan, shares: np.ndarray | None) -> Any:
+    """Return the coefficients of one chunk, or their shares of means; a task."""
     coefficients = S.of_plan(plan)(images)
-    if isinstance(coefficients, np.ndarray):
-        return coefficients
-    return importlib.import_module("cupy").asarray(coefficients)
+    as_theirs = np.asarray
+    if not isinstance(coefficients, np.ndarray):
+        as_theirs = importlib.import_module("cupy").asarray
+        coefficients = as_theirs(coefficients)
+    if shares is not None:
+        coefficients *= as_theirs(shares.astype(coefficients.dtype))
+    return coefficients

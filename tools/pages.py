@@ -368,9 +368,9 @@ def desktop() -> str:
 
 def costs_of(side: int, count: int | None) -> str:
     """Return what so many images take, or one mosaic, by what is asked for."""
-    result, large, cores, rows = results.read("costs"), results.read("large"), (2, 16, 64), []
+    result, cores, rows = results.read("costs"), (2, 16, 64), []
     for name in result["choices"]:
-        found = costs.cost(result, large, name, side, count)
+        found = costs.cost(result, results.read("large"), name, side, count)
         minutes = (number(60 * costs.elapsed(found, each)) for each in cores)
         sizes = (disk_size(found[key]) for key in ("bytes", "bytes_of_means"))
         rows.append(
@@ -419,17 +419,50 @@ def million() -> str:
 
 def mosaic() -> str:
     """Return what one large mosaic takes."""
-    side, large = 100_000, results.read("large")
-    threads = large["environment"]["threads"]
-    rate = number(large["nanoseconds_per_pixel"]["large"])
+    side, measured = 100_000, results.read("large")
+    rate = number(measured["processor_nanoseconds_per_pixel"]["large"])
     return (
         f"{costs_of(side, None)}\n\n"
-        f"From {disk_size(side**2)} of bytes. An image of {large['side']:,} x {large['side']:,} "
-        f"took {rate} ns a pixel on {threads} threads, in a process that held at most "
-        f"{number(large['peak_mib'])} MiB, the mapped files' pages among them ({link('large')}, "
-        f"`{large['environment']['command']}`). Core hours are pixels times that times {threads}; "
-        "of what else is asked for, times the work it took over that of the first, of an image of "
+        f"From {disk_size(side**2)} of bytes. Of an image of {measured['side']:,} x "
+        f"{measured['side']:,} a pixel took {rate} ns of processor time, in a process that held at "
+        f"most {number(measured['peak_mib'])} MiB ({link('large')}, "
+        f"`{measured['environment']['command']}`). Core hours are pixels times that; of what else "
+        "is asked for, times the work it took over that of the first, of an image of "
         f"{costs.ORDINARY} x {costs.ORDINARY} ({link('costs')})."
+    )
+
+
+def large() -> str:
+    """Return what an image larger than memory takes, in whatever pieces, and on a cluster."""
+    result = results.read("large")
+    side, rates = result["side"], result["nanoseconds_per_pixel"]
+    machine, cluster = result["environment"], result["cluster"]
+    found, ways = result["ways"], result["ways"]["ways"]
+    rows = [
+        [name, number(one["seconds"]),
+         "the same" if one["same_bits"] else f"up to {one['largest_difference']:.2g} off"]
+        for name, one in ways.items()
+    ]  # fmt: skip
+    head = [f"{found['side']} x {found['side']}, J = 4", "seconds", "bits"]
+    loss, seconds = cluster["loss"], cluster["seconds"]
+    lost = "was right" if loss["right"] and loss["killed_at_work"] else "was wrong"
+    return (
+        f"{side:,} x {side:,} pixels of a byte, J = 4, orders 1 and 2, from one memory map into "
+        f"another: {number(rates['large'])} nanoseconds per pixel, and "
+        f"{number(rates['2048'])} of an image of 2048 x 2048 in memory, in turns with it (ratio "
+        f"{result['ratio']:.2f}; of processor time {result['processor_ratio']:.2f}); "
+        f"{number(result['nanoseconds_per_pixel_into_a_new_file'])} where the file is new. The "
+        f"process held {number(result['peak_mib'])} MiB at most, with "
+        f"{number(result['resident_before_mib'])} MiB of them before it began.\n\n"
+        f"{table(head, rows)}\n\n"
+        f"Against the whole image at once. The same image in {cluster['chunks']} chunks on a "
+        "`LocalCluster`, whose processes have a thread each: "
+        f"{number(seconds['one process'])} s on one, {number(seconds['two processes'])} s on two, "
+        f"{cluster['times_as_fast']:.2f} times as fast, where in turns with them two threads were "
+        f"{cluster['times_as_fast_on_threads']:.2f} times as fast as one; what two processes gave "
+        f"of which one was killed on the way {lost}. {written(result, 'on', machine['cpu'])}, "
+        f"{machine['threads']} threads: "
+        f"{link('large')}."
     )
 
 
@@ -450,6 +483,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/onnx.md": {"onnx": partial(doors.section, "onnx")},
     "docs/how-large.md": {"million": million, "mosaic": mosaic},
     "docs/features.md": {"means": partial(doors.section, "means")},
+    "docs/large.md": {"large": large},
     "docs/c.md": {"footprint": footprint, "q15": q15},
     "cexport/GUIDE.md": {"microcontroller": microcontroller, "desktop": desktop},
 }

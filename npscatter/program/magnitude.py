@@ -112,9 +112,11 @@ def level_gain(plan: Plan, bank: FilterBank) -> float | None:
     return float(maps[0]) if plan.outputs.smoothed else 1.0
 
 
-def taken_off(images: np.ndarray, level: Any, shift: Any) -> np.ndarray:
+def taken_off(
+    images: np.ndarray, level: Any, shift: Any, out: np.ndarray | None = None
+) -> np.ndarray:
     """Return what a program computes instead of images: without their level, and shifted."""
-    return np.ldexp(images - level, shift)
+    return np.ldexp(np.subtract(images, level, out=out), shift, out=out)
 
 
 def give_back(
@@ -125,6 +127,6 @@ def give_back(
     `level` and `shift` are of all images, or, of shape (N, 1, 1), of each; `gain` is `level_gain`.
     """
     alike = np.reshape(shift, np.shape(shift) and (-1, *(1,) * (coefficients.ndim - 1)))
-    coefficients[...] = np.ldexp(coefficients, -alike)
+    np.ldexp(coefficients, -alike, out=coefficients)
     average = plan.maps_of(coefficients, 0)
     average += (level * np.float64(gain or 0)).astype(coefficients.dtype)

@@ -11,7 +11,6 @@ BOUNDARIES = ("kymatio", "zero", "periodic", "symmetric", "constant")
 # The most that plans are made for: every padded row and column has its number in a plan. That of
 # the longest side takes a second.
 LARGEST_SIDE = 2**18
-LARGEST_PADDED = 2**36
 
 
 def edge_of(boundary: str) -> str:
@@ -159,14 +158,6 @@ def check_sides(shape: tuple[int, int]) -> None:
     if max(shape) > LARGEST_SIDE:
         rule = f"a side may have {LARGEST_SIDE} pixels at most"
         raise ArgumentError(explain("shape", shape, rule, "cut the images into tiles"))
-
-
-def check_padded(J: int, shape: tuple[int, int]) -> None:
-    """Raise an `ArgumentError` if images have more pixels, padded, than plans are made for."""
-    height, width = (padded_side(side, 2**J) for side in shape)
-    if height * width > LARGEST_PADDED:
-        rule = f"padded for J={J} to {height} x {width}, it has more than {LARGEST_PADDED} pixels"
-        raise ArgumentError(explain("shape", shape, rule, "cut the images into tiles, or lower J"))
 
 
 def check_scale(J: int, shape: tuple[int, int]) -> None:

@@ -41,7 +41,6 @@ from npscatter.program.padding import (
     BOUNDARIES,
     Crop,
     Stretch,
-    check_padded,
     check_period,
     check_scale,
     check_sides,
@@ -278,8 +277,7 @@ def make_plan(
     ------
     ArgumentError, ArgumentTypeError
         For values no plan can be made from, or none that could be used: beyond `LARGEST_CHANNELS`
-        channels, a side of ``npscatter.program.padding.LARGEST_SIDE``, or `LARGEST_PADDED` pixels
-        of a padded image.
+        channels, or a side of ``npscatter.program.padding.LARGEST_SIDE``.
     """
     J = integer("J", J)
     max_order = integer("max_order", max_order)
@@ -293,7 +291,6 @@ def make_plan(
         )
     one_of("boundary", boundary, BOUNDARIES, "pass one, or None for the bank's")
     check_scale(J, shape)
-    check_padded(J, shape)
     channels = _checked_channels(J, architecture.orientations, max_order)
     if boundary == "periodic" and not boolean("pre_pad", pre_pad):
         check_period(J, shape)

@@ -107,6 +107,12 @@ def cut(
         yield ImageTile(plan.on(Crop(row, column, as_is)), (y, x), plan)
 
 
+def plans_of(plan: Plan, halo: int, cuts: tuple[tuple[int, ...], tuple[int, ...]]) -> set[Plan]:
+    """Return the plans of the tiles that `cut` would yield: few, however many tiles there are."""
+    both = ({one for _, one in _stretches(plan, axis, halo, cuts[axis])} for axis in range(2))
+    return {plan.on(Crop(row, column, as_is=True)) for row, column in product(*both)}
+
+
 def _stretches(
     plan: Plan, axis: int, halo: int, cuts: tuple[int, ...]
 ) -> Iterator[tuple[int, Stretch]]:
@@ -115,7 +121,7 @@ def _stretches(
     (lowest, _), last = whole.kept(plan.J), len(cuts) - 2
     bounds = []
     for number, (begin, end) in enumerate(pairwise(cuts)):
-        first = whole.before if number == 0 else (lowest + begin) * period
+        first = max(whole.before, whole.first) if number == 0 else (lowest + begin) * period
         stop = whole.before + whole.side + period if number == last else (lowest + end) * period
         start, end = (first - halo) // period * period, -(-(stop + halo) // period) * period
         if plan.edge == "zero":

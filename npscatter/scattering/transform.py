@@ -76,7 +76,8 @@ class Scattering2D(PlannedTransform):
     J : int
         Log2 of the scale: 1 up to log2 of the smaller side; at most 65,535 output channels.
     shape : tuple of int
-        (H, W) of the images, any parity; up to 262,144 pixels a side, and 2^36 in all once padded.
+        (H, W) of the images, any parity; up to 262,144 pixels a side. On a GPU, which computes
+        images whole, fewer than 2^31 in all once padded.
     L : int or None, optional
         Number of orientations; a bank must have been learned for it. None for the bank's own.
     max_order : int, optional

@@ -14,6 +14,7 @@ from cases import by_definition
 from tolerances import assert_equal_by_order
 
 from npscatter import Scattering2D, list_banks
+from npscatter.backends.cpu import executor
 from npscatter.backends.cpu.executor import (
     DEFAULT,
     KeptMemory,
@@ -25,8 +26,9 @@ from npscatter.backends.cpu.executor import (
     run_layout,
 )
 from npscatter.backends.cpu.geometry import columns_by_octave
-from npscatter.backends.cpu.layout import lay_out
+from npscatter.backends.cpu.layout import CpuLayout, lay_out
 from npscatter.backends.cpu.simd import vector_bytes
+from npscatter.program.padding import BOUNDARIES
 
 ARCHITECTURES = [
     "symmetric L=2 R=1",
@@ -383,6 +385,29 @@ def test_kept_memory_is_used_again(toy_bank):
     finally:
         tracemalloc.stop()
     assert peak - output.nbytes < 2**16
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("average", [True, False, "global"])
+def test_no_program_reads_of_its_workspace_what_it_has_not_written(monkeypatch, boundary, average):
+    """Which is why one may have the workspace of another."""
+    shape = (48, 72) if boundary == "periodic" else (50, 75)
+    S = Scattering2D(3, shape, boundary=boundary, average=average, out_type="list")
+    new_workspace = CpuLayout.new_workspace
+
+    def filled(layout):
+        workspace = new_workspace(layout)
+        workspace[...] = np.nan
+        return workspace
+
+    for images in (images_of(S), images_of(S, 9)):
+        expected = S(images)
+        with monkeypatch.context() as patch:
+            patch.setattr(executor, "_WORKSPACES", executor.KeptWorkspaces())
+            patch.setattr(CpuLayout, "new_workspace", filled)
+            actual = S(images)
+        for one, other in zip(actual, expected, strict=True):
+            assert np.array_equal(one["coef"], other["coef"])
 
 
 def test_no_thread_outlives_a_call(toy_bank):

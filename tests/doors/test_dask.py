@@ -1,14 +1,19 @@
 """Dask arrays: lazy, and the same whatever the chunks and the scheduler."""
 
+import sys
+import types
+
 import dask
 import dask.array as da
 import distributed
 import numpy as np
 import pytest
+from dask.array import register_chunk_type
 from hypothesis import given
 from hypothesis import strategies as st
 
 from npscatter import ArgumentError, ArgumentTypeError, Scattering2D
+from npscatter.backends import tiled
 from npscatter.dask import scatter
 from npscatter.program.padding import BOUNDARIES
 
@@ -48,6 +53,17 @@ def test_random_chunks_do_not_matter(rows, columns, average, boundary):
     whole = Scattering2D(2, shape, **options)(x)
     tolerance = 0 if average is True else 1e-6
     np.testing.assert_allclose(y.compute(scheduler="sync"), whole, tolerance, tolerance)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_chunks_that_need_more_than_memory_are_cut_again(boundary, monkeypatch):
+    tiles, run_tiled = [], tiled.run_tiled
+    monkeypatch.setattr(tiled, "run_tiled", lambda *a: (tiles.append(len(a[0])), run_tiled(*a)))
+    x = image((2, 300, 240))
+    y = scatter(da.from_array(x, (1, 170, 120)), 2, boundary=boundary, memory=200_000)
+    whole = Scattering2D(2, (300, 240), boundary=boundary)(x)
+    assert np.array_equal(y.compute(scheduler="sync"), whole)
+    assert len(tiles) == 8 and min(tiles) > 1
 
 
 def test_chunks_smaller_than_what_is_seen_around_them_are_joined():
@@ -120,3 +136,64 @@ def test_on_a_cluster_that_loses_a_worker():
         next(iter(cluster.workers.values())).process.process.kill()
         whole = Scattering2D(2, (140, 120))(image((12, 140, 120)))
         assert np.array_equal(y.result(timeout=100), whole)
+
+
+class Elsewhere(np.lib.mixins.NDArrayOperatorsMixin):
+    """Stands in for CuPy's arrays: has NumPy's functions, and refuses to be mixed with NumPy's."""
+
+    __array_priority__ = 100
+
+    def __init__(self, values):
+        self.values = values
+        self.shape, self.dtype, self.ndim = values.shape, values.dtype, values.ndim
+
+    def __array__(self, *_, **__):
+        raise TypeError("is copied nowhere by itself")
+
+    def __getitem__(self, index):
+        return Elsewhere(self.values[index])
+
+    def astype(self, dtype, **_):
+        return Elsewhere(self.values.astype(dtype))
+
+    def reshape(self, shape):
+        return Elsewhere(self.values.reshape(shape))
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **named):
+        if any(isinstance(one, np.ndarray) for one in inputs):
+            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+        return Elsewhere(getattr(ufunc, method)(*map(plain, inputs), **named))
+
+    def __array_function__(self, function, types, inputs, named):
+        return Elsewhere(function(*map(plain, inputs), **named))
+
+
+def plain(value):
+    """Return what a stand-in holds, and those in lists hold."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(plain, value))
+    return value.values if isinstance(value, Elsewhere) else value
+
+
+@pytest.mark.parametrize("average", [True, "global"])
+@pytest.mark.parametrize("boundary", ["kymatio", "zero", "constant"])
+def test_chunks_of_another_library_stay_its_own(monkeypatch, boundary, average):
+    class OnTheDevice:
+        """What a call returns of images on a GPU: no array of NumPy's, nor of CuPy's."""
+
+        def __init__(self, values):
+            self.values = values
+
+    call = Scattering2D.__call__
+    monkeypatch.setattr(Scattering2D, "__call__", lambda S, x: OnTheDevice(call(S, x.values)))
+    cupy = types.ModuleType("cupy")
+    cupy.asarray = lambda array: Elsewhere(plain(getattr(array, "values", array)))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    register_chunk_type(Elsewhere)
+    x = da.from_array(X, (1, 70, 60)).map_blocks(Elsewhere, dtype=X.dtype, meta=Elsewhere(X[:0]))
+    y = scatter(x, 2, boundary=boundary, average=average)
+    assert isinstance(y._meta, Elsewhere) and y._meta.ndim == y.ndim and y.dtype == np.float32
+    computed = y.compute(scheduler="sync")
+    assert isinstance(computed, Elsewhere) and computed.dtype == np.float32
+    whole = call(Scattering2D(2, (140, 120), boundary=boundary, average=average), X)
+    np.testing.assert_allclose(computed.values, whole, 1e-6 if average == "global" else 0)

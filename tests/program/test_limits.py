@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from npscatter import ArgumentError, Scattering2D, scatter
+from npscatter.backends.gpu.launches import LARGEST_IMAGE, choose
 from npscatter.program import plan as planner
-from npscatter.program.padding import LARGEST_PADDED, LARGEST_SIDE
+from npscatter.program.padding import LARGEST_SIDE
 from npscatter.program.plan import LARGEST_CHANNELS, make_plan
 from npscatter.program.steps import Architecture
 
@@ -19,8 +20,6 @@ TOO_LARGE = {
     "wide": ((1, (2, LARGEST_SIDE + 1), EIGHT), f"shape=(2, {LARGEST_SIDE + 1})", LARGEST_SIDE, ""),
     "absurd": ((1, (10**5000, 2), EIGHT), "shape=", LARGEST_SIDE, "tiles"),
     "deep": ((30, (2**30, 2**30), EIGHT), "shape=", LARGEST_SIDE, "tiles"),
-    "area": ((1, (2**18, 2**18), EIGHT), "shape=(262144, 262144)", LARGEST_PADDED, "tiles"),
-    "padding": ((17, (2**17, 2**17), EIGHT), "shape=", LARGEST_PADDED, "lower J"),
     "orientations": ((7, (128, 128), MANY), "J=7", LARGEST_CHANNELS, "max_order=1"),
     "one more": ((2, (64, 64), MORE), "J=2", LARGEST_CHANNELS, "lower J or L"),
 }
@@ -50,11 +49,11 @@ def test_the_largest_are_planned():
     plan = make_plan(1, (2, LARGEST_SIDE), EIGHT, max_order=1)
     assert plan.output_shape == (9, 1, LARGEST_SIDE // 2)
     for J, shape, design in (
-        # Another orientation, or padding one octave deeper, would be too many.
+        # Another orientation would be too many.
         (6, (64, 64), MANY),
-        (16, (2**17, 2**17), EIGHT),
         # Pictures as large as surveys of the sky and mosaics of satellites have, to depths in use.
         (12, (100_000, 100_000), EIGHT),
+        (1, (LARGEST_SIDE, LARGEST_SIDE), EIGHT),
         (12, (4096, 4096), Architecture(16, 4, 1, "carried")),
     ):
         with mock.patch.object(planner, "_make_plan") as made:
@@ -65,4 +64,11 @@ def test_the_largest_are_planned():
 def test_the_limits_are_documented_where_they_are_met():
     for limit in (LARGEST_SIDE, LARGEST_CHANNELS):
         assert f"{limit:,}" in Scattering2D.__doc__
-    assert f"2^{LARGEST_PADDED.bit_length() - 1} in all" in Scattering2D.__doc__
+    assert f"fewer than 2^{LARGEST_IMAGE.bit_length()} in all" in Scattering2D.__doc__
+
+
+def test_what_a_gpu_cannot_number_is_refused(toy_bank):
+    bank = toy_bank("free", 2, 1)
+    plan = make_plan(1, (50_000, 50_000), bank.architecture, boundary="periodic")
+    with pytest.raises(ArgumentError, match=rf"^x\.shape.*{LARGEST_IMAGE} pixels; .*dask\.scatter"):
+        choose(plan, bank, "float32", None, 1, 2**40)

@@ -116,6 +116,36 @@ def test_files_are_read_piece_by_piece(tmp_path, kind, backend):
     assert np.array_equal(np.load(tmp_path / "y.npy"), whole)
 
 
+@pytest.mark.parametrize("order", ["C", "F", "channels last", None])
+@pytest.mark.parametrize("dtype", [">u2", "<f4", "float16", "bool", "int64"])
+def test_maps_of_any_order_are_read_and_written_in_pieces(tmp_path, monkeypatch, dtype, order):
+    x = np.abs(100 * image((2, *SHAPE))).astype(dtype)
+    S = Scattering2D(2, SHAPE)
+    whole = S(x.astype(x.dtype.newbyteorder("=")))
+    np.save(tmp_path / "x.npy", np.asfortranarray(x) if order == "F" else x)
+    images, place = np.load(tmp_path / "x.npy", mmap_mode="r"), tmp_path / "y.npy"
+    if order == "channels last":
+        shape = (*whole.shape[:1], *whole.shape[2:], whole.shape[1])
+        out = np.moveaxis(open_memmap(place, "w+", whole.dtype, shape), -1, 1)
+    elif order:
+        out = open_memmap(place, "w+", whole.dtype, whole.shape, fortran_order=order == "F")
+    else:
+        out = None
+    # Of what is mapped, a few pages at a time are in memory.
+    monkeypatch.setattr(tiled, "READ_BYTES", 2**12)
+    released, release = [], tiled.release
+    monkeypatch.setattr(tiled, "release", lambda array: (released.append(array), release(array)))
+    S.memory = MEMORY["numba"] * whole.itemsize // 4
+    assert np.array_equal(S(images, out=out), whole)
+    assert len(released) > 100
+
+
+def test_tiny_memory_and_a_huge_image_are_refused_at_once():
+    S = Scattering2D(4, (100_000, 100_000), memory=1000, paths=[0])
+    with pytest.raises(ArgumentError, match=r"the smallest tile of an image of .* needs"):
+        S(np.broadcast_to(np.uint8(0), (100_000, 100_000)))
+
+
 def test_a_store_is_never_read_whole(monkeypatch):
     class Store:
         """Remembers how many elements were read at a time."""

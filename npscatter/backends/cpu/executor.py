@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import pairwise
 from operator import itemgetter
-from typing import Protocol
+from typing import Any, Protocol
 
 import numba
 import numpy as np
@@ -86,9 +86,11 @@ def run(
     The option `threads` says how many may work; None stands for ``NUMBA_NUM_THREADS``, by default
     all cores. An image that needs more than `memory` bytes is taken in tiles.
     """
+    of_tiles = KeptWorkspaces(most=sys.maxsize)
 
-    def whole(plan: Plan, images: np.ndarray, output: np.ndarray) -> None:
-        execute(plan, bank, images, output, options["threads"])
+    def whole(part: Plan, images: np.ndarray, output: np.ndarray) -> None:
+        workspaces = _WORKSPACES if part is plan else of_tiles
+        execute(part, bank, images, output, options["threads"], workspaces=workspaces)
 
     bytes_of = partial(image_bytes, dtype=output.dtype)
     run_within(options["memory"], plan, bank, images, output, whole, bytes_of)
@@ -111,12 +113,13 @@ def execute(
     output: np.ndarray,
     threads: int | None,
     limits: Limits = DEFAULT,
+    workspaces: KeptWorkspaces | None = None,
 ) -> None:
     """Run the plan's program, within limits; other parameters as for `run`."""
     threads = threads or all_threads()
     count, extra = math.prod(images.shape[:-2]), _conversion_bytes(images, output)
     layout = choose(plan, bank, _NAMES[output.dtype.char], count, threads, extra, limits)
-    run_layout(layout, images, output, threads, limits)
+    run_layout(layout, images, output, threads, limits, workspaces)
 
 
 def run_layout(
@@ -125,12 +128,14 @@ def run_layout(
     output: np.ndarray,
     threads: int,
     limits: Limits = DEFAULT,
+    workspaces: KeptWorkspaces | None = None,
 ) -> None:
     """Run a program that is laid out in memory; other parameters as for `execute`."""
     targets = _addresses(output, len(layout.plan.output_shape))
     extra = _conversion_bytes(images, output)
+    settings = threads, limits, workspaces or _WORKSPACES
     if not extra:
-        _Call(layout, images, _addresses(images, 2), output, targets, threads, limits).run()
+        _Call(layout, images, _addresses(images, 2), output, targets, *settings).run()
         return
     # Converted some at a time, in one place, so that no second batch ever exists.
     leading, images_per_vector = images.shape[:-2], layout.images_per_vector
@@ -141,7 +146,7 @@ def run_layout(
         some = np.arange(start, min(start + block, len(targets)))
         part = converted[: len(some)]
         part[...] = images[np.unravel_index(some, leading)] if leading else images
-        _Call(layout, part, _addresses(part, 2), output, targets[some], threads, limits).run()
+        _Call(layout, part, _addresses(part, 2), output, targets[some], *settings).run()
 
 
 def all_threads() -> int:
@@ -268,13 +273,20 @@ class KeptMemory:
         self.most = most
         self._kept: list[tuple[_LaidOut, tuple]] = []
 
+    def serves(self, owner: _LaidOut, memory: tuple, layout: _LaidOut) -> bool:
+        """Say whether a layout can use what another one has left."""
+        return owner is layout
+
     def take(self, layout: _LaidOut, make: Callable[[], tuple]) -> tuple:
         """Return what was kept for a layout, or else what `make` returns."""
         try:
-            owner, memory = self._kept.pop()
+            kept = self._kept.pop()
         except IndexError:
             return make()
-        return memory if owner is layout else make()
+        if self.serves(*kept, layout):
+            return kept[1]
+        del kept  # before there is more
+        return make()
 
     def keep(self, layout: _LaidOut, memory: tuple) -> None:
         """Keep memory, as much as all threads need of images that are not too large."""
@@ -282,7 +294,16 @@ class KeptMemory:
             self._kept.append((layout, memory))
 
 
-_WORKSPACES, _WORKERS = KeptMemory(), KeptMemory()
+class KeptWorkspaces(KeptMemory):
+    """The same for every layout it is large enough for: none reads what it has not written."""
+
+    def serves(self, owner: _LaidOut, memory: tuple, layout: Any) -> bool:
+        """Say whether a layout can use what another one has left."""
+        (workspace,) = memory
+        return workspace.size >= layout.workspace_size and workspace.dtype == layout.dtype
+
+
+_WORKSPACES, _WORKERS = KeptWorkspaces(), KeptMemory()
 
 
 class _Call:
@@ -297,8 +318,9 @@ class _Call:
         targets: np.ndarray,
         threads: int,
         limits: Limits,
+        workspaces: KeptWorkspaces,
     ):
-        self.layout = layout
+        self.layout, self.workspaces = layout, workspaces
         count, work = len(targets), layout.work * layout.images_per_vector
         few = threads > 1 and count < 4 * threads and work > 4 * limits.work_per_thread
         split = layout.images_per_vector == 1 and (few or work > limits.work_per_turn)
@@ -329,7 +351,9 @@ class _Call:
     def run(self) -> None:
         """Work off all tasks, or raise what any thread raised; no thread works any more then."""
         self.work, self.kernel_table = _compiled(self.layout)
-        self.workspace = _WORKSPACES.take(self.layout, self._new_workspace) if self.split else None
+        self.workspace = None
+        if self.split:
+            self.workspace = self.workspaces.take(self.layout, self._new_workspace)
         try:
             if self.threads > 1:
                 self._start_helpers()
@@ -340,7 +364,7 @@ class _Call:
         if self.failures:
             raise self.failures[0]
         if self.workspace:
-            _WORKSPACES.keep(self.layout, self.workspace)
+            self.workspaces.keep(self.layout, self.workspace)
 
     def _new_workspace(self) -> tuple[np.ndarray]:
         return (self.layout.new_workspace(),)
@@ -392,7 +416,7 @@ class _Call:
 
     def _work(self) -> None:
         """Take tasks until there are none left."""
-        workspace = self.workspace or _WORKSPACES.take(self.layout, self._new_workspace)
+        workspace = self.workspace or self.workspaces.take(self.layout, self._new_workspace)
         memory = _WORKERS.take(self.layout, self.layout.new_worker)
         worker = memory[0]
         worker["task"], worker["workspace"] = -1, address(workspace[0])
@@ -407,7 +431,7 @@ class _Call:
                 time.sleep(0)
         _WORKERS.keep(self.layout, memory)
         if not self.workspace:
-            _WORKSPACES.keep(self.layout, workspace)
+            self.workspaces.keep(self.layout, workspace)
 
 
 @lru_cache(maxsize=256)

@@ -11,6 +11,7 @@ Integers only; nothing here needs a GPU or its software.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -30,6 +31,8 @@ from npscatter.program.workspace import Workspace, lay_out_workspace
 
 # Blocks of one launch at most.
 GRID = 2**31 - 1
+# Pixels of a padded image at most: samples of a map are numbered by 32 bits, with their sign.
+LARGEST_IMAGE = 2**31 - 1
 # Where pairs of numbers are in the record of an image, and how many numbers there are; what they
 # are for is said in `npscatter.backends.gpu.magnitudes`.
 PIXELS, AVERAGE, OTHERS, RECORD = 0, 2, 4, 6
@@ -269,8 +272,12 @@ def choose(
     Raises
     ------
     ArgumentError
-        If not even the most rounds fit.
+        If not even the most rounds fit, or pixels cannot be numbered.
     """
+    if math.prod(plan.padded_shape) > LARGEST_IMAGE:
+        rule = f"padded to {plan.padded_shape}, has more than {LARGEST_IMAGE} pixels"
+        remedy = "use backend='numba', which computes in tiles (memory=), or npscatter.dask.scatter"
+        raise ArgumentError(explain("x.shape[-2:]", plan.input_shape, rule, remedy))
     for candidate in itertools.chain([plan.octave_by_octave()], plan.by_memory()):
         layout = lay_out(candidate, bank, dtype, storage, images, device)
         if layout.workspace_bytes <= memory:
