@@ -47,8 +47,8 @@ def cost(result: dict, large: dict, name: str, side: int, count: int | None) -> 
     """Return what so many images of costs.json take, or one as large as large.json's."""
     row = result["choices"][name]
     if count is None:
-        each = side**2 * large["nanoseconds_per_pixel"]["large"] * row["times_of_large"] / 1e9
-        seconds, count, peak = each * large["environment"]["threads"], 1, large["peak_mib"]
+        pixel = large["processor_nanoseconds_per_pixel"]["large"] * row["times_of_large"] / 1e9
+        seconds, count, peak = side**2 * pixel, 1, large["peak_mib"]
     else:
         milliseconds = row["ms_per_image"] + result["reading"][str(side)]["ms_per_image"]
         seconds, peak = count * milliseconds / 1e3, row["peak_mib"]
@@ -114,63 +114,49 @@ def medians(calls: dict[str, Callable], rounds: int, clock: Callable = process_t
     return {name: median(each) for name, each in taken.items()}
 
 
-def transforms(images: np.ndarray, threads: int | None) -> dict[str, Callable]:
-    """Return the calls that transform images, by the names of choices."""
+def work(images: np.ndarray, rounds: int, threads: int | None = None) -> dict[str, float]:
+    """Return the seconds of every choice."""
     calls = {}
     for name, options in CHOICES.items():
         S = Scattering2D(shape=images.shape[-2:], threads=threads, **options)
         out = np.empty((*images.shape[:-2], *S.plan.call_shape), np.float32)
         calls[name] = partial(S, images, out=out)
-    return calls
+    return medians(calls, rounds)
 
 
-def disk(folder: Path, paths: dict[str, list[Path]], rounds: int) -> tuple[dict, dict]:
-    """Return the rates of reading JPEGs and of writing coefficients."""
+def writing(folder: Path, images: np.ndarray, rounds: int) -> dict:
+    """Return how fast coefficients are written, and what Zarr's own compression leaves of them."""
     import zarr  # not in the process of `peak_alone`
 
-    coefficients = Scattering2D(3, (SIDE, SIDE))(read(paths[str(SIDE)]))
-    block = np.resize(coefficients, WRITTEN // coefficients.itemsize)
-    kind = {"shape": coefficients.shape, "dtype": coefficients.dtype}
-    store = zarr.open_array(folder / "zarr", mode="w", **kind)
-    taken = medians({side: partial(read, each) for side, each in paths.items()}, rounds)
-    writers = {
-        "float32": partial(write, folder / "block", block),
-        "zarr": partial(store.__setitem__, ..., coefficients),
-    }
-    taken |= medians(writers, rounds, perf_counter)
-    reading = {
-        side: {
-            "ms_per_image": round(1e3 * taken[side] / len(each), 4),
-            "bytes": round(size(each) / len(each)),
-        }
-        for side, each in paths.items()
-    }
-    writing = {
-        "mb_per_second": round(block.nbytes / taken["float32"] / 1e6, 1),
-        "zarr_mb_per_second": round(coefficients.nbytes / taken["zarr"] / 1e6, 1),
-        "zarr_share": round(size((folder / "zarr").rglob("*")) / coefficients.nbytes, 4),
-    }
-    return reading, writing
+    maps = Scattering2D(3, images.shape[-2:])(images)
+    block = np.resize(maps, WRITTEN // maps.itemsize)
+    store = zarr.open_array(folder / "zarr", mode="w", shape=maps.shape, dtype=maps.dtype)
+    calls = {"": partial(write, folder / "block", block)}
+    calls["zarr_"] = partial(store.__setitem__, ..., maps)
+    taken, nbytes = medians(calls, rounds, perf_counter), {"": block.nbytes, "zarr_": maps.nbytes}
+    rates = {f"{one}mb_per_second": round(nbytes[one] / taken[one] / 1e6, 1) for one in calls}
+    return {**rates, "zarr_share": round(size((folder / "zarr").rglob("*")) / maps.nbytes, 4)}
 
 
 def measure(folder: Path, rounds: int = ROUNDS) -> dict:
     """Return all rates; files lie in a folder meanwhile."""
     paths = {str(side): write_pictures(folder, side, BATCH) for side in (SIDE, REDUCED_FROM)}
-    reading, writing = disk(folder, paths, rounds)
-    small = medians(transforms(read(paths[str(SIDE)]), 1), rounds)
+    images = read(own := paths[str(SIDE)])
+    taken = medians({side: partial(read, each) for side, each in paths.items()}, rounds)
+    reading = {
+        side: {"ms_per_image": round(1e3 * taken[side] / BATCH, 4), "bytes": size(each) // BATCH}
+        for side, each in paths.items()
+    }
     (image,) = Workload(ORDINARY, ORDINARY, 1, 4).images()
-    large, rows = medians(transforms(image, None), rounds), {}
+    small, large, rows = work(images, rounds, 1), work(image, rounds), {}
     for name, options in CHOICES.items():
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            peak = process.submit(peak_alone, paths[str(SIDE)], options).result()
-        rows[name] = {
-            "options": options,
-            "ms_per_image": round(1e3 * small[name] / BATCH, 4),
-            "times_of_large": round(large[name] / large[next(iter(CHOICES))], 4),
-            "peak_mib": peak,
-        }
-    made = {"side": SIDE, "reduced_from": REDUCED_FROM, "quality": QUALITY, "batch": BATCH}
-    return {**made, "rounds": rounds, "reading": reading, "writing": writing, "choices": rows}
+            peak = process.submit(peak_alone, own, options).result()
+        rows[name] = {"options": options, "ms_per_image": round(1e3 * small[name] / BATCH, 4)}
+        rows[name]["times_of_large"] = round(large[name] / large[next(iter(CHOICES))], 4)
+        rows[name]["peak_mib"] = peak
+    made = {"side": SIDE, "quality": QUALITY, "batch": BATCH, "rounds": rounds, "reading": reading}
+    return {**made, "writing": writing(folder, images, rounds), "choices": rows}
 
 
 @click.command(help=__doc__)

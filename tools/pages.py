@@ -366,6 +366,72 @@ def desktop() -> str:
     )
 
 
+def costs_of(side: int, count: int | None) -> str:
+    """Return what so many images take, or one mosaic, by what is asked for."""
+    result, cores, rows = results.read("costs"), (2, 16, 64), []
+    for name in result["choices"]:
+        found = costs.cost(result, results.read("large"), name, side, count)
+        minutes = (number(60 * costs.elapsed(found, each)) for each in cores)
+        sizes = (disk_size(found[key]) for key in ("bytes", "bytes_of_means"))
+        rows.append(
+            [name, number(found["core_hours"]), *minutes, number(found["peak_mib"]), *sizes]
+        )
+    head = ["", "core hours", *(f"minutes on {each} cores" for each in cores)]
+    return table([*head, "MiB per process", "coefficients", "means of them"], rows)
+
+
+def disk_size(count: float) -> str:
+    """Return bytes in decimal units, as disks are sold."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{number(count)} {unit}"
+        count /= 1000
+    return f"{number(count)} TB"
+
+
+def million() -> str:
+    """Return what a million images take."""
+    count, result, speed = 10**6, results.read("costs"), results.read("speed")
+    reading, writing, machine = result["reading"], result["writing"], result["environment"]
+    (own, reduced), sides = reading.values(), [f"{side} x {side}" for side in reading]
+    later = count * (reduced["ms_per_image"] - own["ms_per_image"]) / 3.6e6
+    timed = speed["workloads"]["224x224 J=3"]
+    one, both = (timed[each]["contestants"]["accurate"]["ms_per_image"] for each in PASSES)
+    return (
+        f"{costs_of(result['side'], count)}\n\n"
+        "Of the default bank unless another is named, in float32. Core hours are those that one "
+        f"thread worked, which reads JPEGs of {sides[0]} in colour "
+        f"({disk_size(count * own['bytes'])} in all, {number(own['ms_per_image'])} ms each) and "
+        f"transforms them. From JPEGs of {sides[1]} "
+        f"({disk_size(count * reduced['bytes'])}, {number(reduced['ms_per_image'])} ms each, "
+        f"decoded at a reduced scale) it is {number(later)} core hours more. Minutes on several "
+        "cores suppose that they share the work perfectly, but are never less than writing the "
+        f"coefficients takes at {number(writing['mb_per_second'])} MB a second, the rate of this "
+        "disk, which does not matter where only means of them are written; for comparison, "
+        f"{timed['all cores']['threads']} threads of the machine in "
+        f"{link('speed')} did {number(one / both)} times the work of one. Zarr's own compression "
+        f"leaves {percent(writing['zarr_share'])} % of the bytes and writes "
+        f"{number(writing['zarr_mb_per_second'])} MB of coefficients a second. A process holds "
+        f"{result['batch']} images and their coefficients at a time. "
+        f"{written(result, 'on', machine['cpu'])}: {link('costs')}."
+    )
+
+
+def mosaic() -> str:
+    """Return what one large mosaic takes."""
+    side, measured = 100_000, results.read("large")
+    rate = number(measured["processor_nanoseconds_per_pixel"]["large"])
+    return (
+        f"{costs_of(side, None)}\n\n"
+        f"From {disk_size(side**2)} of bytes. Of an image of {measured['side']:,} x "
+        f"{measured['side']:,} a pixel took {rate} ns of processor time, in a process that held at "
+        f"most {number(measured['peak_mib'])} MiB ({link('large')}, "
+        f"`{measured['environment']['command']}`). Core hours are pixels times that; of what else "
+        "is asked for, times the work it took over that of the first, of an image of "
+        f"{costs.ORDINARY} x {costs.ORDINARY} ({link('costs')})."
+    )
+
+
 def pipeline() -> str:
     """Return how fast ``npscatter transform`` is, its memory, and what became of killed runs."""
     result, rows = results.read("pipeline"), []
@@ -425,73 +491,6 @@ def large() -> str:
         f"of which one was killed on the way {lost}. {written(result, 'on', machine['cpu'])}, "
         f"{machine['threads']} threads: "
         f"{link('large')}."
-    )
-
-
-def costs_of(side: int, count: int | None) -> str:
-    """Return what so many images take, or one mosaic, by what is asked for."""
-    result, large, cores, rows = results.read("costs"), results.read("large"), (2, 16, 64), []
-    for name in result["choices"]:
-        found = costs.cost(result, large, name, side, count)
-        minutes = (number(60 * costs.elapsed(found, each)) for each in cores)
-        sizes = (disk_size(found[key]) for key in ("bytes", "bytes_of_means"))
-        rows.append(
-            [name, number(found["core_hours"]), *minutes, number(found["peak_mib"]), *sizes]
-        )
-    head = ["", "core hours", *(f"minutes on {each} cores" for each in cores)]
-    return table([*head, "MiB per process", "coefficients", "means of them"], rows)
-
-
-def disk_size(count: float) -> str:
-    """Return bytes in decimal units, as disks are sold."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{number(count)} {unit}"
-        count /= 1000
-    return f"{number(count)} TB"
-
-
-def million() -> str:
-    """Return what a million images take."""
-    count, result, speed = 10**6, results.read("costs"), results.read("speed")
-    reading, writing, machine = result["reading"], result["writing"], result["environment"]
-    (own, reduced), sides = reading.values(), [f"{side} x {side}" for side in reading]
-    later = count * (reduced["ms_per_image"] - own["ms_per_image"]) / 3.6e6
-    timed = speed["workloads"]["224x224 J=3"]
-    one, both = (timed[each]["contestants"]["accurate"]["ms_per_image"] for each in PASSES)
-    return (
-        f"{costs_of(result['side'], count)}\n\n"
-        "Of the default bank unless another is named, in float32. Core hours are those that one "
-        f"thread worked, which reads JPEGs of {sides[0]} in colour "
-        f"({disk_size(count * own['bytes'])} in all, {number(own['ms_per_image'])} ms each) and "
-        f"transforms them. From JPEGs of {sides[1]} "
-        f"({disk_size(count * reduced['bytes'])}, {number(reduced['ms_per_image'])} ms each, "
-        f"decoded at a reduced scale) it is {number(later)} core hours more. Minutes on several "
-        "cores suppose that they share the work perfectly, but are never less than writing the "
-        f"coefficients takes at {number(writing['mb_per_second'])} MB a second, the rate of this "
-        "disk, which does not matter where only means of them are written; for comparison, "
-        f"{timed['all cores']['threads']} threads of the machine in "
-        f"{link('speed')} did {number(one / both)} times the work of one. Zarr's own compression "
-        f"leaves {percent(writing['zarr_share'])} % of the bytes and writes "
-        f"{number(writing['zarr_mb_per_second'])} MB of coefficients a second. A process holds "
-        f"{result['batch']} images and their coefficients at a time. "
-        f"{written(result, 'on', machine['cpu'])}: {link('costs')}."
-    )
-
-
-def mosaic() -> str:
-    """Return what one large mosaic takes."""
-    side, large = 100_000, results.read("large")
-    threads = large["environment"]["threads"]
-    rate = number(large["nanoseconds_per_pixel"]["large"])
-    return (
-        f"{costs_of(side, None)}\n\n"
-        f"From {disk_size(side**2)} of bytes. An image of {large['side']:,} x {large['side']:,} "
-        f"took {rate} ns a pixel on {threads} threads, in a process that held at most "
-        f"{number(large['peak_mib'])} MiB, the mapped files' pages among them ({link('large')}, "
-        f"`{large['environment']['command']}`). Core hours are pixels times that times {threads}; "
-        "of what else is asked for, times the work it took over that of the first, of an image of "
-        f"{costs.ORDINARY} x {costs.ORDINARY} ({link('costs')})."
     )
 
 
