@@ -97,6 +97,8 @@ def run(command: click.Command, name: str | None = None) -> NoReturn:
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _end)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     stdout = sys.stdout
     try:
         status = command.main(prog_name=name, standalone_mode=False)
@@ -153,6 +155,12 @@ def _end(number: int, _: object) -> NoReturn:
     """End in an orderly way, leaving no file half written; a second signal is heeded at once."""
     signal.signal(number, signal.SIG_DFL)
     raise SystemExit(128 + number)
+
+
+def _interrupt(number: int, _: object) -> NoReturn:
+    """Do as `_end` at Ctrl-C."""
+    signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def _open_streams() -> None:
