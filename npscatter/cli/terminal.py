@@ -51,7 +51,7 @@ def echo(*lines: object, err: bool = False) -> None:
     except OSError:
         if not err:
             raise
-        _abandon(sys.stderr)
+        abandon(sys.stderr)
 
 
 def echo_json(value: object) -> None:
@@ -138,7 +138,7 @@ def _told(error: BaseException) -> int:
         message = f"{error.filename or 'standard output'}: {error.strerror or error}"
         status = BROKEN_PIPE if isinstance(error, BrokenPipeError) else 2
         if error.filename is None:
-            _abandon(sys.stdout)
+            abandon(sys.stdout)
     elif isinstance(error, ModuleNotFoundError) or not isinstance(
         error, ArgumentError | ArgumentTypeError | ImportError
     ):
@@ -179,7 +179,7 @@ def _open_streams() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def _abandon(stream: TextIO) -> None:
+def abandon(stream: TextIO) -> None:
     """Let what could not be written vanish, which Python would try again at the end."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
