@@ -307,7 +307,7 @@ def _open(
         source, why = open_source(name, suffixes, how)
     except ImageError as error:
         return None, error
-    return source, ImageError("is not read to its end", why) if why else None
+    return source, why
 
 
 class Recipe:
