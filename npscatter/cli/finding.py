@@ -37,8 +37,10 @@ def is_stack(name: str) -> bool:
     path, _ = stack_and_member(name)
     if path.lower().endswith(_ARRAYS):
         return True
-    # An array within a store has no suffix; what has one is not asked for on the disk.
-    return "." not in os.path.basename(path) and is_store(path)
+    # An array within a store has no suffix, or a store's in its path; nothing else is asked for on
+    # the disk.
+    folder, last = os.path.split(path.lower())
+    return ("." not in last or ".zarr" in folder) and is_store(path)
 
 
 def stack_and_member(name: str) -> tuple[str, str]:

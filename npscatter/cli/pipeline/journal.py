@@ -7,8 +7,10 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -52,8 +54,6 @@ class Journal:
     ----------
     folder : Path
         Made by `open`, for its owner alone.
-    began : bool
-        Whether there is a record of something done.
     finished : bool
         Set by whoever has put the output in its place.
     """
@@ -68,8 +68,8 @@ class Journal:
             else place.with_name(_partial(place.name))
         )
         self._file: BinaryIO | None = None
-        self.began, self.finished = False, False
-        self._last, self._told = 0.0, 0
+        self.finished = False
+        self._last, self._pictures, self._told = 0.0, 0, 0
 
     def open(self, settings: dict[str, Any], resume: bool | None) -> Done:
         """Make the folder, and return what an interrupted run with the same settings had done.
@@ -88,7 +88,7 @@ class Journal:
             the settings are others.
         """
         if not self._temporary:
-            self.folder.mkdir(0o700, exist_ok=True)
+            self._make_folder()
         self._file = open(self.folder / _NAME, "a+b")
         try:
             return self._go_on(settings, resume)
@@ -97,15 +97,28 @@ class Journal:
             self._file = None
             raise
 
+    def _make_folder(self) -> None:
+        with suppress(FileExistsError):
+            self.folder.mkdir(0o700)
+        # What somebody else has put there leads to where they may read and write.
+        status = os.lstat(self.folder)
+        ours = stat.S_ISDIR(status.st_mode)
+        if ours:
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                ours = os.fstat(file.fileno()).st_uid == status.st_uid
+        if not ours:
+            raise Failure(
+                f"{self.folder} is not a folder of yours, and is needed to write in; move it "
+                "elsewhere"
+            )
+
     def _go_on(self, settings: dict[str, Any], resume: bool | None) -> Done:
         assert self._file is not None
         if not _locked(self._file):
             raise Failure(f"another npscatter transform is writing this output, in {self.folder}")
         self._file.seek(0)
         content = self._file.read()
-        # A line that broke off tells nothing.
-        content = content[: content.rfind(b"\n") + 1]
-        before, done = _read(content)
+        before, done, length = _read(content)
         if not done.pictures or resume is False:
             return self.begin(settings)
         if resume is None:
@@ -114,8 +127,8 @@ class Journal:
                 "--resume goes on with them, --restart drops them"
             )
         self._check(before, settings)
-        self._file.truncate(len(content))
-        self.began, self._told, self._last = True, len(done.skipped), time.monotonic()
+        self._file.truncate(length)
+        self._note(done)
         return done
 
     def begin(self, settings: dict[str, Any]) -> Done:
@@ -123,7 +136,7 @@ class Journal:
         assert self._file is not None
         self._file.truncate(0)
         self._write(settings)
-        self.began, self._told, self._last = False, 0, time.monotonic()
+        self._note(Done())
         return Done()
 
     def _check(self, before: dict[str, Any], settings: dict[str, Any]) -> None:
@@ -144,17 +157,28 @@ class Journal:
     def record(self, done: Done) -> None:
         """Note what is done, which has to be on the disk already."""
         self._write([done.pictures, done.rows, done.skipped[self._told :]])
-        self.began, self._told, self._last = True, len(done.skipped), time.monotonic()
+        self._note(done)
 
-    def close(self) -> bool:
-        """Remove the folder, unless it is worth going on with; return whether it is."""
+    def _note(self, done: Done) -> None:
+        self._pictures, self._told = done.pictures, len(done.skipped)
+        self._last = time.monotonic()
+
+    @property
+    def began(self) -> bool:
+        """Whether there is a record of something done."""
+        return self._pictures > 0
+
+    def close(self) -> int:
+        """Remove the folder, unless it is worth going on with; return how many pictures it has."""
         if self._file is None:
-            return False
+            return 0
         kept = self.began and not self.finished and not self._temporary
         if not kept:
             shutil.rmtree(self.folder, ignore_errors=True)
-        self._file.close()
-        return kept
+        # Where the disk is full, Python would try once more what failed.
+        with suppress(OSError):
+            self._file.close()
+        return self._pictures if kept else 0
 
     def _write(self, record: Any) -> None:
         assert self._file is not None
@@ -170,17 +194,35 @@ def _partial(name: str) -> str:
     return f".{name}.partial"
 
 
-def _read(content: bytes) -> tuple[dict[str, Any], Done]:
-    """Return the settings and what is done."""
-    lines, done = content.splitlines(), Done()
+def _read(content: bytes) -> tuple[dict[str, Any], Done, int]:
+    """Return the settings, what is done, and the length of what tells that.
+
+    A line that broke off or is damaged tells nothing, and neither do those behind it.
+    """
+    # Behind the last line's end there is nothing, or what broke off.
+    first, *lines = content.split(b"\n")[:-1] or [b""]
+    settings, done, length = _json(first), Done(), len(first) + 1
+    if not isinstance(settings, dict):
+        return {}, done, 0
+    for line in lines:
+        try:
+            pictures, rows, more = _json(line)
+            skipped = done.skipped + [(int(number), str(why)) for number, why in more]
+            whole = done.pictures < pictures == rows + len(skipped) and done.rows < rows
+        except (TypeError, ValueError):
+            break
+        if not whole:
+            break
+        done, length = Done(pictures, rows, skipped), length + len(line) + 1
+    return settings, done, length
+
+
+def _json(line: bytes) -> Any:
+    """Return what a line holds, None if it is none of JSON."""
     try:
-        settings = json.loads(lines[0])
-        for line in lines[1:]:
-            done.pictures, done.rows, more = json.loads(line)
-            done.skipped += map(tuple, more)
-    except (ValueError, IndexError):
-        return {}, Done()
-    return settings, done
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _locked(file: BinaryIO) -> bool:

@@ -66,4 +66,10 @@ def _table(path: Path) -> dict[str, str]:
         raise Failure(f"--labels {path}: a row has no second column; write NAME,LABEL in each")
     if rows and rows[0][1].strip().lower() == "label":
         del rows[0]
-    return {row[0]: row[1] for row in rows}
+    labels: dict[str, str] = {}
+    for name, label, *_ in rows:
+        if labels.setdefault(name, label) != label:
+            raise Failure(
+                f"--labels {path}: {name} has two labels, {labels[name]!r} and {label!r}; leave one"
+            )
+    return labels

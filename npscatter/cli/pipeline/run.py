@@ -161,9 +161,11 @@ class Run:
             Called with the number of pictures that were taken.
         """
         task, start = self._task, perf_counter()
-        planes = math.prod(task.planes)
+        row = math.prod((*task.planes, *task.shape)) * np.dtype(task.dtype).itemsize
         together = min(task.batch, READ_TOGETHER, max(1, BATCH_PIXELS // math.prod(task.shape)))
-        ahead = min(2 * pool.workers + 1, READ_AHEAD // (8 * planes * largest))
+        part = row * max(source.at_once(together) for source in sources)
+        decoding = 8 * math.prod(task.planes) * largest
+        ahead = min(2 * pool.workers + 1, READ_AHEAD // max(part, decoding))
         empty = np.empty((0, *task.planes, *task.shape), task.dtype)
         reading = partial(read, how=task.how, shape=task.shape, empty=empty)
         parts = parts_from(sources, self._done.pictures, together)

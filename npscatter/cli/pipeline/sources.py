@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import os
+import sys
 import tarfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader, RawIOBase
 from itertools import compress, groupby
-from pathlib import PurePosixPath
-from typing import Any, Protocol
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from npscatter.atomic_write import open_regular
 from npscatter.cli import images
 from npscatter.cli.finding import is_shard, is_stack
 from npscatter.cli.pipeline.stacks import open_stack
@@ -143,7 +145,7 @@ class Shard:
 
     def _read(self, read: Callable, how: images.Reading) -> Iterator[Any]:
         try:
-            tar = open(self.path, "rb", buffering=0)
+            tar = open_regular(Path(self.path))
         except OSError as error:
             yield from [ImageError("its tar file cannot be read", error.strerror)] * len(self)
             return
@@ -162,15 +164,15 @@ def _each(read: Callable, items: Iterable) -> Iterator[Any]:
             yield error
 
 
-def _member(tar: io.FileIO, name: str, start: int, size: int) -> io.BufferedReader:
+def _member(tar: BinaryIO, name: str, start: int, size: int) -> BufferedReader:
     images.check_suffix(name)
-    return io.BufferedReader(_TarMember(tar, start, size))
+    return BufferedReader(_TarMember(tar, start, size))
 
 
-class _TarMember(io.RawIOBase):
+class _TarMember(RawIOBase):
     """Some bytes of a file, as a file of their own."""
 
-    def __init__(self, file: io.FileIO, start: int, size: int):
+    def __init__(self, file: BinaryIO, start: int, size: int):
         self._file, self._start, self._size, self._at = file, start, size, 0
 
     def readable(self) -> bool:
@@ -189,14 +191,14 @@ class _TarMember(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         wanted = memoryview(buffer)[: max(0, self._size - self._at)]
         self._file.seek(self._start + self._at)
-        count = self._file.readinto(wanted) or 0
+        count = self._file.readinto(wanted) or 0  # type: ignore[attr-defined]  # unbuffered
         self._at += count
         return count
 
 
 def open_source(
     name: str, suffixes: Iterable[str], how: images.Reading
-) -> tuple[PictureSource, str]:
+) -> tuple[PictureSource, ImageError | None]:
     """Return the pictures in a shard or a stack, and why they are not all that it holds, if so.
 
     Raises
@@ -204,10 +206,10 @@ def open_source(
     ImageError
         If it holds none that can be read.
     """
-    return open_shard(name, suffixes) if is_shard(name) else (open_stack(name, how), "")
+    return open_shard(name, suffixes) if is_shard(name) else (open_stack(name, how), None)
 
 
-def open_shard(path: str, suffixes: Iterable[str]) -> tuple[Shard, str]:
+def open_shard(path: str, suffixes: Iterable[str]) -> tuple[Shard, ImageError | None]:
     """Return the pictures in a tar file, by suffix, in its order, and why they are not all.
 
     Hidden members are left out, as hidden files of folders are.
@@ -219,15 +221,23 @@ def open_shard(path: str, suffixes: Iterable[str]) -> tuple[Shard, str]:
     """
     shard, why = Shard(path, [], array("Q"), array("Q")), ""
     classes: dict[str, str] = {}
+    left_out: list[str] = []
     try:
-        with tarfile.open(path, "r:") as tar:
+        with (
+            open_regular(Path(path)) as file,
+            tarfile.open(fileobj=file, mode="r:") as tar,
+        ):
             try:
                 for member in tar:
                     tar.members = []  # type: ignore[attr-defined]  # or all would be kept
-                    _take(tar, member, shard, classes, frozenset(suffixes))
-            except (tarfile.TarError, OSError) as error:
+                    _take(tar, member, shard, classes, left_out, frozenset(suffixes))
+            except MemoryError:
+                raise
+            except Exception as error:  # tarfile raises many kinds on broken headers
                 why = images.one_line(error)
-    except (tarfile.TarError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         raise _unreadable(path, error) from None
     if not shard.names:
         raise ImageError(
@@ -235,7 +245,12 @@ def open_shard(path: str, suffixes: Iterable[str]) -> tuple[Shard, str]:
         )
     if classes:
         shard.labels = [classes.get(_key(name), "") for name in shard.names]
-    return shard, why
+    if why:
+        return shard, ImageError("is not read to its end", why)
+    if left_out:
+        told = f"{len(left_out):,}, such as {left_out[0]}"
+        return shard, ImageError("its links and sparse members are not read", told)
+    return shard, None
 
 
 def _take(
@@ -243,13 +258,19 @@ def _take(
     member: tarfile.TarInfo,
     shard: Shard,
     classes: dict[str, str],
+    left_out: list[str],
     suffixes: frozenset[str],
 ) -> None:
     """Add a member of a tar file to its pictures, or to their classes, if it is one."""
+    if not 0 <= member.size <= sys.maxsize:
+        # Of which the next member would be the same one, for ever.
+        raise tarfile.ReadError(f"a member of {member.size} bytes")
     place = PurePosixPath(member.name)
-    if not member.isreg() or member.issparse() or place.name.startswith("."):
+    if member.isdir() or place.name.startswith("."):
         return
-    if place.suffix.lower() in suffixes:
+    if not member.isreg() or member.issparse():
+        left_out += [str(place)] * (place.suffix.lower() in suffixes)
+    elif place.suffix.lower() in suffixes:
         shard.names.append(f"{shard.path}/{place}")
         shard.offsets.append(member.offset_data)
         shard.sizes.append(member.size)
@@ -268,7 +289,7 @@ def _unreadable(path: str, error: Exception) -> ImageError:
     if isinstance(error, FileNotFoundError):
         return ImageError("no such file")
     try:
-        with open(path, "rb") as file:
+        with open_regular(Path(path)) as file:
             start = file.read(6)
     except OSError:
         start = b""

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from copy import copy
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from npscatter.cli.options import extra
 from npscatter.cli.samples import ImageError, samples_of_array
 
 # Bytes of a store's chunk that are read together, however few pictures were asked for.
-MOST_TOGETHER = 2**28
+MOST_TOGETHER = 2**25
 _AXES = "(N, H, W), (N, H, W, 3), (N, 3, H, W) or (H, W)"
 
 
@@ -32,18 +33,14 @@ class Stack:
         As the user wrote it.
     place : _ArrayFile or _ArrayStore
         Where the array is.
-    start, stop : int
-        Which of its pictures; all by default.
     """
 
     labels: list[str] | None = None
 
-    def __init__(
-        self, name: str, place: _ArrayFile | _ArrayStore, start: int = 0, stop: int | None = None
-    ):
+    def __init__(self, name: str, place: _ArrayFile | _ArrayStore):
         numbers = _rows(place.opened())
-        self._name, self._place, self._start = name, place, start
-        self._stop = numbers.shape[0] if stop is None else stop
+        self._name, self._place = name, place
+        self._start, self._stop = 0, numbers.shape[0]
         chunks = getattr(numbers, "chunks", None) or (1,)
         row = math.prod(numbers.shape[1:]) * numbers.dtype.itemsize
         self._chunk = min(chunks[0], MOST_TOGETHER // row)
@@ -58,7 +55,9 @@ class Stack:
 
     def part(self, start: int, stop: int) -> Stack:
         """Return some of the pictures."""
-        return Stack(self._name, self._place, self._start + start, self._start + stop)
+        part = copy(self)
+        part._start, part._stop = self._start + start, self._start + stop
+        return part
 
     def without(self, dropped: set[int]) -> Stack:
         """Return the others: all, for what is wrong with headers keeps a stack from being one."""
@@ -84,9 +83,19 @@ class Stack:
 
     def pictures(self, how: images.Reading) -> Iterator[np.ndarray | ImageError]:
         """Yield each picture as `npscatter.cli.images.read_image` returns it."""
-        numbers = _rows(self._place.opened())
-        samples = samples_of_array(numbers.dtype, how.levels)
-        for planes in _planes(np.asarray(numbers[self._start : self._stop])):
+        try:
+            rows = np.asarray(_rows(self._place.opened())[self._start : self._stop])
+            samples = samples_of_array(rows.dtype, how.levels)
+        except MemoryError:
+            raise
+        except Exception as error:  # Zarr's codecs raise many kinds on broken chunks
+            if len(self) == 1:
+                yield ImageError("cannot be read", images.one_line(error))
+            else:
+                for row in range(len(self)):
+                    yield from self.part(row, row + 1).pictures(how)
+            return
+        for planes in _planes(rows):
             try:
                 yield images.fitted(planes, samples, how)
             except ImageError as error:
@@ -104,8 +113,12 @@ def open_stack(name: str, how: images.Reading) -> Stack:
     path, member = stack_and_member(name)
     if not os.path.exists(path):
         raise ImageError("no such file")
+    if not (os.path.isfile(path) or os.path.isdir(path)):
+        raise ImageError("not a regular file")  # others may wait for ever
     try:
         stack = Stack(name, _place(path, member))
+        if not len(stack):
+            raise ImageError("an array without pictures")
         for header in stack.headers(how):
             if isinstance(header, ImageError):
                 raise header
@@ -180,9 +193,17 @@ class _ArrayStore:
         store = extra("zarr").open(self._path, mode="r")
         if hasattr(store, "shape"):
             return store
-        names = sorted(name for name, _ in store.arrays())
-        told = ", ".join(f"{self._path}/{name}" for name in names)
-        raise ImageError("a group of a Zarr store, not an array", remedy=f"name one: {told}")
+        told = ", ".join(f"{self._path}/{name}" for name in _arrays_of(store))
+        raise ImageError(
+            "a group of a Zarr store, not an array", remedy=f"name one: {told}" if told else ""
+        )
+
+
+def _arrays_of(group: Any) -> Iterator[str]:
+    """Yield the names of all arrays in a group of Zarr, and in the groups in it."""
+    yield from sorted(name for name, _ in group.arrays())
+    for name, inner in sorted(group.groups(), key=lambda pair: pair[0]):
+        yield from (f"{name}/{each}" for each in _arrays_of(inner))
 
 
 def _place(path: str, member: str) -> _ArrayFile | _ArrayStore:
