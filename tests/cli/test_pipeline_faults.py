@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import tarfile
 import time
@@ -67,6 +68,17 @@ def test_of_a_damaged_journal_what_stands_before_the_damage_counts(folder, conte
     again = journal.Journal(Path("out.npz"))
     assert again.open({}, True) == more
     again.close()
+
+
+def test_a_folder_that_another_run_removes_just_now_is_not_written_in(folder, monkeypatch):
+    def removed_by_the_other(_):
+        shutil.rmtree(".out.npz.partial")
+        return True
+
+    monkeypatch.setattr(journal, "_locked", removed_by_the_other)
+    grey(folder / "a.png")
+    failed(run("transform", "a.png", "-o", "out.npz"), 2, "another npscatter transform is writing")
+    only(folder, "a.png")
 
 
 def test_a_folder_of_somebody_else_is_not_written_in(folder):
