@@ -204,7 +204,9 @@ def transform(**options: Any) -> None:
 
     A run that takes more than some seconds keeps what is done in a folder .OUTPUT.partial beside
     the output. If it is interrupted, killed or out of disk, the same command with --resume goes on
-    there, and writes the same bytes; until it is finished, OUTPUT is what it was before.
+    there, and writes the same bytes; until it is finished, OUTPUT is what it was before. What was
+    done is not done again: pictures whose files changed since, but not their sizes, stay as they
+    were. A second Ctrl-C ends at once.
 
     \b
     Exit status: 0 all pictures were transformed; 1 some were skipped, the others

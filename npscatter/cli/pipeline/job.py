@@ -257,7 +257,8 @@ class Job:
         """Do the work, or what an interrupted run has left of it."""
         request, layout = self.request, recipe.layout
         journal = Journal(request.output)
-        same = recipe.settings | {"pictures": pictures.digest.hexdigest()}
+        names_and_sizes = pictures.digest.hexdigest()[:16]
+        same = recipe.settings | {"names and sizes of the pictures": names_and_sizes}
         with _kept_if_interrupted(request.output, journal), ExitStack() as stack:
             done = journal.open(same, request.resume)
             output = output_for(request.output)(request.output, journal.folder, layout, forced())

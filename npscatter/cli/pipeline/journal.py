@@ -114,7 +114,7 @@ class Journal:
 
     def _go_on(self, settings: dict[str, Any], resume: bool | None) -> Done:
         assert self._file is not None
-        if not _locked(self._file):
+        if not (_locked(self._file) and self._stands()):
             raise Failure(f"another npscatter transform is writing this output, in {self.folder}")
         self._file.seek(0)
         content = self._file.read()
@@ -130,6 +130,12 @@ class Journal:
         self._file.truncate(length)
         self._note(done)
         return done
+
+    def _stands(self) -> bool:
+        """Say whether the file that is open is still there: a run that ends removes its own."""
+        assert self._file is not None
+        there = stat_or_none(self.folder / _NAME)
+        return there is not None and os.path.samestat(there, os.fstat(self._file.fileno()))
 
     def begin(self, settings: dict[str, Any]) -> Done:
         """Forget what was done."""

@@ -50,6 +50,9 @@ class Pool:
             process.terminate()
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
+        for process in self._processes:
+            process.join()
+            self._idle.get().close()
 
     def map(
         self, work: Callable[[Task], Result], tasks: Iterable[Task], ahead: int

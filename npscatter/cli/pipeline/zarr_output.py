@@ -23,6 +23,7 @@ from npscatter.cli.pipeline.outputs import (
     fixed_width,
     flush_to_disk,
     make_accessible,
+    npy_header,
     spelt,
 )
 
@@ -80,7 +81,9 @@ class ZarrOutput(Staged):
         with self.naming():
             kept = self._rest_file(self.count - len(self._rest))
             with open(kept.with_suffix(".new"), "wb") as file:
-                np.save(file, self._rest, allow_pickle=False)
+                # By `numpy.save`, a full disk would be told in other words.
+                file.write(npy_header(self._rest.shape, self._rest.dtype))
+                file.write(np.ascontiguousarray(self._rest).data)
                 flush_to_disk(file)
             os.replace(kept.with_suffix(".new"), kept)
             for path in set(self.folder.glob("rest-*")) - {kept}:
