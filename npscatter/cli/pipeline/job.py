@@ -338,7 +338,8 @@ class Recipe:
             boundary=request.boundary,
             threads=request.threads,
         )
-        self._doing = "" if request.quiet else computing
+        # Where there is a progress bar, it tells.
+        self._doing = "" if request.quiet or sys.stderr.isatty() else computing
         pixels = shape[0] * shape[1]
         batch = request.batch or max(1, BATCH_PIXELS // pixels)
         self.task = Task(how, shape, request.dtype, self, batch)
