@@ -66,7 +66,8 @@ Examples:
     "--labels",
     metavar="folder|cls|CSV",
     help="Write a label for each picture: its folder's name, the .cls member beside it in a tar "
-    "file, or what a table says, with rows NAME,LABEL.",
+    "file, or what a table says, with rows NAME,LABEL: names as they are in the output, or "
+    "without folders.",
 )
 @click.option(
     "--channel",
@@ -123,7 +124,8 @@ Examples:
     "--summary",
     multiple=True,
     type=click.Choice(SUMMARIES),
-    help="Write numbers instead of maps, e.g. mean: each channel's mean over the picture. Several "
+    help="Write a summary instead of maps. Numbers over the picture: mean, std or mean_std; "
+    "along the channels: isotropic, reduced, normalized, square, log (of 1e-6 at least). Several "
     "follow each other, as --summary mean --summary log.",
 )
 @click.option(
@@ -187,7 +189,7 @@ def transform(**options: Any) -> None:
 
     \b
     OUTPUT holds one array (N, C, h, w), (N, 3, C, h, w) with --channel all, (N, C)
-    with --summary; of any size, for no more than a few batches are in memory.
+    with --summary mean; of any size, for no more than a few batches are in memory.
       .npy      the array; what is listed here is in OUTPUT.npy.json
       .npz      the array, coefficients, and what is listed here as arrays
       .zarr     the same in a Zarr store, in chunks; settings are attributes
@@ -196,17 +198,20 @@ def transform(**options: Any) -> None:
       names              the N files
       labels             with --labels
       skipped, skipped_because   what could not be read, and why
-      order, j, theta, n what each of the C channels is (-1: no such wavelet)
+      channels           what each of the C channels is called, e.g. S2_j0_t3_j1_t5
+      order, j, theta, n, frequency, bandwidth, angle    what each is, as
+                         Scattering2D.meta() has it (-1, NaN: no such wavelet)
       bank, bank_sha256, J, L, max_order, boundary, shape, backend, version, versions
       samples            how stored numbers became those that were transformed
       channel, range, frame, crop, pad, size, summary, dtype, batch, labelled_by,
       images             as given; empty if not
 
-    A run that takes more than some seconds keeps what is done in a folder .OUTPUT.partial beside
-    the output. If it is interrupted, killed or out of disk, the same command with --resume goes on
-    there, and writes the same bytes; until it is finished, OUTPUT is what it was before. What was
-    done is not done again: pictures whose files changed since, but not their sizes, stay as they
-    were. A second Ctrl-C ends at once.
+    A run keeps what is done, every 5 seconds, in a folder .OUTPUT.partial beside the output. If it
+    is interrupted, killed or out of disk, the same command with --resume goes on there, and writes
+    the same bytes; until it is finished, OUTPUT is what it was before. What was done is not done
+    again: pictures whose files changed since, but not their sizes, stay as they were. Without
+    anything to go on with, --resume begins anew, also where OUTPUT is complete. A second Ctrl-C
+    ends at once.
 
     \b
     Exit status: 0 all pictures were transformed; 1 some were skipped, the others

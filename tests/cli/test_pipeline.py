@@ -168,12 +168,17 @@ def test_labels_of_a_table(folder):
     Path("t.csv").write_text("name,label\nin/a.png,cat\nb.png,dog\n")
     assert run("transform", "in", "-o", "a.npz", "--labels", "t.csv").exit_code == 0
     assert np.load("a.npz")["labels"].tolist() == ["cat", "dog"]
+    # Without its folder a name may be two pictures'.
+    grey(folder / "more" / "a.png")
+    Path("t.csv").write_text("a.png,cat\nb.png,dog\n")
+    result = run("transform", "in", "more", "-o", "b.npz", "--labels", "t.csv")
+    failed(result, 2, "2 of 3 pictures have no label, such as in/a.png")
     Path("t.csv").write_text("a.png,cat\n")
     result = run("transform", "in", "-o", "b.npz", "--labels", "t.csv")
     failed(result, 2, "--labels t.csv: 1 of 2 pictures have no label, such as in/b.png")
     failed(run("transform", "in", "-o", "b.npz", "--labels", "no.csv"), 2, "cannot be read")
     failed(run("transform", "in", "-o", "b.npz", "--labels", "cls"), 2, "2 of 2 pictures")
-    only(folder, "in", "a.npz", "t.csv")
+    only(folder, "in", "more", "a.npz", "t.csv")
 
 
 def test_summaries_are_those_of_the_features(folder):
@@ -186,7 +191,7 @@ def test_summaries_are_those_of_the_features(folder):
     values, meta = features.isotropic(*features.spatial_mean(maps, S.meta()), axis=-1)
     stored = np.load("b.npz")
     np.testing.assert_array_equal(stored["coefficients"], values)
-    assert stored["name"].tolist() == features.names(meta)
+    assert stored["channels"].tolist() == features.names(meta)
     assert stored["summary"].tolist() == ["mean", "isotropic"]
     result = run("transform", "a.npy", "-o", "c.npz", "--summary", "square")
     failed(result, 2, "summary='square': needs numbers")
@@ -235,8 +240,12 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_bytes(folder, monkeypatc
             failed(run(*command, "--resume"), 130 if place == "transform" else 2)
         assert content(f"out.{suffix}") == wanted
     failed(run(*command), 2, "of an interrupted run are kept", "--resume", "--restart")
+    grey(folder / "z.png")
+    failed(run(*command, "z.png", "--resume"), 2, "pictures: 2", "now 2", "names and sizes")
+    (folder / "z.png").unlink()
     failed(run(*command, "--resume", "--J", 1), 2, "--resume: the interrupted run was another (J")
     result = run(*command, "--resume")
+    assert "--resume: 1" in result.stderr and "of 23 pictures were done before" in result.stderr
     assert result.exit_code == (0 if suffix == "npy" else 1), result.output
     assert content(f"out.{suffix}") == wanted
     assert sorted(path.name for path in folder.iterdir()) == before

@@ -34,7 +34,8 @@ CONTENTS = Contents(
         "order": np.array([0, 1, 1, 2, 2]),
         "j": np.arange(10).reshape(5, 2),
         "frequency": np.linspace(0, 1, 10).reshape(5, 2),
-        "name": np.array(["S0", "S1(0)", "S1(1)", "S2(0,0)", "S2(0,1)"]),
+        "angle": np.array([np.nan, 0, 1, 2, np.nan]),
+        "channels": np.array(["S0", "S1(0)", "S1(1)", "S2(0,0)", "S2(0,1)"]),
     },
     settings={
         "version": "1.2.3",
@@ -342,7 +343,8 @@ def test_npy_and_its_card(tmp_path):
     path = finish(tmp_path / "out.npy")
     np.testing.assert_array_equal(np.load(path), rows_of(LAYOUT))
     assert np.load(path, mmap_mode="r").dtype == np.float32
-    card = json.loads((tmp_path / "out.npy.json").read_text())
+    card = json.loads((tmp_path / "out.npy.json").read_text(), parse_constant=pytest.fail)
+    assert card["columns"]["angle"] == [None, 0, 1, 2, None]
     assert card["names"] == CONTENTS.names and card["labels"] == CONTENTS.labels
     assert card["skipped"] == [list(pair) for pair in CONTENTS.skipped]
     assert card["columns"]["j"] == CONTENTS.columns["j"].tolist()
@@ -350,6 +352,16 @@ def test_npy_and_its_card(tmp_path):
     assert card["shape"] == [COUNT, *LAYOUT.shape] and card["npscatter"] == "1.2.3"
     finish(path, contents=PLAIN)
     assert "labels" not in json.loads((tmp_path / "out.npy.json").read_text())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_new_output_may_be_read_by_whom_the_umask_lets(tmp_path, suffix):
+    mask = os.umask(0o027)
+    try:
+        path = finish(tmp_path / f"out{suffix}")
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(path.stat().st_mode) == (0o750 if path.is_dir() else 0o640)
 
 
 def test_npz(tmp_path):
@@ -420,10 +432,12 @@ def test_parquet_of_maps(tmp_path):
 @pytest.mark.parametrize("named", [True, False])
 def test_parquet_of_summaries_has_a_column_per_channel(tmp_path, named):
     pandas = pytest.importorskip("pandas")
-    columns = {key: CONTENTS.columns[key] for key in (["order", "name"] if named else ["order"])}
+    columns = {
+        key: CONTENTS.columns[key] for key in (["order", "channels"] if named else ["order"])
+    }
     path = finish(tmp_path / "out.parquet", SUMMARY, replace(PLAIN, columns=columns))
     frame = pandas.read_parquet(path)
-    keys = columns["name"].tolist() if named else [f"channel_{n}" for n in range(5)]
+    keys = columns["channels"].tolist() if named else [f"channel_{n}" for n in range(5)]
     assert list(frame.columns) == ["name", *keys]
     np.testing.assert_array_equal(frame[keys].to_numpy(), rows_of(SUMMARY))
 

@@ -11,6 +11,7 @@ from command_line import SIZE, failed, grey, noise, only, run, write
 from PIL import Image
 
 import npscatter
+from npscatter import features
 from npscatter.cli.images import Reading, read_image
 from npscatter.cli.pipeline.job import BATCH_PIXELS
 from npscatter.cli.transform import SECTIONS, transform
@@ -75,7 +76,7 @@ def test_npz_says_what_it_holds(folder):
     expected = S(pixels[..., 0].astype(np.float32) / np.float32(255))
     np.testing.assert_allclose(stored.pop("coefficients"), [expected] * 2, rtol=1e-5, atol=1e-6)
     assert stored.pop("names").tolist() == ["b.png", "c.png"]
-    for key, column in S.meta().items():
+    for key, column in {"channels": features.names(S.meta()), **S.meta()}.items():
         np.testing.assert_array_equal(stored.pop(key), column)
     assert {name.partition(" ")[0] for name in str(stored.pop("versions")).split(", ")} == {
         *("numpy", "numba", "pillow")

@@ -258,7 +258,10 @@ class Job:
         request, layout = self.request, recipe.layout
         journal = Journal(request.output)
         names_and_sizes = pictures.digest.hexdigest()[:16]
-        same = recipe.settings | {"names and sizes of the pictures": names_and_sizes}
+        same = recipe.settings | {
+            "pictures": pictures.count,
+            "names and sizes of the pictures": names_and_sizes,
+        }
         with _kept_if_interrupted(request.output, journal), ExitStack() as stack:
             done = journal.open(same, request.resume)
             output = output_for(request.output)(request.output, journal.folder, layout, forced())
@@ -267,6 +270,8 @@ class Job:
                 done = journal.begin(same)
             for number, why in done.skipped:
                 self.skips.named.append((names[number], why))
+            if done.pictures and not request.quiet:
+                say(f"--resume: {done.pictures:,} of {len(names):,} pictures were done before")
             run = Run(recipe.task, names, output, journal, done, self.skips)
             with self._progress(len(names), "transforming", done=done.pictures) as bar:
                 run.work(sources, self.pool, pictures.largest, bar.update)
@@ -344,7 +349,9 @@ class Recipe:
         batch = request.batch or max(1, BATCH_PIXELS // pixels)
         self.task = Task(how, shape, request.dtype, self, batch)
         none = np.empty((0, *self.task.planes, *self._S.output_shape), request.dtype)
-        rows, self._columns, axis = self._summarized(none)
+        rows, meta, axis = self._summarized(none)
+        columns = {key: column for key, column in meta.items() if key != "name"}
+        self._columns = {"channels": np.array(features.names(meta)), **columns}
         axes = ("colour",) * len(self.task.planes) + ("channel", "y", "x")[:-axis]
         self.layout = Layout(rows.shape[1:], rows.dtype, axes)
 

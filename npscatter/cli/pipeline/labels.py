@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
@@ -21,9 +22,9 @@ def labels_of(
     ----------
     choice : str or None
         "folder": the name of the folder a picture is in; "cls": what the .cls member beside it in
-        its tar file holds; otherwise a CSV file whose rows begin with a picture's name, as it is
-        named here or without its folders, and its label. A first row whose second word is "label"
-        is a heading.
+        its tar file holds; otherwise a CSV file whose rows begin with a picture's name and its
+        label: the name as it is here, or without its folders, if no other picture has that. A
+        first row whose second word is "label" is a heading.
     sources : sequence of PictureSource
         Of the pictures.
     names : list of str
@@ -42,7 +43,8 @@ def labels_of(
         labels = [label for one in sources for label in one.labels or [""] * len(one)]
     else:
         table = _table(Path(choice))
-        labels = [table.get(name, table.get(PurePath(name).name)) for name in names]
+        last = Counter(PurePath(name).name for name in names)
+        labels = [table.get(name, _by_last(table, name, last)) for name in names]
     lacking = [name for name, label in zip(names, labels, strict=True) if label in (None, "")]
     if lacking and choice != FOLDER:
         raise Failure(
@@ -50,6 +52,12 @@ def labels_of(
             f"as {lacking[0]}; add them, or leave --labels out"
         )
     return [label or "" for label in labels]
+
+
+def _by_last(table: dict[str, str], name: str, last: Counter[str]) -> str | None:
+    """Return the label of a name without its folders, which are left out only where it is alone."""
+    short = PurePath(name).name
+    return table.get(short) if last[short] == 1 else None
 
 
 def _table(path: Path) -> dict[str, str]:

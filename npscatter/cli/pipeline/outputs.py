@@ -216,7 +216,7 @@ class StagedRows(Staged):
         with self.naming():
             self.close()
             make_accessible(self.staged)
-            descriptor = os.open(self.staged, os.O_RDWR | os.O_CREAT | _BINARY, 0o600)
+            descriptor = os.open(self.staged, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
             self._file = open(descriptor, "r+b")
             there = not rows or os.stat(descriptor).st_size >= self.offset + rows * self.row
             self.count = rows if there else 0
@@ -418,5 +418,12 @@ def spelt(value: Any) -> Any:
 
 
 def as_json(value: object) -> str:
-    """Return a value as JSON; arrays become lists."""
-    return json.dumps(value, default=lambda array: array.tolist())
+    """Return a value as JSON; arrays become lists, and what is no number null."""
+    return json.dumps(value, default=_as_list, allow_nan=False)
+
+
+def _as_list(array: np.ndarray) -> list:
+    numbers = array.tolist()
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return numbers
+    return np.where(np.isfinite(array), array, None).tolist()

@@ -64,7 +64,7 @@ class ParquetOutput(StagedRows):
             element = pa.field("element", number, nullable=False)
             kind = pa.list_(element, prod(self.layout.shape))
             return [pa.field("coefficients", kind, nullable=False)]
-        keys = [str(key) for key in contents.columns.get("name", ())]
+        keys = [str(key) for key in contents.columns.get("channels", ())]
         count = self.layout.shape[0]
         if len({"name", "label", *keys}) != count + 2:
             keys = [f"channel_{index}" for index in range(count)]
