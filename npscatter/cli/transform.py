@@ -207,11 +207,11 @@ def transform(**options: Any) -> None:
       images             as given; empty if not
 
     A run keeps what is done, every 5 seconds, in a folder .OUTPUT.partial beside the output. If it
-    is interrupted, killed or out of disk, the same command with --resume goes on there, and writes
-    the same bytes; until it is finished, OUTPUT is what it was before. What was done is not done
-    again: pictures whose files changed since, but not their sizes, stay as they were. Without
-    anything to go on with, --resume begins anew, also where OUTPUT is complete. A second Ctrl-C
-    ends at once.
+    is interrupted, killed or out of disk, it goes on there when the same command is given with
+    --resume, and writes the same bytes; until it is finished, OUTPUT is what it was before. What
+    was done is not done again: pictures whose files changed since, but not their sizes, stay as
+    they were. With nothing to go on with it begins anew, also where OUTPUT is complete. A second
+    Ctrl-C ends at once.
 
     \b
     Exit status: 0 all pictures were transformed; 1 some were skipped, the others
