@@ -423,7 +423,7 @@ def as_json(value: object) -> str:
 
 
 def _as_list(array: np.ndarray) -> list:
-    numbers = array.tolist()
-    if array.dtype.kind != "f" or np.isfinite(array).all():
-        return numbers
-    return np.where(np.isfinite(array), array, None).tolist()
+    numbers = array.astype(object)
+    if array.dtype.kind == "f":
+        numbers[~np.isfinite(array)] = None
+    return numbers.tolist()
