@@ -451,8 +451,8 @@ def pipeline() -> str:
     return (
         f"{table([*head, 'writing, s', 'MiB at most: first tenth, all'], rows)}\n\n"
         "From tar shards. Seconds are those in which something was done, by all processes that "
-        "read together; these go on side by side. Memory is that of all processes, without what "
-        f"they share. Of {killed['kills']} runs that were killed with SIGKILL at random moments, "
+        "read together; these go on side by side. Memory is that of all processes, what they "
+        f"share counted once. Of {killed['kills']} runs that were killed with SIGKILL at random moments, "
         f"of all four kinds of output in turn, {killed['left_something_to_go_on_with']} left "
         f"something to go on with, and after `--resume` {killed['same_bytes']} had the bytes of a "
         f"run that was not killed. {written(result, 'on', machine['cpu'])}, {machine['cores']} "
