@@ -454,7 +454,8 @@ def pipeline() -> str:
         "read together; these go on side by side. Memory is that of all processes, what they "
         f"share counted once. Of {killed['kills']} runs that were killed with SIGKILL at random "
         "moments, of all four kinds of output in turn, "
-        f"{killed['left_something_to_go_on_with']} left something to go on with, and after `--resume` {killed['same_bytes']} had the bytes of a "
+        f"{killed['left_something_to_go_on_with']} left something to go on with, and after "
+        f"`--resume` {killed['same_bytes']} had the bytes of a "
         f"run that was not killed. {written(result, 'on', machine['cpu'])}, {machine['cores']} "
         f"cores: {link('pipeline')}."
     )
