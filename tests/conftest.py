@@ -31,8 +31,8 @@ def pytest_collection_modifyitems(items):
     """Mark slow tests, before `-m` chooses among the marks."""
     for item in items:
         if item.path.is_relative_to(TESTS):
-            folder = item.path.parent.relative_to(TESTS)
-            if is_slow((folder / item.nodeid.rpartition("/")[2]).as_posix()):
+            file = item.path.relative_to(TESTS).as_posix()
+            if is_slow(f"{file}::{item.nodeid.partition('::')[2]}"):
                 item.add_marker("slow")
 
 

@@ -1,6 +1,6 @@
 """Which tests are slow: what plain ``pytest`` leaves out, and ``pytest -m "not gpu"`` runs.
 
-The tests that are not slow take less than two minutes on two cores and go through every wing.
+The tests that are not slow take about three minutes on two cores and go through every wing.
 Names begin in tests/: a folder, a file, a test ("file::test") or some of its cases
 ("file::test[case"). Of the names that a test begins with, the longest decides.
 """
@@ -60,7 +60,9 @@ SLOW = (
     "cpu/test_processes.py",
     "docs/test_clusters.py::test_recipes",
     "docs/test_pages.py::test_python_on_a_page_runs[docs/sklearn",
+    "docs/test_pages.py::test_python_on_a_page_runs[docs/kymatio",
     "docs/test_pages.py::test_python_on_a_page_runs[docs/large",
+    "doors/test_dask.py::test_chunks_that_need_more",
     "doors/test_dask.py::test_on_a_cluster",
     "doors/test_dask.py::test_random_chunks",
     "doors/test_sklearn.py::test_a_search",
@@ -69,6 +71,7 @@ SLOW = (
     "docs/test_pages.py::test_the_pictures_of_the_pages",
     "gpu/test_launches.py::test_every_cell",
     "gpu/test_launches.py::test_every_step_is_launched",
+    "gpu/test_launches.py::test_maps_in_use",
     "gpu/test_launches.py::test_memory_decides",
     "gpu/test_launches.py::test_rings_hold",
     "gpu/test_launches.py::test_strips_and_bands",
@@ -76,6 +79,8 @@ SLOW = (
     "gpu/test_races.py",
     "gpu/test_simulator.py",
     "torch/test_gradient.py::test_compiled_gradients_of_shipped_banks",
+    "transform/test_tiled.py::test_level_and_magnitude",
+    "transform/test_tiled.py::test_tiles_have_the_same_bits",
     "torch/test_gradient.py::test_gradients_by_filters",
     "torch/test_module.py::test_exported_programs",
     "torch/test_page.py",
@@ -98,6 +103,7 @@ SLOW = (
     "transform/test_laws.py::test_a_constant_image_has_an_average_and_nothing_else[numba",
 )
 FAST = (
+    "gpu/test_launches.py::test_maps_in_use_share_no_memory[symmetric",
     "bank/test_shipped_banks.py::test_a_shipped_bank_is_sound[paper-tuned",
     "cexport/test_compile.py::test_the_text_is_plain",
     "cexport/test_compile.py::test_two_units_compile_without_warnings_and_run[float-gcc",
@@ -115,6 +121,7 @@ FAST = (
     "gpu/test_launches.py::test_rings_hold_every_row_until_it_was_read[paper shape-device0",
     "gpu/test_launches.py::test_strips_and_bands_cover_every_target_once[free, one tap-any",
     "transform/test_kymatio_conventions.py::test_output_shapes[1",
+    "transform/test_tiled.py::test_tiles_have_the_same_bits[accurate-kymatio",
 )
 
 
