@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -137,7 +138,7 @@ def output_for(path: Path) -> type[Output]:
     return NpyOutput if suffix == ".npy" else NpzOutput
 
 
-class Staged:
+class Staged(ABC):
     """What the outputs share: they are made in a folder, and what fails there is told of the path.
 
     Parameters
@@ -161,9 +162,9 @@ class Staged:
         shape = "x".join(map(str, self.layout.shape))
         return self.folder / f"rows-{self.layout.dtype.name}-{shape}{self.path.suffix.lower()}"
 
+    @abstractmethod
     def sync(self) -> None:
         """Return once all rows are on the disk; see `Output`."""
-        raise NotImplementedError
 
     def finish(self, contents: Contents) -> None:
         """Complete it and put it in place; see `Output`."""
@@ -174,9 +175,9 @@ class Staged:
         with self.naming():
             self.complete(contents)
 
+    @abstractmethod
     def complete(self, contents: Contents) -> None:
         """Make an output of the rows, and put it in place."""
-        raise NotImplementedError
 
     @property
     def shape(self) -> tuple[int, ...]:
