@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from npscatter.cli.options import times
 from npscatter.cli.pipeline.journal import Done, Journal
 from npscatter.cli.pipeline.outputs import Output
 from npscatter.cli.pipeline.pool import Pool
-from npscatter.cli.pipeline.sources import Part, PictureSource
+from npscatter.cli.pipeline.sources import Part, PictureSource, parts_of
 from npscatter.cli.samples import ImageError
 from npscatter.cli.skips import Skips
 
@@ -168,7 +168,7 @@ class Run:
         ahead = min(2 * pool.workers + 1, READ_AHEAD // max(part, decoding))
         empty = np.empty((0, *task.planes, *task.shape), task.dtype)
         reading = partial(read, how=task.how, shape=task.shape, empty=empty)
-        parts = parts_from(sources, self._done.pictures, together)
+        parts = (part for _, _, part in parts_of(sources, together, self._done.pictures))
         with self._writer.writing():
             for one in pool.map(reading, parts, ahead):
                 self.tally.reading += one.seconds
@@ -263,13 +263,3 @@ class _Writer:
         if rows:
             self._output.sync()
             self._journal.record(Done(pictures, rows, self._done.skipped[:skipped]))
-
-
-def parts_from(sources: Iterable[PictureSource], first: int, together: int) -> Iterator[Part]:
-    """Yield the pictures from the one with a number on, so many together."""
-    before = 0
-    for source in sources:
-        step = source.at_once(together)
-        for start in range(max(0, first - before), len(source), step):
-            yield source.part(start, min(start + step, len(source)))
-        before += len(source)

@@ -311,3 +311,15 @@ def grouped(names: Iterable[str]) -> Iterator[list[str]]:
 def is_container(name: str) -> bool:
     """Say whether a name is that of a shard or a stack."""
     return is_shard(name) or is_stack(name)
+
+
+def parts_of(
+    sources: Iterable[PictureSource], together: int, first: int = 0
+) -> Iterator[tuple[int, int, Part]]:
+    """Yield pictures from number `first` on, so many together: source, place in it, part of it."""
+    before = 0
+    for number, source in enumerate(sources):
+        step = source.at_once(together)
+        for start in range(max(0, first - before), len(source), step):
+            yield number, start, source.part(start, min(start + step, len(source)))
+        before += len(source)

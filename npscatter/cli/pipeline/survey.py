@@ -11,7 +11,7 @@ from functools import partial
 from npscatter.cli.images import Header, Reading
 from npscatter.cli.options import times
 from npscatter.cli.pipeline.pool import Pool
-from npscatter.cli.pipeline.sources import Part, PictureSource
+from npscatter.cli.pipeline.sources import Part, PictureSource, parts_of
 from npscatter.cli.samples import ImageError
 from npscatter.cli.skips import NAMED, Skips
 from npscatter.cli.terminal import Failure
@@ -157,8 +157,8 @@ def survey(
         Called with the number of headers that were read.
     """
     found = Survey(how)
-    parts = _parts(sources)
-    headers = pool.map(partial(_headers, how=how), (part for _, _, part in _parts(sources)), 64)
+    parts, tasks = (parts_of(sources, TOGETHER) for _ in range(2))
+    headers = pool.map(partial(_headers, how=how), (part for _, _, part in tasks), 64)
     dropped: list[set[int]] = [set() for _ in sources]
     read: list[Header | ImageError]
     for (source, start, part), read in zip(parts, headers, strict=True):
@@ -171,12 +171,6 @@ def survey(
         advance(len(read))
     kept = (one.without(gone) for one, gone in zip(sources, dropped, strict=True))
     return [one for one in kept if len(one)], found
-
-
-def _parts(sources: list[PictureSource]) -> Iterator[tuple[int, int, Part]]:
-    for number, source in enumerate(sources):
-        for start in range(0, len(source), TOGETHER):
-            yield number, start, source.part(start, min(start + TOGETHER, len(source)))
 
 
 def _headers(part: Part, how: Reading) -> list[Header | ImageError]:
