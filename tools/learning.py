@@ -106,7 +106,7 @@ def training_images(recipe: Recipe) -> np.ndarray:
         pictures = _photographs_from(recipe.source)
     elif kind in ("cifar10", "tiny-imagenet"):
         if kind == "cifar10":
-            images, _ = published_sets.cifar10(path, "test", "green")
+            images, _ = published_sets.cifar10(path, "test", "green", recipe.count)
         else:
             images, _ = published_sets.tiny_imagenet(path, "test", "green", recipe.count)
         if images.shape[1:] != tuple(recipe.shape):

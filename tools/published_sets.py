@@ -22,6 +22,7 @@ from npscatter.arguments import at_least, one_of
 from npscatter.errors import ArgumentError, explain
 from tools.data import CHANNELS, check_exists, choose_channel
 
+COLOUR = "colour"
 CIFAR10_SOURCE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 TINY_IMAGENET_SOURCE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 
@@ -44,7 +45,7 @@ _TINY_IMAGENET_SIDE = 64
 _ARCHIVE_FAULTS = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
 
 
-def cifar10(path, split="test", channel="green"):
+def cifar10(path, split="test", channel="green", limit=None):
     """Read CIFAR-10 in its binary or its Python version.
 
     Both are published at https://www.cs.toronto.edu/~kriz/cifar.html. In the binary
@@ -60,13 +61,15 @@ def cifar10(path, split="test", channel="green"):
         ``cifar-10-python.tar.gz``, which is read without extracting it.
     split : {"test", "train"}
         The test batch, or the five training batches in order.
-    channel : {"green", "red", "blue", "grey"}
-        Colour plane to keep, or `tools.data.grey` of the three.
+    channel : {"green", "red", "blue", "grey", "colour"}
+        Colour plane to keep, `tools.data.grey` of the three, or all three.
+    limit : int, at least 1, optional
+        Read at most this many pictures, the first ones. Batches beyond them may be missing.
 
     Returns
     -------
     images : array, float32, shape (N, 32, 32), range [0, 1]
-        In the published order.
+        In the published order; in colour of shape (N, 3, 32, 32).
     labels : array, int64, shape (N,), 0 to 9
 
     Raises
@@ -78,23 +81,27 @@ def cifar10(path, split="test", channel="green"):
         or a pickle that asks for more than NumPy arrays of bytes.
     """
     one_of("split", split, tuple(_CIFAR10_BATCHES))
-    one_of("channel", channel, CHANNELS)
+    one_of("channel", channel, (*CHANNELS, COLOUR))
+    _check_limit(limit)
     batches = _CIFAR10_BATCHES[split]
-    images, labels = [], []
+    images, labels, left = [], [], limit
     with _published_files(
         path, _CIFAR10_FOLDERS, [name + end for name in batches for end in (".bin", "")]
     ) as files:
         binary = any(f"{name}.bin" in files for name in batches)
         names = [f"{name}.bin" if binary else name for name in batches]
-        _check_present(path, files, names, CIFAR10_SOURCE)
         decode = _decode_binary_batch if binary else _decode_python_batch
         for name in names:
+            if left == 0:
+                break
+            _check_present(path, files, [name], CIFAR10_SOURCE)
             pixels, batch_labels = decode(name, files[name]())
             if max(batch_labels) >= _CIFAR10_CLASSES or min(batch_labels) < 0:
                 raise _damaged(name, f"labels must be 0 to {_CIFAR10_CLASSES - 1}", CIFAR10_SOURCE)
-            colour = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-            images.append(choose_channel(colour, channel))
-            labels.append(np.asarray(batch_labels, dtype=np.int64))
+            planes = pixels[:left].reshape(-1, 3, 32, 32)
+            images.append(_chosen(planes, channel))
+            labels.append(np.asarray(batch_labels, dtype=np.int64)[:left])
+            left = None if limit is None else left - len(planes)
     return np.concatenate(images), np.concatenate(labels)
 
 
@@ -137,8 +144,7 @@ def tiny_imagenet(path, split="test", channel="green", limit=None):
     """
     one_of("split", split, tuple(_TINY_IMAGENET_PICTURES))
     one_of("channel", channel, CHANNELS)
-    if limit is not None:
-        at_least("limit", limit, 1, "pass 1 or more, or None for all")
+    _check_limit(limit)
     pictures = _TINY_IMAGENET_PICTURES[split]
     lists = {"train": ["wnids.txt"], "val": ["wnids.txt", "val/val_annotations.txt"], "test": []}
     with _published_files(path, _TINY_IMAGENET_FOLDERS, [pictures, *lists[split]]) as files:
@@ -152,6 +158,18 @@ def tiny_imagenet(path, split="test", channel="green", limit=None):
             picture = _decode_published_picture(name, files[name]())
             image[:] = choose_channel(picture, channel)
     return images, np.array([label_of[name] for name in ordered], dtype=np.int64)
+
+
+def _check_limit(limit):
+    if limit is not None:
+        at_least("limit", limit, 1, "pass 1 or more, or None for all")
+
+
+def _chosen(planes, channel):
+    """Take the channel, or all, of pictures (N, 3, H, W) of bytes, as float32 in [0, 1]."""
+    if channel == COLOUR:
+        return planes.astype(np.float32) / np.float32(255)
+    return choose_channel(planes.transpose(0, 2, 3, 1), channel)
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def cifar_images(settings: Settings, count: int, seed: int = 40) -> tuple[np.nda
     """
     source = cifar10(settings)
     if settings.cifar10:
-        return published_sets.cifar10(settings.cifar10, "test", "green")[0][:count], source.words
+        return published_sets.cifar10(settings.cifar10, "test", "green", count)[0], source.words
     return held_out_images(source.source, (32, 32), count, seed), source.words + KEPT_OUT
 
 
@@ -68,7 +68,7 @@ def held_out_images(source: str, shape: tuple[int, int], count: int, seed: int) 
     if kind == "random":
         return data.random_images(count, shape, seed)
     if kind == "cifar10":
-        return published_sets.cifar10(path, "train", "green")[0][:count]
+        return published_sets.cifar10(path, "train", "green", count)[0]
     if kind == "tiny-imagenet":
         return published_sets.tiny_imagenet(path, "val", "green", count)[0]
     return data.crops(data.packaged_photographs("held-out"), shape, count, seed)

@@ -149,6 +149,28 @@ def test_cifar10_channels(tmp_path):
     for channel, levels in expected.items():
         images, _ = published_sets.cifar10(tmp_path / "cifar", channel=channel)
         np.testing.assert_allclose(images, levels, atol=1e-6)
+    colour, _ = published_sets.cifar10(tmp_path / "cifar", channel="colour")
+    assert (colour.shape, colour.dtype) == ((3, 3, 32, 32), np.float32)
+    np.testing.assert_array_equal(colour, pixels.astype(np.float32) / np.float32(255))
+
+
+@pytest.mark.parametrize("version", ["binary", "python"])
+def test_cifar10_reads_no_further_than_its_limit(tmp_path, version):
+    batches = write_cifar(tmp_path / "cifar", version)
+    end = ".bin" if version == "binary" else ""
+    (tmp_path / "cifar" / f"data_batch_3{end}").unlink()
+    pixels = np.concatenate([batches[name][0] for name in TRAIN_BATCHES[:2]])
+    expected = np.concatenate([batches[name][1] for name in TRAIN_BATCHES[:2]])
+    for limit in (1, 3, 4, 6):
+        images, labels = published_sets.cifar10(tmp_path / "cifar", "train", "red", limit)
+        np.testing.assert_allclose(images, pixels[:limit, 0] / 255, atol=1e-6)
+        np.testing.assert_array_equal(labels, expected[:limit])
+    with pytest.raises(FileNotFoundError, match=r"must hold data_batch_3"):
+        published_sets.cifar10(tmp_path / "cifar", "train", limit=7)
+    images, labels = published_sets.cifar10(tmp_path / "cifar", limit=100)
+    assert len(images) == len(labels) == 3
+    with pytest.raises(ValueError, match="limit=0: must be at least 1"):
+        published_sets.cifar10(tmp_path / "cifar", limit=0)
 
 
 def test_cifar10_refuses_unknown_choices(tmp_path):
