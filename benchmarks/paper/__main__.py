@@ -60,6 +60,13 @@ def sections() -> dict[str, str]:
 @click.option("--full", is_flag=True, help="The paper's numbers of images and epochs: many hours.")
 @click.option("--cifar10", type=_path, help="CIFAR-10 as published: folder or archive.")
 @click.option("--tiny-imagenet", type=_path, help="Tiny ImageNet as published: folder or archive.")
+@click.option(
+    "--runs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs/paper"),
+    show_default=True,
+    help="Where learned networks are kept: a run goes on where it stopped.",
+)
 @click.option("--redraw", is_flag=True, help="Measure nothing; draw the results there are.")
 @click.option("--check", is_flag=True, help="Of the page: write nothing, fail if it is stale.")
 def main(names: tuple[str, ...], redraw: bool, check: bool, **options) -> None:

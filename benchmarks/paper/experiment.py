@@ -17,11 +17,15 @@ BANKS = ("accurate", "paper-tuned", "paper")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a reader chooses on the command line: `full` or what fits an hour, and his own files."""
+    """What a reader chooses on the command line: `full` or what fits an hour, and his own files.
+
+    What is learned is kept in `runs`, so that no network is learned twice.
+    """
 
     full: bool = False
     cifar10: Path | None = None
     tiny_imagenet: Path | None = None
+    runs: Path | None = None
 
     @property
     def options(self) -> str:

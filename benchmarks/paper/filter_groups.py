@@ -7,14 +7,12 @@ figure, and every filter is compared with the Morlet wavelet of its orientation.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
-import torch
 from kymatio.scattering2d.filter_bank import gabor_2d, morlet_2d
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,6 +20,7 @@ from matplotlib.patches import Rectangle
 
 from benchmarks.paper import sources
 from benchmarks.paper.experiment import Experiment, Settings, measured_on, percents, span
+from benchmarks.paper.networks import in_processes, learned
 from benchmarks.tables import table
 from npscatter import FilterBank, Scattering2D
 from npscatter.features import relative_errors
@@ -90,11 +89,9 @@ GROUPS = (
 def measure(group: Group, settings: Settings) -> dict:
     """Learn the filters with and without weight decay, and compare them with Morlet wavelets."""
     recipes = {name: group.recipe(settings, decay) for name, decay in VARIANTS.items()}
-    # A process each, of one thread: convolutions this small gain little from threads, and the
-    # filters do not depend on the number of cores.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(len(recipes), spawn, initializer=_one_thread) as pool:
-        learned = list(pool.map(learn, recipes.values(), [group.held_out] * len(recipes)))
+    found = in_processes(
+        partial(learn, runs=settings.runs), [(one, group.held_out) for one in recipes.values()]
+    )
     shown = next(iter(recipes.values())).as_dict()
     kind, _, _ = shown["source"].partition(":")
     del shown["weight_decay"]
@@ -110,23 +107,17 @@ def measure(group: Group, settings: Settings) -> dict:
             "batch": group.batch[1],
         },
         "morlet": {level: _taps(*reference(level, PAPER.design.L)) for level in LEVELS},
-        "variants": dict(zip(recipes, learned, strict=True)),
+        "variants": dict(zip(recipes, found, strict=True)),
     }
 
 
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-
-
-def learn(recipe: Recipe, held_out: int) -> dict:
+def learn(recipe: Recipe, held_out: int, runs: Path | None = None) -> dict:
     """Learn one filter group; return its losses, errors on held-out images and filters.
 
     "start_similarity" is that of the random filters they started from.
     """
-    learner = Learner(recipe)
-    start = learner.parameters.bank("start")
-    learner.learn()
+    start = Learner(replace(recipe, epochs=0)).parameters.bank("start")
+    learner, seconds = learned(recipe, runs)
     bank = learner.parameters.bank("learned")
     levels = {}
     for level in LEVELS:
@@ -143,6 +134,7 @@ def learn(recipe: Recipe, held_out: int) -> dict:
     errors = relative_errors(S(images), teach(images, J, bank.L), S.meta()["order"])
     return {
         "weight_decay": recipe.weight_decay,
+        "seconds_per_epoch": round(seconds, 2),
         "loss": [_rounded(entry["loss"][f"J={J}"]) for entry in learner.log],
         "errors": {order: _rounded(error) for order, error in errors.items()},
         "levels": levels,

@@ -7,7 +7,17 @@ costs. Entry 0 of a curve is the loss before learning, entry e the mean over the
 
 from __future__ import annotations
 
+import copy
+import hashlib
+import json
+import multiprocessing
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +28,7 @@ from benchmarks.paper.experiment import Settings
 from npscatter.features import relative_errors
 from npscatter.program.plan import Plan
 from tools.learning import Learner, Recipe, lesson, training_images
+from tools.run_folder import write_json
 from tools.teacher import teach
 
 J, L = 2, 8
@@ -112,18 +123,86 @@ def score(computed: np.ndarray, wanted: np.ndarray, plan: Plan) -> dict:
     }
 
 
-def train(recipe: Recipe, images: Images, network: nn.Module | None = None) -> dict:
+def learned(
+    recipe: Recipe,
+    runs: Path | None = None,
+    network: nn.Module | None = None,
+    learner: type[Learner] = Learner,
+) -> tuple[Learner, float]:
+    """Learn to the end, and return the learner and the seconds of an epoch, with its teaching.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    runs : Path, optional
+        Folder of run folders. What was learned there by the same recipe, whoever asked for it, is
+        not learned again; what was begun is gone on with.
+    network, learner
+        As `tools.learning.Learner` takes the network, and the class.
+    """
+    folder = runs / _folder_name(recipe, network, learner) if runs else None
+    resume = bool(folder) and (folder / "checkpoint.pt").exists()
+    made = learner(recipe, folder, resume, network)
+    before, start = made.epoch, time.monotonic()
+    if made.epoch < recipe.epochs:
+        made.learn()
+    times = {"seconds": time.monotonic() - start, "epochs": made.epoch - before}
+    if folder:
+        file = folder / "seconds.json"
+        if times["epochs"]:
+            write_json(file, times)
+        times = json.loads(file.read_text())
+    return made, times["seconds"] / max(times["epochs"], 1)
+
+
+def _folder_name(recipe: Recipe, network: nn.Module | None, learner: type[Learner]) -> str:
+    what = [recipe.as_dict(), str(network), learner.__name__]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def in_processes(function: Callable, jobs: Iterable[tuple]) -> list[Any]:
+    """Return the function of every job's arguments, computed in processes of one thread each.
+
+    Convolutions this small gain little from threads, and what is learned does not depend on the
+    number of cores.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(multiprocessing.cpu_count(), spawn, initializer=_one_thread) as pool:
+        return list(pool.map(function, *zip(*jobs, strict=True)))
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+
+
+def train_all(
+    jobs: dict[str, tuple[Recipe, nn.Module | None]], images: Images, runs: Path | None
+) -> dict[str, dict]:
+    """Train the networks of several recipes side by side."""
+    found = in_processes(partial(train, images=images, runs=runs), jobs.values())
+    return dict(zip(jobs, found, strict=True))
+
+
+def train(
+    recipe: Recipe,
+    network: nn.Module | None = None,
+    *,
+    images: Images,
+    runs: Path | None = None,
+) -> dict:
     """Learn, and return the curve and how well the result does on images seen and not seen."""
-    learner = Learner(recipe, network=network)
-    plan = learner.plans[J]
-    start = score(coefficients(learner, images.learned), images.wanted, plan)
-    learner.learn()
+    first = Learner(replace(recipe, epochs=0), network=copy.deepcopy(network))
+    plan = first.plans[J]
+    start = score(coefficients(first, images.learned), images.wanted, plan)
+    learner, seconds = learned(recipe, runs, network)
     loss = [start["loss"], *(entry["loss"][f"J={J}"] for entry in learner.log)]
     left_out = ("source",) if network is None else ("source", "design", "start")
     return {
         "parameters": sum(free.numel() for free in learner.parameters.parameters()),
         "recipe": {key: value for key, value in recipe.as_dict().items() if key not in left_out},
         "steps": recipe.epochs * -(-len(images.learned) // recipe.batch),
+        "seconds_per_epoch": round(seconds, 2),
         "loss": loss,
         "share": [value / images.mean_square for value in loss],
         "start": start,

@@ -122,7 +122,7 @@ def test_references_are_what_they_say():
 
 def test_training_reports_its_curve_and_both_sets_of_images(recipe):
     images = load(Settings(), recipe, 3)
-    result = train(recipe, images)
+    result = train(recipe, images=images)
     assert (result["parameters"], result["steps"]) == (2 * 9 * 17, 4)
     assert len(result["loss"]) == 3
     assert result["loss"][0] == result["start"]["loss"]
@@ -132,9 +132,28 @@ def test_training_reports_its_curve_and_both_sets_of_images(recipe):
     assert result["learned"]["loss"] < result["start"]["loss"]
     assert result["held_out"]["loss"] != result["learned"]["loss"]
     # A bound holds for whatever a ReLU network learns (from whole batches).
-    relu = train(recipe, images, RegularCNN())
+    relu = train(recipe, RegularCNN(), images=images)
     assert min(relu["share"]) > references(images)["nothing below zero"]
     assert "design" not in relu["recipe"]
+
+
+def test_what_is_learned_is_not_learned_again_and_goes_on_where_it_stopped(recipe, tmp_path):
+    whole, seconds = networks.learned(recipe, tmp_path)
+    assert seconds > 0
+    again, same = networks.learned(recipe, tmp_path)
+    assert (again.log, same) == (whole.log, seconds)
+    assert len(list(tmp_path.iterdir())) == 1
+    # Another recipe and another network have folders of their own.
+    networks.learned(replace(recipe, weight_decay=0.0, epochs=1), tmp_path)
+    networks.learned(replace(recipe, epochs=1), tmp_path, RegularCNN())
+    assert len(list(tmp_path.iterdir())) == 3
+
+    folder = tmp_path / "stopped" / next(iter(tmp_path.iterdir())).name
+    names = {networks._folder_name(recipe, None, Learner)}
+    stopped = Learner(recipe, tmp_path / "stopped" / names.pop())
+    stopped.learn(1)
+    went_on, _ = networks.learned(recipe, folder.parent)
+    assert went_on.log == whole.log
 
 
 def test_kept_out_images_are_scaled_like_the_learned_ones(recipe, monkeypatch):
@@ -179,7 +198,7 @@ def test_recipes_are_the_papers_and_the_accurate_banks_own():
         assert getattr(own, name) == getattr(recipe, name)
 
 
-def test_both_figures_from_small_measurements(monkeypatch):
+def test_both_figures_from_small_measurements(monkeypatch, tmp_path):
     monkeypatch.setitem(
         PRESETS, "paper", replace(PRESETS["paper"], design=SMALL, epochs=2, batch=3)
     )
@@ -187,8 +206,11 @@ def test_both_figures_from_small_measurements(monkeypatch):
         convergence, "ACCURATE", replace(convergence.ACCURATE, kernels=SMALL.kernels)
     )
     monkeypatch.setattr(convergence, "SIZES", (3, 5))
+    monkeypatch.setattr(networks, "in_processes", lambda f, jobs: [f(*job) for job in jobs])
     few = {(600, 15, 6, 3): (4, 1, 1, 0), (400, 5, 2): (4, 1, 0), 200: 2, 10: 3}
-    settings = SimpleNamespace(cifar10=None, choose=lambda reduced, full: few[reduced])
+    settings = SimpleNamespace(
+        cifar10=None, runs=tmp_path, choose=lambda reduced, full: few[reduced]
+    )
     for experiment in EXPERIMENTS:
         result = {"setting": "small", **experiment.measure(settings)}
         assert "stand-in" in result["data"]
