@@ -122,16 +122,24 @@ def training_images(recipe: Recipe) -> np.ndarray:
 _photographs_from = lru_cache(data.photographs_from)
 
 
+def scaled(recipe: Recipe, images: np.ndarray) -> np.ndarray:
+    """Return images (N, H, W) as a recipe's network sees them."""
+    return (images - images.mean()) / images.std() if recipe.standardise else images
+
+
 def lesson(recipe: Recipe) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """Return the images of a recipe as the network sees them, and Kymatio's coefficients by J.
 
     Both float32, of shapes (count, H, W) and (count, C, H // 2^J, W // 2^J).
     """
-    images = training_images(recipe)
-    if recipe.standardise:
-        images = (images - images.mean()) / images.std()
+    images = scaled(recipe, training_images(recipe))
+    return images, taught(recipe, images)
+
+
+def taught(recipe: Recipe, images: np.ndarray) -> dict[int, np.ndarray]:
+    """Return Kymatio's coefficients of images by J, float32."""
     L = recipe.design.L
-    return images, {J: teach(images, J, L).astype(np.float32) for J in recipe.scales}
+    return {J: teach(images, J, L).astype(np.float32) for J in recipe.scales}
 
 
 class Learner:
@@ -188,15 +196,23 @@ class Learner:
         }
         self.epoch = 0
         self.log: list[dict] = []
-        self.parameters = network or (Parameters(design) if resume else _start(recipe))
-        self.optimizer = torch.optim.Adam(
-            self.parameters.parameters(),
-            lr=recipe.learning_rate,
-            weight_decay=recipe.weight_decay,
-        )
-
+        self.parameters = network or (Parameters(design) if resume else self.start())
+        self.optimizer = self.make_optimizer()
         if resume:
             self._resume()
+
+    def start(self) -> Parameters:
+        """Return the parameters that learning starts from."""
+        return _start(self.recipe)
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Return the optimiser of the parameters."""
+        recipe, free = self.recipe, self.parameters.parameters()
+        return torch.optim.Adam(free, recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+    def scaled(self, images: np.ndarray) -> np.ndarray:
+        """Return images (N, H, W) as the network sees them."""
+        return scaled(self.recipe, images)
 
     def _resume(self) -> None:
         state = torch.load(self.folder / "checkpoint.pt", weights_only=True)
@@ -240,7 +256,8 @@ class Learner:
     def learn(self, epochs: int | None = None) -> None:
         """Run up to `epochs` further epochs (all that are left by default), saving after each."""
         recipe, plans = self.recipe, self.plans
-        images, wanted = lesson(recipe)
+        images = self.scaled(training_images(recipe))
+        wanted = taught(recipe, images)
         norms = {J: _squares_per_order(plans[J], wanted[J]) / len(images) for J in recipe.scales}
         last = recipe.epochs if epochs is None else min(self.epoch + epochs, recipe.epochs)
         steps = -(-len(images) // recipe.batch)
@@ -257,7 +274,7 @@ class Learner:
                 self.optimizer.zero_grad()
                 for J, outputs in self.outputs(batch):
                     error = outputs - torch.from_numpy(wanted[J][chosen])
-                    loss = self._loss(plans[J], error, norms[J])
+                    loss = self.loss(plans[J], error, norms[J])
                     # The graph of the weights serves every J.
                     loss.backward(retain_graph=recipe.scales[-1] != J)
                     total[J] += float(loss.detach()) / steps
@@ -279,7 +296,8 @@ class Learner:
         for J in self.recipe.scales:
             yield J, torch_program.run(self.plans[J], weights, batch)
 
-    def _loss(self, plan, error: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+    def loss(self, plan, error: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+        """Return the loss of errors (N, C, h, w), given the mean squares of the orders' norms."""
         if self.recipe.loss == "mse":
             return error.square().mean()
         return (_squares_per_order(plan, error) / (len(error) * norms)).sum()

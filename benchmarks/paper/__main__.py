@@ -21,7 +21,15 @@ import click
 import torch
 
 from benchmarks import run, tables
-from benchmarks.paper import bounds, classification, convergence, filter_groups, speed, stability
+from benchmarks.paper import (
+    bounds,
+    classification,
+    convergence,
+    filter_groups,
+    readings,
+    speed,
+    stability,
+)
 from benchmarks.paper.experiment import Experiment, Settings
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -29,6 +37,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     for experiment in (
         *convergence.EXPERIMENTS,
         *filter_groups.EXPERIMENTS,
+        readings.EXPERIMENT,
         stability.EXPERIMENT,
         speed.EXPERIMENT,
         classification.EXPERIMENT,

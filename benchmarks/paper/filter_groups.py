@@ -111,13 +111,18 @@ def measure(group: Group, settings: Settings) -> dict:
     }
 
 
-def learn(recipe: Recipe, held_out: int, runs: Path | None = None) -> dict:
+def learn(
+    recipe: Recipe,
+    held_out: int,
+    runs: Path | None = None,
+    kind: type[Learner] = Learner,
+) -> dict:
     """Learn one filter group; return its losses, errors on held-out images and filters.
 
     "start_similarity" is that of the random filters they started from.
     """
-    start = Learner(replace(recipe, epochs=0)).parameters.bank("start")
-    learner, seconds = learned(recipe, runs)
+    start = kind(replace(recipe, epochs=0)).parameters.bank("start")
+    learner, seconds = learned(recipe, runs, kind=kind)
     bank = learner.parameters.bank("learned")
     levels = {}
     for level in LEVELS:
@@ -129,13 +134,13 @@ def learn(recipe: Recipe, held_out: int, runs: Path | None = None) -> dict:
             "start_similarity": _rounded(np.diag(similarity(random, morlets))),
         }
     images = sources.held_out_images(recipe.source, recipe.shape, held_out, HELD_OUT_SEED)
-    images = sources.centred(images)
-    S = Scattering2D(J, recipe.shape, bank.L, bank=bank)
-    errors = relative_errors(S(images), teach(images, J, bank.L), S.meta()["order"])
+    images, (scale,) = learner.scaled(images), recipe.scales
+    S = Scattering2D(scale, recipe.shape, bank.L, bank=bank)
+    errors = relative_errors(S(images), teach(images, scale, bank.L), S.meta()["order"])
     return {
         "weight_decay": recipe.weight_decay,
         "seconds_per_epoch": round(seconds, 2),
-        "loss": [_rounded(entry["loss"][f"J={J}"]) for entry in learner.log],
+        "loss": [_rounded(entry["loss"][f"J={scale}"]) for entry in learner.log],
         "errors": {order: _rounded(error) for order, error in errors.items()},
         "levels": levels,
     }
@@ -244,13 +249,13 @@ def draw(result: dict) -> Figure:
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.75, 1))
     blocks = top.subplots(len(LEVELS), 1 + len(variants))
     for row, (level, words) in zip(blocks, LEVELS.items(), strict=True):
-        low, morlets = _filters_of(result["morlet"][level])
-        _show(row[0], low, morlets, f"{words}:\nKymatio's low-pass and Morlet wavelets")
+        low, morlets = filters_of(result["morlet"][level])
+        show(row[0], low, morlets, f"{words}:\nKymatio's low-pass and Morlet wavelets")
         for axes, (name, variant) in zip(row[1:], variants.items(), strict=True):
             found = variant["levels"][level]
-            low, psi = _filters_of(found)
+            low, psi = filters_of(found)
             peaks = peak_frequency(psi) / peak_frequency(morlets)
-            _show(
+            show(
                 axes,
                 low if found["low_sum"] >= 0 else -low,
                 aligned(psi, morlets),
@@ -277,11 +282,11 @@ def draw(result: dict) -> Figure:
     return figure
 
 
-def _filters_of(taps: dict) -> tuple[np.ndarray, np.ndarray]:
+def filters_of(taps: dict) -> tuple[np.ndarray, np.ndarray]:
     return np.array(taps["low"]), np.array(taps["real"]) + 1j * np.array(taps["imag"])
 
 
-def _show(axes: Axes, low: np.ndarray, psi: np.ndarray, title: str) -> None:
+def show(axes: Axes, low: np.ndarray, psi: np.ndarray, title: str) -> None:
     """Draw the paper's three rows: the low-pass, on its own scale, real and imaginary parts."""
     L, K = psi.shape[:2]
     pitch = K + 1

@@ -127,7 +127,7 @@ def learned(
     recipe: Recipe,
     runs: Path | None = None,
     network: nn.Module | None = None,
-    learner: type[Learner] = Learner,
+    kind: type[Learner] = Learner,
 ) -> tuple[Learner, float]:
     """Learn to the end, and return the learner and the seconds of an epoch, with its teaching.
 
@@ -137,12 +137,12 @@ def learned(
     runs : Path, optional
         Folder of run folders. What was learned there by the same recipe, whoever asked for it, is
         not learned again; what was begun is gone on with.
-    network, learner
+    network, kind
         As `tools.learning.Learner` takes the network, and the class.
     """
-    folder = runs / _folder_name(recipe, network, learner) if runs else None
+    folder = runs / _folder_name(recipe, network, kind) if runs else None
     resume = bool(folder) and (folder / "checkpoint.pt").exists()
-    made = learner(recipe, folder, resume, network)
+    made = kind(recipe, folder, resume, network)
     before, start = made.epoch, time.monotonic()
     if made.epoch < recipe.epochs:
         made.learn()
@@ -155,8 +155,8 @@ def learned(
     return made, times["seconds"] / max(times["epochs"], 1)
 
 
-def _folder_name(recipe: Recipe, network: nn.Module | None, learner: type[Learner]) -> str:
-    what = [recipe.as_dict(), str(network), learner.__name__]
+def _folder_name(recipe: Recipe, network: nn.Module | None, kind: type[Learner]) -> str:
+    what = [recipe.as_dict(), str(network), kind.__name__]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -174,6 +174,8 @@ def in_processes(function: Callable, jobs: Iterable[tuple]) -> list[Any]:
 def _one_thread() -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    # A tenth of the time, and nothing here reads what it has not written.
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def train_all(

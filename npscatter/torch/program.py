@@ -24,7 +24,12 @@ def weights_of(bank: FilterBank, dtype: torch.dtype = torch.float32) -> dict[str
     return weights
 
 
-def run(plan: Plan, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
+def run(
+    plan: Plan,
+    weights: Mapping[str, Tensor],
+    images: Tensor,
+    of_moduli: Mapping[str, Tensor] | None = None,
+) -> Tensor:
     """Run the plan's program.
 
     Parameters
@@ -35,6 +40,8 @@ def run(plan: Plan, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
         The bank's arrays, wavelets as (2, L, R, K, K); gradients flow to them.
     images : Tensor, shape (N, H, W)
         Of the plan's `input_shape`.
+    of_moduli : dict of Tensor, optional
+        The low-passes of moduli, where they are not those of `weights`.
 
     Returns
     -------
@@ -64,7 +71,8 @@ def run(plan: Plan, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
         elif step.output == "moduli":
             emitted = _within(maps, step.window)
         if step.smoothing:
-            taps, groups = weights[step.smoothing], step.smoothed_groups
+            smoothing = of_moduli if of_moduli and step.wavelets else weights
+            taps, groups = smoothing[step.smoothing], step.smoothed_groups
             maps = _correlate(maps, taps, groups, step.stride, step.first, step.size, plan.edge)
             if step.target:
                 stored[step.target.buffer] = maps
