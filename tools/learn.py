@@ -58,7 +58,8 @@ def main() -> None:
 @click.option(
     "--data",
     "source",
-    help="photographs or folder:PATH; for gradients also random, cifar10:PATH, tiny-imagenet:PATH.",
+    help="photographs or folder:PATH; for gradients also random, cifar10:PATH (test split), "
+    "cifar10-train:PATH, tiny-imagenet:PATH, and several with + between them.",
 )
 @click.option("--shape", nargs=2, type=click.IntRange(2), help="H W of the training images.")
 @click.option("--count", type=click.IntRange(1), help="Number of training images.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -41,8 +41,9 @@ class Recipe:
     polish : int
         Levenberg-Marquardt steps on the filter errors after a closed form.
     source : str
-        "photographs", "random", "folder:PATH", "cifar10:PATH" or "tiny-imagenet:PATH"; of the two
-        data sets, as the paper, the green channel of the test split.
+        "photographs", "random", "folder:PATH", "cifar10:PATH", "cifar10-train:PATH" or
+        "tiny-imagenet:PATH"; of the data sets the green channel, and as in the paper of the test
+        split unless another is named. Several with + between them give equal shares.
     shape : tuple of int
         (H, W) of the training images; larger pictures are cropped.
     count : int
@@ -99,26 +100,39 @@ class Recipe:
 
 def training_images(recipe: Recipe) -> np.ndarray:
     """Return the images a recipe learns from, float32, shape (count, H, W)."""
-    kind, _, path = recipe.source.partition(":")
+    sources = recipe.source.split("+")
+    shares = np.diff(np.linspace(0, recipe.count, len(sources) + 1).astype(int))
+    images = [
+        _images_from(source, replace(recipe, count=int(share)))
+        for source, share in zip(sources, shares, strict=True)
+        if share
+    ]
+    return np.concatenate(images)
+
+
+def _images_from(source: str, recipe: Recipe) -> np.ndarray:
+    kind, _, path = source.partition(":")
     if kind == "random":
         return data.random_images(recipe.count, recipe.shape, recipe.seed)
     if kind in ("photographs", "folder"):
-        pictures = _photographs_from(recipe.source)
-    elif kind in ("cifar10", "tiny-imagenet"):
-        if kind == "cifar10":
-            images, _ = published_sets.cifar10(path, "test", "green", recipe.count)
-        else:
-            images, _ = published_sets.tiny_imagenet(path, "test", "green", recipe.count)
-        if images.shape[1:] != tuple(recipe.shape):
-            pictures = {str(index): image for index, image in enumerate(images)}
-        else:
-            return images[: recipe.count]
-    else:
-        rule = "must be photographs, random, folder:PATH, cifar10:PATH or tiny-imagenet:PATH"
-        raise ArgumentError(explain("source", recipe.source, rule, "pass one of them"))
+        return data.crops(_photographs_from(source), recipe.shape, recipe.count, recipe.seed)
+    if kind not in _PUBLISHED:
+        rule = f"must be photographs, random, folder:PATH or {':PATH, '.join(_PUBLISHED)}:PATH"
+        remedy = "pass one of them, or several with + between them"
+        raise ArgumentError(explain("source", source, rule, remedy))
+    read, split = _PUBLISHED[kind]
+    images, _ = read(path, split, "green", recipe.count)
+    if images.shape[1:] == tuple(recipe.shape):
+        return images
+    pictures = {str(index): image for index, image in enumerate(images)}
     return data.crops(pictures, recipe.shape, recipe.count, recipe.seed)
 
 
+_PUBLISHED = {
+    "cifar10": (published_sets.cifar10, "test"),
+    "cifar10-train": (published_sets.cifar10, "train"),
+    "tiny-imagenet": (published_sets.tiny_imagenet, "test"),
+}
 _photographs_from = lru_cache(data.photographs_from)
 
 

@@ -217,6 +217,26 @@ def test_sources(tmp_path):
     with pytest.raises((ValueError, OSError), match="missing"):
         training_images(recipe(source=f"folder:{tmp_path / 'missing'}"))
     assert training_images(recipe(source="random")).shape == (12, 16, 16)
+
+
+def test_several_sources_give_equal_shares(tmp_path):
+    both = training_images(recipe(source="photographs+random", count=7))
+    assert both.shape == (7, 16, 16)
+    of_photographs = training_images(recipe(source="photographs", count=3))
+    of_noise = training_images(recipe(source="random", count=4))
+    np.testing.assert_array_equal(both, np.concatenate([of_photographs, of_noise]))
+    assert len(training_images(recipe(source="random+photographs", count=1))) == 1
+    with pytest.raises(ValueError, match=r"source='nowhere': must be photographs.* \+ between"):
+        training_images(recipe(source="random+nowhere"))
+
+    levels = np.arange(2 * 4 * 3073).reshape(2, 4, 3073) % 251
+    levels[..., 0] = 0
+    for name, records in zip(("test_batch", "data_batch_1"), levels, strict=True):
+        (tmp_path / f"{name}.bin").write_bytes(records.astype(np.uint8).tobytes())
+    for kind, records in zip(("cifar10", "cifar10-train"), levels, strict=True):
+        images = training_images(recipe(source=f"{kind}:{tmp_path}", shape=(32, 32), count=4))
+        green = records[:, 1025:2049].reshape(4, 32, 32) / 255
+        np.testing.assert_allclose(images, green, rtol=1e-6)
     assert training_images(recipe()).max() <= 1
 
 
