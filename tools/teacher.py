@@ -23,6 +23,7 @@ from npscatter.atomic_write import atomic_write
 
 # The folder where coefficients are kept from run to run, if the environment names one.
 KEPT = "NPSCATTER_TEACHER"
+BLOCK_PIXELS = 2**16
 
 
 @contextmanager
@@ -127,5 +128,7 @@ def teach(
 
 def _taught(images: np.ndarray, J: int, L: int, max_order: int, boundary: str) -> np.ndarray:
     transform = teacher(J, images.shape[-2:], L, max_order, boundary)
-    # Kymatio holds every path of a batch at once: one image at a time bounds its memory.
-    return np.stack([transform(image) for image in images])
+    # Kymatio holds every path of a batch at once, so that its memory is bounded by blocks.
+    block = max(1, BLOCK_PIXELS // (images.shape[-2] * images.shape[-1]))
+    starts = range(0, len(images), block)
+    return np.concatenate([transform(images[start : start + block]) for start in starts])
