@@ -20,11 +20,11 @@ from matplotlib.patches import Rectangle
 
 from benchmarks.paper import sources
 from benchmarks.paper.experiment import Experiment, Settings, measured_on, percents, span
-from benchmarks.paper.networks import in_processes, learned
 from benchmarks.tables import table
 from npscatter import FilterBank, Scattering2D
 from npscatter.features import relative_errors
 from npscatter.program.symmetry import angle
+from tools.kept_runs import in_processes, learned
 from tools.learning import Learner, Recipe
 from tools.presets import PRESETS
 from tools.teacher import teach

@@ -8,16 +8,9 @@ costs. Entry 0 of a curve is the loss before learning, entry e the mean over the
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-import multiprocessing
-import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,8 +20,8 @@ from benchmarks.paper import sources
 from benchmarks.paper.experiment import Settings
 from npscatter.features import relative_errors
 from npscatter.program.plan import Plan
+from tools.kept_runs import in_processes, learned
 from tools.learning import Learner, Recipe, lesson, training_images
-from tools.run_folder import write_json
 from tools.teacher import teach
 
 J, L = 2, 8
@@ -121,61 +114,6 @@ def score(computed: np.ndarray, wanted: np.ndarray, plan: Plan) -> dict:
             for k in np.unique(order)
         },
     }
-
-
-def learned(
-    recipe: Recipe,
-    runs: Path | None = None,
-    network: nn.Module | None = None,
-    kind: type[Learner] = Learner,
-) -> tuple[Learner, float]:
-    """Learn to the end, and return the learner and the seconds of an epoch, with its teaching.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    runs : Path, optional
-        Folder of run folders. What was learned there by the same recipe, whoever asked for it, is
-        not learned again; what was begun is gone on with.
-    network, kind
-        As `tools.learning.Learner` takes the network, and the class.
-    """
-    folder = runs / _folder_name(recipe, network, kind) if runs else None
-    resume = bool(folder) and (folder / "checkpoint.pt").exists()
-    made = kind(recipe, folder, resume, network)
-    before, start = made.epoch, time.monotonic()
-    if made.epoch < recipe.epochs:
-        made.learn()
-    times = {"seconds": time.monotonic() - start, "epochs": made.epoch - before}
-    if folder:
-        file = folder / "seconds.json"
-        if times["epochs"]:
-            write_json(file, times)
-        times = json.loads(file.read_text())
-    return made, times["seconds"] / max(times["epochs"], 1)
-
-
-def _folder_name(recipe: Recipe, network: nn.Module | None, kind: type[Learner]) -> str:
-    what = [recipe.as_dict(), str(network), kind.__name__]
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def in_processes(function: Callable, jobs: Iterable[tuple]) -> list[Any]:
-    """Return the function of every job's arguments, computed in processes of one thread each.
-
-    Convolutions this small gain little from threads, and what is learned does not depend on the
-    number of cores.
-    """
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(multiprocessing.cpu_count(), spawn, initializer=_one_thread) as pool:
-        return list(pool.map(function, *zip(*jobs, strict=True)))
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    # A tenth of the time, and nothing here reads what it has not written.
-    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def train_all(

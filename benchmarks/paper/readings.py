@@ -25,9 +25,10 @@ from benchmarks.paper.filter_groups import (
     reference,
     show,
 )
-from benchmarks.paper.networks import J, in_processes
+from benchmarks.paper.networks import J
 from benchmarks.tables import number, table
 from npscatter.torch import program as torch_program
+from tools.kept_runs import in_processes
 from tools.learning import Learner, Recipe
 from tools.parameters import Parameters
 from tools.presets import PAPER, PRESETS

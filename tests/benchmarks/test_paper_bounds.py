@@ -7,12 +7,13 @@ import pytest
 import torch
 from banks import make_toy_bank
 
-from benchmarks.paper import bounds as paper_bounds
-from benchmarks.paper.bounds import Transforms, attack_all, targets, warped
+from benchmarks.paper.bounds import attack_all
 from npscatter import FilterBank
 from npscatter.bank.cascade import FilterChain, grid_frequencies
 from npscatter.bounds.deformation import deformation_ratio, deformed, largest_gradient
+from tools import bound_targets
 from tools.attacks import Effort, Target, attack
+from tools.bound_targets import Transforms, targets, warped
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +33,9 @@ COARSE = {1: 20_000, 4: 6_000, 16: 1_000, 64: 500}
 @pytest.fixture
 def shifts_move(monkeypatch):
     """Leave out the shift that takes so small a periodic image to itself."""
-    some = [c for c in paper_bounds.SHIFTS if any(n % SIDE for n in c)]
-    assert len(some) == len(paper_bounds.SHIFTS) - 1
-    monkeypatch.setattr(paper_bounds, "SHIFTS", some)
+    some = [c for c in bound_targets.SHIFTS if any(n % SIDE for n in c)]
+    assert len(some) == len(bound_targets.SHIFTS) - 1
+    monkeypatch.setattr(bound_targets, "SHIFTS", some)
 
 
 # Of `python -m benchmarks.paper bounds`, which tries more, on larger images and the package's own
@@ -123,13 +124,13 @@ def test_differentiable_versions_compute_what_the_library_does():
     moved = warped(torch.from_numpy(images), torch.from_numpy(fields))
     expected = [deformed(*each) for each in zip(images, fields, strict=True)]
     np.testing.assert_allclose(moved, expected, atol=1e-12)
-    gradients = paper_bounds.largest_gradient(torch.from_numpy(fields))
+    gradients = bound_targets.largest_gradient(torch.from_numpy(fields))
     np.testing.assert_allclose(gradients, [largest_gradient(field) for field in fields])
     transforms = Transforms(bank, 2, 8, "periodic")
-    smooth = paper_bounds._smooth(torch.from_numpy(fields))
+    smooth = bound_targets._smooth(torch.from_numpy(fields))
     inputs = torch.cat([torch.from_numpy(images)[:, None], torch.from_numpy(fields)], 1)
     with torch.no_grad():
-        found = paper_bounds._deformation_constant(transforms, inputs)
+        found = bound_targets.deformation_constant(transforms, inputs)
     pairs = zip(images, smooth.numpy(), strict=True)
     expected = [deformation_ratio(transforms.transform, image, field) for image, field in pairs]
     np.testing.assert_allclose(found, expected)

@@ -14,6 +14,7 @@ from benchmarks.paper.networks import Images, RegularCNN, load, references, scor
 from npscatter.program.plan import make_plan
 from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.torch import program as torch_program
+from tools import kept_runs
 from tools.learning import Learner, lesson
 from tools.parameters import Parameters
 from tools.presets import PAPER, PRESETS
@@ -138,21 +139,21 @@ def test_training_reports_its_curve_and_both_sets_of_images(recipe):
 
 
 def test_what_is_learned_is_not_learned_again_and_goes_on_where_it_stopped(recipe, tmp_path):
-    whole, seconds = networks.learned(recipe, tmp_path)
+    whole, seconds = kept_runs.learned(recipe, tmp_path)
     assert seconds > 0
-    again, same = networks.learned(recipe, tmp_path)
+    again, same = kept_runs.learned(recipe, tmp_path)
     assert (again.log, same) == (whole.log, seconds)
     assert len(list(tmp_path.iterdir())) == 1
     # Another recipe and another network have folders of their own.
-    networks.learned(replace(recipe, weight_decay=0.0, epochs=1), tmp_path)
-    networks.learned(replace(recipe, epochs=1), tmp_path, RegularCNN())
+    kept_runs.learned(replace(recipe, weight_decay=0.0, epochs=1), tmp_path)
+    kept_runs.learned(replace(recipe, epochs=1), tmp_path, RegularCNN())
     assert len(list(tmp_path.iterdir())) == 3
 
     folder = tmp_path / "stopped" / next(iter(tmp_path.iterdir())).name
-    names = {networks._folder_name(recipe, None, Learner)}
+    names = {kept_runs._folder_name(recipe, None, Learner)}
     stopped = Learner(recipe, tmp_path / "stopped" / names.pop())
     stopped.learn(1)
-    went_on, _ = networks.learned(recipe, folder.parent)
+    went_on, _ = kept_runs.learned(recipe, folder.parent)
     assert went_on.log == whole.log
 
 
