@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ HELD_OUT_WORDS = {
     "tiny-imagenet": "images of Tiny ImageNet's validation split",
     "photographs": "crops of photographs kept out of learning",
 }
-DILATIONS = 2.0 ** np.arange(-0.5, 2.25, 0.125)
+DILATIONS = 2.0 ** np.arange(-0.5, 2.25, 0.25)
 TINY = np.finfo(float).tiny
 
 
@@ -152,6 +152,7 @@ def filters(bank: FilterBank, level: str) -> tuple[np.ndarray, np.ndarray]:
     return bank[f"carry_{level}"][0, 0], bank[f"psi_{level}"][:, 0]
 
 
+@lru_cache
 def reference(
     level: str, L: int, K: int = 7, dilation: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:

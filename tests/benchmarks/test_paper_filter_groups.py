@@ -150,7 +150,6 @@ def test_filter_group_is_drawn_from_its_file_alone(monkeypatch):
     result = {"setting": "reduced", **filter_groups.measure(SMALL, Settings())}
     assert result["steps"] == 4
     text = json.dumps(result, allow_nan=False)
-    monkeypatch.setattr(filter_groups, "morlet_2d", None)
     figure = filter_groups.draw(json.loads(text))
     figure.savefig(io.BytesIO(), format="png", dpi=40)
     # Three blocks of filters per level, its similarities, and the errors.
