@@ -37,7 +37,8 @@ class Recipe:
     design : Design
         The architecture and what is tied.
     start : str
-        "closed-form", or "random": uniform in +- 1 / sqrt(fan in), Torch's convolution default.
+        "closed-form" (of free taps that of tied ones), or "random": uniform in +- 1 / sqrt(fan
+        in), Torch's convolution default.
     polish : int
         Levenberg-Marquardt steps on the filter errors after a closed form.
     source : str
@@ -328,13 +329,13 @@ def _start(recipe: Recipe) -> Parameters:
     parameters = Parameters(recipe.design)
     if recipe.start == "random":
         parameters.randomise(recipe.seed)
-    elif recipe.start == "closed-form" and recipe.design.tied:
-        fit = FilterFit(parameters.folded, Targets(recipe.design.L))
-        coefficients, _ = minimise(fit, closed_form(fit), recipe.polish)
-        parameters.set_coefficients(fit.bank.normalised(coefficients))
     elif recipe.start == "closed-form":
-        rule = "fits tied designs"
-        raise ArgumentError(explain("start", recipe.start, rule, "use start='random'"))
+        tied = parameters if recipe.design.tied else Parameters(replace(recipe.design, tied=True))
+        fit = FilterFit(tied.folded, Targets(recipe.design.L))
+        coefficients, _ = minimise(fit, closed_form(fit), recipe.polish)
+        tied.set_coefficients(fit.bank.normalised(coefficients))
+        if not recipe.design.tied:
+            parameters.set_taps(tied())
     else:
         rule = "must be closed-form or random"
         raise ArgumentError(explain("start", recipe.start, rule, "pass one of them"))

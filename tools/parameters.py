@@ -6,6 +6,8 @@ What a tied bank must satisfy holds by construction: its arrays are affine in th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -84,8 +86,13 @@ class Parameters(torch.nn.Module):
         if self.folded:
             self.set_coefficients(self.folded.coefficients(taps))
         else:
-            for key, free in self.free.items():
-                free.copy_(torch.from_numpy(taps[key]))
+            self.set_taps({key: torch.from_numpy(taps[key]) for key in self.free})
+
+    @torch.no_grad()
+    def set_taps(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Set the free taps of a bank that is not tied."""
+        for key, free in self.free.items():
+            free.copy_(weights[key])
 
     @torch.no_grad()
     def bank(self, name: str) -> FilterBank:
