@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -68,12 +68,17 @@ class Prepared:
 
     def __call__(self, images: np.ndarray, block: int) -> list:
         """Return the coefficients, block by block."""
+        return list(self.outputs(images, block))
+
+    def outputs(self, images: np.ndarray, block: int) -> Iterator:
+        """Yield the coefficients of every block."""
         blocks = [images[start : start + block] for start in range(0, images.shape[0], block)]
         if self.contestant.engine == "numpy" and self.threads > 1 and len(blocks) > 1:
             # Kymatio's NumPy backend has no threads of its own, but NumPy and SciPy let others run.
             with ThreadPoolExecutor(self.threads) as pool:
-                return list(pool.map(self.transform, blocks))
-        return [self.transform(part) for part in blocks]
+                yield from pool.map(self.transform, blocks)
+        else:
+            yield from map(self.transform, blocks)
 
 
 def contestants(backend: str = "auto") -> list[Contestant]:
