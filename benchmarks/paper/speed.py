@@ -38,17 +38,16 @@ ONE_BY_ONE = 200
 # The paper's order -> J and order. One level of its network halves the resolution, as J = 1 does,
 # and gives 9 channels; two levels give the 81 of J = 2.
 ORDERS = {"L1": (1, 1), "L2": (2, 2)}
-# Seconds on an Intel 8600K and a GTX 1060.
+# Seconds of Kymatio and of the paper's network, on an Intel 8600K and a GTX 1060.
 PRINTED = {
-    ("L1", "CPU"): {"Scatter": 37.5701, "Our method": 0.5909},
-    ("L1", "GPU"): {"Scatter": 0.2015, "Our method": 0.0037},
-    ("L2", "CPU"): {"Scatter": 180.37, "Our method": 2.22},
-    ("L2", "GPU"): {"Scatter": 4.65, "Our method": 0.023},
+    "L1": {"CPU": (37.5701, 0.5909), "GPU": (0.2015, 0.0037)},
+    "L2": {"CPU": (180.37, 2.22), "GPU": (4.65, 0.023)},
 }
 _, KYMATIO_TORCH = KYMATIO
 FEWER_ORIENTATIONS = tuple(bank for bank in list_banks() if FilterBank.load(bank).L < 8)
 RATIOS = ("times_as_fast_as_kymatio_torch", "times_as_fast_as_kymatio")
 PASSES = {"one thread": 1, "all cores": None}
+BY_PAPER = ("Kymatio", "the paper's network")
 IN_BATCHES, IN_BEST = f"in batches of {BATCH}", "in its best block"
 
 
@@ -76,7 +75,7 @@ def measure(settings: Settings) -> dict:
             found["one by one"] = time_one_by_one(workload)
             gpu = torch.cuda.is_available()
             found["GPU"] = time_on(workload, torch.device("cuda"), ROUNDS) if gpu else "no GPU"
-            found["printed"] = {device: printed(name, device) for device in ("CPU", "GPU")}
+            found["printed"] = PRINTED[name]
     return {
         "data": words,
         "images": count,
@@ -166,12 +165,6 @@ def time_one_by_one(workload: Workload) -> dict[str, float]:
     return {name: round(EPOCH * median(each) / len(images), 3) for name, each in taken.items()}
 
 
-def printed(order: str, device: str) -> dict:
-    """Return the seconds the paper prints, and what they come to as a ratio."""
-    seconds = PRINTED[order, device]
-    return seconds | {"ratio": round(seconds["Scatter"] / seconds["Our method"], 2)}
-
-
 def time_on(workload: Workload, device: torch.device, rounds: int) -> dict:
     """Compare Kymatio and the paper's network in Torch with the CPU, then time them on a device.
 
@@ -256,10 +249,8 @@ def _panel(axes: Axes, order: dict) -> None:
         for name, one in order["GPU"]["contestants"].items():
             at = one[IN_BATCHES]["seconds_per_epoch"], places[names.index(name)]
             axes.plot(*at, "k*", label="on the GPU" if name == NETWORK else None)
-    for key, style in (("Our method", "--"), ("Scatter", ":")):
-        words = "Kymatio" if key == "Scatter" else "the paper's network"
-        at = order["printed"]["CPU"][key]
-        axes.axvline(at, color="black", ls=style, label=f"printed, CPU: {words}")
+    for at, whose, ls in zip(order["printed"]["CPU"], BY_PAPER, (":", "--"), strict=True):
+        axes.axvline(at, color="black", ls=ls, label=f"printed, CPU: {whose}")
     axes.set_yticks(places, ["the paper's, Torch conv2d" if n == NETWORK else n for n in names])
     axes.set(xscale="log", xlim=(0.01, 1000), xlabel="seconds per epoch")
     ticks = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
@@ -300,8 +291,7 @@ def section(result: dict) -> str:
     single, gpu = [], []
     for name, order in orders.items():
         single.append(f"{name} {_pair(*order['one by one'].values())}")
-        by_paper = (order["printed"]["GPU"][key] for key in ("Scatter", "Our method"))
-        gpu.append(f"{name} {_pair(*by_paper)}, {_gpu_words(order['GPU'])}")
+        gpu.append(f"{name} {_pair(*order['printed']['GPU'])}, {_gpu_words(order['GPU'])}")
     parts.append(
         "Kymatio in Torch against the paper's network, an image a call on all cores, scaled from "
         f"{result['images passed one by one']} images: {'; '.join(single)}. Printed for a GPU: "
@@ -315,10 +305,10 @@ def _timed(order: dict) -> list[str]:
 
 
 def _rows(order: dict) -> Iterator[list[str]]:
-    cpu = order["printed"]["CPU"]
-    for name, key, ratio in (("Kymatio", "Scatter", 1), ("network", "Our method", cpu["ratio"])):
-        cells = [number(cpu[key]), f"{EPOCH / cpu[key]:,.0f}", number(ratio), ""]
-        yield [f"*printed: {name}, threads not said*", "", "", "", "", *cells]
+    kymatio, _ = seconds = order["printed"]["CPU"]
+    for own, whose in zip(seconds, BY_PAPER, strict=True):
+        cells = [number(own), f"{EPOCH / own:,.0f}", number(kymatio / own), ""]
+        yield [f"*printed: {whose}, threads not said*", "", "", "", "", *cells]
     for name in _timed(order):
         cells = []
         for words in PASSES:
