@@ -123,17 +123,11 @@ def contest(
     return measured, kymatio
 
 
-def time_pass(
-    workload: Workload,
-    threads: int | None,
-    rounds: int,
-    backend: str,
-    others: tuple[Contestant, ...] = (),
-) -> dict:
-    """Time every contestant and `others`, and compare them with each other and with the peak."""
+def time_pass(workload: Workload, threads: int | None, rounds: int, backend: str) -> dict:
+    """Time every contestant, and compare them with each other and with the machine's peak."""
     count = threads or results.usable_threads()
     torch.set_num_threads(count)
-    chosen = (*contestants(backend), *others)
+    chosen = contestants(backend)
     peak = kernels.peak(count)
     measured, kymatio = contest(workload, chosen, threads, rounds)
     peak = max(peak, kernels.peak(count), key=lambda one: one["gfma_per_second"])

@@ -9,6 +9,9 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+Name = TypeVar("Name")
 
 # Smaller blocks are tried until one is so much slower than the best.
 FUTILE = 1.15
@@ -35,16 +38,16 @@ def seconds(
 
 
 def interleaved(
-    calls: dict[str, Callable[[], object]],
+    calls: dict[Name, Callable[[], object]],
     rounds: int,
     *,
-    check: Callable[[str, object], None] | None = None,
+    check: Callable[[Name, object], None] | None = None,
     warm: int = 1,
     at_least: float = 0.0,
     share: float = float("inf"),
-    pauses: dict[str, float] | None = None,
+    pauses: dict[Name, float] | None = None,
     clock: Callable[[], float] | None = None,
-) -> dict[str, list[float]]:
+) -> dict[Name, list[float]]:
     """Call everything in turn, `rounds` times; return the seconds of every round, by name.
 
     Nothing is timed before everything is checked: `check` takes a name and what its first call
@@ -58,7 +61,7 @@ def interleaved(
             if check is not None and number == 0:
                 check(name, returned)
             del returned
-    taken: dict[str, list[float]] = {name: [] for name in calls}
+    taken: dict[Name, list[float]] = {name: [] for name in calls}
     names = list(calls)
     for number in range(rounds):
         turn = number % max(1, len(names))  # nobody always follows the same one

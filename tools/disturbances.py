@@ -8,10 +8,53 @@ Displacements (2, H, W) are in pixels, down and right; seeds are NumPy's.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy import ndimage
 
+from npscatter.bounds.deformation import largest_gradient
 from npscatter.errors import ArgumentError, explain
+
+
+def frame(images: np.ndarray, margin: int) -> np.ndarray:
+    """Return images (..., H + 2 margin, W + 2 margin) without their margin."""
+    H, W = images.shape[-2:]
+    return images[..., margin : H - margin, margin : W - margin]
+
+
+def disturbed(images: np.ndarray, margin: int, kind: str, strength: float, seed: int) -> np.ndarray:
+    """Return images (N, C, H, W), with their margin before, under a disturbance of the paper.
+
+    Its `kind` is "noise", of standard deviation `strength`; "shift", by as many pixels down as
+    right; or "deformation", by `fields` of that standard deviation. The noise is another one for
+    every image and channel, the deformation another one for every image; at all strengths they
+    are the same but for their size.
+    """
+    if kind == "noise":
+        return noise(frame(images, margin), strength, seed)
+    if kind == "shift":
+        return shift(images, strength, strength, margin)
+    side = images.shape[-1] - 2 * margin
+    moved = zip(images, fields(len(images), side, strength, seed), strict=True)
+    return np.stack([deform(*each, margin) for each in moved])
+
+
+def fields(count: int, side: int, std: float, seed: int) -> Iterator[np.ndarray]:
+    """Yield displacement fields of square images, of 3 x 3 nodes from corner to corner."""
+    for index in range(count):
+        yield displacement_field((side, side), std, (side - 1) / 2, (seed, index))
+
+
+def field_sizes(count: int, side: int, std: float, seed: int) -> dict[str, float]:
+    """Return how large `fields` and their gradients are."""
+    found = list(fields(count, side, std, seed))
+    gradients = [largest_gradient(field, periodic=False) for field in found]
+    return {
+        "root mean square of tau": float(np.sqrt(np.mean(np.square(found)))),
+        "max |grad tau|, median": float(np.median(gradients)),
+        "max |grad tau|, largest": float(np.max(gradients)),
+    }
 
 
 def noise(images: np.ndarray, sigma: float, seed: int | tuple[int, ...]) -> np.ndarray:

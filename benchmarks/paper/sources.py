@@ -29,21 +29,22 @@ def random(_: Settings) -> Source:
 
 def cifar10(settings: Settings) -> Source:
     """Return CIFAR-10's test set, or the stand-in."""
-    return _source("cifar10", settings.cifar10, "CIFAR-10", 32)
+    return _source("cifar10", settings.cifar10, "CIFAR-10", 32, " (pass --cifar10)")
 
 
 def tiny_imagenet(settings: Settings) -> Source:
     """Return Tiny ImageNet's test set, or the stand-in."""
-    return _source("tiny-imagenet", settings.tiny_imagenet, "Tiny ImageNet", 64)
+    absent = ", which was not at hand"
+    return _source("tiny-imagenet", settings.tiny_imagenet, "Tiny ImageNet", 64, absent)
 
 
-def _source(kind: str, path: Path | None, words: str, side: int) -> Source:
+def _source(kind: str, path: Path | None, words: str, side: int, absent: str) -> Source:
     if path:
         return Source(f"{kind}:{path}", f"{words} test set, green channel, {side}x{side}")
     return Source(
         "photographs",
-        f"stand-in for {words}, which was not at hand: {side}x{side} crops of photographs "
-        "shipped with scikit-image and scikit-learn",
+        f"stand-in for {words}{absent}: {side}x{side} crops of photographs shipped with "
+        "scikit-image and scikit-learn",
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,18 +21,15 @@ from benchmarks.paper.experiment import BANKS, Experiment, Settings, measured_on
 from benchmarks.tables import number, table
 from benchmarks.workloads import Workload
 from npscatter import FilterBank, Scattering2D
-from npscatter.bounds.deformation import largest_gradient
 from tools import data, distances, published_sets
 from tools.distances import AVERAGING, CONSTANT, KYMATIO, Moments, Transform, energy
-from tools.disturbances import deform, displacement_field, noise, shift
+from tools.disturbances import disturbed, field_sizes, frame
 
 ORDERS = ("S0", "S1", "S2")
 SIDE, J, L, SEED = 64, 2, 8, 60
 COLOURS = ("red", "green", "blue")
 # Pixels around a crop that a shift or a deformation may read.
 MARGIN = 24
-# 3 x 3 nodes from corner to corner.
-SPACING = (SIDE - 1) / 2
 # The paper's, and what else is tried: sigma of the noise, pixels down and right, std of the nodes.
 STRENGTHS = {"noise": 0.7, "shift": 2.0, "deformation": 3.0}
 SWEEPS = {
@@ -48,69 +46,61 @@ PRINTED = {
 }
 
 
-def colour_images(settings: Settings, count: int) -> tuple[np.ndarray, int, str]:
-    """Return images (count, 3, 64 + 2 margin, 64 + 2 margin), their margin, and words for them.
+class ColourImages(NamedTuple):
+    """Images (N, 3, H + 2 margin, W + 2 margin), the pixels known around them, and words."""
 
-    The first of Tiny ImageNet's validation set, which end where they end, or crops of photographs
-    that no shipped bank learned from; the frames without their margin have mean 0 and variance 1,
-    all together.
+    name: str
+    images: np.ndarray
+    margin: int
+    words: str
+
+
+def image_sets(settings: Settings, count: int) -> Iterator[ColourImages]:
+    """Yield CIFAR-10's first test images, where given, and those of Tiny ImageNet or a stand-in.
+
+    Published images end where they end; the stand-in are crops of photographs that no shipped bank
+    learned from. Of every set the frames without their margin have mean 0 and variance 1, all
+    together.
     """
+    if settings.cifar10:
+        images, _ = published_sets.cifar10(settings.cifar10, "test", "colour", count)
+        words = f"CIFAR-10's first {len(images)} test images, 3 x 32x32"
+        yield ColourImages("CIFAR-10", standardised(images, 0), 0, words)
     path = settings.tiny_imagenet
     if path:
-        margin = 0
         planes = [published_sets.tiny_imagenet(path, "val", each, count)[0] for each in COLOURS]
-        words = f"the first {count} images of Tiny ImageNet's validation set, 3 x 64x64"
+        name, margin = "Tiny ImageNet", 0
+        words = f"Tiny ImageNet's first {len(planes[0])} validation images, 3 x 64x64"
     else:
-        margin = MARGIN
         photographs = (data.packaged_photographs("held-out", each) for each in COLOURS)
         # Of one seed, so that the three planes of a crop come from one place.
+        name, margin = "stand-in for Tiny ImageNet", MARGIN
         planes = [data.crops(each, SIDE + 2 * margin, count, SEED) for each in photographs]
         words = (
             f"stand-in for Tiny ImageNet, which was not at hand: {count} colour crops, 3 x 64x64, "
             f"of photographs kept out of learning ({', '.join(data.HELD_OUT_PHOTOGRAPHS)}; the "
             "grey ones, camera and brick, repeat their level in all three channels)"
         )
-    images = np.stack(planes, axis=1)
+    yield ColourImages(name, standardised(np.stack(planes, axis=1), margin), margin, words)
+
+
+def standardised(images: np.ndarray, margin: int) -> np.ndarray:
+    """Return images of which the frames without their margin have mean 0 and variance 1."""
     frames = frame(images, margin).astype(np.float64)
-    return ((images - frames.mean()) / frames.std()).astype(np.float32), margin, words
+    return ((images - frames.mean()) / frames.std()).astype(np.float32)
 
 
-def frame(images: np.ndarray, margin: int) -> np.ndarray:
-    """Return images (..., H + 2 margin, W + 2 margin) without their margin."""
-    H, W = images.shape[-2:]
-    return images[..., margin : H - margin, margin : W - margin]
-
-
-def disturbed(images: np.ndarray, margin: int, kind: str, strength: float) -> np.ndarray:
-    """Return images (N, 3, H, W), with their margin before, under a disturbance of `SWEEPS`.
-
-    The noise is another one for every image and channel, the deformation another one for every
-    image; at all strengths they are the same but for their size.
-    """
-    if kind == "noise":
-        return noise(frame(images, margin), strength, SEED)
-    if kind == "shift":
-        return shift(images, strength, strength, margin)
-    fields = _fields(len(images), strength)
-    return np.stack([deform(*each, margin) for each in zip(images, fields, strict=True)])
-
-
-def _fields(count: int, std: float) -> Iterator[np.ndarray]:
-    for index in range(count):
-        yield displacement_field((SIDE, SIDE), std, SPACING, (SEED, index))
-
-
-def transforms() -> dict[str, Transform]:
-    """Return Kymatio and the banks."""
+def transforms(side: int) -> dict[str, Transform]:
+    """Return Kymatio and the banks, for images (N, 3, side, side)."""
     kymatio = peers.Contestant(KYMATIO, "numpy", lambda work, _: peers.kymatio(work, "numpy"))
-    prepared = kymatio.prepare(Workload(SIDE, SIDE, 1, J), None)
+    prepared = kymatio.prepare(Workload(side, side, 1, J), None)
 
     def by_blocks(images: np.ndarray) -> np.ndarray:
-        planes = images.reshape(-1, SIDE, SIDE)
+        planes = images.reshape(-1, side, side)
         found = np.concatenate(prepared(planes, 8)).astype(np.float32, copy=False)
         return found.reshape(*images.shape[:2], *found.shape[1:])
 
-    banks = {name: Scattering2D(J, (SIDE, SIDE), L, bank=name) for name in BANKS}
+    banks = {name: Scattering2D(J, (side, side), L, bank=name) for name in BANKS}
     return {KYMATIO: by_blocks} | banks
 
 
@@ -122,8 +112,9 @@ def compare(
     Returns rows, which have by transform what `Moments.measures` returns, and by transform what
     `against_teacher` returns.
     """
-    x, order = frame(images, margin), Scattering2D(J, (SIDE, SIDE), L).meta()["order"]
-    versions = [disturbed(images, margin, *case) for case in cases]
+    x = frame(images, margin)
+    order = Scattering2D(J, x.shape[-2:], L).meta()["order"]
+    versions = [disturbed(images, margin, *case, SEED) for case in cases]
     pixels = Moments(x[:, :, None], np.zeros(1, int))
     rows, relative, undisturbed = [], [], {}
     for (kind, strength), y in zip(cases, versions, strict=True):
@@ -132,7 +123,7 @@ def compare(
         measured = pixels.measures(change, relative[-1], None)
         whole = {key: {"whole": groups["whole"]} for key, groups in measured.items()}
         rows.append({"kind": kind, "strength": strength, "pixels": whole})
-    for base, transform in transforms().items():
+    for base, transform in transforms(x.shape[-1]).items():
         S = transform(x)
         if base == KYMATIO:
             wanted, teacher, views = S, Moments(S, order), distances.controls(S, order)
@@ -160,16 +151,10 @@ def largest_difference(rows: list[dict], name: str) -> float:
 
 
 def measure(settings: Settings) -> dict:
-    """Measure the table and the sweeps."""
-    count = settings.choose(512, 2048)
-    images, margin, words = colour_images(settings, count)
-    table_rows, undisturbed = compare(images, margin, list(STRENGTHS.items()))
-    sweep = [(kind, strength) for kind, strengths in SWEEPS.items() for strength in strengths]
-    sweep_rows, _ = compare(images[:SWEEP_COUNT], margin, sweep)
+    """Measure the table and the sweeps, of every set of images."""
+    sets = list(image_sets(settings, settings.choose(512, 2048)))
     return {
-        "data": words,
-        "images": count,
-        "sweep_images": len(images[:SWEEP_COUNT]),
+        "data": "; ".join(each.words for each in sets),
         "seed": SEED,
         "J": J,
         "L": L,
@@ -178,34 +163,34 @@ def measure(settings: Settings) -> dict:
         "disturbances": {
             "noise": "y = x + sigma n, n normal, independent in every pixel and channel",
             "shift": "y(u) = x(u - c), as many pixels down as right",
-            "deformation": "y(u) = x(u - tau(u)), one tau per image: nodes on a square grid with "
-            "independent normal displacements, between them a cubic spline; the image is read "
-            "between its pixels by a cubic spline too, which blurs it a little",
-            "beyond the edge": f"from the photograph itself, {margin} pixels beyond the crop, then "
-            "mirrored",
-            "node spacing": SPACING,
-            **field_sizes(count),
+            "deformation": "y(u) = x(u - tau(u)), one tau per image: 3 x 3 nodes from corner to "
+            "corner with independent normal displacements, between them a cubic spline; the image "
+            "is read between its pixels by a cubic spline too, which blurs it a little",
+            "beyond the edge": "what is known, which is the margin, then mirrored",
         },
         "printed": PRINTED,
+        "sets": {each.name: measure_set(each) for each in sets},
+    }
+
+
+def measure_set(given: ColourImages) -> dict:
+    """Measure the table and the sweeps of one set."""
+    images, margin = given.images, given.margin
+    side = images.shape[-1] - 2 * margin
+    table_rows, undisturbed = compare(images, margin, list(STRENGTHS.items()))
+    sweep = [(kind, strength) for kind, strengths in SWEEPS.items() for strength in strengths]
+    sweep_rows, _ = compare(images[:SWEEP_COUNT], margin, sweep)
+    return {
+        "images": len(images),
+        "side": side,
+        "margin": margin,
+        "sweep_images": len(images[:SWEEP_COUNT]),
+        "deformations": field_sizes(len(images), side, STRENGTHS["deformation"], SEED),
         "table": table_rows,
         "undisturbed, against Kymatio": undisturbed,
         "sweeps": sweep_rows,
         "largest relative difference from Kymatio's curves": {
             name: largest_difference(sweep_rows, name) for name in BANKS
-        },
-    }
-
-
-def field_sizes(count: int) -> dict:
-    """Return how large the deformations of the table and their gradients are."""
-    fields = list(_fields(count, STRENGTHS["deformation"]))
-    gradients = [largest_gradient(field, periodic=False) for field in fields]
-    return {
-        "root mean square of tau": float(np.sqrt(np.mean(np.square(fields)))),
-        "max |grad tau|": {
-            "is": "as npscatter.bounds.deformation.largest_gradient has it, within the image",
-            "median": float(np.median(gradients)),
-            "largest": float(np.max(gradients)),
         },
     }
 
@@ -225,39 +210,49 @@ LINES = {
 }
 
 
+SHOWN = [(f"{group}, normalised", "normalised", group) for group in ORDERS]
+SHOWN.append(("S1+S2, within / between", "within/between", "S1+S2"))
+
+
 def draw(result: dict) -> Figure:
-    """Draw the sweeps: normalised per order, and within/between without S0."""
-    figure = Figure(figsize=(11, 13))
-    axes = figure.subplots(4, 3, sharex="col", sharey="row")
-    shown = [(f"{group}, normalised", "normalised", group) for group in ORDERS]
-    shown.append(("S1 and S2, within / between", "within/between", "S1+S2"))
+    """Draw the sweeps of every set: normalised per order, and within/between without S0."""
+    sets = result["sets"]
+    figure = Figure(figsize=(11, 1 + 8.5 * len(sets)))
+    figure.suptitle(
+        "Table 1's disturbances at all strengths (J = 2; vertical line: the paper's strength)\n"
+        "normalised: (||Sx - Sy|| / ||Sx||) / (||x - y|| / ||x||); within / between: distance to "
+        "the disturbed image over distance to another image"
+    )
+    for part, (name, found) in zip(
+        np.ravel(figure.subfigures(len(sets))), sets.items(), strict=True
+    ):
+        agreement = found["largest relative difference from Kymatio's curves"]["accurate"]
+        error = found["undisturbed, against Kymatio"]["paper"]["error at the best gain"]
+        part.suptitle(
+            f"{name}: {found['sweep_images']} images, 3 x {found['side']}x{found['side']}; "
+            f"accurate lies within {100 * agreement:.2g} % of Kymatio in every curve,\npaper's S1 "
+            f"and S2 are other features, {100 * error['S1']:.0f} % and {100 * error['S2']:.0f} % "
+            "off Kymatio's at the best gain"
+        )
+        axes = part.subplots(len(SHOWN), len(AXES), sharex="col", sharey="row")
+        _panels(axes, found["sweeps"], result["strengths"])
+    figure.legend(*axes[3, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    return figure
+
+
+def _panels(axes: np.ndarray, sweeps: list[dict], strengths: dict) -> None:
     for column, (kind, words) in zip(axes.T, AXES.items(), strict=True):
-        rows = [row for row in result["sweeps"] if row["kind"] == kind]
-        for place, (_, measure, group) in zip(column, shown, strict=True):
+        rows = [row for row in sweeps if row["kind"] == kind]
+        for place, (_, measure, group) in zip(column, SHOWN, strict=True):
             _curves(place, rows, measure, group)
-            place.axvline(result["strengths"][kind], color="0.8", lw=1, zorder=0)
+            place.axvline(strengths[kind], color="0.8", lw=1, zorder=0)
         column[0].set_title(kind)
-        column[3].set_xlabel(words)
+        column[-1].set_xlabel(words)
     for place in axes.flat:
         place.set(xlim=(0, None), ylim=(0, None))
-    for place, (words, _, _) in zip(axes[:, 0], shown, strict=True):
+    for place, (words, _, _) in zip(axes[:, 0], SHOWN, strict=True):
         place.set_ylabel(words)
-    axes[3, 0].set_ylim(0, 2.2)
-    figure.legend(*axes[3, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
-    agreement = result["largest relative difference from Kymatio's curves"]["accurate"]
-    stand_in = result["data"].startswith("stand-in")
-    images = "crops of photographs (stand-in for Tiny ImageNet)" if stand_in else "of Tiny ImageNet"
-    error = result["undisturbed, against Kymatio"]["paper"]["error at the best gain"]
-    figure.suptitle(
-        f"Table 1's disturbances at all strengths ({result['setting']}: {result['sweep_images']} "
-        f"{images}, 3 x 64x64, J = 2; vertical line: the paper's strength)\n"
-        "normalised: (||Sx - Sy|| / ||Sx||) / (||x - y|| / ||x||); within / between: distance "
-        "to the disturbed image over distance to another image\n"
-        f"accurate lies within {100 * agreement:.2g} % of Kymatio in every curve; paper's S1 and "
-        f"S2 are other features, {100 * error['S1']:.0f} % and {100 * error['S2']:.0f} % off "
-        "Kymatio's at the best gain"
-    )
-    return figure
+    axes[-1, 0].set_ylim(0, 2.2)
 
 
 def _curves(axes: Axes, rows: list[dict], measure: str, group: str) -> None:
@@ -270,44 +265,47 @@ def _curves(axes: Axes, rows: list[dict], measure: str, group: str) -> None:
 
 def section(result: dict) -> str:
     """Return table 1 as printed, and with what it leaves out."""
-    names = [KYMATIO, *BANKS, AVERAGING, CONSTANT]
+    names, sets = [KYMATIO, *BANKS, AVERAGING, CONSTANT], result["sets"]
     columns = list(product(("normalised", "gain-matched"), (KYMATIO, *BANKS)))
+    measured = {(row["kind"], name): row for name, one in sets.items() for row in one["table"]}
     raw, controlled, normalised = [], [], []
-    for row in result["table"]:
-        kind, printed = row["kind"], result["printed"][row["kind"]]
-        values = [printed[key] for key in ("pixels", "Kymatio", "paper")]
-        values += [row[name]["raw"]["whole"] for name in ("pixels", *names)]
-        raw.append([kind, *map(number, values)])
-        values = [row[name]["within/between"]["whole"] for name in ("pixels", *names)]
-        controlled.append([kind, *map(number, values)])
-        for order in ("S1", "S2"):
-            values = [row[name][measure][order] for measure, name in columns]
-            normalised.append([kind, order, *map(number, values)])
-    undisturbed = []
-    for name in BANKS:
-        found = result["undisturbed, against Kymatio"][name]
-        errors = [f"{100 * found['error at the best gain'][order]:.2g} %" for order in ORDERS]
-        undisturbed.append([name, *(number(found["norm"][order]) for order in ORDERS), *errors])
-    off = {
-        name: f"{100 * difference:.2g} %"
-        for name, difference in result["largest relative difference from Kymatio's curves"].items()
-    }
-    head = ["disturbance", "‖x − y‖²", "Kymatio", "the paper's", "‖x − y‖² here", *names]
-    head_per_order = [f"{name}, {measure}" for measure, name in columns]
+    for kind, printed in result["printed"].items():
+        values = (printed.get(name) for name in ("pixels", *names))
+        raw.append([kind, "*printed*", *map(number, values)])
+        for name in sets:
+            row = measured[kind, name]
+            for rows, measure in ((raw, "raw"), (controlled, "within/between")):
+                values = (row[each][measure]["whole"] for each in ("pixels", *names))
+                rows.append([kind, name, *map(number, values)])
+            for order in ("S1", "S2"):
+                values = (row[each][measure][order] for measure, each in columns)
+                normalised.append([kind, name, order, *map(number, values)])
+    undisturbed, off, tau = [], [], []
+    for name, one in sets.items():
+        for bank in BANKS:
+            found = one["undisturbed, against Kymatio"][bank]
+            errors = (f"{100 * found['error at the best gain'][order]:.2g} %" for order in ORDERS)
+            norms = (number(found["norm"][order]) for order in ORDERS)
+            undisturbed.append([name, bank, *norms, *errors])
+        most = one["largest relative difference from Kymatio's curves"]
+        off.append(f"{name} " + ", ".join(f"`{b}` {100 * most[b]:.2g} %" for b in BANKS))
+        tau.append(f"{name} {number(one['deformations']['max |grad tau|, median'])}")
+    head = ["disturbance", "images"]
+    per_order = [f"{name}, {measure}" for measure, name in columns]
     return (
-        "As printed, mean squared differences (the first three numbers are the paper's):\n\n"
-        f"{table(head, raw)}\n\n"
+        "As printed, mean squared differences (the paper's own network stands under `paper`):\n\n"
+        f"{table([*head, '‖x − y‖²', *names], raw)}\n\n"
         "Distance to the disturbed image over distance to another image (1: no better than "
         "chance; smaller is better):\n\n"
-        f"{table(['disturbance', 'pixels', *names], controlled)}\n\n"
+        f"{table([*head, 'pixels', *names], controlled)}\n\n"
         "Normalised, (‖Sx − Sy‖ / ‖Sx‖) / (‖x − y‖ / ‖x‖), and the raw difference at Kymatio's "
         "gain, per order:\n\n"
-        f"{table(['disturbance', 'order', *head_per_order], normalised)}\n\n"
+        f"{table([*head, 'order', *per_order], normalised)}\n\n"
         "Undisturbed: norm relative to Kymatio's, and error at the best gain:\n\n"
-        f"{table(['bank', 'norm S0', 'S1', 'S2', 'error S0', 'S1', 'S2'], undisturbed)}\n\n"
-        "Over all strengths and orders, `accurate` differs from Kymatio's curves by at most "
-        f"{off['accurate']}, `paper-tuned` by {off['paper-tuned']}, `paper` by {off['paper']}. "
-        f"{result['images']} images. {measured_on(result)}"
+        f"{table(['images', 'bank', 'norm S0', 'S1', 'S2', 'error S0', 'S1', 'S2'], undisturbed)}"
+        "\n\nOver all strengths and orders, the banks differ from Kymatio's curves by at most: "
+        f"{'; '.join(off)}. Median max |∇τ| of the deformations: {', '.join(tau)}. "
+        f"{measured_on(result)}"
     )
 
 

@@ -15,9 +15,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from banks import make_toy_bank  # noqa: E402
 
 from benchmarks.gpu import measure  # noqa: E402
-from benchmarks.peers import conv2d_network  # noqa: E402
 from benchmarks.verify import MismatchError  # noqa: E402
 from benchmarks.workloads import Workload  # noqa: E402
+from tools.paper_network import conv2d_network  # noqa: E402
 
 
 @dataclass(frozen=True)

@@ -109,4 +109,6 @@ def test_published_files_take_the_stand_ins_place(tmp_path):
     np.testing.assert_allclose(images, green, atol=1e-6)
     assert "CIFAR-10 test set" in words and "stand-in" not in words
     assert sources.cifar10(Settings(cifar10=tmp_path)).source == f"cifar10:{tmp_path}"
-    assert "stand-in" in sources.tiny_imagenet(Settings()).words
+    absent = sources.cifar10(Settings()).words, sources.tiny_imagenet(Settings()).words
+    assert absent[0].startswith("stand-in for CIFAR-10 (pass --cifar10): 32x32 crops")
+    assert absent[1].startswith("stand-in for Tiny ImageNet, which was not at hand: 64x64 crops")

@@ -1,6 +1,5 @@
-"""The paper's filter groups and its speed table: what is measured, and what is drawn of it."""
+"""The paper's filter groups: what is measured, and what is drawn of it."""
 
-import inspect
 import io
 import json
 import math
@@ -11,10 +10,9 @@ import pytest
 import torch
 from scipy.signal import correlate2d
 
-from benchmarks.paper import filter_groups, sources, speed
+from benchmarks.paper import filter_groups, sources
 from benchmarks.paper.experiment import Settings
-from benchmarks.verify import MismatchError
-from npscatter import FilterBank, Scattering2D
+from npscatter import FilterBank
 from tools.learning import training_images
 
 torch.set_num_threads(1)
@@ -155,114 +153,3 @@ def test_filter_group_is_drawn_from_its_file_alone(monkeypatch):
     # Three blocks of filters per level, its similarities, and the errors.
     assert len(figure.axes) == 9
     assert len(figure.axes[0].patches) == 1 + 8 + 8
-
-
-WORKLOAD = speed.CifarWorkload(16, 16, 4, 2, 2)
-
-
-def test_network_is_made_on_its_device():
-    """The meta device lets tensors of the CPU pass where a GPU does not: they are looked at."""
-    workload = replace(WORKLOAD, J=3)  # whose channels need to be put in order
-    held = inspect.getclosurevars(speed.network_on(workload, torch.device("meta"))).nonlocals
-    tensors = [held["order"], *(tensor for octave in held["octaves"] for tensor in octave)]
-    assert len(tensors) == 7
-    assert all(tensor.device.type == "meta" for tensor in tensors)
-
-
-def images_of_16(monkeypatch):
-    images = np.random.default_rng(6).normal(size=(4, 16, 16)).astype(np.float32)
-    monkeypatch.setattr(speed.CifarWorkload, "images", lambda workload: images)
-    return images
-
-
-def test_device_transforms_are_verified_and_timed(monkeypatch):
-    images = images_of_16(monkeypatch)
-    cpu = torch.device("cpu")
-    timed = speed.time_on(WORKLOAD, cpu, rounds=2)["contestants"]
-    assert all(len(r["each_round"]) == 2 and r["ms_per_image"] > 0 for r in timed.values())
-    ours = Scattering2D(2, (16, 16), bank="paper", backend="numpy")(images)
-    theirs = speed.network_on(WORKLOAD, cpu)(torch.from_numpy(images)).numpy()
-    np.testing.assert_allclose(theirs, ours, atol=1e-4 * np.abs(ours).max())
-
-    right = speed.network_on
-    made = []
-
-    def wrong_at_first(workload, device):
-        made.append(device)
-        network = right(workload, device)
-        return network if len(made) > 1 else lambda images: 1.01 * network(images)
-
-    monkeypatch.setattr(speed, "network_on", wrong_at_first)
-    with pytest.raises(MismatchError):
-        speed.time_on(WORKLOAD, cpu, rounds=1)
-
-
-def test_ratios_and_printed_ratios():
-    timed = {"Kymatio Torch": 3.0, "Torch conv2d": 0.5, "gone": None}
-    contestants = {name: {"ms_per_image": value} for name, value in timed.items()}
-    found = speed.compared({"contestants": contestants})["contestants"]
-    assert found["Torch conv2d"]["times_as_fast_as_kymatio_torch"] == 6
-    assert found["Torch conv2d"]["images_per_second"] == 2000
-    assert found["gone"] == {"ms_per_image": None}
-    assert speed.printed("L1", "CPU")["ratio"] == 63.58
-    assert speed.printed("L2", "GPU")["ratio"] == 202.17
-
-
-def test_torch_is_timed_as_users_have_it_and_given_back():
-    torch.use_deterministic_algorithms(True)
-    try:
-        with pytest.raises(KeyError), speed._untouched_torch():
-            assert not torch.are_deterministic_algorithms_enabled()
-            torch.set_num_threads(2)
-            raise KeyError
-        assert torch.are_deterministic_algorithms_enabled()
-        assert torch.get_num_threads() == 1
-    finally:
-        torch.use_deterministic_algorithms(False)
-
-
-@pytest.mark.parametrize("gpu", [False, True])
-def test_speed_is_measured_and_drawn(monkeypatch, gpu):
-    """With pretended times: no clock is read."""
-
-    def pretended(workload, threads, rounds, backend, others):
-        assert not torch.are_deterministic_algorithms_enabled()
-        names = [*speed.SHOWN, "pytorch-wavelets", *(other.name for other in others)]
-        each = {
-            name: {"ms_per_image": 0.1 * place, "times_as_fast_as_kymatio": 1 / place}
-            for place, name in enumerate(names, 1)
-        }
-        return {"threads": threads or 2, "kymatio": "Kymatio NumPy", "contestants": each}
-
-    monkeypatch.setattr(speed, "time_pass", pretended)
-    monkeypatch.setattr(speed.verify, "verify", lambda workload, backend: {})
-    monkeypatch.setattr(speed, "verify_fewer_orientations", lambda workload: {})
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    contestants = {n: {"ms_per_image": 1.0} for n in (speed.KYMATIO_TORCH, speed.NETWORK)}
-    on_gpu = speed.compared({"name": "pretended", "contestants": contestants})
-    monkeypatch.setattr(speed, "time_on", lambda *_: on_gpu)
-    monkeypatch.setattr(speed, "IMAGES", 3)
-    result = speed.measure(Settings())
-    assert result["data"].startswith("stand-in")
-    for order in result["orders"].values():
-        fewer = order["all cores"]["contestants"]["accurate-L4"]
-        assert not {key for key in fewer if key.startswith("times_as_fast")}
-        assert isinstance(order["GPU"], dict) if gpu else order["GPU"] == "no GPU"
-    versions = {"kymatio": "0", "torch": "0"}
-    told = {"command": "this", "cpu": "a CPU", "threads": 2, "versions": versions}
-    result |= {"environment": told, "setting": "reduced"}
-    words = "L1 1 on pretended" if gpu else "not checked: no GPU was at hand"
-    assert words in speed.section(result)
-    figure = speed.draw(json.loads(json.dumps(result, allow_nan=False)))
-    figure.savefig(io.BytesIO(), format="png", dpi=40)
-    rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert len(rows) == 6 + 2 * gpu
-
-
-def test_banks_of_fewer_orientations_are_verified(monkeypatch):
-    workload = speed.CifarWorkload(32, 32, 3, 2)
-    found = speed.verify_fewer_orientations(workload)
-    assert len(found) == 2 and all(0 < max(errors.values()) < 0.01 for errors in found.values())
-    monkeypatch.setitem(speed.verify.TAUGHT, "accurate", 1e-6)
-    with pytest.raises(MismatchError, match="accurate-L4"):
-        speed.verify_fewer_orientations(workload)

@@ -6,6 +6,7 @@ from PIL import Image
 
 from benchmarks.paper import stability
 from benchmarks.paper.experiment import Settings
+from benchmarks.tables import number
 from tools import distances, disturbances
 
 
@@ -133,6 +134,16 @@ def test_error_at_the_best_gain_ignores_the_gain(coefficients):
 # Images and the whole experiment
 
 
+@pytest.fixture
+def cifar10(tmp_path):
+    """Ten smooth colour images as CIFAR-10 is published, and their levels (10, 3, 32, 32)."""
+    coarse = np.random.default_rng(8).integers(0, 256, (10, 3, 8, 8), np.uint8)
+    levels = coarse.repeat(4, axis=2).repeat(4, axis=3)
+    records = np.concatenate([np.full((10, 1), 3, np.uint8), levels.reshape(10, -1)], axis=1)
+    (tmp_path / "test_batch.bin").write_bytes(records.tobytes())
+    return tmp_path, levels
+
+
 def test_published_images_are_taken_as_they_are(tmp_path):
     folder = tmp_path / "val" / "images"
     folder.mkdir(parents=True)
@@ -142,18 +153,19 @@ def test_published_images_are_taken_as_they_are(tmp_path):
     (tmp_path / "wnids.txt").write_text("n1\n")
     lines = (f"val_{index}.JPEG\tn1\t0\t0\t1\t1\n" for index in range(3))
     (tmp_path / "val" / "val_annotations.txt").write_text("".join(lines))
-    images, margin, words = stability.colour_images(Settings(tiny_imagenet=tmp_path), 2)
-    assert images.shape == (2, 3, 64, 64) and margin == 0 and "stand-in" not in words
-    assert abs(images.mean()) < 1e-5 and abs(images.std() - 1) < 1e-5
+    (given,) = stability.image_sets(Settings(tiny_imagenet=tmp_path), 2)
+    assert given.images.shape == (2, 3, 64, 64) and given.margin == 0
+    assert "stand-in" not in given.words + given.name
+    assert abs(given.images.mean()) < 1e-5 and abs(given.images.std() - 1) < 1e-5
     for plane in range(3):
-        same = np.corrcoef(images[1, plane].ravel(), levels[1, :, :, plane].ravel())[0, 1]
+        same = np.corrcoef(given.images[1, plane].ravel(), levels[1, :, :, plane].ravel())[0, 1]
         assert same > 0.95
 
 
 def test_stand_in_has_colours_from_one_place_and_says_so():
-    images, margin, words = stability.colour_images(Settings(), 12)
-    assert words.startswith("stand-in for Tiny ImageNet")
-    frames = stability.frame(images, margin)
+    (given,) = stability.image_sets(Settings(), 12)
+    assert given.words.startswith("stand-in for Tiny ImageNet, which was not at hand")
+    frames = disturbances.frame(given.images, given.margin)
     assert frames.shape == (12, 3, 64, 64)
     assert abs(frames.mean()) < 1e-5 and abs(frames.std() - 1) < 1e-5
     correlations = [np.corrcoef(image[0].ravel(), image[1].ravel())[0, 1] for image in frames]
@@ -161,22 +173,47 @@ def test_stand_in_has_colours_from_one_place_and_says_so():
     assert sum(np.array_equal(image[0], image[1]) for image in frames) == 4
 
 
-def test_experiment_in_small(monkeypatch):
+def test_cifar10_is_another_set_in_its_own_colours(cifar10):
+    path, levels = cifar10
+    given, other = stability.image_sets(Settings(cifar10=path), 7)
+    assert given.margin == 0 and "first 7 test images" in given.words
+    assert "stand-in for Tiny ImageNet" in other.words
+    chosen = levels[:7].astype(float)
+    np.testing.assert_allclose(given.images, (chosen - chosen.mean()) / chosen.std(), atol=1e-5)
+
+
+def test_experiment_in_small(monkeypatch, cifar10):
     class Small(Settings):
         def choose(self, reduced, full):
             return 8
 
     sweeps = {"noise": (0.7, 1.4), "shift": (2.0, 4.0), "deformation": (1.0, 3.0)}
     monkeypatch.setattr(stability, "SWEEPS", sweeps)
-    result = stability.measure(Small())
-    result = json.loads(json.dumps({"setting": "reduced", **result}, allow_nan=False))
-    for row in result["table"]:
+    result = stability.measure(Small(cifar10=cifar10[0]))
+    told = {"environment": {"command": "this", "cpu": "a CPU", "threads": 2}}
+    result = json.loads(json.dumps({"setting": "reduced", **told, **result}, allow_nan=False))
+    assert [one["side"] for one in result["sets"].values()] == [32, 64]
+    for one in result["sets"].values():
+        check_set(one)
+    steep, gentle = (one["deformations"] for one in result["sets"].values())
+    ratio = steep["max |grad tau|, median"] / gentle["max |grad tau|, median"]
+    assert ratio == pytest.approx(63 / 31, rel=0.1)
+    assert len(stability.draw(result).axes) == 24
+    page = stability.section(result)
+    assert "| noise | *printed* | 0.49 | 0.00162 |  |  | 0.000192 |  |  |" in page
+    for name, one in result["sets"].items():
+        shown = f"| noise | {name} | {number(one['table'][0]['pixels']['raw']['whole'])} |"
+        assert shown in page and page.count(f"| {name} |") == 3 * 4 + 3
+    assert "CIFAR-10's first 8 test images" in page and "not at hand: 8 colour crops" in page
+
+
+def check_set(found):
+    for row in found["table"]:
         assert row["accurate"]["raw"]["S1"] == pytest.approx(row["Kymatio"]["raw"]["S1"], rel=0.02)
-        swept = [s for s in result["sweeps"] if s["kind"] == row["kind"]]
+        swept = [s for s in found["sweeps"] if s["kind"] == row["kind"]]
         at_same = next(s for s in swept if s["strength"] == row["strength"])
         assert at_same["Kymatio"] == row["Kymatio"]
-    assert result["table"][0]["pixels"]["raw"]["whole"] == pytest.approx(0.49, rel=0.02)
-    errors = result["undisturbed, against Kymatio"]
-    assert errors["accurate"]["error at the best gain"]["S2"] < 0.01
+    assert found["table"][0]["pixels"]["raw"]["whole"] == pytest.approx(0.49, rel=0.05)
+    errors = found["undisturbed, against Kymatio"]
+    assert errors["accurate"]["error at the best gain"]["S2"] < 0.02
     assert errors["paper"]["error at the best gain"]["S2"] > 0.2
-    assert len(stability.draw(result).axes) == 12
