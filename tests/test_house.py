@@ -60,8 +60,10 @@ LARGEST = {
     "parameters of a function": 10,
     "lines of the README": 130,
     "rows of the README's tables": 10,
-    "lines of the benchmarks": 5500,
-    "lines of the benchmarks' code": 4500,
+    # The paper's experiments, on its own data and on sets people know, are a leaf of their own.
+    "lines of the benchmarks": 3300,
+    "lines of the paper's experiments": 3300,
+    "lines of the benchmarks' code": 5200,
 }
 # Public signatures and commands have as many parameters as they need.
 WIDE = {
@@ -439,10 +441,13 @@ def test_the_readme_is_short():
 
 
 def test_the_benchmarks_are_short():
-    lines = sum(
-        len(path.read_text(encoding="utf-8").splitlines()) for path in sources(ROOT / "benchmarks")
-    )
-    assert lines <= LARGEST["lines of the benchmarks"]
+    lines = {
+        path: len(path.read_text(encoding="utf-8").splitlines())
+        for path in sources(ROOT / "benchmarks")
+    }
+    of_paper = sum(count for path, count in lines.items() if path.parent.name == "paper")
+    assert of_paper <= LARGEST["lines of the paper's experiments"]
+    assert sum(lines.values()) - of_paper <= LARGEST["lines of the benchmarks"]
     code = sum(len(code_lines(path)) for path in sources(ROOT / "benchmarks"))
     assert code <= LARGEST["lines of the benchmarks' code"]
 
