@@ -339,7 +339,7 @@ def _bars(axes: Axes, series: dict[str, list[float]], labels: list[str]) -> None
 LIKENESS = [
     f"{level} level: {words}"
     for level in ("1st", "2nd")
-    for words in ("similarity", "norm", "if dilated", "by")
+    for words in ("similarity", "norm", "if dilated")
 ]
 LIKENESS_IS = (
     "Similarity: normalised correlation with Kymatio's Morlet of the same orientation, at the best "
@@ -348,10 +348,11 @@ LIKENESS_IS = (
 )
 
 
-def likeness(level: dict) -> tuple[list[float], ...]:
-    """Return what `LIKENESS` has columns for, of one level's filters."""
+def likeness(level: dict) -> list[str]:
+    """Return the cells of `LIKENESS` for one level's filters."""
     alike, dilations = ripples(filters_of(level)[1])
-    return level["similarity"], level["norm_ratio"], list(alike), list(dilations)
+    cells = [span(level["similarity"]), span(level["norm_ratio"])]
+    return [*cells, f"{span(alike)}, by {span(dilations)}"]
 
 
 def section(results: list[dict]) -> str:
@@ -362,7 +363,7 @@ def section(results: list[dict]) -> str:
             row = [str(result["figure"]), variant]
             for level in LEVELS:
                 filters = found["levels"][level]
-                row += [span(values) for values in likeness(filters)]
+                row += likeness(filters)
             rows.append([*row, percents(found["errors"])])
     head = ["figure", "recipe", *LIKENESS]
     notes = " ".join(f"Figure {result['figure']}: {measured_on(result)}" for result in results)

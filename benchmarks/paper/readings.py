@@ -38,7 +38,8 @@ from tools.parameters import Parameters
 from tools.presets import PAPER, PRESETS
 
 HELD_OUT = 1000
-RIPPLES = 0.8
+# How like Morlets ripples are, and the dilation whose period is as long as the seven taps.
+RIPPLES, WIDEST = 0.8, 2**1.5
 
 
 class _Decoupled(Learner):
@@ -149,9 +150,9 @@ def measure(settings: Settings) -> dict:
 
 
 def reproduces(reading: dict) -> bool:
-    """Return whether the first level's filters look like Morlet wavelets, of whatever dilation."""
-    alike, _ = ripples(filters_of(reading["levels"]["first"])[1])
-    return alike.min() >= RIPPLES
+    """Return whether the first level's filters look like Morlets that fit, a period of them."""
+    alike, dilations = ripples(filters_of(reading["levels"]["first"])[1])
+    return alike.min() >= RIPPLES and dilations.max() <= WIDEST
 
 
 def draw(result: dict) -> Figure:
@@ -184,8 +185,7 @@ def section(result: dict) -> str:
     """Return how near every reading comes to Morlet wavelets."""
     rows = []
     for words, reading in result["readings"].items():
-        levels = [likeness(reading["levels"][level]) for level in LEVELS]
-        row = [span(values) for level in levels for values in level]
+        row = [cell for level in LEVELS for cell in likeness(reading["levels"][level])]
         if "S2" not in reading["errors"]:
             row[len(row) // 2 :] = [""] * (len(row) // 2)
         row += [percents(reading["errors"]), "yes" if reproduces(reading) else "no"]
@@ -193,7 +193,8 @@ def section(result: dict) -> str:
     head = ["reading", *LIKENESS, "S0, S1, S2 held out, %", "ripples", "s an epoch"]
     return (
         f"{table(head, rows)}\n\nEach changes what it names. {LIKENESS_IS} Ripples: all eight of "
-        f"the first level are at least {result['ripples']:g} similar to Morlets, if dilated. "
+        f"the first level are at least {result['ripples']:g} similar to Morlets dilated by at most "
+        f"{WIDEST:.2g}, whose period the seven taps hold. "
         f"{result['images']} images, batches of {result['batch']}, {result['epochs']} epochs, on "
         f"one thread with another beside it. {measured_on(result)}"
     )
