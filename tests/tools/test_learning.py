@@ -111,13 +111,27 @@ def test_free_taps_carry_one_map():
         replace(PAPER, R=3)
 
 
-def test_a_learner_starts_from_a_closed_form_and_refuses_one_for_free_taps():
+def test_a_learner_starts_from_a_closed_form():
     start = Learner(recipe(start="closed-form", polish=2, epochs=0)).bank("start")
     errors = photograph_like_errors(start)
     # A bank that is not fitted is near or above 1.
     assert errors["S1"] < 0.15 and errors["S2"] < 0.2
-    with pytest.raises(ValueError, match="start='random'"):
-        Learner(recipe(design=PAPER, start="closed-form"))
+    with pytest.raises(ValueError, match="start='guess': must be closed-form or random"):
+        Learner(recipe(start="guess"))
+
+
+def test_free_taps_start_from_the_closed_form_of_tied_ones():
+    free, tied = (
+        Learner(recipe(design=replace(PAPER, tied=tied), polish=0, start="closed-form", epochs=0))
+        for tied in (False, True)
+    )
+    found, expected = free.bank("free"), tied.parameters()
+    for key in ("carry_first", "carry_next"):
+        np.testing.assert_array_equal(found[key], expected[key].detach())
+        np.testing.assert_array_equal(found[key.replace("carry", "low")], found[key])
+    for key in ("psi_first", "psi_next"):
+        real, imaginary = expected[key].detach().numpy()
+        np.testing.assert_array_equal(found[key], real + 1j * imaginary)
 
 
 def photograph_like_errors(bank):
