@@ -93,6 +93,7 @@ SLOW = (
     "tools/test_learning.py::test_freeze",
     "tools/test_learning.py::test_learning_lowers",
     "tools/test_learning.py::test_resumed_run",
+    "tools/test_published_sets.py::test_fashion_mnist_as_debian",
     "tools/test_selecting.py",
     "transform/test_kymatio_conventions.py::test_at_the_finest_scale",
     "transform/test_kymatio_conventions.py::test_output_shapes",

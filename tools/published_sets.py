@@ -1,4 +1,6 @@
-"""Image sets read from files in the layout their authors publish: CIFAR-10, Tiny ImageNet.
+"""Image sets read from files in the layout their authors publish.
+
+CIFAR-10, Tiny ImageNet and Fashion-MNIST.
 
 Every picture comes back as a float32 array of shape (H, W) in [0, 1]. Nothing here uses
 the network.
@@ -6,6 +8,7 @@ the network.
 
 import gzip
 import io
+import math
 import pickle
 import re
 import tarfile
@@ -25,6 +28,9 @@ from tools.data import CHANNELS, check_exists, choose_channel
 COLOUR = "colour"
 CIFAR10_SOURCE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 TINY_IMAGENET_SOURCE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+FASHION_MNIST_SOURCE = "https://github.com/zalandoresearch/fashion-mnist"
+# Where Debian's package dataset-fashion-mnist puts it.
+FASHION_MNIST = "/usr/share/datasets/fashion-mnist"
 
 _CIFAR10_FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py")
 _CIFAR10_BATCHES = {
@@ -41,6 +47,12 @@ _TINY_IMAGENET_PICTURES = {
     "test": "test/images/test_*.JPEG",
 }
 _TINY_IMAGENET_SIDE = 64
+
+_FASHION_MNIST_FILES = {
+    split: (f"{start}-images-idx3-ubyte", f"{start}-labels-idx1-ubyte")
+    for split, start in {"train": "train", "test": "t10k"}.items()
+}
+_FASHION_MNIST_SIDE, _FASHION_MNIST_CLASSES = 28, 10
 
 _ARCHIVE_FAULTS = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
 
@@ -160,6 +172,58 @@ def tiny_imagenet(path, split="test", channel="green", limit=None):
     return images, np.array([label_of[name] for name in ordered], dtype=np.int64)
 
 
+def fashion_mnist(path=FASHION_MNIST, split="test", limit=None):
+    """Read Fashion-MNIST as published, or as Debian packages it.
+
+    Pictures and labels are two files in the IDX format of MNIST: two zero bytes, 8 for
+    bytes, the number of axes, every length as 4 bytes, big end first, and the bytes.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder of the four files, packed with gzip or not, its parent or an archive of
+        it. By default that of Debian's package dataset-fashion-mnist.
+    split : {"test", "train"}
+        The 10 000 test pictures, or the 60 000 training pictures.
+    limit : int, at least 1, optional
+        Read at most this many pictures, the first ones.
+
+    Returns
+    -------
+    images : array, float32, shape (N, 28, 28), range [0, 1]
+        In the published order.
+    labels : array, int64, shape (N,), 0 to 9
+
+    Raises
+    ------
+    FileNotFoundError
+        If `path` or a file of the split is missing.
+    ArgumentError
+        If an argument is not one of its choices, or a file is damaged or of the wrong size.
+    """
+    one_of("split", split, tuple(_FASHION_MNIST_FILES))
+    _check_limit(limit)
+    names, side = _FASHION_MNIST_FILES[split], _FASHION_MNIST_SIDE
+    remedy = "install Debian's package dataset-fashion-mnist, or pass the folder that has the"
+    remedy = f"{remedy} files of {FASHION_MNIST_SOURCE}"
+    check_exists(Path(path), remedy)
+    patterns = [name + end for name in names for end in ("", ".gz")]
+    with _published_files(path, ("fashion-mnist",), patterns) as files:
+        found = [name if name in files else f"{name}.gz" for name in names]
+        _check_present(path, files, found, FASHION_MNIST_SOURCE)
+        images, labels = (_decode_idx(name, files[name]()) for name in found)
+    if images.shape[1:] != (side, side) or not len(images):
+        rule = f"must hold {side} x {side} pictures, not an array of shape {images.shape}"
+        raise _damaged(found[0], rule, FASHION_MNIST_SOURCE)
+    if labels.shape != images.shape[:1]:
+        rule = f"must hold {len(images)} labels, not an array of shape {labels.shape}"
+        raise _damaged(found[1], rule, FASHION_MNIST_SOURCE)
+    if labels.max() >= _FASHION_MNIST_CLASSES:
+        rule = f"labels must be 0 to {_FASHION_MNIST_CLASSES - 1}"
+        raise _damaged(found[1], rule, FASHION_MNIST_SOURCE)
+    return images[:limit].astype(np.float32) / np.float32(255), labels[:limit].astype(np.int64)
+
+
 def _check_limit(limit):
     if limit is not None:
         at_least("limit", limit, 1, "pass 1 or more, or None for all")
@@ -267,6 +331,26 @@ def _decode_python_batch(name, content):
         reason = f"data must be (N, {_CIFAR10_PIXELS}) uint8 with N whole numbers in labels"
         raise _damaged(name, reason, CIFAR10_SOURCE)
     return pixels, labels
+
+
+def _decode_idx(name, content):
+    """Return the array of bytes in an IDX file, with gzip's wrapping or without."""
+    if name.endswith(".gz"):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as fault:
+            rule = f"must be a whole gzip file ({fault})"
+            raise _damaged(name, rule, FASHION_MNIST_SOURCE) from fault
+    axes = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
+    if not axes or len(content) < 4 + 4 * axes:
+        rule = f"must begin as an IDX file of bytes does, not with {content[:4].hex(' ')}"
+        raise _damaged(name, rule, FASHION_MNIST_SOURCE)
+    shape = np.frombuffer(content, ">u4", axes, 4).tolist()
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
+    if values.size != math.prod(shape):
+        rule = f"must hold the {' x '.join(map(str, shape))} bytes it announces, not {values.size}"
+        raise _damaged(name, rule, FASHION_MNIST_SOURCE)
+    return values.reshape(shape)
 
 
 def _decode_published_picture(name, encoded):

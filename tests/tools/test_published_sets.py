@@ -1,3 +1,4 @@
+import gzip
 import io
 import pickle
 import tarfile
@@ -400,3 +401,115 @@ def test_tiny_imagenet_refuses_damaged_archives(tmp_path, tiny_folder):
     archive.write_bytes(content.replace(picture, bytes(len(picture))))
     with pytest.raises(ValueError, match=r"whole .* archive \(Bad CRC-32"):
         published_sets.tiny_imagenet(archive)
+
+
+# Fashion-MNIST
+
+
+def idx(values):
+    """Return an array of bytes as an IDX file."""
+    lengths = b"".join(length.to_bytes(4, "big") for length in values.shape)
+    return bytes([0, 0, 8, values.ndim]) + lengths + values.tobytes()
+
+
+def write_fashion(folder, pack=lambda content: content, end=""):
+    """Write a few pictures of both splits, and return their pixels and labels by split."""
+    folder.mkdir(parents=True)
+    written = {}
+    for split, start, count in (("train", "train", 5), ("test", "t10k", 3)):
+        generator = np.random.default_rng(count)
+        pixels = generator.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        labels = generator.integers(0, 10, count, dtype=np.uint8)
+        (folder / f"{start}-images-idx3-ubyte{end}").write_bytes(pack(idx(pixels)))
+        (folder / f"{start}-labels-idx1-ubyte{end}").write_bytes(pack(idx(labels)))
+        written[split] = pixels, labels
+    return written
+
+
+@pytest.mark.parametrize("place", ["folder", "parent", "archive"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_fashion_mnist_reads_both_splits_everywhere(tmp_path, place, packed):
+    folder = tmp_path / "data" / "fashion-mnist"
+    written = write_fashion(folder, *((gzip.compress, ".gz") if packed else ()))
+    path = {
+        "folder": lambda: str(folder),
+        "parent": lambda: folder.parent,
+        "archive": lambda: pack_tar(folder, tmp_path / "fashion-mnist.tar.gz"),
+    }[place]()
+    for split, (pixels, expected) in written.items():
+        images, labels = published_sets.fashion_mnist(path, split)
+        assert (images.dtype, labels.dtype) == (np.float32, np.int64)
+        np.testing.assert_array_equal(images, pixels.astype(np.float32) / np.float32(255))
+        np.testing.assert_array_equal(labels, expected)
+        images, labels = published_sets.fashion_mnist(path, split, limit=2)
+        np.testing.assert_array_equal(images, pixels[:2].astype(np.float32) / np.float32(255))
+        np.testing.assert_array_equal(labels, expected[:2])
+
+
+def test_fashion_mnist_as_debian_packages_it():
+    if not Path(published_sets.FASHION_MNIST).exists():
+        pytest.fail("apt-get install dataset-fashion-mnist: tests/packages.txt names it")
+    for split, count in (("train", 60_000), ("test", 10_000)):
+        images, labels = published_sets.fashion_mnist(split=split)
+        assert images.shape == (count, 28, 28) and (images.min(), images.max()) == (0, 1)
+        assert np.bincount(labels).tolist() == [count // 10] * 10
+    # The first test pictures are an ankle boot, a pullover and two pairs of trousers.
+    assert labels[:4].tolist() == [9, 2, 1, 1]
+
+
+def test_fashion_mnist_refuses_wrong_arguments(tmp_path):
+    with pytest.raises(ValueError, match="split='val': must be 'train' or 'test'"):
+        published_sets.fashion_mnist(tmp_path, split="val")
+    with pytest.raises(ValueError, match="limit=0: must be at least 1"):
+        published_sets.fashion_mnist(tmp_path, limit=0)
+    with pytest.raises(FileNotFoundError, match=r"absent': must exist; install Debian's package"):
+        published_sets.fashion_mnist(tmp_path / "absent")
+    with pytest.raises(FileNotFoundError, match=r"must hold t10k-images-idx3-ubyte\.gz, t10k-la"):
+        published_sets.fashion_mnist(tmp_path)
+    write_fashion(tmp_path / "fashion")
+    (tmp_path / "fashion" / "train-labels-idx1-ubyte").unlink()
+    with pytest.raises(FileNotFoundError, match=r"must hold train-labels-idx1-ubyte\.gz; pass"):
+        published_sets.fashion_mnist(tmp_path / "fashion", "train")
+
+
+@pytest.mark.parametrize(
+    ("damage", "rule"),
+    [
+        (lambda c: b"", "must begin as an IDX file"),
+        (lambda c: c[:9], "must begin as an IDX file"),
+        (lambda c: b"\0\0\x0d" + c[3:], "must begin as an IDX file .* 00 00 0d 03"),
+        (lambda c: c[:-1], r"must hold the 3 x 28 x 28 bytes it announces, not 2351"),
+        (lambda c: c + b"0", r"must hold the 3 x 28 x 28 bytes it announces, not 2353"),
+        (lambda c: idx(np.zeros((3, 28, 27), np.uint8)), r"must hold 28 x 28 pictures"),
+        (lambda c: idx(np.zeros((3, 784), np.uint8)), r"must hold 28 x 28 pictures"),
+        (lambda c: idx(np.zeros((0, 28, 28), np.uint8)), r"must hold 28 x 28 pictures"),
+    ],
+)
+def test_fashion_mnist_refuses_damaged_pictures(tmp_path, damage, rule):
+    write_fashion(tmp_path / "fashion")
+    file = tmp_path / "fashion" / "t10k-images-idx3-ubyte"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(ValueError, match=f"'t10k-images-idx3-ubyte': {rule}.*download it again"):
+        published_sets.fashion_mnist(tmp_path / "fashion")
+
+
+@pytest.mark.parametrize(
+    ("labels", "rule"), [([1, 2], "must hold 3 labels"), ([1, 2, 10], "labels must be 0 to 9")]
+)
+def test_fashion_mnist_refuses_other_labels(tmp_path, labels, rule):
+    write_fashion(tmp_path / "fashion")
+    file = tmp_path / "fashion" / "t10k-labels-idx1-ubyte"
+    file.write_bytes(idx(np.array(labels, np.uint8)))
+    with pytest.raises(ValueError, match=f"'t10k-labels-idx1-ubyte': {rule}"):
+        published_sets.fashion_mnist(tmp_path / "fashion")
+
+
+def test_fashion_mnist_refuses_files_packed_wrongly(tmp_path):
+    write_fashion(tmp_path / "fashion", gzip.compress, ".gz")
+    file = tmp_path / "fashion" / "t10k-images-idx3-ubyte.gz"
+    whole = file.read_bytes()
+    wrong_checksum = whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:]
+    for damaged in (whole[: len(whole) // 2], whole[:-4], wrong_checksum, b"", b"no gzip"):
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"idx3-ubyte\.gz': must (be a whole gzip|begin as)"):
+            published_sets.fashion_mnist(tmp_path / "fashion")
