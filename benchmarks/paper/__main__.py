@@ -26,6 +26,7 @@ from benchmarks.paper import (
     classification,
     convergence,
     filter_groups,
+    known_sets,
     readings,
     speed,
     stability,
@@ -42,6 +43,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         speed.EXPERIMENT,
         classification.EXPERIMENT,
         bounds.EXPERIMENT,
+        known_sets.EXPERIMENT,  # last of all: it takes no stand-ins
     )
 }
 _path = click.Path(exists=True, path_type=Path)
@@ -69,6 +71,11 @@ def sections() -> dict[str, str]:
 @click.option("--full", is_flag=True, help="The paper's numbers of images and epochs: many hours.")
 @click.option("--cifar10", type=_path, help="CIFAR-10 as published: folder or archive.")
 @click.option("--tiny-imagenet", type=_path, help="Tiny ImageNet as published: folder or archive.")
+@click.option(
+    "--fashion-mnist",
+    type=_path,
+    help="Fashion-MNIST as published; by default Debian's dataset-fashion-mnist.",
+)
 @click.option(
     "--runs",
     type=click.Path(file_okay=False, path_type=Path),

@@ -25,6 +25,7 @@ class Settings:
     full: bool = False
     cifar10: Path | None = None
     tiny_imagenet: Path | None = None
+    fashion_mnist: Path | None = None
     runs: Path | None = None
 
     @property
@@ -34,6 +35,7 @@ class Settings:
             "--full": self.full,
             "--cifar10 PATH": self.cifar10,
             "--tiny-imagenet PATH": self.tiny_imagenet,
+            "--fashion-mnist PATH": self.fashion_mnist,
         }
         return " ".join(option for option, value in given.items() if value)
 

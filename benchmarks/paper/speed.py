@@ -66,7 +66,7 @@ def measure(settings: Settings) -> dict:
     """Verify and time every contestant at both orders, on one thread and on all cores."""
     images, words = cifar_images(settings, settings.choose(1000, EPOCH), SEED)
     count, orders = len(images), {}
-    with _untouched_torch():
+    with untouched_torch():
         for name, (J, order) in ORDERS.items():
             workload = CifarWorkload(SIDE, SIDE, count, J, order, settings)
             verified = verify.verify(workload, "auto") | verify_fewer_orientations(workload)
@@ -195,7 +195,7 @@ def _call(transform: Callable, blocks: tuple[torch.Tensor, ...], device: torch.d
 
 
 @contextmanager
-def _untouched_torch() -> Iterator[None]:
+def untouched_torch() -> Iterator[None]:
     """Let Torch run as users have it, in full float32, and give it back as it was.
 
     Its deterministic mode, which the other experiments need, fills every new tensor.

@@ -1,0 +1,73 @@
+"""Intervals of accuracies and of their differences."""
+
+import numpy as np
+import pytest
+
+from tools.intervals import Bootstrap, accuracy, compare, verdict
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 400), (60, 400), (60, 1000)])
+def test_bootstrap_interval_has_the_width_of_independent_rows_and_columns(rows, columns):
+    generator = np.random.default_rng(3)
+    of_rows, of_columns = generator.normal(size=(rows, 1)), generator.normal(size=columns)
+    low, high = Bootstrap(rows, columns, seed=60).interval(of_rows + of_columns)
+    variance = of_rows.var() / rows + of_columns.var() / columns
+    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(variance), rel=0.08)
+    middle = of_rows.mean() + of_columns.mean()
+    assert (high + low) / 2 == pytest.approx(middle, abs=0.2 * np.sqrt(variance))
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"), [(200, "not decided at this size"), (1797, "equivalent")]
+)
+def test_equal_judgements_are_equivalent_only_on_enough_images(images, expected):
+    right = np.random.default_rng(0).random((4, images)) < 0.9
+    found = compare(right, right.copy(), Bootstrap(4, images, seed=60), 1.0)
+    assert found["difference"] == found["changed"] == 0 and found["includes_zero"]
+    assert found["difference_interval"] == pytest.approx([-300 / images, 300 / images], abs=1e-3)
+    assert found["verdict"] == expected
+
+
+def test_comparison_is_paired_and_antisymmetric():
+    generator = np.random.default_rng(0)
+    reference = generator.random((5, 1000)) < 0.6
+    right = reference.copy()
+    right[:, :30] = False  # Of 30 images of 1000 none is right any more.
+    bootstrap = Bootstrap(5, 1000, seed=60)
+    there, back = (
+        compare(*pair, bootstrap, 1.0)
+        for pair in ((right, reference), (reference, right))
+    )
+    lost = 100 * reference[:, :30].sum() / reference.size
+    assert there["difference"] == pytest.approx(-lost, abs=1e-3)
+    assert there["changed"] == pytest.approx(lost, abs=1e-3)
+    assert (there["verdict"], back["verdict"]) == ("worse", "better")
+    assert back["difference"] == -there["difference"]
+    # Unpaired, the two accuracies would be some 4 points uncertain.
+    low, high = there["difference_interval"]
+    assert low < -lost < high < 0 and high - low < 2
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ((-0.9, 1.0), "equivalent"),
+        ((0.1, 0.2), "equivalent"),
+        ((-1.1, 0.0), "not decided at this size"),
+        ((0.5, 1.5), "better"),
+        ((-9, -0.1), "worse"),
+    ],
+)
+@pytest.mark.parametrize("margin", [1.0, 0.5])
+def test_verdict(interval, expected, margin):
+    low, high = interval
+    assert verdict(low * margin, high * margin, margin) == expected
+
+
+def test_accuracy_is_in_percent():
+    right = np.random.default_rng(0).random((1, 2500)) < 0.8
+    found = accuracy(right, Bootstrap(1, 2500, seed=1))
+    assert found["accuracy"] == round(100 * right.mean(), 3)
+    low, high = found["interval"]
+    # Of a binomial.
+    assert (high - low) / 2 == pytest.approx(196 * np.sqrt(0.8 * 0.2 / 2500), rel=0.1)
