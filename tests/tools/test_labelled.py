@@ -6,6 +6,7 @@ from sklearn.datasets import load_digits
 
 from tools import labelled, published_sets
 
+
 def numbered(height, width):
     """Return a picture whose pixels tell where they stand."""
     return np.arange(height * width).reshape(height, width)
