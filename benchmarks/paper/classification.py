@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from benchmarks.paper.experiment import Experiment, Settings, measured_on
 from benchmarks.tables import table
@@ -143,7 +143,7 @@ def panels(result: dict, method: str, size: str, label: str) -> Figure:
             axis.axhline(0, color="black", linewidth=0.8, zorder=1)
             axis.set_yscale("symlog", linthresh=margin)
             axis.yaxis.set_major_locator(FixedLocator([*_TICKS, -margin, margin]))
-            axis.yaxis.set_major_formatter(ScalarFormatter())
+            axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axis.yaxis.set_minor_locator(NullLocator())
         sizes = sorted({row[size] for row in found[OWN]})
         swapped.set_xscale("log")

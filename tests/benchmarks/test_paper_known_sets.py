@@ -12,8 +12,9 @@ from benchmarks.paper import known_sets
 from benchmarks.paper.classification import BANKS, KYMATIO
 from benchmarks.paper.experiment import Settings
 from benchmarks.peers import KYMATIO as BACKENDS
+from tools import labelled
 from tools.classifiers import RIDGE
-from tools.labelled import TRAINING_ONLY, LabelledSet, mnist
+from tools.labelled import TRAINING_ONLY, LabelledSet
 from tools.teacher import teach
 
 NAMES = ("CIFAR-10", "Fashion-MNIST", "MNIST")
@@ -21,7 +22,7 @@ NAMES = ("CIFAR-10", "Fashion-MNIST", "MNIST")
 
 @pytest.fixture(scope="module")
 def digits():
-    return mnist(2, seed=0)
+    return labelled.digits(2, seed=0)
 
 
 def few_of(digits, name, colour=False):
@@ -41,7 +42,8 @@ def on_few_images(digits, monkeypatch):
     monkeypatch.setattr(known_sets, "known_sets", lambda settings: sets)
     monkeypatch.setattr(known_sets, "PLAN", {name: {2: (2, 5)} for name in NAMES})
     monkeypatch.setattr(known_sets, "MOST_FOR_SVMS", 2)
-    monkeypatch.setattr(known_sets, "BLOCKS", (20, 10))
+    monkeypatch.setattr(known_sets, "BLOCKS", (10,))
+    monkeypatch.setattr(known_sets, "SAMPLE", 10)
     monkeypatch.setattr(known_sets, "ROUNDS", 3)
     few = replace(known_sets.SUBSTITUTION, bootstrap_draws=100)
     monkeypatch.setattr(known_sets, "SUBSTITUTION", few)
@@ -53,7 +55,7 @@ def test_whole_experiment_on_few_images(on_few_images):
     for name, found in result["sets"].items():
         assert found["test_images"] == 60 and found["classes"] == 10
         planes = 3 if name == "CIFAR-10" else 1
-        assert found["features"][KYMATIO] == planes * 81 * 7 * 7
+        assert found["features"][KYMATIO] == planes * 81 * 8 * 8
         assert max(found["errors"]["accurate"].values()) < 0.005
         assert found["errors"]["paper"]["S2"] > 0.1
         rows = found["retrained"]
@@ -80,13 +82,13 @@ def test_whole_experiment_on_few_images(on_few_images):
     section = known_sets.section(result)
     assert "| MNIST | 20 | RBF SVM |" in section and "linear SVM |" not in section
     assert "| CIFAR-10 | 50,000 | 80.3 | Oyallon and Mallat 2015" in section
-    assert "All 100 images of Fashion-MNIST, 28x28" in section
+    assert "All 100 images of Fashion-MNIST, 32x32" in section
 
 
 def test_speed_is_of_all_images_and_relative_to_the_faster_kymatio(on_few_images, digits):
     images = few_of(digits, "Fashion-MNIST").images
     speed = known_sets.extraction(images)
-    assert (speed["images"], speed["shape"]) == (100, [28, 28])
+    assert (speed["images"], speed["shape"]) == (100, [32, 32])
     for words in ("one thread", "all cores"):
         timed = speed[words]
         (slow,) = set(timed) & set(BACKENDS)
@@ -108,13 +110,15 @@ def test_nothing_is_timed_that_differs_from_kymatio(on_few_images, digits, monke
 
 
 def test_kymatio_on_all_threads_is_kymatio(digits):
-    planes = digits.images[::227]
+    planes = digits.images[::80]
     np.testing.assert_allclose(known_sets.taught(planes), teach(planes, 2), atol=1e-6)
 
 
-def test_stages_end_with_all_there_are(digits):
+def test_stages_end_with_all_there_are():
+    labels = np.repeat(np.arange(10), 500)
+    some = LabelledSet("MNIST", "words", np.zeros((5000, 2, 2)), labels, np.arange(5000) % 2)
     for full, sizes in ((False, [30, 100, 250]), (True, [30, 100, 200, 250])):
-        found = known_sets.stages(digits, Settings(full=full))
+        found = known_sets.stages(some, Settings(full=full))
         assert [stage.per_class for stage in found] == sizes
         assert found[-1].draws == 1 and found[-1].methods == (RIDGE,)
         assert found[0].methods == known_sets.ALL
@@ -127,7 +131,7 @@ def test_what_is_missing_is_named_before_anything_is_measured(tmp_path):
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     for name in ("test_batch", "data_batch_1"):
-        (folder / f"{name}.bin").write_bytes(bytes(3073))
+        (folder / f"{name}.bin").write_bytes(bytes(3073 * 2000))
     given = Settings(cifar10=tmp_path, fashion_mnist=Path("/nowhere"))
     with pytest.raises(FileNotFoundError, match="install Debian's package dataset-fashion-mnist"):
         known_sets.measure(given)
