@@ -47,12 +47,13 @@ def compare(right: np.ndarray, reference: np.ndarray, bootstrap: Bootstrap, marg
     # What no change at all among N images would leave open; a bootstrap of rare changes says less.
     least = 300 / changed.shape[1]
     low, high = bootstrap.interval(changed)
-    interval = min(low, difference - least), max(high, difference + least)
+    # Rounded first: percentiles are often zero, but for the rounding of sums.
+    low, high = rounded(min(low, difference - least)), rounded(max(high, difference + least))
     return {
         "difference": rounded(difference),
-        "difference_interval": [rounded(bound) for bound in interval],
-        "includes_zero": bool(interval[0] <= 0 <= interval[1]),
-        "verdict": verdict(*interval, margin),
+        "difference_interval": [low, high],
+        "includes_zero": low <= 0 <= high,
+        "verdict": verdict(low, high, margin),
         "changed": rounded(np.abs(changed).mean()),
     }
 
@@ -67,5 +68,5 @@ def verdict(low: float, high: float, margin: float) -> str:
 
 
 def rounded(value: float) -> float:
-    """Return three decimals, as results have them."""
-    return round(float(value), 3)
+    """Return three decimals, as results have them, and no zero with a minus."""
+    return round(float(value), 3) + 0.0
