@@ -39,7 +39,7 @@ ROUNDS, SHARE = 7, 20.0
 ALL, MOST_FOR_SVMS = (*SVMS, RIDGE), 200
 # Set -> images per class -> random training subsets, in the reduced setting and in full.
 PLAN = {
-    "CIFAR-10": {10: (3, 20), 50: (2, 10), 100: (2, 10), 500: (0, 3)},
+    "CIFAR-10": {10: (3, 20), 50: (2, 10), 100: (2, 6), 500: (0, 3)},
     FASHION: {10: (3, 20), 100: (2, 10), 1000: (0, 3)},
     "MNIST": {30: (2, 4), 100: (1, 2), 200: (0, 1)},
 }
@@ -243,7 +243,8 @@ def draw(result: dict) -> Figure:
     figure = classification.panels(result, RIDGE, "images", "labelled images")
     for axes, name in zip(figure.axes, result["sets"], strict=False):
         points = [(count, value) for one, count, value, _ in result["published"] if one == name]
-        axes.plot(*zip(*points, strict=True), "D", mfc="none", color="0.4", label="published")
+        style = {"mfc": "none", "color": "0.4", "zorder": 5}
+        axes.plot(*zip(*points, strict=True), "D", **style, label="published")
     figure.axes[0].legend(loc="lower right")
     figure.suptitle(
         "The same linear classifier (ridge, standardised features) on Kymatio's coefficients and "
