@@ -202,8 +202,8 @@ def extraction(images: np.ndarray) -> dict:
             if key[0] == words and key[1] in peers.KYMATIO
         )
         passes[words][name] = {
-            "seconds": round(median(each), 4),
-            "each_round": [round(one, 4) for one in each],
+            "seconds": round(median(each), 6),
+            "each_round": [round(one, 6) for one in each],
             "images_per_second": round(len(images) / median(each), 1),
             "times_as_fast_as_kymatio": round(slow / median(each), 3),
             "block": blocks[words, name],
