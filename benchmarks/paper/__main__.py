@@ -8,7 +8,7 @@
 
 Each experiment writes a JSON file and a PNG to benchmarks/results/paper, and `page` writes what
 they say into benchmarks/PAPER.md. Without the published data sets a stand-in made from photographs
-takes their place, and every caption says so.
+takes their place, and every caption says so; `sets`, the last, needs them.
 """
 
 from __future__ import annotations
