@@ -26,6 +26,7 @@ from benchmarks.paper import (
     classification,
     convergence,
     filter_groups,
+    hybrid,
     readings,
     speed,
     stability,
@@ -41,6 +42,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         stability.EXPERIMENT,
         speed.EXPERIMENT,
         classification.EXPERIMENT,
+        hybrid.EXPERIMENT,
         bounds.EXPERIMENT,
     )
 }
@@ -88,6 +90,9 @@ def main(names: tuple[str, ...], redraw: bool, check: bool, **options) -> None:
         start = time.monotonic()
         if redraw:
             EXPERIMENTS[name].redraw()
+        elif "all" in names and not EXPERIMENTS[name].can_run(settings):
+            click.echo(f"{name} passed over: it needs --cifar10 PATH")
+            continue
         else:
             EXPERIMENTS[name].run(settings)
         click.echo(f"{name} after {time.monotonic() - start:.0f} s")
