@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
 from functools import partial
 from itertools import product
 
@@ -22,26 +21,43 @@ NETWORKS = {
     "convolved": ("CNN on pixels", "C3"),
     "rearranged": ("CNN on pixels, 4 x 4 as channels", "C1"),
 }
-# Labelled images -> draws of them, and steps of training; without and with --full.
+# Labelled images, draws of them, steps of training; without and with --full, the longest first.
 PLANS = (
-    {100: (3, 200), 500: (3, 300), 1000: (2, 400), 5000: (1, 800)},
-    {100: (5, 300), 500: (5, 600), 1000: (4, 1000), 5000: (3, 2000), LIMIT: (1, 5000)},
+    [(5000, 1, 800), (1000, 2, 400), (500, 3, 300), (100, 3, 200)],
+    [
+        (LIMIT, 1, 5000),
+        (500, 1, 2400),
+        (5000, 3, 2000),
+        (1000, 4, 1000),
+        (500, 5, 600),
+        (100, 5, 300),
+    ],
 )
-# Recipes are chosen on training images that are held out, after training on as many others.
+# Recipes are chosen on training images that are held out, after training on others.
 RATES, DECAYS = (0.03, 0.1), (5e-4, 5e-3)
 HELD_OUT, TRIED_ON, TRIED_FOR = 2000, 1000, 500
-# Percent, and what stands behind +-.
+# Labelled images -> accuracy on test images in percent, and what is printed behind +-.
 PUBLISHED = [
-    {"of": "Gauthier et al. 2022", "kind": HYBRID, "network": "S + WRN"}
-    | {"accuracy": {"100": (43.16, 0.78), "500": (61.66, 0.32), "1000": (68.16, 0.27)}},
-    {"of": "Gauthier et al. 2022", "kind": "convolved", "network": "WRN"}
-    | {"accuracy": {"100": (38.78, 0.72), "500": (62.97, 0.41), "1000": (71.37, 0.31)}},
-    {"of": "Oyallon 2017", "kind": HYBRID, "network": "scattering + CNN, K = 512"}
-    | {"accuracy": {"1000": (58.5, 1.2), "2000": (69.4, 0.5), "4000": (76.2, 0.4)}},
-    {"of": "Oyallon 2017", "kind": "convolved", "network": "NiN"}
-    | {"accuracy": {"1000": (54.8, 1.0), "2000": (65.1, 0.7), "4000": (71.2, 3.8)}},
+    {"of": of, "kind": kind, "network": network, "accuracy": accuracy}
+    for of, kind, network, accuracy in (
+        (
+            *("Gauthier et al. 2022", HYBRID, "S + WRN"),
+            {"100": (43.16, 0.78), "500": (61.66, 0.32), "1000": (68.16, 0.27)},
+        ),
+        (
+            *("Gauthier et al. 2022", "convolved", "WRN"),
+            {"100": (38.78, 0.72), "500": (62.97, 0.41), "1000": (71.37, 0.31)},
+        ),
+        (
+            *("Oyallon 2017", HYBRID, "scattering + CNN"),
+            {"1000": (58.5, 1.2), "2000": (69.4, 0.5), "4000": (76.2, 0.4), "8000": (81.8, 0.7)},
+        ),
+        (
+            *("Oyallon 2017", "convolved", "NiN"),
+            {"1000": (54.8, 1.0), "2000": (65.1, 0.7), "4000": (71.2, 3.8), "8000": (79.0, 3.8)},
+        ),
+    )
 ]
-PUBLISHED[2]["accuracy"]["8000"], PUBLISHED[3]["accuracy"]["8000"] = (81.8, 0.7), (79.0, 3.8)
 
 
 def measure(settings: Settings) -> dict:
@@ -49,32 +65,27 @@ def measure(settings: Settings) -> dict:
     run, plan = partial(Job.run, path=settings.cifar10), PLANS[settings.full]
     labels = load(settings.cifar10, "train")[1].numpy()
     tested = np.arange(len(load(settings.cifar10, "test")[1]))[: settings.choose(2000, None)]
-    chosen, trials = choose_recipes(labels, run)
-    wanted = [
-        (size, draw, name, replace(chosen[name], steps=steps))
-        for size, (draws, steps) in reversed(plan.items())
-        for draw, name in product(range(draws), NETWORKS)
-    ]
-    jobs = [
-        Job(name, recipe, labelled(labels, size, draw), "test", tested, draw)
-        for size, draw, name, recipe in wanted
-    ]
-    done = in_processes(run, [(job,) for job in jobs])
-    found = {key[:3]: one for key, one in zip(wanted, done, strict=True)}
+    tried = try_recipes(labels, run)
+    best = {name: max(of, key=lambda one: one["held out"]) for name, of in tried.items()}
+    jobs = {}
+    for size, draws, steps in plan:
+        for number, name in product(range(draws), NETWORKS):
+            recipe = Recipe(steps, best[name]["learning_rate"], best[name]["weight_decay"])
+            chosen = labelled(labels, size, number)
+            jobs[size, steps, name, number] = Job(name, recipe, chosen, "test", tested, number)
+    done = in_processes(run, [(job,) for job in jobs.values()])
+    found = dict(zip(jobs, done, strict=True))
     rows = []
-    for size, (draws, steps) in plan.items():
-        of = {name: [found[size, draw, name] for draw in range(draws)] for name in NETWORKS}
+    for size, draws, steps in sorted(plan, key=lambda row: (row[0], row[2])):
+        of = {name: [found[size, steps, name, n] for n in range(draws)] for name in NETWORKS}
         rows.append({"labelled": size, "draws": draws, "steps": steps, **compare(of)})
     return {
         "data": f"CIFAR-10 in colour: the first {LIMIT:,} images for training, {len(tested):,} "
         "test images",
         "protocol": protocol(),
         "networks": {
-            name: {
-                "parameters": found[rows[0]["labelled"], 0, name]["parameters"],
-                "recipe": asdict(chosen[name]),
-                "tried": trials[name],
-            }
+            name: {"recipe": best[name], "tried": tried[name]}
+            | {"parameters": found[plan[0][0], plan[0][2], name, 0]["parameters"]}
             for name in NETWORKS
         },
         "rows": rows,
@@ -90,8 +101,8 @@ def protocol() -> dict:
         "draws": "as many images of every class, those of a smaller size part of the larger, "
         f"their order and augmentation the same for all networks; at {LIMIT:,} all images",
         "recipes": f"learning rate of {RATES} and weight decay of {DECAYS} by the accuracy on "
-        f"{HELD_OUT:,} training images held out, after {TRIED_FOR} steps on {TRIED_ON} others; "
-        "for each network, and before any test image was looked at",
+        f"{HELD_OUT:,} training images held out, after {TRIED_FOR} steps on {TRIED_ON:,} others, "
+        "for each network, before any test image was looked at",
         "intervals": "95 %, over draws and test images, of leads paired; of a single draw over "
         "test images alone",
         "seed": SEED,
@@ -106,28 +117,20 @@ def labelled(labels: np.ndarray, size: int, draw: int) -> np.ndarray:
     return draw_training(labels, everything, size // CLASSES, [SEED, draw])
 
 
-def choose_recipes(labels: np.ndarray, run) -> tuple[dict[str, Recipe], dict[str, list[dict]]]:
-    """Return the recipe of each network and all that were tried, on training images alone."""
+def try_recipes(labels: np.ndarray, run) -> dict[str, list[dict]]:
+    """Return what every recipe gives with each network, on training images alone."""
     order = np.random.default_rng(SEED).permutation(len(labels))
     held_out, others = order[:HELD_OUT], order[HELD_OUT:]
     training = draw_training(labels, others, TRIED_ON // CLASSES, SEED)
-    recipes = [Recipe(TRIED_FOR, *pair) for pair in product(RATES, DECAYS)]
-    jobs = [
-        (Job(name, recipe, training, "train", held_out, 0),)
-        for name, recipe in product(NETWORKS, recipes)
-    ]
-    found = np.array([percent(one["right"]) for one in in_processes(run, jobs)])
-    accuracies = dict(zip(NETWORKS, found.reshape(len(NETWORKS), -1), strict=True))
-    best = {name: recipes[accuracy.argmax()] for name, accuracy in accuracies.items()}
-    tried = {
-        name: [
+    pairs = list(product(NETWORKS, (Recipe(TRIED_FOR, *each) for each in product(RATES, DECAYS))))
+    done = in_processes(run, [(Job(*pair, training, "train", held_out, 0),) for pair in pairs])
+    tried = {name: [] for name in NETWORKS}
+    for (name, recipe), one in zip(pairs, done, strict=True):
+        tried[name].append(
             {"learning_rate": recipe.learning_rate, "weight_decay": recipe.weight_decay}
-            | {"held out": float(value)}
-            for recipe, value in zip(recipes, accuracy, strict=True)
-        ]
-        for name, accuracy in accuracies.items()
-    }
-    return best, tried
+            | {"held out": percent(one["right"]), "training": percent(one["training"])}
+        )
+    return tried
 
 
 def compare(found: dict[str, list[dict]]) -> dict:
@@ -159,11 +162,17 @@ def summary(values: np.ndarray) -> dict:
     }
 
 
+def shortest(result: dict) -> list[dict]:
+    """Return for each size the row that was trained the shortest; longer ones are a check."""
+    return list({row["labelled"]: row for row in result["rows"][::-1]}.values())[::-1]
+
+
 def draw(result: dict) -> Figure:
     """Draw the accuracies, with the published ones, and the hybrid's leads."""
     figure = Figure(figsize=(11.5, 6))
     accuracy, lead = figure.subplots(1, 2, width_ratios=(3, 2))
-    sizes = [row["labelled"] for row in result["rows"]]
+    rows = shortest(result)
+    sizes = [row["labelled"] for row in rows]
 
     def curve(axes, values: list[dict], colour: str, label: str) -> None:
         means = np.array([value["mean"] for value in values])
@@ -171,9 +180,9 @@ def draw(result: dict) -> Figure:
         axes.errorbar(sizes, means, ends, marker="o", color=colour, capsize=3, label=label)
 
     for name, (words, colour) in NETWORKS.items():
-        curve(accuracy, [row["accuracy"][name] for row in result["rows"]], colour, words)
+        curve(accuracy, [row["accuracy"][name] for row in rows], colour, words)
         if name in PIXELS:
-            curve(lead, [row["lead"][name] for row in result["rows"]], colour, f"over {words}")
+            curve(lead, [row["lead"][name] for row in rows], colour, f"over {words}")
     for each in result["published"]:
         means, spans = zip(*each["accuracy"].values(), strict=True)
         marker = "s" if each["of"] == PUBLISHED[0]["of"] else "D"
@@ -200,14 +209,19 @@ def draw(result: dict) -> Figure:
 def section(result: dict) -> str:
     """Return the accuracies, who is ahead where, and what is published."""
     names, facts = [words for words, _ in NETWORKS.values()], result["protocol"]
-    rows, times = [], []
+    rows, stated = [], []
     for row in result["rows"]:
-        size, of = f"{row['labelled']:,}", row["accuracy"]
-        leads = [f"{spanned(row['lead'][name], '+')}: {standing(row['lead'][name])}"
-                 for name in PIXELS]  # fmt: skip
-        rows.append([size, str(row["draws"]), *(spanned(of[name]) for name in NETWORKS), *leads])
+        of, leads = row["accuracy"], row["lead"]
+        counts = [f"{row[key]:,}" for key in ("labelled", "steps", "draws")]
+        rows.append([*counts, *(spanned(each) for each in (*of.values(), *leads.values()))])
         spent = [of[HYBRID]["scattering"], *(of[name]["seconds"] for name in NETWORKS)]
-        times.append([size, str(row["steps"]), *(f"{seconds:.0f}" for seconds in spent)])
+        rows[-1].append(", ".join(f"{seconds:.0f}" for seconds in spent))
+    for name in PIXELS:
+        sizes = {}
+        for row in shortest(result):
+            sizes.setdefault(standing(row["lead"][name]), []).append(f"{row['labelled']:,}")
+        standings = "; ".join(f"{words} at {', '.join(of)}" for words, of in sizes.items())
+        stated.append(f"Scattering + CNN against {NETWORKS[name][0]}: {standings}.")
     published = {}
     for each in result["published"]:
         for size, (mean, span) in each["accuracy"].items():
@@ -219,23 +233,21 @@ def section(result: dict) -> str:
         "{recipe[weight_decay]:g}".format(words, **result["networks"][name])
         for name, (words, _) in NETWORKS.items()
     )
-    leads = [f"lead over {NETWORKS[name][0]}" for name in PIXELS]
+    head = ["labelled", "steps", "draws", *names]
+    head += [*(f"lead over {NETWORKS[name][0]}" for name in PIXELS), "CPU seconds"]
     return (
-        f"{table(['labelled', 'draws', *names, *leads], rows)}\n\n"
+        f"{table(head, rows)}\n\n{' '.join(stated)}\n\n"
         "Accuracy on test images in percent, and the lead of scattering + CNN in points. "
-        f"Intervals: {facts['intervals']}. Draws: {facts['draws']}. Networks: {recipes}; "
-        f"{facts['recipes']}.\n\n"
-        f"{table(['labelled', 'steps', 'scattering', *names], times)}\n\n"
-        "CPU seconds of a training, the first what of the second was spent in scattering.\n\n"
+        f"Intervals: {facts['intervals']}. CPU seconds of a training: in scattering, and in all of "
+        f"each network. Draws: {facts['draws']}. Networks: {recipes}; {facts['recipes']}.\n\n"
         f"{table(['published', 'labelled', 'scattering', 'pixels'], printed)}\n\n"
         f"{measured_on(result)}"
     )
 
 
-def spanned(value: dict, sign: str = "") -> str:
+def spanned(value: dict) -> str:
     """Return a mean and its interval for a cell."""
-    low, high = value["interval"]
-    return f"{value['mean']:{sign}.1f} ({low:{sign}.1f} to {high:{sign}.1f})"
+    return "{:.1f} ({:.1f} to {:.1f})".format(value["mean"], *value["interval"])
 
 
 def standing(lead: dict) -> str:

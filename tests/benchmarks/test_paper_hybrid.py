@@ -56,7 +56,7 @@ def whole(tmp_path, monkeypatch):
         (tmp_path / f"{name}.bin").write_bytes(records.tobytes())
     for module in (hybrid, small_cnn):
         monkeypatch.setattr(module, "LIMIT", 60)
-    monkeypatch.setattr(hybrid, "PLANS", ({}, {10: (2, 2), 30: (1, 2), 60: (1, 2)}))
+    monkeypatch.setattr(hybrid, "PLANS", ([], [(60, 1, 2), (10, 1, 4), (30, 1, 2), (10, 2, 2)]))
     for name, value in {"HELD_OUT": 20, "TRIED_ON": 20, "TRIED_FOR": 1, "DECAYS": (0.1,)}.items():
         monkeypatch.setattr(hybrid, name, value)
     jobs = []
@@ -79,13 +79,14 @@ def test_whole_experiment_on_few_images(whole):
     drawn = {}
     for job in judging:
         assert len(job.tested) == 60
-        drawn.setdefault((len(job.training), job.seed), []).append(job)
-    assert [size for size, _ in drawn] == [60, 30, 10, 10]
+        drawn.setdefault((len(job.training), job.recipe.steps, job.seed), []).append(job)
+    assert list(drawn) == [(60, 2, 0), (10, 4, 0), (30, 2, 0), (10, 2, 0), (10, 2, 1)]
     for of in drawn.values():
         assert [job.network for job in of] == list(NETWORKS)
         assert all(np.array_equal(job.training, of[0].training) for job in of)
-    assert [row["labelled"] for row in result["rows"]] == [10, 30, 60]
-    assert [row["draws"] for row in result["rows"]] == [2, 1, 1]
+    shown = [(row["labelled"], row["draws"], row["steps"]) for row in result["rows"]]
+    assert shown == [(10, 2, 2), (10, 1, 4), (30, 1, 2), (60, 1, 2)]
+    assert hybrid.shortest(result) == [result["rows"][number] for number in (0, 2, 3)]
     accuracy = result["rows"][0]["accuracy"]
     assert 0 < accuracy[HYBRID]["scattering"] < accuracy[HYBRID]["seconds"]
     assert accuracy["convolved"]["scattering"] == 0
@@ -96,7 +97,8 @@ def test_whole_experiment_on_few_images(whole):
     figure = hybrid.draw(result)
     assert len(figure.axes) == 2 and "full setting" in figure.get_suptitle()
     text = hybrid.section(result)
-    assert "| 60 | 1 |" in text and "| Oyallon 2017 | 8,000 | 81.8 ± 0.7" in text
+    assert "| 10 | 4 | 1 |" in text and "Scattering + CNN against CNN on pixels: " in text
+    assert "| Oyallon 2017 | 8,000 | 81.8 ± 0.7" in text
 
 
 def test_without_labels_it_is_refused_by_name_and_passed_over_among_all(monkeypatch):
