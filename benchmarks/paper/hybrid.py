@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.paper.experiment import Experiment, Settings, measured_on
-from benchmarks.paper.networks import in_processes
 from benchmarks.tables import table
 from tools.intervals import crossed_interval
+from tools.kept_runs import in_processes
 from tools.labelled import draw_training
 from tools.small_cnn import CLASSES, LIMIT, Job, Recipe, load
 
@@ -174,15 +174,19 @@ def draw(result: dict) -> Figure:
     rows = shortest(result)
     sizes = [row["labelled"] for row in rows]
 
-    def curve(axes, values: list[dict], colour: str, label: str) -> None:
-        means = np.array([value["mean"] for value in values])
-        ends = np.abs(np.transpose([value["interval"] for value in values]) - means)
-        axes.errorbar(sizes, means, ends, marker="o", color=colour, capsize=3, label=label)
+    # A little beside each other, so that no interval hides another.
+    places = {name: 1.03 ** (number - 1) * np.array(sizes) for number, name in enumerate(NETWORKS)}
 
-    for name, (words, colour) in NETWORKS.items():
-        curve(accuracy, [row["accuracy"][name] for row in rows], colour, words)
-        if name in PIXELS:
-            curve(lead, [row["lead"][name] for row in rows], colour, f"over {words}")
+    def curve(axes, key: str, name: str, label: str) -> None:
+        means = np.array([row[key][name]["mean"] for row in rows])
+        ends = np.abs(np.transpose([row[key][name]["interval"] for row in rows]) - means)
+        style = {"marker": "o", "capsize": 3, "color": NETWORKS[name][1], "label": label}
+        axes.errorbar(places[name], means, ends, **style)
+
+    for name, (words, _) in NETWORKS.items():
+        curve(accuracy, "accuracy", name, words)
+    for name in PIXELS:
+        curve(lead, "lead", name, f"over {NETWORKS[name][0]}")
     for each in result["published"]:
         means, spans = zip(*each["accuracy"].values(), strict=True)
         marker = "s" if each["of"] == PUBLISHED[0]["of"] else "D"
