@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import results
 from benchmarks.tables import percent
+from npscatter.errors import ArgumentError, explain
 
 BANKS = ("accurate", "paper-tuned", "paper")
 
@@ -50,6 +51,7 @@ class Experiment:
 
     Its `name` is that of its files, its `title` one line for ``--help``. `measure` makes a result
     that JSON can hold, `draw` a figure of it, and `section` what benchmarks/PAPER.md says of it.
+    Nothing stands in for CIFAR-10 where an experiment needs its labels.
     """
 
     name: str
@@ -57,9 +59,17 @@ class Experiment:
     measure: Callable[[Settings], dict]
     draw: Callable[[dict], Figure]
     section: Callable[[dict], str] | None = None
+    needs_cifar10: bool = False
+
+    def can_run(self, settings: Settings) -> bool:
+        """Say whether what it needs is at hand."""
+        return settings.cifar10 is not None or not self.needs_cifar10
 
     def run(self, settings: Settings) -> None:
         """Measure, write the result, draw it."""
+        if not self.can_run(settings):
+            rule = f"{self.name} needs CIFAR-10, for what stands in elsewhere has no labels"
+            raise ArgumentError(explain("cifar10", None, rule, "pass --cifar10 PATH"))
         command = f"python -m benchmarks.paper {self.name} {settings.options}".strip()
         # Before the measurement, which takes long: the commit is that of the code that runs.
         environment, start = results.environment(command), time.monotonic()
