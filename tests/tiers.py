@@ -53,7 +53,7 @@ SLOW = (
     "cpu/test_executor.py::test_memory_of_a_thread",
     "cpu/test_executor.py::test_nan_and_infinity_reach_as_far_as_numpys_and_no_other_image[accurate",
     "cpu/test_executor.py::test_rounding_errors_are_no_larger_than_numpys[5",
-    "cpu/test_executor.py::test_rounds_of_orientations_change_nothing_but_rounding[kymatio",
+    "cpu/test_executor.py::test_rounds_of_orientations_change_no_bit[kymatio",
     "cpu/test_interruptions.py::test_a_fork",
     "cpu/test_interruptions.py::test_calls_work",
     "cpu/test_interruptions.py::test_ctrl_c_in_the_compiler",

@@ -106,7 +106,7 @@ class RowKernel:
         """Accumulators that are summed together.
 
         If there are too many for the registers, those that share no row are summed apart, or at
-        least those that share no sample, for then little is loaded twice.
+        least those that share no sample, for then little is loaded twice; as many as fit together.
         """
         most = max(1, min(20, (registers() - 1) // self.columns_unrolled - 1))
         everything, samples = set(range(self.summation.accumulators)), self.summation.samples
@@ -116,11 +116,15 @@ class RowKernel:
             for group in self._apart(everything, [sample.row for sample in samples]):
                 apart = self._apart(group, range(len(samples))) if len(group) > most else [group]
                 groups += apart
-        passes = []
+        passes: list[set[int]] = []
         for group in groups:
             members, count = sorted(group), -(-len(group) // most)
             size = -(-len(members) // count)
-            passes += [set(members[k : k + size]) for k in range(0, len(members), size)]
+            for part in (set(members[k : k + size]) for k in range(0, len(members), size)):
+                if passes and len(passes[-1]) + len(part) <= most:
+                    passes[-1] |= part
+                else:
+                    passes.append(part)
         return passes
 
     def _apart(self, accumulators: set[int], keys: Iterable[int]) -> list[set[int]]:
@@ -138,7 +142,13 @@ class RowKernel:
 
     @cached_property
     def partial_sums(self) -> int:
-        """Sums an accumulator is split into, by rows, so that enough products are independent."""
+        """Sums an accumulator is split into, by rows, so that enough products are independent.
+
+        Wavelets' are not: how many share a pass depends on the orientations of a round, what an
+        image's coefficients are must not.
+        """
+        if self.modulus:
+            return 1
         return max(1, min(4, 8 // (self.columns_unrolled * min(map(len, self.passes)))))
 
     @cached_property
