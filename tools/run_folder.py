@@ -77,7 +77,7 @@ def freeze(learning: Learning, name: str, family: str, sessions: list) -> npscat
     bank = learning.bank(name)
     growth.check(bank)
     log = learning.log
-    packaged = learning.recipe.source == "photographs"
+    packaged = "photographs" in learning.recipe.source.split("+")
     deep = {f"photographs {side}x{side} J={J}": bank_errors(bank, J, side) for J, side in DEEP}
     return bank.with_card(
         {
