@@ -27,6 +27,7 @@ from benchmarks.paper import (
     convergence,
     filter_groups,
     hybrid,
+    known_sets,
     readings,
     speed,
     stability,
@@ -44,6 +45,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         classification.EXPERIMENT,
         bounds.EXPERIMENT,
         hybrid.EXPERIMENT,
+        known_sets.EXPERIMENT,
     )
 }
 _path = click.Path(exists=True, path_type=Path)

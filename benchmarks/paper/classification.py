@@ -147,7 +147,7 @@ def panels(result: dict, method: str, size: str, label: str) -> Figure:
             axis.yaxis.set_minor_locator(NullLocator())
         sizes = sorted({row[size] for row in found[OWN]})
         swapped.set_xscale("log")
-        swapped.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        swapped.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=30, ha="right")
         swapped.xaxis.set_minor_locator(NullLocator())
         swapped.set_xlabel(label)
     difference = "difference to Kymatio in points,\n"

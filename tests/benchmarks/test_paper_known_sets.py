@@ -125,8 +125,8 @@ def test_stages_end_with_all_there_are():
 
 
 def test_what_is_missing_is_named_before_anything_is_measured(tmp_path):
-    with pytest.raises(ValueError, match=r"--cifar10=None: must be given; pass .*cifar\.html"):
-        known_sets.measure(Settings())
+    with pytest.raises(ValueError, match=r"cifar10=None.*pass --cifar10 PATH"):
+        known_sets.EXPERIMENT.run(Settings())
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     for name in ("test_batch", "data_batch_1"):
