@@ -13,7 +13,7 @@ from banks import bank_of
 from cases import by_definition
 from tolerances import assert_equal_by_order
 
-from npscatter import Scattering2D, list_banks
+from npscatter import FilterBank, Scattering2D, list_banks
 from npscatter.backends.cpu import executor
 from npscatter.backends.cpu.executor import (
     DEFAULT,
@@ -24,6 +24,7 @@ from npscatter.backends.cpu.executor import (
     execute,
     is_worth_sharing,
     run_layout,
+    useful_threads,
 )
 from npscatter.backends.cpu.geometry import columns_by_octave
 from npscatter.backends.cpu.layout import CpuLayout, lay_out
@@ -297,6 +298,19 @@ def test_memory_of_a_thread(J, dtype):
         S = Scattering2D(J, (side, side))
         layout = choose(S.plan, S.bank, dtype, images, threads)
         assert layout.memory <= 16 * 2**20, (side, images)
+
+
+@pytest.mark.parametrize(("name", "J"), [("fast-L4", 2), ("fast", 1), ("accurate", 2)])
+def test_batches_fill_vectors_with_whole_images_whatever_threads_there_are(name, J):
+    """Threads that are not worth starting leave no vectors half empty."""
+    bank = FilterBank.load(name)
+    S = Scattering2D(J, (32, 32), L=bank.L, bank=bank)
+    layouts = [choose(S.plan, bank, "float32", 50, threads) for threads in (1, 2)]
+    assert [layout.images_per_vector for layout in layouts] == 2 * [lanes(np.float32)]
+    few = useful_threads(layouts[0], 50, 2, DEFAULT)
+    assert few == (2 if name == "accurate" else 1)
+    assert useful_threads(layouts[0], 1, 99, DEFAULT) == 1
+    assert useful_threads(layouts[0], 10**6, 99, DEFAULT) == 99
 
 
 @pytest.mark.parametrize(("J", "side"), [(6, 256), (7, 256), (8, 256), (6, 512), (7, 512)])

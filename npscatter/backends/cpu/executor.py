@@ -179,8 +179,6 @@ def choose(
     scored: list[tuple[float, CpuLayout]] = []
     for images_per_vector in (1 << k for k in range(lanes.bit_length())):
         vectors = -(-images // images_per_vector)
-        if images_per_vector > 1 and vectors < threads:
-            break
         for candidate in plan.by_memory():
             layout = lay_out(candidate, bank, dtype, images_per_vector)
             if layout.memory + images_per_vector * extra <= limits.memory:
@@ -190,20 +188,27 @@ def choose(
                 break
             # Over budget either way.
             layout = lay_out(plan.in_rounds(LARGE_ROUNDS), bank, dtype, images_per_vector)
-        busy = (
-            images / (images_per_vector * threads * -(-vectors // threads))
-            if images_per_vector > 1
-            else 1.0
-        )
+        busy, useful = 1.0, useful_threads(layout, images, threads, limits)
+        if images_per_vector > 1:
+            if vectors < useful:
+                break
+            busy = images / (images_per_vector * useful * -(-vectors // useful))
         scored.append((_score(layout, busy), layout))
     return max(scored, key=itemgetter(0))[1]
 
 
+def useful_threads(layout: CpuLayout, images: int, threads: int, limits: Limits) -> int:
+    """Return how many of the threads so many images are worth."""
+    return max(1, min(threads, int(layout.work * images / limits.work_per_thread)))
+
+
 def _score(layout: CpuLayout, busy: float) -> float:
     """Return how fast a layout is that keeps such a share of the threads busy."""
-    # Measured: what a row costs besides its columns, what rounds do, and leaving the caches.
+    # Measured: what a row costs besides its columns, and a strip besides, whose margins are
+    # computed twice; what rounds do, and leaving the caches.
     columns = float(layout.strip_columns)
-    score = layout.filled * busy * columns / (columns + 4)
+    besides = 12 if layout.strips > 1 else 4
+    score = layout.filled * busy * columns / (columns + besides)
     score *= 1 - 0.05 * np.log2(layout.plan.rounds)
     return score * (1 - 0.03 * max(0.0, np.log2(layout.memory / 2**21)))
 
@@ -328,8 +333,7 @@ class _Call:
         split = split and (threads == 1 or is_worth_sharing(layout, threads, limits))
         self.parts = cut_steps(layout, threads, limits) if split else layout.whole_steps
         tasks = count * len(self.parts) if split else -(-count // layout.images_per_vector)
-        worthwhile = int(layout.work * count / limits.work_per_thread)
-        self.threads = max(1, min(threads, tasks, worthwhile))
+        self.threads = max(1, min(tasks, useful_threads(layout, count, threads, limits)))
         self.tasks_per_turn = max(1, int(limits.work_per_turn * tasks / (1 + layout.work * count)))
         self.split = split
         # Three counters, and the images' magnitudes: level and shift.

@@ -104,6 +104,11 @@ class CpuLayout:
         return parts
 
     @property
+    def strips(self) -> int:
+        """Strips of an image that lie side by side in a vector."""
+        return int(self.job[0]["strips_per_vector"])
+
+    @property
     def strip_columns(self) -> int:
         """Columns of a strip of the padded image."""
         padding = self.steps["smoothing"] == PADDING
@@ -112,7 +117,7 @@ class CpuLayout:
     @property
     def filled(self) -> float:
         """How much of the vectors is of use."""
-        columns = self.strip_columns * int(self.job[0]["strips_per_vector"])
+        columns = self.strip_columns * self.strips
         return self.plan.padded_shape[1] / columns
 
     def new_workspace(self) -> np.ndarray:
