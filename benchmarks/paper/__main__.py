@@ -26,6 +26,7 @@ from benchmarks.paper import (
     classification,
     convergence,
     filter_groups,
+    floor,
     hybrid,
     known_sets,
     readings,
@@ -46,6 +47,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         bounds.EXPERIMENT,
         hybrid.EXPERIMENT,
         known_sets.EXPERIMENT,
+        floor.EXPERIMENT,
     )
 }
 _path = click.Path(exists=True, path_type=Path)
