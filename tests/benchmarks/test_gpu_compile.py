@@ -48,8 +48,10 @@ def test_kernels_spill_nothing(pool, case):
     bank, dtype, storage = CASES[case]
     kernels = specs(bank, dtype, storage)
     assert len(kernels) == 4
-    # Of other banks and other numbers one will do; the rest stands in the file.
-    capabilities = CAPABILITIES if case == "accurate float32" else CAPABILITIES[:1]
+    capabilities = CAPABILITIES
+    if case != "accurate float32":
+        # One kernel, of those that take most registers; the rest stands in the file.
+        kernels, capabilities = kernels[1:2], CAPABILITIES[:1]
     jobs = [(spec, dtype, capability) for spec in kernels for capability in capabilities]
     for taken in pool.map(resources, *zip(*jobs, strict=True)):
         assert_frugal(taken, dtype)
@@ -60,7 +62,8 @@ def test_kernels_of_other_outputs_spill_nothing(pool, name):
     outputs, count = OUTPUTS[name]
     kernels = [spec for spec in specs("accurate", "float32", outputs=outputs) if spec.output]
     assert len(kernels) == count
-    for taken in pool.map(resources, kernels, ["float32"] * count, [(8, 0)] * count):
+    some = kernels[::2]
+    for taken in pool.map(resources, some, ["float32"] * len(some), [(8, 0)] * len(some)):
         assert_frugal(taken, "float32")
 
 
