@@ -49,6 +49,7 @@ class Configuration:
     dtype: str = "float"
     prefix: str = "nps"
     weights_only: bool = False
+    fast: bool = True
     bank: FilterBank = field(init=False)
     plan: Plan = field(init=False)
 
@@ -86,6 +87,7 @@ class Configuration:
         """
         return {
             "PFX_Q15": self.dtype == "q15",
+            "PFX_FAST": self.fast,
             "PFX_ZERO_EDGE": self.plan.edge == "zero",
             "PFX_LEVEL": level_gain(self.plan, self.bank) is not None,
         }

@@ -11,7 +11,7 @@ import warnings
 
 from cexport.configuration import NO_PIXEL, Configuration
 from cexport.integer_bank import integer_bank
-from cexport.layout import lay_out
+from cexport.layout import lay_out, lay_out_unrolled
 from cexport.proof import filter_proof, step_proof
 from cexport.quantization import PIXEL_EXPONENT, Quantization
 from cexport.sample import sample_picture
@@ -24,6 +24,7 @@ from cexport.tables import (
     padding_tables,
     path_table,
     program_tables,
+    unrolled_kernel,
 )
 from cexport.templates import template
 from cexport.text import array, comment, section, times, with_prefix
@@ -133,7 +134,8 @@ class _Header:
         self.bank, self.plan = configuration.bank, configuration.plan
         integers = integer_bank(self.bank) if configuration.dtype == "q15" else None
         self.quantization = Quantization(self.plan, integers) if integers else None
-        self.layout = lay_out(self.plan, self.bank, integers)
+        make = lay_out_unrolled if configuration.fast else lay_out
+        self.layout = make(self.plan, self.bank, integers)
         self.signal_to_noise: dict[str, float] = {}
         if self.quantization:
             picture = sample_picture(self.plan.shape)
@@ -156,10 +158,7 @@ class _Header:
             section("The program's types"),
             self._template("kernel.h"),
             self._template("step.h"),
-            section("The innermost loops"),
-            self._template("folded.h"),
-            *inner_loops(self.layout),
-            "",
+            *self._loops(),
             section("Tables"),
             *self._tables(),
             "",
@@ -174,6 +173,16 @@ class _Header:
             "#endif\n",
         ]
         return with_prefix("\n".join(parts), self.configuration.prefix)
+
+    def _loops(self) -> list[str]:
+        if self.configuration.fast:
+            sizes = [
+                f"#define PFX_CHUNK {self.layout.chunk}",
+                f"#define PFX_MARGIN {self.layout.margin}",
+            ]
+            return [section("Written-out sums"), self._template("cells.h"), *sizes, ""]
+        loops = inner_loops(self.layout)
+        return [section("The innermost loops"), self._template("folded.h"), *loops, ""]
 
     def _template(self, name: str) -> str:
         return template(name, self.configuration.conditions)
@@ -218,7 +227,9 @@ class _Header:
             "PFX_OUT_WIDTH": plan.output_shape[2],
             "PFX_OUTPUT_SIZE": "(PFX_CHANNELS * PFX_OUT_HEIGHT * PFX_OUT_WIDTH)",
             "PFX_SCRATCH_ALIGN": 4,
-            "PFX_SCRATCH_BYTES": self.layout.scratch_bytes(2 if q15 else 4),
+            "PFX_SCRATCH_BYTES": self.layout.scratch_bytes(
+                2 if q15 else 4, 2 if q15 and self.configuration.fast else 4
+            ),
         }
         if q15:
             values["PFX_PIXEL_EXPONENT"] = PIXEL_EXPONENT
@@ -235,8 +246,8 @@ class _Header:
     def _tables(self) -> list[str]:
         plan, layout, quantization = self.plan, self.layout, self.quantization
         sizes: dict[str, int | str] = {
-            "PFX_ROW_SUMS": layout.row_sums,
-            "PFX_SCRATCH_SUMS": layout.scratch_sums,
+            "PFX_CELLS": layout.cells,
+            "PFX_SUMS": layout.sums,
             "PFX_WORKSPACE_SAMPLES": plan.workspace.size,
             "PFX_MODULI_SAMPLES": layout.moduli_samples,
             "PFX_PADDED": plan.workspace.offset(plan.image),
@@ -249,7 +260,10 @@ class _Header:
         text = [f"#define {name} {value}" for name, value in sizes.items()]
         text += ["", *padding_tables(plan)]
         for kernel in layout.kernels.values():
-            text += ["", *kernel_tables(kernel, quantization is not None)]
+            if self.configuration.fast:
+                text += ["", *unrolled_kernel(kernel, layout, quantization is not None)]
+            else:
+                text += ["", *kernel_tables(kernel, quantization is not None)]
         text += ["", *program_tables(layout, quantization), "", *path_table(plan, self.bank.L)]
         if quantization:
             text += ["", *comment("Coefficient q of channel c stands for q / 2^exponents[c].")]

@@ -11,16 +11,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cexport.integer_bank import IntegerBank
+from cexport.integer_bank import LARGEST_MODULUS, IntegerBank, largest_read
 from cexport.rounding import folded
+from cexport.unrolled import Unrolled
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Step
-from npscatter.program.summation import Row, Sample, Summation
+from npscatter.program.summation import Row, Sample, Summation, make_summation
 
 # Sums that a sample is added to at once, or samples that are added to a sum at once, at most.
 AT_ONCE = 4
+# Outputs of a row that sums are kept of, of written-out kernels: of integers few, to save memory.
+CHUNKS = {"q15": 8, "float": 64}
+# Cells that are read in vain beyond a row's margins.
+SLACK = 2
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,40 @@ class CKernel:
 
 
 @dataclass(frozen=True)
+class UnrolledKernel:
+    """One set of filters, written out.
+
+    Attributes
+    ----------
+    key, orientations, name
+        As of a `CKernel`.
+    order : Unrolled
+        Its sums.
+    raw : bool
+        Whether it reads 16-bit numbers without a sign.
+    """
+
+    key: str
+    orientations: tuple[int, ...] | None
+    name: str
+    order: Unrolled
+    raw: bool
+
+    @property
+    def summation(self) -> Summation:
+        """The order of its sums."""
+        return self.order.summation
+
+    @property
+    def half(self) -> int:
+        """The farthest that a row or column is off."""
+        S = self.summation
+        return max(
+            (max(abs(S.rows[s.row].offset), abs(s.offset)) for s in S.samples), default=0
+        )
+
+
+@dataclass(frozen=True)
 class CLayout:
     """Kernels and scratch memory of one program.
 
@@ -124,33 +163,117 @@ class CLayout:
         )
 
     @property
-    def row_sums(self) -> int:
-        """Numbers of a folded row with its margins."""
+    def cells(self) -> int:
+        """Cells: those of one folded row with its margins."""
         # Margins and width are rounded up to pairs: even and odd columns are kept apart.
         return max(
             2 * (-(-width // 2) + 2 * -(-kernel.half // 2))
-            for kernel, width, _ in self._correlations()
+            for kernel, width, _, _ in self._correlations()
         )
 
     @property
-    def scratch_sums(self) -> int:
-        """Numbers of 4 bytes in the scratch memory."""
-        sums = max(kernel.summation.accumulators * n for kernel, _, n in self._correlations())
-        return self.row_sums + sums
+    def sums(self) -> int:
+        """Sums that are in memory at a time: all of a row."""
+        return max(kernel.summation.accumulators * n for kernel, _, _, n in self._correlations())
 
-    def scratch_bytes(self, sample_bytes: int) -> int:
+    def scratch_bytes(self, sample_bytes: int, cell_bytes: int) -> int:
         """Return the size of the whole scratch memory."""
         samples = self.plan.workspace.size + self.moduli_samples + self.emitted_coefficients
-        return -(-(4 * self.scratch_sums + sample_bytes * samples) // 4) * 4
+        total = 4 * self.sums + cell_bytes * self.cells + sample_bytes * samples
+        return -(-total // 4) * 4
 
-    def _correlations(self) -> Iterator[tuple[CKernel, int, int]]:
-        """Yield every kernel that a step applies, the width of its source, its outputs in a row."""
+    def _correlations(self) -> Iterator[tuple[CKernel, int, int, int]]:
+        """Yield every kernel that a step applies, its source's width, the stride, the outputs."""
         for step in self.plan.steps:
             wavelets, smoothing = self.kernels_of(step)
             width = step.modulus_shape[1]
             if wavelets:
-                yield wavelets, step.source.width, width
-            yield smoothing, width, step.size[1]
+                yield wavelets, step.source.width, step.wavelet_stride, width
+            yield smoothing, width, step.stride, step.size[1]
+
+
+@dataclass(frozen=True)
+class UnrolledLayout(CLayout):
+    """The same of kernels that are written out, whose rows all lie in memory as cells.
+
+    Attributes
+    ----------
+    chunk : int
+        Outputs of a row that sums are kept of.
+    """
+
+    chunk: int = 8
+
+    @property
+    def margin(self) -> int:
+        """Cells in front of every row."""
+        return max(-(-k.half // stride) for k, _, stride, _ in self._correlations())
+
+    def strides(self, kernel: UnrolledKernel) -> list[int]:
+        """Return the strides that a kernel is applied with."""
+        return sorted({stride for k, _, stride, _ in self._correlations() if k is kernel})
+
+    def odd(self, key: str) -> int:
+        """Return the cells from even columns to odd ones, of an array's rows."""
+        widths = [w for k, w, stride, _ in self._correlations() if k.key == key and stride == 2]
+        return max((-(-width // 2) for width in widths), default=0) + 2 * self.margin
+
+    def pitch(self, key: str) -> int:
+        """Return the cells from one row to the next, of an array's rows."""
+        kinds = [(w, stride) for k, w, stride, _ in self._correlations() if k.key == key]
+        ends = [
+            w if stride == 1 else self.odd(key) + -(-w // 2) for w, stride in kinds
+        ]
+        return max(ends) + 2 * self.margin + SLACK
+
+    @property
+    def cells(self) -> int:
+        """Cells: those of all rows of a kernel."""
+        return max(
+            2 * -(-len(k.order.rows) // 2) * self.pitch(k.key) for k, *_ in self._correlations()
+        )
+
+    @property
+    def sums(self) -> int:
+        """Sums that are in memory at a time: of a chunk."""
+        return self.chunk * max(k.summation.accumulators for k, *_ in self._correlations())
+
+
+def lay_out_unrolled(
+    plan: Plan, bank: FilterBank, integers: IntegerBank | None
+) -> UnrolledLayout:
+    """Return the tables of a plan whose kernels are written out; parameters as for `lay_out`."""
+    kernels = {}
+    for step in plan.steps:
+        for key, outputs in ((step.wavelets, step.orientations), (step.smoothing, None)):
+            if key and (key, outputs) not in kernels:
+                kernels[key, outputs] = _unrolled(bank, integers, key, outputs)
+    return UnrolledLayout(plan, kernels, CHUNKS["q15" if integers else "float"])
+
+
+def _unrolled(
+    bank: FilterBank,
+    integers: IntegerBank | None,
+    key: str,
+    orientations: tuple[int, ...] | None,
+) -> UnrolledKernel:
+    raw = integers is not None and largest_read(key) == LARGEST_MODULUS
+    if raw:
+        summation, weights = make_summation(
+            integers.taps(key, orientations), bank.symmetric, rows=False
+        )
+    else:
+        summation, weights = bank.summation(key, orientations)
+        if integers:
+            weights = folded(summation, integers.taps(key, orientations))
+    order = Unrolled(summation, weights, paired=integers is not None and not raw)
+    return UnrolledKernel(key, orientations, _name(bank, key, orientations), order, raw)
+
+
+def _name(bank: FilterBank, key: str, orientations: tuple[int, ...] | None) -> str:
+    if orientations in (None, tuple(range(bank.L))):
+        return key
+    return f"{key}_{'_'.join(map(str, orientations))}"
 
 
 def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> CLayout:
@@ -216,9 +339,7 @@ def make_kernel(
     orientations: tuple[int, ...] | None = None,
 ) -> CKernel:
     """Return a kernel: the samples of a summation side by side, its weights in that order."""
-    name = key
-    if orientations not in (None, tuple(range(bank.L))):
-        name = f"{key}_{'_'.join(map(str, orientations))}"
+    name = _name(bank, key, orientations)
     summation, weights = bank.summation(key, orientations)
     if integers:
         # In the same order, though some weights have become zero.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from cexport.configuration import NO_PIXEL
-from cexport.layout import CKernel, CLayout, Use
+from cexport.layout import CKernel, CLayout, UnrolledKernel, UnrolledLayout, Use
 from cexport.quantization import Quantization
 from cexport.text import angle_of_theta, array, braces, comment, float_literal, integer_literal
+from cexport.unrolled import Writer
 from npscatter.program.magnitude import ordinary_exponents
 from npscatter.program.plan import Plan
 
@@ -60,6 +61,28 @@ def kernel_tables(kernel: CKernel, integers: bool) -> list[str]:
         f"static const pfx_kernel {name} = {{",
         *(f"    {name}_{table}," for table in ("lines", "uses", "sums", "weights", "outputs")),
         f"    {len(kernel.lines)}, {S.accumulators}, {len(S.outputs)}, {kernel.half},",
+        "};",
+    ]
+
+
+def unrolled_kernel(kernel: UnrolledKernel, layout: UnrolledLayout, integers: bool) -> list[str]:
+    """Return the tables and functions of one set of filters that is written out."""
+    S, name, key = kernel.summation, f"pfx_{kernel.name}", kernel.key
+    number = integer_literal if integers else float_literal
+    pitch, odd = layout.pitch(key), layout.odd(key)
+    writer = Writer(kernel.name, kernel.order, kernel.raw, pitch, odd, number)
+    (stride,) = layout.strides(kernel)
+    text = comment(f"{kernel.name}: {S.multiply_adds} multiply-adds in {S.accumulators} sums.")
+    rows = [braces((row.map, row.offset, row.fold)) for row in kernel.order.rows]
+    text += array("pfx_line", f"{name}_lines", rows)
+    text += [*writer.tables(), ""]
+    text += [*writer.function(stride), ""]
+    text += array("pfx_output", f"{name}_outputs", [braces(output) for output in S.outputs])
+    return [
+        *text,
+        f"static const pfx_kernel {name} = {{",
+        f"    {name}_lines, {name}_by_{stride}, {name}_weights, {name}_outputs,",
+        f"    {len(rows)}, {pitch}, {odd}, {len(S.outputs)}, {kernel.half}, {int(kernel.order.paired)},",
         "};",
     ]
 
