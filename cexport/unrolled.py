@@ -23,7 +23,9 @@ from cexport.text import array
 from npscatter.program.summation import Row, Sample, Summation
 
 # Sums that are kept in registers together, at most.
-MOST_SUMS = 5
+MOST_SUMS = 4
+# Outputs that are computed at once, where pairs are multiplied.
+AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -237,22 +239,24 @@ class Writer:
         return [*text, "    }"]
 
     def _pairs(self, stride: int, group: list[int], products, start: int) -> list[str]:
-        text = ["    for (int32_t x = 0; x < n; x += 2) {"]
+        text = [f"    for (int32_t x = 0; x < n; x += {AT_ONCE}) {{"]
         text += ["        const pfx_cell *const c = cells + 2 * x;", "        uint32_t v;"]
-        text += [f"        pfx_sum s{number} = 0, r{number} = 0;" for number in group]
+        at_once = range(AT_ONCE)
+        for number in group:
+            text.append("        pfx_sum " + ", ".join(f"s{number}{u} = 0" for u in at_once) + ";")
         weight = start
         for at, column, sums, _ in products:
             one = 2 * (at * self.pitch + self._column(column, stride))
             for number in sums:
-                text.append(
-                    f"        v = pfx_pair(w + {weight}); "
-                    f"s{number} = PFX_DOT(pfx_pair(c + {one}), v, s{number}); "
-                    f"r{number} = PFX_DOT(pfx_pair(c + {one + 2}), v, r{number});"
+                dots = " ".join(
+                    f"s{number}{u} = PFX_DOT(pfx_pair(c + {one + 2 * u}), v, s{number}{u});"
+                    for u in at_once
                 )
+                text.append(f"        v = pfx_pair(w + {weight}); {dots}")
                 weight += 2
         for number in group:
-            text.append(f"        sums[{number} * PFX_CHUNK + x] = s{number};")
-            text.append(f"        sums[{number} * PFX_CHUNK + x + 1] = r{number};")
+            for u in at_once:
+                text.append(f"        sums[{number} * PFX_CHUNK + x + {u}] = s{number}{u};")
         return [*text, "    }"]
 
     def _column(self, column: int, stride: int) -> int:

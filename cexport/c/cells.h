@@ -8,7 +8,7 @@
 #define PFX_DOT(a, b, sum) __smlad((int16x2_t)(a), (int16x2_t)(b), sum)
 #define PFX_STEP(kernel) (1 + (kernel)->paired)
 #ifndef __clang__
-#define PFX_UNROLLED __attribute__((noinline, optimize("no-schedule-insns")))
+#define PFX_UNROLLED __attribute__((noinline, optimize("Os")))
 #endif
 static inline uint32_t pfx_pair(const int16_t *numbers)
 {

@@ -137,6 +137,53 @@ static inline void pfx_fold_rows(pfx_cell *row, int32_t step, int32_t odd, const
 }
 
 #if PFX_FAST
+#if PFX_Q15
+#ifdef PFX_PAIRS
+/* Two samples of a row, folded. */
+static inline uint32_t pfx_folded_pair(const pfx_sample *above, const pfx_sample *below,
+                                       int32_t fold)
+{
+    const int16x2_t one = (int16x2_t)pfx_pair(above);
+    if (fold == 0) {
+        return (uint32_t)one;
+    }
+    const int16x2_t other = (int16x2_t)pfx_pair(below);
+    return (uint32_t)(fold > 0 ? __sadd16(one, other) : __ssub16(one, other));
+}
+
+/* Lays two rows that a kernel reads as cells, interleaved. */
+static inline void pfx_lay_pair(uint32_t *cells, const pfx_maps *maps, const pfx_line *lines,
+                                int32_t y, int32_t margin)
+{
+    const int32_t n = maps->width;
+    const pfx_sample *above[2];
+    const pfx_sample *below[2];
+    for (int32_t i = 0; i < 2; i++) {
+        above[i] = pfx_row(maps, lines[i].map, y + lines[i].row);
+        below[i] = pfx_row(maps, lines[i].map, y - lines[i].row);
+    }
+    const int32_t first = lines[0].fold;
+    const int32_t second = lines[1].fold;
+    for (int32_t x = 0; x + 1 < n; x += 2) {
+        const uint32_t one = pfx_folded_pair(above[0] + x, below[0] + x, first);
+        const uint32_t other = pfx_folded_pair(above[1] + x, below[1] + x, second);
+        cells[x] = (one & 0xFFFFU) | (other << 16);
+        cells[x + 1] = (one >> 16) | (other & 0xFFFF0000U);
+    }
+    if (n % 2 != 0) {
+        const int32_t x = n - 1;
+        const int32_t one = above[0][x] + first * below[0][x];
+        const int32_t other = above[1][x] + second * below[1][x];
+        cells[x] = ((uint32_t)one & 0xFFFFU) | ((uint32_t)other << 16);
+    }
+    for (int32_t i = 0; i < margin; i++) {
+        cells[-1 - i] = cells[n - 1 - i];
+        cells[n + i] = cells[i];
+    }
+}
+#endif
+#endif
+
 /* Lays all rows that a kernel reads for its outputs of row y as cells. */
 static inline void pfx_begin_row(const pfx_kernel *kernel, const pfx_maps *maps, int32_t y,
                                  int32_t stride, const pfx_scratch *scratch)
@@ -144,7 +191,16 @@ static inline void pfx_begin_row(const pfx_kernel *kernel, const pfx_maps *maps,
     const int32_t margin = (kernel->half + stride - 1) >> (stride - 1);
     const int32_t odd = stride == 1 ? 0 : kernel->odd;
     const int32_t step = PFX_STEP(kernel);
-    for (int32_t i = 0; i < kernel->n_lines; i++) {
+    int32_t i = 0;
+#if PFX_Q15
+#ifdef PFX_PAIRS
+    for (; step == 2 && stride == 1 && i + 1 < kernel->n_lines; i += 2) {
+        pfx_cell *const row = scratch->cells + i * kernel->pitch;
+        pfx_lay_pair((uint32_t *)(void *)row + PFX_MARGIN, maps, &kernel->lines[i], y, margin);
+    }
+#endif
+#endif
+    for (; i < kernel->n_lines; i++) {
         pfx_cell *const row = scratch->cells + i / step * step * kernel->pitch + i % step;
         pfx_fold_rows(row + PFX_MARGIN * step, step, odd, maps, &kernel->lines[i], y, margin);
     }
