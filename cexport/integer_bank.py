@@ -1,9 +1,9 @@
 """A bank in 16-bit integers.
 
 A correlation in Q15 is a 32-bit sum of products of stored numbers q with integer weights ``w_q``,
-which stand for ``w_q / 2^E``, E being the exponent of the filter. Moduli, which are not negative,
-have 16 bits, pixels and carried maps 14 and a sign: so two rows of them can be folded within 16. A
-sum cannot overflow, because E is the largest with::
+which stand for ``w_q / 2^E``, E being the exponent of the filter. Moduli have 15 bits, and
+pixels and carried maps 14 and a sign, so that two rows of these can be folded within 16. A sum
+cannot overflow, because E is the largest with::
 
     sum |w_q| <= LARGEST_NORM,      LARGEST_NORM * largest |q| + 2^15 < 2^31
 
@@ -30,7 +30,7 @@ from npscatter.errors import BankError, explain
 from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.program.summation import make_summation
 
-LARGEST_MODULUS = 2**16 - 1
+LARGEST_MODULUS = 2**15 - 1
 LARGEST_CARRIED = 2**14 - 1
 LARGEST_WEIGHT = 2**15 - 1
 LARGEST_SUM = 2**31 - 1

@@ -96,15 +96,12 @@ class UnrolledKernel:
         As of a `CKernel`.
     order : Unrolled
         Its sums.
-    raw : bool
-        Whether it reads 16-bit numbers without a sign.
     """
 
     key: str
     orientations: tuple[int, ...] | None
     name: str
     order: Unrolled
-    raw: bool
 
     @property
     def summation(self) -> Summation:
@@ -257,8 +254,8 @@ def _unrolled(
     key: str,
     orientations: tuple[int, ...] | None,
 ) -> UnrolledKernel:
-    raw = integers is not None and largest_read(key) == LARGEST_MODULUS
-    if raw:
+    # Two rows of moduli do not fit within 16 bits.
+    if integers and largest_read(key) == LARGEST_MODULUS:
         summation, weights = make_summation(
             integers.taps(key, orientations), bank.symmetric, rows=False
         )
@@ -266,8 +263,8 @@ def _unrolled(
         summation, weights = bank.summation(key, orientations)
         if integers:
             weights = folded(summation, integers.taps(key, orientations))
-    order = Unrolled(summation, weights, paired=integers is not None and not raw)
-    return UnrolledKernel(key, orientations, _name(bank, key, orientations), order, raw)
+    order = Unrolled(summation, weights, paired=integers is not None)
+    return UnrolledKernel(key, orientations, _name(bank, key, orientations), order)
 
 
 def _name(bank: FilterBank, key: str, orientations: tuple[int, ...] | None) -> str:

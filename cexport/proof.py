@@ -10,8 +10,8 @@ from cexport.text import comment
 def filter_proof(integers: IntegerBank, keys: set[str]) -> list[str]:
     """Return the norms and exponents of some of the bank's arrays, and what follows."""
     text = comment(
-        "Moduli have 16 bits and no sign; pixels and carried maps have 14 and a sign, so that two "
-        "rows of them can be added within 16; weights have 16, sums 32. Folding adds samples before "
+        "Moduli have 15 bits; pixels and carried maps have 14 and a sign, so that two rows of them "
+        "can be added within 16; weights have 16, sums 32. Folding adds samples before "
         "it multiplies them, so no sum, nor any part of it, exceeds the filter's sum |w| times the "
         "largest |q|.",
         "",
@@ -58,8 +58,8 @@ def step_proof(quantization: Quantization) -> list[str]:
     modulus, carried, coefficient = map(max, zip(*largest.values(), strict=True))
     text = comment(
         "The largest number that each kind of step can store, over all images of bytes: of the "
-        "moduli, of the maps that are carried on, and of the coefficients. The square of a modulus "
-        "must fit into 32.",
+        "moduli, of the maps that are carried on, and of the coefficients. A modulus is computed "
+        "with one bit more, and its square must fit into 32.",
         "",
         *(f"   {row}" for row in rows),
     )
@@ -70,7 +70,8 @@ def step_proof(quantization: Quantization) -> list[str]:
         f"PFX_ASSERT({carried} <= PFX_LARGEST_CARRIED, carried_maps_fit);",
         f"PFX_ASSERT({coefficient} <= PFX_LARGEST_COEFFICIENT, coefficients_fit);",
         "PFX_ASSERT(2 * PFX_LARGEST_CARRIED <= INT16_MAX, folded_rows_fit);",
-        "PFX_ASSERT(PFX_LARGEST_MODULUS * (int64_t)PFX_LARGEST_MODULUS <= UINT32_MAX, squares_fit);",
+        "#define PFX_LARGEST_ROOT (2 * (int64_t)PFX_LARGEST_MODULUS + 1)",
+        "PFX_ASSERT(PFX_LARGEST_ROOT * PFX_LARGEST_ROOT <= UINT32_MAX, squares_fit);",
         "",
         *comment("The largest sum with what is added to it to round it."),
         f"#define PFX_LARGEST_ROUNDED {rounded}",

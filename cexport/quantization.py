@@ -137,15 +137,15 @@ class Quantization:
         bound = modulus_bound(real[orientation], imaginary[orientation], maps, self.plan.edge)
 
         def largest(shift: int) -> int:
-            # Rounding the parts, and the root.
-            return math.floor(bound / 2**shift + math.sqrt(0.5) + 0.5)
+            # Rounding the parts at one bit more, the root, and the halved root.
+            return math.floor(bound / 2**shift + (math.sqrt(0.5) + 0.5) / 2 + 0.5)
 
         exponent = maps[0].exponent + filters.exponents[orientation]
-        shift = max(1, exponent - LARGEST_EXPONENT)
+        shift = max(2, exponent - LARGEST_EXPONENT)
         while largest(shift) > LARGEST_MODULUS:
             shift += 1
         norm = max(filters.norms[orientation :: len(filters.exponents)])
-        rounded = norm * largest_read(step.wavelets) + 2 ** (shift - 1)
+        rounded = norm * largest_read(step.wavelets) + 2 ** (shift - 2)
         self._check(step.wavelets, rounded, exponent - shift)
         return _Choice([shift], [Range.of_raw(exponent - shift, largest(shift))], rounded)
 

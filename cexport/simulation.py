@@ -133,8 +133,9 @@ class Q15Arithmetic:
 
     def modulus(self, number: int, real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
         shift = _shifts(self.quantization.shifts[number].modulus, real)
-        real, imaginary = (_rounded_shift(part, shift) for part in (real, imaginary))
-        return _square_root(real * real + imaginary * imaginary)
+        # One bit more is kept up to the root.
+        real, imaginary = (_rounded_shift(part, shift - 1) for part in (real, imaginary))
+        return (_square_root(real * real + imaginary * imaginary) + 1) // 2
 
     def smoothed(self, number: int, sums: np.ndarray) -> np.ndarray:
         return _rounded_shift(sums, _shifts(self.quantization.shifts[number].smoothing, sums))

@@ -70,7 +70,7 @@ def unrolled_kernel(kernel: UnrolledKernel, layout: UnrolledLayout, integers: bo
     S, name, key = kernel.summation, f"pfx_{kernel.name}", kernel.key
     number = integer_literal if integers else float_literal
     pitch, odd = layout.pitch(key), layout.odd(key)
-    writer = Writer(kernel.name, kernel.order, kernel.raw, pitch, odd, number)
+    writer = Writer(kernel.name, kernel.order, pitch, odd, number)
     (stride,) = layout.strides(kernel)
     text = comment(f"{kernel.name}: {S.multiply_adds} multiply-adds in {S.accumulators} sums.")
     rows = [braces((row.map, row.offset, row.fold)) for row in kernel.order.rows]

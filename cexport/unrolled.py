@@ -180,8 +180,6 @@ class Writer:
         The kernel's, without the prefix.
     order : Unrolled
         Its sums.
-    raw : bool
-        Whether cells are read as numbers without a sign.
     pitch, odd : int
         Cells from one row to the next, and from a row's even columns to its odd ones, where every
         other is wanted.
@@ -189,8 +187,8 @@ class Writer:
         Writes a weight.
     """
 
-    def __init__(self, name, order: Unrolled, raw: bool, pitch: int, odd: int, literal):
-        self.name, self.order, self.raw, self.literal = name, order, raw, literal
+    def __init__(self, name, order: Unrolled, pitch: int, odd: int, literal):
+        self.name, self.order, self.literal = name, order, literal
         self.pitch, self.odd = pitch, odd
         self.place = {number: place for place, number in enumerate(order.places)}
 
@@ -223,9 +221,8 @@ class Writer:
         ]
 
     def _plain(self, stride: int, group: list[int], samples) -> list[str]:
-        kind, cast = ("pfx_raw", "(const pfx_raw *)") if self.raw else ("pfx_cell", "")
         text = ["    PFX_INDEPENDENT", "    for (int32_t x = 0; x < n; x++) {"]
-        text += [f"        const {kind} *const c = {cast}cells + x;", "        pfx_sum t;"]
+        text += ["        const pfx_cell *const c = cells + x;", "        pfx_sum t;"]
         text += [f"        pfx_sum s{number} = 0;" for number in group]
         for sample, terms in samples:
             at = self.place[sample.row] * self.pitch

@@ -2,11 +2,6 @@ typedef float pfx_weight; /* a weight of a filter */
 typedef float pfx_sample; /* what is stored between steps */
 typedef float pfx_sum;    /* what is computed with */
 typedef float pfx_cell;   /* what rows are folded into */
-#if PFX_FAST
-typedef float pfx_raw;
-#endif
-#define PFX_NUMBER(sample) (sample)
-#define PFX_BITS(maps) 0
 
 /* target = |real + i imaginary| */
 static inline void pfx_modulus(pfx_sample *PFX_RESTRICT target, const pfx_sum *PFX_RESTRICT real,

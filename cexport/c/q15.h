@@ -1,19 +1,14 @@
 /* Maps hold 16-bit numbers, sums have 32 bits; see the proof above. */
 typedef int16_t pfx_weight; /* a weight of a filter */
-typedef int16_t pfx_sample; /* what is stored between steps; moduli without a sign */
+typedef int16_t pfx_sample; /* what is stored between steps */
 typedef int32_t pfx_sum;    /* what is computed with */
 #if PFX_FAST
-typedef int16_t pfx_cell;   /* what rows are folded into, */
-typedef uint16_t pfx_raw;   /* or moduli put as they are: they are not folded */
-#define PFX_NUMBER(sample) (sample)
+typedef int16_t pfx_cell;   /* what rows are folded into */
 #else
 typedef int32_t pfx_cell;   /* what rows are folded into */
-#define PFX_NUMBER(sample) ((sample) & bits)
 #endif
-#define PFX_BITS(maps) ((maps)->bits)
 
 PFX_ASSERT((-1 >> 1) == -1, right_shifts_of_negative_numbers_must_keep_the_sign);
-PFX_ASSERT((int16_t)UINT16_MAX == -1, numbers_must_keep_their_bits_without_a_sign);
 
 static inline pfx_sample pfx_from_pixel(pfx_pixel pixel)
 {
@@ -95,15 +90,15 @@ static inline uint32_t pfx_square_root(uint32_t square)
 }
 #endif
 
-/* target = |real + i imaginary| / 2^shift, shift >= 1 */
+/* target = |real + i imaginary| / 2^shift, shift >= 2; one bit more is kept up to the root */
 static inline void pfx_modulus(pfx_sample *PFX_RESTRICT target, const pfx_sum *PFX_RESTRICT real,
                                const pfx_sum *PFX_RESTRICT imaginary, int32_t n, int32_t shift)
 {
     for (int32_t x = 0; x < n; x++) {
-        const uint32_t re = (uint32_t)pfx_round(real[x], shift);
-        const uint32_t im = (uint32_t)pfx_round(imaginary[x], shift);
+        const uint32_t re = (uint32_t)pfx_round(real[x], shift - 1);
+        const uint32_t im = (uint32_t)pfx_round(imaginary[x], shift - 1);
         /* Squares modulo 2^32: the sign does not matter, and their sum is below 2^32. */
-        target[x] = (pfx_sample)pfx_square_root(re * re + im * im);
+        target[x] = (pfx_sample)((pfx_square_root(re * re + im * im) + 1U) >> 1);
     }
 }
 

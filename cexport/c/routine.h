@@ -6,9 +6,6 @@ typedef struct {
     int32_t stored_rows;
     int32_t height;
     int32_t width;
-#if PFX_Q15
-    int32_t bits; /* that a number has: a modulus has no sign */
-#endif
 } pfx_maps;
 
 /* Where the parts of the scratch memory are. */
@@ -77,10 +74,8 @@ static inline void pfx_add_margins(pfx_cell *row, int32_t step, int32_t n, int32
 /* Cell i of a row is above[stride i] + fold below[stride i]. */
 #endif
 static inline void pfx_fold(pfx_cell *PFX_RESTRICT row, int32_t step, const pfx_sample *above,
-                            const pfx_sample *below, int32_t fold, int32_t stride, int32_t n,
-                            int32_t bits)
+                            const pfx_sample *below, int32_t fold, int32_t stride, int32_t n)
 {
-    (void)bits;
 #if PFX_ZERO_EDGE
     if (above == NULL && below == NULL) {
         for (int32_t i = 0; i < n; i++) {
@@ -88,26 +83,26 @@ static inline void pfx_fold(pfx_cell *PFX_RESTRICT row, int32_t step, const pfx_
         }
     } else if (below == NULL) {
         for (int32_t i = 0; i < n; i++) {
-            row[i * step] = (pfx_cell)PFX_NUMBER(above[stride * i]);
+            row[i * step] = (pfx_cell)above[stride * i];
         }
     } else if (above == NULL) {
         for (int32_t i = 0; i < n; i++) {
-            row[i * step] = (pfx_cell)(fold * PFX_NUMBER(below[stride * i]));
+            row[i * step] = (pfx_cell)(fold * below[stride * i]);
         }
     } else if (fold > 0) {
 #else
     if (fold == 0) {
         for (int32_t i = 0; i < n; i++) {
-            row[i * step] = (pfx_cell)PFX_NUMBER(above[stride * i]);
+            row[i * step] = (pfx_cell)above[stride * i];
         }
     } else if (fold > 0) {
 #endif
         for (int32_t i = 0; i < n; i++) {
-            row[i * step] = (pfx_cell)(PFX_NUMBER(above[stride * i]) + PFX_NUMBER(below[stride * i]));
+            row[i * step] = (pfx_cell)(above[stride * i] + below[stride * i]);
         }
     } else {
         for (int32_t i = 0; i < n; i++) {
-            row[i * step] = (pfx_cell)(PFX_NUMBER(above[stride * i]) - PFX_NUMBER(below[stride * i]));
+            row[i * step] = (pfx_cell)(above[stride * i] - below[stride * i]);
         }
     }
 }
@@ -123,14 +118,14 @@ static inline void pfx_fold_rows(pfx_cell *row, int32_t step, int32_t odd, const
     const pfx_sample *const below = fold != 0 ? pfx_row(maps, line->map, y - line->row) : NULL;
     const int32_t width = maps->width;
     if (odd == 0) {
-        pfx_fold(row, step, above, below, fold, 1, width, PFX_BITS(maps));
+        pfx_fold(row, step, above, below, fold, 1, width);
         pfx_add_margins(row, step, width, margin);
         return;
     }
     for (int32_t i = 0; i < 2; i++) {
         const int32_t n = (width + 1 - i) >> 1;
         pfx_fold(row, step, above != NULL ? above + i : NULL, below != NULL ? below + i : NULL,
-                 fold, 2, n, PFX_BITS(maps));
+                 fold, 2, n);
         pfx_add_margins(row, step, n, margin);
         row += odd * step;
     }
@@ -151,34 +146,48 @@ static inline uint32_t pfx_folded_pair(const pfx_sample *above, const pfx_sample
     return (uint32_t)(fold > 0 ? __sadd16(one, other) : __ssub16(one, other));
 }
 
-/* Lays two rows that a kernel reads as cells, interleaved. */
-static inline void pfx_lay_pair(uint32_t *cells, const pfx_maps *maps, const pfx_line *lines,
-                                int32_t y, int32_t margin)
+/* The margins before and after n interleaved cells of two rows. */
+static inline void pfx_add_pair_margins(uint32_t *cells, int32_t n, int32_t margin)
 {
-    const int32_t n = maps->width;
-    const pfx_sample *above[2];
-    const pfx_sample *below[2];
-    for (int32_t i = 0; i < 2; i++) {
-        above[i] = pfx_row(maps, lines[i].map, y + lines[i].row);
-        below[i] = pfx_row(maps, lines[i].map, y - lines[i].row);
-    }
-    const int32_t first = lines[0].fold;
-    const int32_t second = lines[1].fold;
-    for (int32_t x = 0; x + 1 < n; x += 2) {
-        const uint32_t one = pfx_folded_pair(above[0] + x, below[0] + x, first);
-        const uint32_t other = pfx_folded_pair(above[1] + x, below[1] + x, second);
-        cells[x] = (one & 0xFFFFU) | (other << 16);
-        cells[x + 1] = (one >> 16) | (other & 0xFFFF0000U);
-    }
-    if (n % 2 != 0) {
-        const int32_t x = n - 1;
-        const int32_t one = above[0][x] + first * below[0][x];
-        const int32_t other = above[1][x] + second * below[1][x];
-        cells[x] = ((uint32_t)one & 0xFFFFU) | ((uint32_t)other << 16);
-    }
     for (int32_t i = 0; i < margin; i++) {
         cells[-1 - i] = cells[n - 1 - i];
         cells[n + i] = cells[i];
+    }
+}
+
+/* Lays two rows that a kernel reads as cells, interleaved; if `odd` is not 0, odd columns apart. */
+static inline void pfx_lay_pair(uint32_t *cells, int32_t odd, const pfx_maps *maps,
+                                const pfx_line *first, const pfx_line *second, int32_t y,
+                                int32_t margin)
+{
+    const int32_t n = maps->width;
+    const pfx_sample *const above = pfx_row(maps, first->map, y + first->row);
+    const pfx_sample *const below = pfx_row(maps, first->map, y - first->row);
+    const pfx_sample *const upper = pfx_row(maps, second->map, y + second->row);
+    const pfx_sample *const lower = pfx_row(maps, second->map, y - second->row);
+    const int32_t fold = first->fold;
+    const int32_t other_fold = second->fold;
+    const int32_t next = odd == 0 ? 2 : 1;
+    uint32_t *even_cell = cells;
+    uint32_t *odd_cell = cells + (odd == 0 ? 1 : odd);
+    for (int32_t x = 0; x + 1 < n; x += 2) {
+        const uint32_t one = pfx_folded_pair(above + x, below + x, fold);
+        const uint32_t other = pfx_folded_pair(upper + x, lower + x, other_fold);
+        *even_cell = (one & 0xFFFFU) | (other << 16);
+        *odd_cell = (one >> 16) | (other & 0xFFFF0000U);
+        even_cell += next;
+        odd_cell += next;
+    }
+    if (n % 2 != 0) {
+        const int32_t one = above[n - 1] + fold * below[n - 1];
+        const int32_t other = upper[n - 1] + other_fold * lower[n - 1];
+        *even_cell = ((uint32_t)one & 0xFFFFU) | ((uint32_t)other << 16);
+    }
+    if (odd == 0) {
+        pfx_add_pair_margins(cells, n, margin);
+    } else {
+        pfx_add_pair_margins(cells, (n + 1) >> 1, margin);
+        pfx_add_pair_margins(cells + odd, n >> 1, margin);
     }
 }
 #endif
@@ -194,9 +203,11 @@ static inline void pfx_begin_row(const pfx_kernel *kernel, const pfx_maps *maps,
     int32_t i = 0;
 #if PFX_Q15
 #ifdef PFX_PAIRS
-    for (; step == 2 && stride == 1 && i + 1 < kernel->n_lines; i += 2) {
+    for (; step == 2 && i < kernel->n_lines; i += 2) {
         pfx_cell *const row = scratch->cells + i * kernel->pitch;
-        pfx_lay_pair((uint32_t *)(void *)row + PFX_MARGIN, maps, &kernel->lines[i], y, margin);
+        const pfx_line *const line = &kernel->lines[i];
+        pfx_lay_pair((uint32_t *)(void *)row + PFX_MARGIN, odd, maps, line,
+                     line + (i + 1 < kernel->n_lines), y, margin);
     }
 #endif
 #endif
@@ -358,13 +369,10 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
     const int32_t target_size = step->rows * step->columns;
     const int emits = step->target == PFX_OUTPUT;
     pfx_sample *target = emits ? scratch->emitted : scratch->workspace + step->target;
-#if PFX_Q15
-    pfx_maps source = {scratch->workspace + step->source, 0, step->height, step->height,
-                       step->width, -1};
-    const uint8_t *shifts = pfx_shifts + step->shift;
-#else
     pfx_maps source = {scratch->workspace + step->source, 0, step->height, step->height,
                        step->width};
+#if PFX_Q15
+    const uint8_t *shifts = pfx_shifts + step->shift;
 #endif
     for (int32_t group = 0; group < step->groups; group++) {
 #if PFX_Q15
@@ -381,9 +389,6 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
             moduli.stored_rows = 2 * smoothing->half + 1;
             moduli.height = step->modulus_height;
             moduli.width = step->modulus_width;
-#if PFX_Q15
-            moduli.bits = UINT16_MAX;
-#endif
         }
         for (int32_t y = 0; y < step->rows; y++) {
             const int32_t centre = (step->first_row + y) * step->stride;
