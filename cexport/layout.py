@@ -25,7 +25,7 @@ AT_ONCE = 4
 # Outputs of a row that sums are kept of, of written-out kernels: of integers few, to save memory.
 CHUNKS = {"q15": 8, "float": 64}
 # Cells that are read in vain beyond a row's margins.
-SLACK = 2
+SLACK = 4
 
 
 @dataclass(frozen=True)

@@ -221,18 +221,19 @@ class Writer:
         ]
 
     def _plain(self, stride: int, group: list[int], samples) -> list[str]:
-        text = ["    PFX_INDEPENDENT", "    for (int32_t x = 0; x < n; x++) {"]
-        text += ["        const pfx_cell *const c = cells + x;", "        pfx_sum t;"]
-        text += [f"        pfx_sum s{number} = 0;" for number in group]
+        text = ["    PFX_INDEPENDENT", "    for (int32_t x = 0; x < n; x += PFX_LANES) {"]
+        text += ["        const pfx_cell *const c = cells + x;", "        pfx_lanes t;"]
+        text += [f"        pfx_lanes s{number} = PFX_ZERO;" for number in group]
         for sample, terms in samples:
             at = self.place[sample.row] * self.pitch
-            value = f"c[{at + self._column(sample.offset, stride)}]"
+            value = f"PFX_LOAD(c + {at + self._column(sample.offset, stride)})"
             if sample.fold:
-                sign = "+" if sample.fold > 0 else "-"
-                value += f" {sign} c[{at + self._column(-sample.offset, stride)}]"
-            sums = " ".join(f"s{number} += w[{weight}] * t;" for number, weight in terms)
+                name = "PFX_ADD" if sample.fold > 0 else "PFX_SUBTRACT"
+                other = f"PFX_LOAD(c + {at + self._column(-sample.offset, stride)})"
+                value = f"{name}({value}, {other})"
+            sums = " ".join(f"s{n} = PFX_MULTIPLY_ADD(s{n}, t, w[{at}]);" for n, at in terms)
             text.append(f"        t = {value}; {sums}")
-        text += [f"        sums[{number} * PFX_CHUNK + x] = s{number};" for number in group]
+        text += [f"        PFX_STORE(sums + {n} * PFX_CHUNK + x, s{n});" for n in group]
         return [*text, "    }"]
 
     def _pairs(self, stride: int, group: list[int], products, start: int) -> list[str]:
