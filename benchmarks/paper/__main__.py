@@ -26,9 +26,7 @@ from benchmarks.paper import (
     classification,
     convergence,
     filter_groups,
-    floor,
     hybrid,
-    known_sets,
     readings,
     speed,
     stability,
@@ -45,9 +43,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         speed.EXPERIMENT,
         classification.EXPERIMENT,
         bounds.EXPERIMENT,
-        floor.EXPERIMENT,
         hybrid.EXPERIMENT,
-        known_sets.EXPERIMENT,
     )
 }
 _path = click.Path(exists=True, path_type=Path)

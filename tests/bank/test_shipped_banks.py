@@ -65,6 +65,8 @@ def test_cards_tell_what_is_measured(name):
     assert all(told["command"].startswith("python -m tools.learn train ") for told in sessions)
     assert all(told["threads"] >= 1 and told["versions"]["kymatio"] for told in sessions)
     assert bank.card["learned"]["log"]
+    sources = bank.card["learned"]["recipe"].get("source", "photographs").split("+")
+    assert ("photographs" in sources) == bool(bank.card["learned"]["photographs"])
     for size in (32, 64):
         told = bank.card["errors"][f"photographs {size}x{size} J=2"]
         assert bank_errors(name, 2, size) == pytest.approx(told, rel=1e-3)

@@ -25,7 +25,7 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-SIDE, EFFORT = 8, Effort(1_000, climbers=8, steps=15)
+SIDE, EFFORT = 8, Effort(1_000, climbers=4, steps=15)
 # Frequencies searched, fewer than the package's: bounds are certified all the same, and looser.
 COARSE = {1: 20_000, 4: 6_000, 16: 1_000, 64: 500}
 
@@ -64,9 +64,9 @@ def test_no_bound_of_a_shipped_bank_is_violated(name, use_grids, shifts_move):
 )
 def test_no_bound_of_a_toy_bank_is_violated(kind, architecture, J, use_grids, shifts_move):
     # So coarse that what is certified is far from what was found.
-    use_grids({1: 5_000, 4: 2_000, 16: 600, 64: 200})
+    use_grids({1: 2_000, 4: 800, 16: 250, 64: 80})
     bank = make_toy_bank(kind, **architecture)
-    outcomes = attack_all(bank, Effort(200, climbers=6, steps=15), J, SIDE)
+    outcomes = attack_all(bank, Effort(200, climbers=3, steps=10), J, SIDE)
     assert {o: found["violations"] for o, found in outcomes.items() if found["violations"]} == {}
 
 
