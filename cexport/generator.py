@@ -50,6 +50,7 @@ def generate(
     dtype: str = "float",
     prefix: str = "nps",
     weights_only: bool = False,
+    target: str | None = None,
 ) -> str:
     """Return a C99 header that computes the scattering transform of images of one shape.
 
@@ -77,7 +78,12 @@ def generate(
         Every name in the header begins with it, in upper case for macros.
     weights_only : bool
         Only the filters, as documented arrays for use in other code; J, shape, max_order,
-        boundary and rounds are then without effect.
+        boundary, rounds and target are then without effect.
+    target : str, optional
+        "speed": the sums of filters are written out, for the multiply-adds of Arm's DSP extension
+        and vectors too. "size": loops read the taps from tables, which takes less flash and less
+        scratch memory, and two to three times the instructions. By default "speed", but "size" for
+        large filters without symmetry. Integers of both are the same where all products are.
 
     Returns
     -------
@@ -114,6 +120,7 @@ def generate(
         dtype=dtype,
         prefix=prefix,
         weights_only=weights_only,
+        target=target,
     )
     if weights_only:
         return weights_header(configuration)
@@ -134,7 +141,7 @@ class _Header:
         self.bank, self.plan = configuration.bank, configuration.plan
         integers = integer_bank(self.bank) if configuration.dtype == "q15" else None
         self.quantization = Quantization(self.plan, integers) if integers else None
-        make = lay_out_unrolled if configuration.fast else lay_out
+        make = lay_out_unrolled if configuration.written_out else lay_out
         self.layout = make(self.plan, self.bank, integers)
         self.signal_to_noise: dict[str, float] = {}
         if self.quantization:
@@ -175,7 +182,7 @@ class _Header:
         return with_prefix("\n".join(parts), self.configuration.prefix)
 
     def _loops(self) -> list[str]:
-        if self.configuration.fast:
+        if self.configuration.written_out:
             sizes = [
                 f"#define PFX_CHUNK {self.layout.chunk}",
                 f"#define PFX_MARGIN {self.layout.margin}",
@@ -228,7 +235,7 @@ class _Header:
             "PFX_OUTPUT_SIZE": "(PFX_CHANNELS * PFX_OUT_HEIGHT * PFX_OUT_WIDTH)",
             "PFX_SCRATCH_ALIGN": 4,
             "PFX_SCRATCH_BYTES": self.layout.scratch_bytes(
-                2 if q15 else 4, 2 if q15 and self.configuration.fast else 4
+                2 if q15 else 4, 2 if q15 and self.configuration.written_out else 4
             ),
         }
         if q15:
@@ -260,7 +267,7 @@ class _Header:
         text = [f"#define {name} {value}" for name, value in sizes.items()]
         text += ["", *padding_tables(plan)]
         for kernel in layout.kernels.values():
-            if self.configuration.fast:
+            if self.configuration.written_out:
                 text += ["", *unrolled_kernel(kernel, layout, quantization is not None)]
             else:
                 text += ["", *kernel_tables(kernel, quantization is not None)]

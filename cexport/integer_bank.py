@@ -43,16 +43,18 @@ SMALLEST_EXPONENT = -100
 LARGEST_FILTER, LARGEST_CARRIERS = 512, 16
 
 
-def largest_read(key: str) -> int:
-    """Return the largest number that an array of filters is applied to."""
+def largest_read(bank: FilterBank, key: str) -> int:
+    """Return the largest number that an array of a bank is applied to: moduli or carried maps."""
     array = WEIGHT_ARRAYS[key]
-    smooths_moduli = array.generation == "first" and not array.is_complex
+    # Moduli are smoothed, as raw maps; by which array from the second octave on, is the bank's.
+    generations = {bank.architecture.generation(True, octave) for octave in (0, 1)}
+    smooths_moduli = not array.is_complex and array.generation in generations
     return LARGEST_MODULUS if smooths_moduli else LARGEST_CARRIED
 
 
-def largest_norm(key: str) -> int:
+def largest_norm(bank: FilterBank, key: str) -> int:
     """Return what the absolute weights of a filter may add up to."""
-    return (LARGEST_SUM - 2**15) // largest_read(key)
+    return (LARGEST_SUM - 2**15) // largest_read(bank, key)
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class IntegerBank:
         # All at once, for mirrored filters share their weights. fsum does not depend on the order,
         # so these also have the same norm, to the last bit.
         norms = np.array([math.fsum(np.abs(filters).flat) for filters in taps])
-        most = largest_norm(key)
+        most = largest_norm(self.bank, key)
         norms = np.maximum(norms.reshape(parts, -1).max(0), most / 2**LARGEST_FILTER_EXPONENT)
         exponents = np.floor(np.log2(most / norms))
         for _ in range(8):

@@ -88,19 +88,23 @@ class CKernel:
 
 @dataclass(frozen=True)
 class UnrolledKernel:
-    """One set of filters, written out.
+    """One set of filters, written out for one stride.
 
     Attributes
     ----------
-    key, orientations, name
-        As of a `CKernel`.
+    key : str
+        The bank's array.
+    name : str
+        In C, without the prefix.
+    stride : int
+        1 or 2.
     order : Unrolled
         Its sums.
     """
 
     key: str
-    orientations: tuple[int, ...] | None
     name: str
+    stride: int
     order: Unrolled
 
     @property
@@ -111,10 +115,8 @@ class UnrolledKernel:
     @property
     def half(self) -> int:
         """The farthest that a row or column is off."""
-        S = self.summation
-        return max(
-            (max(abs(S.rows[s.row].offset), abs(s.offset)) for s in S.samples), default=0
-        )
+        rows, samples = self.summation.rows, self.summation.samples
+        return max((max(abs(rows[s.row].offset), abs(s.offset)) for s in samples), default=0)
 
 
 @dataclass(frozen=True)
@@ -193,58 +195,60 @@ class CLayout:
 class UnrolledLayout(CLayout):
     """The same of kernels that are written out, whose rows all lie in memory as cells.
 
+    Kernels are by (key, orientations, stride).
+
     Attributes
     ----------
     chunk : int
         Outputs of a row that sums are kept of.
     """
 
-    chunk: int = 8
+    chunk: int
+
+    def kernels_of(self, step: Step) -> tuple[UnrolledKernel | None, UnrolledKernel]:
+        """Return the wavelets of a step, None without any, and its smoothing."""
+        wavelets = step.wavelets, step.orientations, step.wavelet_stride
+        return self.kernels.get(wavelets), self.kernels[step.smoothing, None, step.stride]
 
     @property
     def margin(self) -> int:
         """Cells in front of every row."""
-        return max(-(-k.half // stride) for k, _, stride, _ in self._correlations())
+        return max(-(-kernel.half // kernel.stride) for kernel in self.kernels.values())
 
-    def strides(self, kernel: UnrolledKernel) -> list[int]:
-        """Return the strides that a kernel is applied with."""
-        return sorted({stride for k, _, stride, _ in self._correlations() if k is kernel})
+    def odd(self, kernel: UnrolledKernel) -> int:
+        """Return the cells from a row's even columns to its odd ones; 0 if these are together."""
+        return 0 if kernel.stride == 1 else -(-self._width(kernel) // 2) + 2 * self.margin
 
-    def odd(self, key: str) -> int:
-        """Return the cells from even columns to odd ones, of an array's rows."""
-        widths = [w for k, w, stride, _ in self._correlations() if k.key == key and stride == 2]
-        return max((-(-width // 2) for width in widths), default=0) + 2 * self.margin
+    def pitch(self, kernel: UnrolledKernel) -> int:
+        """Return the cells from one row to the next."""
+        width = -(-self._width(kernel) // kernel.stride)
+        return self.odd(kernel) + width + 2 * self.margin + SLACK
 
-    def pitch(self, key: str) -> int:
-        """Return the cells from one row to the next, of an array's rows."""
-        kinds = [(w, stride) for k, w, stride, _ in self._correlations() if k.key == key]
-        ends = [
-            w if stride == 1 else self.odd(key) + -(-w // 2) for w, stride in kinds
-        ]
-        return max(ends) + 2 * self.margin + SLACK
+    def _width(self, kernel: UnrolledKernel) -> int:
+        """Return the width of the widest map that a kernel reads."""
+        return max(width for k, width, _, _ in self._correlations() if k is kernel)
 
     @property
     def cells(self) -> int:
         """Cells: those of all rows of a kernel."""
-        return max(
-            2 * -(-len(k.order.rows) // 2) * self.pitch(k.key) for k, *_ in self._correlations()
-        )
+        return max(2 * -(-len(k.order.rows) // 2) * self.pitch(k) for k in self.kernels.values())
 
     @property
     def sums(self) -> int:
         """Sums that are in memory at a time: of a chunk."""
-        return self.chunk * max(k.summation.accumulators for k, *_ in self._correlations())
+        return self.chunk * max(k.summation.accumulators for k in self.kernels.values())
 
 
-def lay_out_unrolled(
-    plan: Plan, bank: FilterBank, integers: IntegerBank | None
-) -> UnrolledLayout:
+def lay_out_unrolled(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> UnrolledLayout:
     """Return the tables of a plan whose kernels are written out; parameters as for `lay_out`."""
     kernels = {}
     for step in plan.steps:
-        for key, outputs in ((step.wavelets, step.orientations), (step.smoothing, None)):
-            if key and (key, outputs) not in kernels:
-                kernels[key, outputs] = _unrolled(bank, integers, key, outputs)
+        for key, outputs, stride in (
+            (step.wavelets, step.orientations, step.wavelet_stride),
+            (step.smoothing, None, step.stride),
+        ):
+            if key and (key, outputs, stride) not in kernels:
+                kernels[key, outputs, stride] = _unrolled(bank, integers, key, outputs, stride)
     return UnrolledLayout(plan, kernels, CHUNKS["q15" if integers else "float"])
 
 
@@ -253,9 +257,10 @@ def _unrolled(
     integers: IntegerBank | None,
     key: str,
     orientations: tuple[int, ...] | None,
+    stride: int,
 ) -> UnrolledKernel:
     # Two rows of moduli do not fit within 16 bits.
-    if integers and largest_read(key) == LARGEST_MODULUS:
+    if integers and largest_read(bank, key) == LARGEST_MODULUS:
         summation, weights = make_summation(
             integers.taps(key, orientations), bank.symmetric, rows=False
         )
@@ -264,7 +269,7 @@ def _unrolled(
         if integers:
             weights = folded(summation, integers.taps(key, orientations))
     order = Unrolled(summation, weights, paired=integers is not None)
-    return UnrolledKernel(key, orientations, _name(bank, key, orientations), order)
+    return UnrolledKernel(key, f"{_name(bank, key, orientations)}_by_{stride}", stride, order)
 
 
 def _name(bank: FilterBank, key: str, orientations: tuple[int, ...] | None) -> str:

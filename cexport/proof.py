@@ -31,7 +31,7 @@ def filter_proof(integers: IntegerBank, keys: set[str]) -> list[str]:
         name = f"PFX_{key.upper()}_NORM"
         exponents = " ".join(map(str, filters.exponents))
         text += [f"#define {name} {max(filters.norms)} /* exponents {exponents} */"]
-        read = "MODULUS" if largest_read(key) == LARGEST_MODULUS else "CARRIED"
+        read = "MODULUS" if largest_read(integers.bank, key) == LARGEST_MODULUS else "CARRIED"
         text += [f"PFX_ASSERT(PFX_FITS({name}, PFX_LARGEST_{read}), sums_of_{key}_fit);"]
     return text
 

@@ -145,7 +145,7 @@ class Quantization:
         while largest(shift) > LARGEST_MODULUS:
             shift += 1
         norm = max(filters.norms[orientation :: len(filters.exponents)])
-        rounded = norm * largest_read(step.wavelets) + 2 ** (shift - 2)
+        rounded = norm * largest_read(self.integers.bank, step.wavelets) + 2 ** (shift - 2)
         self._check(step.wavelets, rounded, exponent - shift)
         return _Choice([shift], [Range.of_raw(exponent - shift, largest(shift))], rounded)
 

@@ -66,23 +66,21 @@ def kernel_tables(kernel: CKernel, integers: bool) -> list[str]:
 
 
 def unrolled_kernel(kernel: UnrolledKernel, layout: UnrolledLayout, integers: bool) -> list[str]:
-    """Return the tables and functions of one set of filters that is written out."""
-    S, name, key = kernel.summation, f"pfx_{kernel.name}", kernel.key
+    """Return the tables and the function of one set of filters that is written out."""
+    S, name, order = kernel.summation, f"pfx_{kernel.name}", kernel.order
     number = integer_literal if integers else float_literal
-    pitch, odd = layout.pitch(key), layout.odd(key)
-    writer = Writer(kernel.name, kernel.order, pitch, odd, number)
-    (stride,) = layout.strides(kernel)
-    text = comment(f"{kernel.name}: {S.multiply_adds} multiply-adds in {S.accumulators} sums.")
-    rows = [braces((row.map, row.offset, row.fold)) for row in kernel.order.rows]
+    pitch, odd = layout.pitch(kernel), layout.odd(kernel)
+    text = comment(f"{kernel.key}: {S.multiply_adds} multiply-adds in {S.accumulators} sums.")
+    rows = [braces((row.map, row.offset, row.fold)) for row in order.rows]
     text += array("pfx_line", f"{name}_lines", rows)
-    text += [*writer.tables(), ""]
-    text += [*writer.function(stride), ""]
+    text += Writer(name, order, pitch, odd, number).text()
     text += array("pfx_output", f"{name}_outputs", [braces(output) for output in S.outputs])
+    numbers = len(rows), pitch, odd, len(S.outputs), kernel.half, int(order.paired)
     return [
         *text,
         f"static const pfx_kernel {name} = {{",
-        f"    {name}_lines, {name}_by_{stride}, {name}_weights, {name}_outputs,",
-        f"    {len(rows)}, {pitch}, {odd}, {len(S.outputs)}, {kernel.half}, {int(kernel.order.paired)},",
+        f"    {name}_lines, {name}_sum, {name}_weights, {name}_outputs,",
+        f"    {', '.join(map(str, numbers))},",
         "};",
     ]
 

@@ -12,7 +12,7 @@ not folded, and a product is that of a pair.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -54,19 +54,17 @@ class Unrolled:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """The rows, in that order."""
-        return tuple(self.summation.rows[number] for number in self.places)
+        """The rows, in that order; one, though it is not read, if filters are zero."""
+        rows = tuple(self.summation.rows[number] for number in self.places)
+        return rows or (Row(0, 0, 0),)
 
     @cached_property
     def groups(self) -> list[list[int]]:
         """Sums that are kept together: those that share samples, a few at a time."""
-        joined: list[set[int]] = []
+        joined = [{number} for number in range(self.summation.accumulators)]
         for sample in self.summation.samples:
-            sums = sample.sums
-            for other in [one for one in joined if one & sums]:
-                joined.remove(other)
-                sums = sums | other
-            joined.append(sums)
+            sharing = [one for one in joined if one & sample.sums]
+            joined = [one for one in joined if one not in sharing] + [set().union(*sharing)]
         groups = []
         for members in sorted(map(sorted, joined)):
             count = -(-len(members) // MOST_SUMS)
@@ -83,55 +81,36 @@ class Unrolled:
                 needs[sample.row] |= {(number, column) for number in sample.sums}
         return needs
 
-    def products(self) -> Iterator[tuple[list[int], list[tuple[Sample, list[tuple[int, int]]]]]]:
-        """Yield each group, and its samples with (sum, place of the weight) each."""
-        place = 0
+    def products(self) -> Iterator[tuple[list[int], list[tuple[Sample, list[tuple[int, float]]]]]]:
+        """Yield each group, and its samples with the sums and weights each enters and has."""
         for group in self.groups:
             samples = []
             for sample in self.summation.samples:
-                terms = []
-                for number, _ in sample.terms:
-                    if number in group:
-                        terms.append((number, place))
-                        place += 1
+                terms = [(n, float(self.values[k])) for n, k in sample.terms if n in group]
                 if terms:
                     samples.append((sample, terms))
             yield group, samples
 
-    @property
-    def weights(self) -> np.ndarray:
-        """The weights in the order of `products`."""
-        order = [
-            index
-            for group in self.groups
-            for sample in self.summation.samples
-            for number, index in sample.terms
-            if number in group
-        ]
-        return self.values[order]
-
-    def pairs(self) -> Iterator[tuple[list[int], list[tuple[int, int, list[int], np.ndarray]]]]:
+    def pairs(self) -> Iterator[tuple[list[int], list[tuple[int, int, list]]]]:
         """Yield each group, and its products of pairs.
 
-        These are the number of a pair of rows, the column, the sums, and the weights of the sums,
-        two each.
+        These are the number of a pair of rows, the column, and the sums with two weights each.
         """
         place = {number: place for place, number in enumerate(self.places)}
-        taps: dict[tuple[int, int, int], np.ndarray] = {}
+        taps: dict[tuple[int, int], dict[int, np.ndarray]] = {}
         for sample in self.summation.samples:
             at = place[sample.row]
             for column in _columns(sample):
                 sign = sample.fold if column == -sample.offset and column else 1
                 for number, index in sample.terms:
-                    pair = taps.setdefault((at // 2, column, number), np.zeros(2))
-                    pair[at % 2] += sign * self.values[index]
+                    of_sum = taps.setdefault((at // 2, column), {})
+                    of_sum.setdefault(number, np.zeros(2))[at % 2] += sign * self.values[index]
         for group in self.groups:
-            places = sorted({key[:2] for key in taps if key[2] in group})
             products = []
-            for at, column in places:
-                sums = [number for number in group if (at, column, number) in taps]
-                values = np.concatenate([taps[at, column, number] for number in sums])
-                products.append((at, column, sums, values))
+            for (pair, column), of_sum in sorted(taps.items()):
+                terms = [(number, of_sum[number]) for number in group if number in of_sum]
+                if terms:
+                    products.append((pair, column, terms))
             yield group, products
 
 
@@ -172,93 +151,101 @@ def _paired(needs: Sequence[set]) -> tuple[int, ...]:
 
 
 class Writer:
-    """Writes the C of one kernel: its weights, and a function for every stride.
+    """Writes the C of one kernel: its weights, and the function that sums.
 
     Parameters
     ----------
     name : str
-        The kernel's, without the prefix.
+        The kernel's.
     order : Unrolled
         Its sums.
     pitch, odd : int
-        Cells from one row to the next, and from a row's even columns to its odd ones, where every
-        other is wanted.
+        Cells from one row to the next, and from a row's even columns to its odd ones; 0 if these
+        are together.
     literal : callable
         Writes a weight.
     """
 
-    def __init__(self, name, order: Unrolled, pitch: int, odd: int, literal):
+    def __init__(
+        self, name: str, order: Unrolled, pitch: int, odd: int, literal: Callable[[float], str]
+    ):
         self.name, self.order, self.literal = name, order, literal
         self.pitch, self.odd = pitch, odd
         self.place = {number: place for place, number in enumerate(order.places)}
 
-    def tables(self) -> list[str]:
-        """Return the definition of the weights."""
-        name, literal = f"pfx_{self.name}_weights", self.literal
-        plain = array("pfx_weight", name, map(literal, self.order.weights))
+    def text(self) -> list[str]:
+        """Return the weights and the function, where pairs are multiplied and elsewhere."""
+        plain = self._function("pfx_weight", *self._plain())
         if not self.order.paired:
             return plain
-        pairs = [v for _, products in self.order.pairs() for *_, values in products for v in values]
-        paired = array("PFX_ALIGNED pfx_weight", name, map(literal, pairs))
+        paired = self._function("PFX_ALIGNED pfx_weight", *self._paired())
         return ["#ifdef PFX_PAIRS", *paired, "#else", *plain, "#endif"]
 
-    def function(self, stride: int) -> list[str]:
-        """Return the function for a stride."""
-        plain = [line for group in self.order.products() for line in self._plain(stride, *group)]
-        if self.order.paired:
-            start, paired = 0, []
-            for group, products in self.order.pairs():
-                paired += self._pairs(stride, group, products, start)
-                start += sum(len(values) for *_, values in products)
-            plain = ["#ifdef PFX_PAIRS", *paired, "#else", *plain, "#endif"]
+    def _function(self, kind: str, body: list[str], weights: list[float]) -> list[str]:
         return [
-            f"static PFX_UNROLLED void pfx_{self.name}_by_{stride}(",
-            "    const pfx_cell *PFX_RESTRICT cells, const pfx_weight *PFX_RESTRICT w,",
-            "    pfx_sum *PFX_RESTRICT sums, int32_t n)",
+            *array(kind, f"{self.name}_weights", map(self.literal, weights or [0])),
+            "",
+            f"static PFX_UNROLLED void {self.name}_sum(const pfx_cell *PFX_RESTRICT cells,",
+            "    const pfx_weight *PFX_RESTRICT w, pfx_sum *PFX_RESTRICT sums, int32_t n)",
             "{",
-            *plain,
+            *body,
             "}",
         ]
 
-    def _plain(self, stride: int, group: list[int], samples) -> list[str]:
-        text = ["    PFX_INDEPENDENT", "    for (int32_t x = 0; x < n; x += PFX_LANES) {"]
-        text += ["        const pfx_cell *const c = cells + x;", "        pfx_lanes t;"]
-        text += [f"        pfx_lanes s{number} = PFX_ZERO;" for number in group]
-        for sample, terms in samples:
-            at = self.place[sample.row] * self.pitch
-            value = f"PFX_LOAD(c + {at + self._column(sample.offset, stride)})"
-            if sample.fold:
-                name = "PFX_ADD" if sample.fold > 0 else "PFX_SUBTRACT"
-                other = f"PFX_LOAD(c + {at + self._column(-sample.offset, stride)})"
-                value = f"{name}({value}, {other})"
-            sums = " ".join(f"s{n} = PFX_MULTIPLY_ADD(s{n}, t, w[{at}]);" for n, at in terms)
-            text.append(f"        t = {value}; {sums}")
-        text += [f"        PFX_STORE(sums + {n} * PFX_CHUNK + x, s{n});" for n in group]
-        return [*text, "    }"]
+    def _plain(self) -> tuple[list[str], list[float]]:
+        """Return a loop for every group of sums, and the weights in their order."""
+        text, weights = [], []
+        for group, samples in self.order.products():
+            text += ["    PFX_INDEPENDENT", "    for (int32_t x = 0; x < n; x += PFX_LANES) {"]
+            text += ["        const pfx_cell *const c = cells + x;"] if samples else []
+            text += [f"        pfx_lanes s{number} = PFX_ZERO;" for number in group]
+            for sample, terms in samples:
+                text.append(f"        const pfx_lanes t{len(weights)} = {self._sample(sample)};")
+                name = f"t{len(weights)}"
+                for number, weight in terms:
+                    product = f"PFX_MULTIPLY_ADD(s{number}, {name}, w[{len(weights)}])"
+                    text.append(f"        s{number} = {product};")
+                    weights.append(weight)
+            text += [f"        PFX_STORE(sums + {n} * PFX_CHUNK + x, s{n});" for n in group]
+            text += ["    }"]
+        return text, weights
 
-    def _pairs(self, stride: int, group: list[int], products, start: int) -> list[str]:
-        text = [f"    for (int32_t x = 0; x < n; x += {AT_ONCE}) {{"]
-        text += ["        const pfx_cell *const c = cells + 2 * x;", "        uint32_t v;"]
-        at_once = range(AT_ONCE)
-        for number in group:
-            text.append("        pfx_sum " + ", ".join(f"s{number}{u} = 0" for u in at_once) + ";")
-        weight = start
-        for at, column, sums, _ in products:
-            one = 2 * (at * self.pitch + self._column(column, stride))
-            for number in sums:
-                dots = " ".join(
-                    f"s{number}{u} = PFX_DOT(pfx_pair(c + {one + 2 * u}), v, s{number}{u});"
-                    for u in at_once
-                )
-                text.append(f"        v = pfx_pair(w + {weight}); {dots}")
-                weight += 2
-        for number in group:
-            for u in at_once:
-                text.append(f"        sums[{number} * PFX_CHUNK + x + {u}] = s{number}{u};")
-        return [*text, "    }"]
+    def _paired(self) -> tuple[list[str], list[float]]:
+        """Return the same of pairs."""
+        text, weights, at_once = [], [], range(AT_ONCE)
+        for group, products in self.order.pairs():
+            text.append(f"    for (int32_t x = 0; x < n; x += {AT_ONCE}) {{")
+            text += ["        const pfx_cell *const c = cells + 2 * x;"] if products else []
+            for number in group:
+                zeros = ", ".join(f"s{number}{u} = 0" for u in at_once)
+                text.append(f"        pfx_sum {zeros};")
+            for pair, column, terms in products:
+                at = 2 * (pair * self.pitch + self._column(column))
+                for number, values in terms:
+                    name = f"v{len(weights)}"
+                    text.append(f"        const uint32_t {name} = pfx_pair(w + {len(weights)});")
+                    for u in at_once:
+                        total = f"s{number}{u}"
+                        cells = f"pfx_pair(c + {at + 2 * u})"
+                        text.append(f"        {total} = PFX_DOT({cells}, {name}, {total});")
+                    weights += list(values)
+            for number in group:
+                text += [f"        sums[{number} * PFX_CHUNK + x + {u}] = s{number}{u};" for u in at_once]
+            text += ["    }"]
+        return text, weights
 
-    def _column(self, column: int, stride: int) -> int:
-        """Return where in its row a column is; odd ones are apart where every other is wanted."""
-        if stride == 1:
+    def _sample(self, sample: Sample) -> str:
+        """Return a sample, folded or not, of as many outputs as are computed at once."""
+        row = self.place[sample.row] * self.pitch
+        at, opposite = (
+            f"PFX_LOAD(c + {row + self._column(column)})"
+            for column in (sample.offset, -sample.offset)
+        )
+        names = {0: "{0}", 1: "PFX_ADD({0}, {1})", -1: "PFX_SUBTRACT({0}, {1})"}
+        return names[sample.fold].format(at, opposite)
+
+    def _column(self, column: int) -> int:
+        """Return where in its row a column is."""
+        if not self.odd:
             return column
         return self.odd + (column - 1) // 2 if column % 2 else column // 2

@@ -87,7 +87,7 @@ static inline void pfx_fold(pfx_cell *PFX_RESTRICT row, int32_t step, const pfx_
         }
     } else if (above == NULL) {
         for (int32_t i = 0; i < n; i++) {
-            row[i * step] = (pfx_cell)(fold * below[stride * i]);
+            row[i * step] = (pfx_cell)(fold > 0 ? below[stride * i] : -below[stride * i]);
         }
     } else if (fold > 0) {
 #else
@@ -133,6 +133,7 @@ static inline void pfx_fold_rows(pfx_cell *row, int32_t step, int32_t odd, const
 
 #if PFX_FAST
 #if PFX_Q15
+#if !PFX_ZERO_EDGE
 #ifdef PFX_PAIRS
 /* Two samples of a row, folded. */
 static inline uint32_t pfx_folded_pair(const pfx_sample *above, const pfx_sample *below,
@@ -192,6 +193,7 @@ static inline void pfx_lay_pair(uint32_t *cells, int32_t odd, const pfx_maps *ma
 }
 #endif
 #endif
+#endif
 
 /* Lays all rows that a kernel reads for its outputs of row y as cells. */
 static inline void pfx_begin_row(const pfx_kernel *kernel, const pfx_maps *maps, int32_t y,
@@ -202,6 +204,7 @@ static inline void pfx_begin_row(const pfx_kernel *kernel, const pfx_maps *maps,
     const int32_t step = PFX_STEP(kernel);
     int32_t i = 0;
 #if PFX_Q15
+#if !PFX_ZERO_EDGE
 #ifdef PFX_PAIRS
     for (; step == 2 && i < kernel->n_lines; i += 2) {
         pfx_cell *const row = scratch->cells + i * kernel->pitch;
@@ -209,6 +212,7 @@ static inline void pfx_begin_row(const pfx_kernel *kernel, const pfx_maps *maps,
         pfx_lay_pair((uint32_t *)(void *)row + PFX_MARGIN, odd, maps, line,
                      line + (i + 1 < kernel->n_lines), y, margin);
     }
+#endif
 #endif
 #endif
     for (; i < kernel->n_lines; i++) {
