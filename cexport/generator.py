@@ -183,10 +183,7 @@ class _Header:
 
     def _loops(self) -> list[str]:
         if self.configuration.written_out:
-            sizes = [
-                f"#define PFX_CHUNK {self.layout.chunk}",
-                f"#define PFX_MARGIN {self.layout.margin}",
-            ]
+            sizes = [f"#define PFX_CHUNK {self.layout.chunk}"]
             return [section("Written-out sums"), self._template("cells.h"), *sizes, ""]
         loops = inner_loops(self.layout)
         return [section("The innermost loops"), self._template("folded.h"), *loops, ""]

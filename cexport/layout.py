@@ -24,7 +24,7 @@ from npscatter.program.summation import Row, Sample, Summation, make_summation
 AT_ONCE = 4
 # Outputs of a row that sums are kept of, of written-out kernels: of integers few, to save memory.
 CHUNKS = {"q15": 8, "float": 64}
-# Cells that are read in vain beyond a row's margins.
+# Cells that are read in vain beyond the last row's margins.
 SLACK = 4
 
 
@@ -118,6 +118,11 @@ class UnrolledKernel:
         rows, samples = self.summation.rows, self.summation.samples
         return max((max(abs(rows[s.row].offset), abs(s.offset)) for s in samples), default=0)
 
+    @property
+    def margin(self) -> int:
+        """Cells in front of a row, and behind it."""
+        return -(-self.half // self.stride)
+
 
 @dataclass(frozen=True)
 class CLayout:
@@ -210,19 +215,14 @@ class UnrolledLayout(CLayout):
         wavelets = step.wavelets, step.orientations, step.wavelet_stride
         return self.kernels.get(wavelets), self.kernels[step.smoothing, None, step.stride]
 
-    @property
-    def margin(self) -> int:
-        """Cells in front of every row."""
-        return max(-(-kernel.half // kernel.stride) for kernel in self.kernels.values())
-
     def odd(self, kernel: UnrolledKernel) -> int:
         """Return the cells from a row's even columns to its odd ones; 0 if these are together."""
-        return 0 if kernel.stride == 1 else -(-self._width(kernel) // 2) + 2 * self.margin
+        return 0 if kernel.stride == 1 else -(-self._width(kernel) // 2) + 2 * kernel.margin
 
     def pitch(self, kernel: UnrolledKernel) -> int:
         """Return the cells from one row to the next."""
         width = -(-self._width(kernel) // kernel.stride)
-        return self.odd(kernel) + width + 2 * self.margin + SLACK
+        return self.odd(kernel) + width + 2 * kernel.margin
 
     def _width(self, kernel: UnrolledKernel) -> int:
         """Return the width of the widest map that a kernel reads."""
@@ -231,7 +231,8 @@ class UnrolledLayout(CLayout):
     @property
     def cells(self) -> int:
         """Cells: those of all rows of a kernel."""
-        return max(2 * -(-len(k.order.rows) // 2) * self.pitch(k) for k in self.kernels.values())
+        kernels = self.kernels.values()
+        return SLACK + max(2 * -(-len(k.order.rows) // 2) * self.pitch(k) for k in kernels)
 
     @property
     def sums(self) -> int:

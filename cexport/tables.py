@@ -75,7 +75,7 @@ def unrolled_kernel(kernel: UnrolledKernel, layout: UnrolledLayout, integers: bo
     text += array("pfx_line", f"{name}_lines", rows)
     text += Writer(name, order, pitch, odd, number).text()
     text += array("pfx_output", f"{name}_outputs", [braces(output) for output in S.outputs])
-    numbers = len(rows), pitch, odd, len(S.outputs), kernel.half, int(order.paired)
+    numbers = len(rows), pitch, odd, len(S.outputs), kernel.half, kernel.margin, int(order.paired)
     return [
         *text,
         f"static const pfx_kernel {name} = {{",

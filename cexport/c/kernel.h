@@ -43,9 +43,10 @@ typedef struct {
     const pfx_output *outputs; /* of wavelets: all real parts, then all imaginary parts */
     uint16_t n_lines;
     uint16_t pitch;
-    uint16_t odd; /* cells from a row's even columns to its odd ones, where every other is wanted */
+    uint16_t odd; /* cells from a row's even columns to its odd ones; 0 if these are together */
     uint8_t n_outputs;
-    uint8_t half; /* the farthest that a row or column is off */
+    uint8_t half;   /* the farthest that a row or column is off */
+    uint8_t margin; /* cells in front of a row, and behind it */
     uint8_t paired;
 } pfx_kernel;
 #else

@@ -197,10 +197,10 @@ static inline void pfx_lay_pair(uint32_t *cells, int32_t odd, const pfx_maps *ma
 
 /* Lays all rows that a kernel reads for its outputs of row y as cells. */
 static inline void pfx_begin_row(const pfx_kernel *kernel, const pfx_maps *maps, int32_t y,
-                                 int32_t stride, const pfx_scratch *scratch)
+                                 const pfx_scratch *scratch)
 {
-    const int32_t margin = (kernel->half + stride - 1) >> (stride - 1);
-    const int32_t odd = stride == 1 ? 0 : kernel->odd;
+    const int32_t margin = kernel->margin;
+    const int32_t odd = kernel->odd;
     const int32_t step = PFX_STEP(kernel);
     int32_t i = 0;
 #if PFX_Q15
@@ -209,7 +209,7 @@ static inline void pfx_begin_row(const pfx_kernel *kernel, const pfx_maps *maps,
     for (; step == 2 && i < kernel->n_lines; i += 2) {
         pfx_cell *const row = scratch->cells + i * kernel->pitch;
         const pfx_line *const line = &kernel->lines[i];
-        pfx_lay_pair((uint32_t *)(void *)row + PFX_MARGIN, odd, maps, line,
+        pfx_lay_pair((uint32_t *)(void *)row + margin, odd, maps, line,
                      line + (i + 1 < kernel->n_lines), y, margin);
     }
 #endif
@@ -217,7 +217,7 @@ static inline void pfx_begin_row(const pfx_kernel *kernel, const pfx_maps *maps,
 #endif
     for (; i < kernel->n_lines; i++) {
         pfx_cell *const row = scratch->cells + i / step * step * kernel->pitch + i % step;
-        pfx_fold_rows(row + PFX_MARGIN * step, step, odd, maps, &kernel->lines[i], y, margin);
+        pfx_fold_rows(row + margin * step, step, odd, maps, &kernel->lines[i], y, margin);
     }
 }
 
@@ -225,7 +225,7 @@ static inline void pfx_begin_row(const pfx_kernel *kernel, const pfx_maps *maps,
 static inline void pfx_sums(const pfx_kernel *kernel, int32_t x, int32_t n,
                             const pfx_scratch *scratch)
 {
-    kernel->sum(scratch->cells + (PFX_MARGIN + x) * PFX_STEP(kernel), kernel->weights,
+    kernel->sum(scratch->cells + (kernel->margin + x) * PFX_STEP(kernel), kernel->weights,
                 scratch->sums, n);
 }
 #else
@@ -294,7 +294,7 @@ static inline void pfx_modulus_row(const pfx_step *step, const pfx_maps *source,
 #endif
 #if PFX_FAST
     const int32_t pitch = PFX_CHUNK;
-    pfx_begin_row(wavelets, source, y * stride, stride, scratch);
+    pfx_begin_row(wavelets, source, y * stride, scratch);
 #else
     const int32_t pitch = width;
 #endif
@@ -335,7 +335,7 @@ static inline void pfx_smoothed_row(const pfx_step *step, const pfx_maps *maps, 
     const int32_t columns = step->columns;
 #if PFX_FAST
     const int32_t pitch = PFX_CHUNK;
-    pfx_begin_row(smoothing, maps, centre, step->stride, scratch);
+    pfx_begin_row(smoothing, maps, centre, scratch);
 #else
     const int32_t pitch = columns;
 #endif
