@@ -7,6 +7,7 @@
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE) && !defined(PFX_PLAIN)
 #include <arm_acle.h>
 #define PFX_PAIRS
+#define PFX_INLINED inline __attribute__((always_inline))
 #define PFX_ALIGNED __attribute__((aligned(4)))
 #define PFX_DOT(a, b, sum) __smlad((int16x2_t)(a), (int16x2_t)(b), sum)
 #define PFX_STEP(kernel) (1 + (kernel)->paired)

@@ -156,33 +156,56 @@ static inline void pfx_add_pair_margins(uint32_t *cells, int32_t n, int32_t marg
     }
 }
 
+/* n / 2 times two columns of two rows, interleaved: even ones and odd ones, each `next` apart. */
+static PFX_INLINED void pfx_interleave(uint32_t *even, uint32_t *odd, int32_t next,
+                                       const pfx_sample *const rows[4], int32_t fold,
+                                       int32_t other_fold, int32_t n)
+{
+    const pfx_sample *const above = rows[0];
+    const pfx_sample *const below = rows[1];
+    const pfx_sample *const upper = rows[2];
+    const pfx_sample *const lower = rows[3];
+    for (int32_t x = 0; x + 1 < n; x += 2) {
+        const uint32_t one = pfx_folded_pair(above + x, below + x, fold);
+        const uint32_t other = pfx_folded_pair(upper + x, lower + x, other_fold);
+        *even = (one & 0xFFFFU) | (other << 16);
+        *odd = (one >> 16) | (other & 0xFFFF0000U);
+        even += next;
+        odd += next;
+    }
+}
+
 /* Lays two rows that a kernel reads as cells, interleaved; if `odd` is not 0, odd columns apart. */
 static inline void pfx_lay_pair(uint32_t *cells, int32_t odd, const pfx_maps *maps,
                                 const pfx_line *first, const pfx_line *second, int32_t y,
                                 int32_t margin)
 {
     const int32_t n = maps->width;
-    const pfx_sample *const above = pfx_row(maps, first->map, y + first->row);
-    const pfx_sample *const below = pfx_row(maps, first->map, y - first->row);
-    const pfx_sample *const upper = pfx_row(maps, second->map, y + second->row);
-    const pfx_sample *const lower = pfx_row(maps, second->map, y - second->row);
     const int32_t fold = first->fold;
     const int32_t other_fold = second->fold;
     const int32_t next = odd == 0 ? 2 : 1;
-    uint32_t *even_cell = cells;
-    uint32_t *odd_cell = cells + (odd == 0 ? 1 : odd);
-    for (int32_t x = 0; x + 1 < n; x += 2) {
-        const uint32_t one = pfx_folded_pair(above + x, below + x, fold);
-        const uint32_t other = pfx_folded_pair(upper + x, lower + x, other_fold);
-        *even_cell = (one & 0xFFFFU) | (other << 16);
-        *odd_cell = (one >> 16) | (other & 0xFFFF0000U);
-        even_cell += next;
-        odd_cell += next;
+    uint32_t *const odd_cells = cells + (odd == 0 ? 1 : odd);
+    const pfx_sample *const rows[4] = {
+        pfx_row(maps, first->map, y + first->row),
+        fold == 0 ? NULL : pfx_row(maps, first->map, y - first->row),
+        pfx_row(maps, second->map, y + second->row),
+        other_fold == 0 ? NULL : pfx_row(maps, second->map, y - second->row),
+    };
+    /* Loops without decisions for most. */
+    if (fold != other_fold) {
+        pfx_interleave(cells, odd_cells, next, rows, fold, other_fold, n);
+    } else if (fold == 0) {
+        pfx_interleave(cells, odd_cells, next, rows, 0, 0, n);
+    } else if (fold > 0) {
+        pfx_interleave(cells, odd_cells, next, rows, 1, 1, n);
+    } else {
+        pfx_interleave(cells, odd_cells, next, rows, -1, -1, n);
     }
     if (n % 2 != 0) {
-        const int32_t one = above[n - 1] + fold * below[n - 1];
-        const int32_t other = upper[n - 1] + other_fold * lower[n - 1];
-        *even_cell = ((uint32_t)one & 0xFFFFU) | ((uint32_t)other << 16);
+        const int32_t one = rows[0][n - 1] + (fold == 0 ? 0 : fold * rows[1][n - 1]);
+        const int32_t other =
+            rows[2][n - 1] + (other_fold == 0 ? 0 : other_fold * rows[3][n - 1]);
+        cells[(n - 1) / 2 * next] = ((uint32_t)one & 0xFFFFU) | ((uint32_t)other << 16);
     }
     if (odd == 0) {
         pfx_add_pair_margins(cells, n, margin);
