@@ -11,7 +11,7 @@ import warnings
 
 from cexport.configuration import NO_PIXEL, Configuration
 from cexport.integer_bank import integer_bank
-from cexport.layout import lay_out, lay_out_unrolled
+from cexport.layout import TableLayout, lay_out
 from cexport.proof import filter_proof, step_proof
 from cexport.quantization import PIXEL_EXPONENT, Quantization
 from cexport.sample import sample_picture
@@ -28,6 +28,7 @@ from cexport.tables import (
 )
 from cexport.templates import template
 from cexport.text import array, comment, section, times, with_prefix
+from cexport.unrolled import UnrolledLayout, lay_out_unrolled
 from cexport.weights import weights_header
 from npscatter.bank import FilterBank
 from npscatter.errors import explain
@@ -142,7 +143,7 @@ class _Header:
         integers = integer_bank(self.bank) if configuration.dtype == "q15" else None
         self.quantization = Quantization(self.plan, integers) if integers else None
         make = lay_out_unrolled if configuration.written_out else lay_out
-        self.layout = make(self.plan, self.bank, integers)
+        self.layout: TableLayout | UnrolledLayout = make(self.plan, self.bank, integers)
         self.signal_to_noise: dict[str, float] = {}
         if self.quantization:
             picture = sample_picture(self.plan.shape)
@@ -182,7 +183,7 @@ class _Header:
         return with_prefix("\n".join(parts), self.configuration.prefix)
 
     def _loops(self) -> list[str]:
-        if self.configuration.written_out:
+        if isinstance(self.layout, UnrolledLayout):
             sizes = [f"#define PFX_CHUNK {self.layout.chunk}"]
             return [section("Written-out sums"), self._template("cells.h"), *sizes, ""]
         loops = inner_loops(self.layout)
@@ -263,11 +264,13 @@ class _Header:
             sizes["PFX_NO_PIXEL"] = f"{NO_PIXEL} /* a zero */"
         text = [f"#define {name} {value}" for name, value in sizes.items()]
         text += ["", *padding_tables(plan)]
-        for kernel in layout.kernels.values():
-            if self.configuration.written_out:
-                text += ["", *unrolled_kernel(kernel, layout, quantization is not None)]
-            else:
-                text += ["", *kernel_tables(kernel, quantization is not None)]
+        integers = quantization is not None
+        if isinstance(layout, UnrolledLayout):
+            kernels = [unrolled_kernel(one, layout, integers) for one in layout.kernels.values()]
+        else:
+            kernels = [kernel_tables(one, integers) for one in layout.kernels.values()]
+        for lines in kernels:
+            text += ["", *lines]
         text += ["", *program_tables(layout, quantization), "", *path_table(plan, self.bank.L)]
         if quantization:
             text += ["", *comment("Coefficient q of channel c stands for q / 2^exponents[c].")]

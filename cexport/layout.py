@@ -6,26 +6,23 @@ from the plan, the order of summation from `npscatter.program.summation`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from cexport.integer_bank import LARGEST_MODULUS, IntegerBank, largest_read
+from cexport.integer_bank import IntegerBank
 from cexport.rounding import folded
-from cexport.unrolled import Unrolled
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Step
-from npscatter.program.summation import Row, Sample, Summation, make_summation
+from npscatter.program.summation import Row, Sample, Summation
 
 # Sums that a sample is added to at once, or samples that are added to a sum at once, at most.
 AT_ONCE = 4
-# Outputs of a row that sums are kept of, of written-out kernels: of integers few, to save memory.
-CHUNKS = {"q15": 8, "float": 64}
-# Cells that are read in vain beyond the last row's margins.
-SLACK = 4
 
 
 @dataclass(frozen=True)
@@ -86,46 +83,27 @@ class CKernel:
         )
 
 
-@dataclass(frozen=True)
-class UnrolledKernel:
-    """One set of filters, written out for one stride.
+class Kernel(Protocol):
+    """One set of filters, as a layout needs it."""
 
-    Attributes
-    ----------
-    key : str
-        The bank's array.
-    name : str
-        In C, without the prefix.
-    stride : int
-        1 or 2.
-    order : Unrolled
-        Its sums.
-    """
-
-    key: str
-    name: str
-    stride: int
-    order: Unrolled
+    @property
+    def name(self) -> str:
+        """In C, without the prefix."""
 
     @property
     def summation(self) -> Summation:
         """The order of its sums."""
-        return self.order.summation
 
     @property
     def half(self) -> int:
-        """The farthest that a row or column is off."""
-        rows, samples = self.summation.rows, self.summation.samples
-        return max((max(abs(rows[s.row].offset), abs(s.offset)) for s in samples), default=0)
+        """The farthest that a row or column is off: K // 2, or less if the outermost taps are 0."""
 
-    @property
-    def margin(self) -> int:
-        """Cells in front of a row, and behind it."""
-        return -(-self.half // self.stride)
+
+K = TypeVar("K", bound=Kernel)
 
 
 @dataclass(frozen=True)
-class CLayout:
+class CLayout(ABC, Generic[K]):
     """Kernels and scratch memory of one program.
 
     Attributes
@@ -133,16 +111,25 @@ class CLayout:
     plan : Plan
         The program.
     kernels : dict
-        By (key, orientations).
+        Every set of filters, by what tells them apart.
     """
 
     plan: Plan
-    kernels: dict[tuple[str, tuple[int, ...] | None], CKernel] = field(repr=False)
+    kernels: dict[Any, K] = field(repr=False)
 
-    def kernels_of(self, step: Step) -> tuple[CKernel | None, CKernel]:
+    @abstractmethod
+    def kernels_of(self, step: Step) -> tuple[K | None, K]:
         """Return the wavelets of a step, None without any, and its smoothing."""
-        wavelets = self.kernels[step.wavelets, step.orientations] if step.wavelets else None
-        return wavelets, self.kernels[step.smoothing, None]
+
+    @property
+    @abstractmethod
+    def cells(self) -> int:
+        """Cells: of rows as kernels read them, folded and with their margins."""
+
+    @property
+    @abstractmethod
+    def sums(self) -> int:
+        """Sums that are in memory at a time."""
 
     @property
     def moduli_samples(self) -> int:
@@ -166,27 +153,13 @@ class CLayout:
             if step.emits
         )
 
-    @property
-    def cells(self) -> int:
-        """Cells: those of one folded row with its margins."""
-        # Margins and width are rounded up to pairs: even and odd columns are kept apart.
-        return max(
-            2 * (-(-width // 2) + 2 * -(-kernel.half // 2))
-            for kernel, width, _, _ in self._correlations()
-        )
-
-    @property
-    def sums(self) -> int:
-        """Sums that are in memory at a time: all of a row."""
-        return max(kernel.summation.accumulators * n for kernel, _, _, n in self._correlations())
-
     def scratch_bytes(self, sample_bytes: int, cell_bytes: int) -> int:
         """Return the size of the whole scratch memory."""
         samples = self.plan.workspace.size + self.moduli_samples + self.emitted_coefficients
         total = 4 * self.sums + cell_bytes * self.cells + sample_bytes * samples
         return -(-total // 4) * 4
 
-    def _correlations(self) -> Iterator[tuple[CKernel, int, int, int]]:
+    def correlations(self) -> Iterator[tuple[K, int, int, int]]:
         """Yield every kernel that a step applies, its source's width, the stride, the outputs."""
         for step in self.plan.steps:
             wavelets, smoothing = self.kernels_of(step)
@@ -197,89 +170,36 @@ class CLayout:
 
 
 @dataclass(frozen=True)
-class UnrolledLayout(CLayout):
-    """The same of kernels that are written out, whose rows all lie in memory as cells.
+class TableLayout(CLayout[CKernel]):
+    """Kernels as tables, by (key, orientations), and their memory."""
 
-    Kernels are by (key, orientations, stride).
-
-    Attributes
-    ----------
-    chunk : int
-        Outputs of a row that sums are kept of.
-    """
-
-    chunk: int
-
-    def kernels_of(self, step: Step) -> tuple[UnrolledKernel | None, UnrolledKernel]:
+    def kernels_of(self, step: Step) -> tuple[CKernel | None, CKernel]:
         """Return the wavelets of a step, None without any, and its smoothing."""
-        wavelets = step.wavelets, step.orientations, step.wavelet_stride
-        return self.kernels.get(wavelets), self.kernels[step.smoothing, None, step.stride]
-
-    def odd(self, kernel: UnrolledKernel) -> int:
-        """Return the cells from a row's even columns to its odd ones; 0 if these are together."""
-        return 0 if kernel.stride == 1 else -(-self._width(kernel) // 2) + 2 * kernel.margin
-
-    def pitch(self, kernel: UnrolledKernel) -> int:
-        """Return the cells from one row to the next."""
-        width = -(-self._width(kernel) // kernel.stride)
-        return self.odd(kernel) + width + 2 * kernel.margin
-
-    def _width(self, kernel: UnrolledKernel) -> int:
-        """Return the width of the widest map that a kernel reads."""
-        return max(width for k, width, _, _ in self._correlations() if k is kernel)
+        wavelets = self.kernels[step.wavelets, step.orientations] if step.wavelets else None
+        return wavelets, self.kernels[step.smoothing, None]
 
     @property
     def cells(self) -> int:
-        """Cells: those of all rows of a kernel."""
-        kernels = self.kernels.values()
-        return SLACK + max(2 * -(-len(k.order.rows) // 2) * self.pitch(k) for k in kernels)
+        """Cells: those of one folded row with its margins."""
+        # Margins and width are rounded up to pairs: even and odd columns are kept apart.
+        return max(
+            2 * (-(-width // 2) + 2 * -(-kernel.half // 2))
+            for kernel, width, _, _ in self.correlations()
+        )
 
     @property
     def sums(self) -> int:
-        """Sums that are in memory at a time: of a chunk."""
-        return self.chunk * max(k.summation.accumulators for k in self.kernels.values())
+        """Sums that are in memory at a time: all of a row."""
+        return max(kernel.summation.accumulators * n for kernel, _, _, n in self.correlations())
 
 
-def lay_out_unrolled(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> UnrolledLayout:
-    """Return the tables of a plan whose kernels are written out; parameters as for `lay_out`."""
-    kernels = {}
-    for step in plan.steps:
-        for key, outputs, stride in (
-            (step.wavelets, step.orientations, step.wavelet_stride),
-            (step.smoothing, None, step.stride),
-        ):
-            if key and (key, outputs, stride) not in kernels:
-                kernels[key, outputs, stride] = _unrolled(bank, integers, key, outputs, stride)
-    return UnrolledLayout(plan, kernels, CHUNKS["q15" if integers else "float"])
-
-
-def _unrolled(
-    bank: FilterBank,
-    integers: IntegerBank | None,
-    key: str,
-    orientations: tuple[int, ...] | None,
-    stride: int,
-) -> UnrolledKernel:
-    # Two rows of moduli do not fit within 16 bits.
-    if integers and largest_read(bank, key) == LARGEST_MODULUS:
-        summation, weights = make_summation(
-            integers.taps(key, orientations), bank.symmetric, rows=False
-        )
-    else:
-        summation, weights = bank.summation(key, orientations)
-        if integers:
-            weights = folded(summation, integers.taps(key, orientations))
-    order = Unrolled(summation, weights, paired=integers is not None)
-    return UnrolledKernel(key, f"{_name(bank, key, orientations)}_by_{stride}", stride, order)
-
-
-def _name(bank: FilterBank, key: str, orientations: tuple[int, ...] | None) -> str:
+def kernel_name(bank: FilterBank, key: str, orientations: tuple[int, ...] | None) -> str:
     if orientations in (None, tuple(range(bank.L))):
         return key
     return f"{key}_{'_'.join(map(str, orientations))}"
 
 
-def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> CLayout:
+def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> TableLayout:
     """Return the tables of a plan.
 
     Parameters
@@ -297,7 +217,7 @@ def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> CLayo
             if key and (key, outputs) not in kernels:
                 kernels[key, outputs] = make_kernel(bank, integers, key, outputs)
     check_kernels(bank, kernels.values())
-    layout = CLayout(plan, kernels)
+    layout = TableLayout(plan, kernels)
     _check_program(layout)
     return layout
 
@@ -342,7 +262,7 @@ def make_kernel(
     orientations: tuple[int, ...] | None = None,
 ) -> CKernel:
     """Return a kernel: the samples of a summation side by side, its weights in that order."""
-    name = _name(bank, key, orientations)
+    name = kernel_name(bank, key, orientations)
     summation, weights = bank.summation(key, orientations)
     if integers:
         # In the same order, though some weights have become zero.

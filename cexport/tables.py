@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from cexport.configuration import NO_PIXEL
-from cexport.layout import CKernel, CLayout, UnrolledKernel, UnrolledLayout, Use
+from cexport.layout import CKernel, CLayout, TableLayout, Use
 from cexport.quantization import Quantization
 from cexport.text import angle_of_theta, array, braces, comment, float_literal, integer_literal
-from cexport.unrolled import Writer
+from cexport.unrolled import UnrolledKernel, UnrolledLayout, Writer
 from npscatter.program.magnitude import ordinary_exponents
 from npscatter.program.plan import Plan
 
@@ -85,7 +85,7 @@ def unrolled_kernel(kernel: UnrolledKernel, layout: UnrolledLayout, integers: bo
     ]
 
 
-def inner_loops(layout: CLayout) -> list[str]:
+def inner_loops(layout: TableLayout) -> list[str]:
     """Return the function that adds the products of a row's samples: a loop for every use."""
     strides: dict[tuple[int, int, int], set[int]] = {}
     for step in layout.plan.steps:

@@ -12,20 +12,30 @@ not folded, and a product is that of a pair.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
 import numpy as np
 
+from cexport.integer_bank import LARGEST_MODULUS, IntegerBank, largest_read
+from cexport.layout import CLayout, kernel_name
+from cexport.rounding import folded
 from cexport.text import array
-from npscatter.program.summation import Row, Sample, Summation
+from npscatter.bank import FilterBank
+from npscatter.program.plan import Plan
+from npscatter.program.steps import Step
+from npscatter.program.summation import Row, Sample, Summation, make_summation
 
 # Sums that are kept in registers together, at most.
 MOST_SUMS = 4
 # Outputs that are computed at once, where pairs are multiplied.
 AT_ONCE = 2
+# Outputs of a row that sums are kept of: of integers few, to save memory.
+CHUNKS = {"q15": 8, "float": 64}
+# Cells that are read in vain beyond the last row's margins.
+SLACK = 4
 
 
 @dataclass(frozen=True)
@@ -145,9 +155,126 @@ def _paired(needs: Sequence[set]) -> tuple[int, ...]:
                 order[i], order[i + 1], order[j], order[j + 1] = best
                 better = True
     # A row alone comes last.
-    pairs = [sorted(order[k : k + 2], reverse=-1 in order[k : k + 2]) for k in range(0, len(order), 2)]
+    pairs = [
+        sorted(order[k : k + 2], reverse=-1 in order[k : k + 2]) for k in range(0, len(order), 2)
+    ]
     pairs.sort(key=lambda pair: (-1 in pair, pair))
     return tuple(number for pair in pairs for number in pair if number >= 0)
+
+
+@dataclass(frozen=True)
+class UnrolledKernel:
+    """One set of filters, written out for one stride.
+
+    Attributes
+    ----------
+    key : str
+        The bank's array.
+    name : str
+        In C, without the prefix.
+    stride : int
+        1 or 2.
+    order : Unrolled
+        Its sums.
+    """
+
+    key: str
+    name: str
+    stride: int
+    order: Unrolled
+
+    @property
+    def summation(self) -> Summation:
+        """The order of its sums."""
+        return self.order.summation
+
+    @property
+    def half(self) -> int:
+        """The farthest that a row or column is off."""
+        rows, samples = self.summation.rows, self.summation.samples
+        return max((max(abs(rows[s.row].offset), abs(s.offset)) for s in samples), default=0)
+
+    @property
+    def margin(self) -> int:
+        """Cells in front of a row, and behind it."""
+        return -(-self.half // self.stride)
+
+
+@dataclass(frozen=True)
+class UnrolledLayout(CLayout[UnrolledKernel]):
+    """Kernels that are written out, by (key, orientations, stride), and their memory.
+
+    All rows that a kernel reads lie there as cells.
+
+    Attributes
+    ----------
+    chunk : int
+        Outputs of a row that sums are kept of.
+    """
+
+    chunk: int
+
+    def kernels_of(self, step: Step) -> tuple[UnrolledKernel | None, UnrolledKernel]:
+        """Return the wavelets of a step, None without any, and its smoothing."""
+        wavelets = step.wavelets, step.orientations, step.wavelet_stride
+        return self.kernels.get(wavelets), self.kernels[step.smoothing, None, step.stride]
+
+    def odd(self, kernel: UnrolledKernel) -> int:
+        """Return the cells from a row's even columns to its odd ones; 0 if these are together."""
+        return 0 if kernel.stride == 1 else -(-self._width(kernel) // 2) + 2 * kernel.margin
+
+    def pitch(self, kernel: UnrolledKernel) -> int:
+        """Return the cells from one row to the next."""
+        width = -(-self._width(kernel) // kernel.stride)
+        return self.odd(kernel) + width + 2 * kernel.margin
+
+    def _width(self, kernel: UnrolledKernel) -> int:
+        """Return the width of the widest map that a kernel reads."""
+        return max(width for k, width, _, _ in self.correlations() if k is kernel)
+
+    @property
+    def cells(self) -> int:
+        """Cells: those of all rows of a kernel."""
+        kernels = self.kernels.values()
+        return SLACK + max(2 * -(-len(k.order.rows) // 2) * self.pitch(k) for k in kernels)
+
+    @property
+    def sums(self) -> int:
+        """Sums that are in memory at a time: of a chunk."""
+        return self.chunk * max(k.summation.accumulators for k in self.kernels.values())
+
+
+def lay_out_unrolled(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> UnrolledLayout:
+    """Return a plan's kernels written out; parameters as for `cexport.layout.lay_out`."""
+    kernels = {}
+    for step in plan.steps:
+        for key, outputs, stride in (
+            (step.wavelets, step.orientations, step.wavelet_stride),
+            (step.smoothing, None, step.stride),
+        ):
+            if key and (key, outputs, stride) not in kernels:
+                kernels[key, outputs, stride] = _unrolled(bank, integers, key, outputs, stride)
+    return UnrolledLayout(plan, kernels, CHUNKS["q15" if integers else "float"])
+
+
+def _unrolled(
+    bank: FilterBank,
+    integers: IntegerBank | None,
+    key: str,
+    orientations: tuple[int, ...] | None,
+    stride: int,
+) -> UnrolledKernel:
+    # Two rows of moduli do not fit within 16 bits.
+    if integers and largest_read(bank, key) == LARGEST_MODULUS:
+        summation, weights = make_summation(
+            integers.taps(key, orientations), bank.symmetric, fold_rows=False
+        )
+    else:
+        summation, weights = bank.summation(key, orientations)
+        if integers:
+            weights = folded(summation, integers.taps(key, orientations))
+    order = Unrolled(summation, weights, paired=integers is not None)
+    return UnrolledKernel(key, f"{kernel_name(bank, key, orientations)}_by_{stride}", stride, order)
 
 
 class Writer:
@@ -194,7 +321,8 @@ class Writer:
 
     def _plain(self) -> tuple[list[str], list[float]]:
         """Return a loop for every group of sums, and the weights in their order."""
-        text, weights = [], []
+        text: list[str] = []
+        weights: list[float] = []
         for group, samples in self.order.products():
             text += ["    PFX_INDEPENDENT", "    for (int32_t x = 0; x < n; x += PFX_LANES) {"]
             text += ["        const pfx_cell *const c = cells + x;"] if samples else []
@@ -212,7 +340,9 @@ class Writer:
 
     def _paired(self) -> tuple[list[str], list[float]]:
         """Return the same of pairs."""
-        text, weights, at_once = [], [], range(AT_ONCE)
+        text: list[str] = []
+        weights: list[float] = []
+        at_once = range(AT_ONCE)
         for group, products in self.order.pairs():
             text.append(f"    for (int32_t x = 0; x < n; x += {AT_ONCE}) {{")
             text += ["        const pfx_cell *const c = cells + 2 * x;"] if products else []
@@ -230,7 +360,9 @@ class Writer:
                         text.append(f"        {total} = PFX_DOT({cells}, {name}, {total});")
                     weights += list(values)
             for number in group:
-                text += [f"        sums[{number} * PFX_CHUNK + x + {u}] = s{number}{u};" for u in at_once]
+                text += [
+                    f"        sums[{number} * PFX_CHUNK + x + {u}] = s{number}{u};" for u in at_once
+                ]
             text += ["    }"]
         return text, weights
 

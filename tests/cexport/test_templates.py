@@ -71,7 +71,9 @@ def preprocessed(path, *flags):
 
 
 @pytest.mark.parametrize("dtype", ["float", "q15"])
-@pytest.mark.parametrize(("boundary", "target"), [("kymatio", "speed"), ("zero", "speed"), ("kymatio", "size")])
+@pytest.mark.parametrize(
+    ("boundary", "target"), [("kymatio", "speed"), ("zero", "speed"), ("kymatio", "size")]
+)
 def test_compilers_read_templates_as_they_are(tmp_path, dtype, boundary, target):
     """A header that includes them, instead of what is left of them, is the same program."""
     options = {"boundary": boundary, "dtype": dtype, "prefix": "pfx", "target": target}
