@@ -216,28 +216,35 @@ def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> Table
         for key, outputs in ((step.wavelets, step.orientations), (step.smoothing, None)):
             if key and (key, outputs) not in kernels:
                 kernels[key, outputs] = make_kernel(bank, integers, key, outputs)
-    check_kernels(bank, kernels.values())
+    check_tables(bank, kernels.values())
     layout = TableLayout(plan, kernels)
-    _check_program(layout)
+    check_program(layout)
     return layout
 
 
-def check_kernels(bank: FilterBank, kernels: Iterable[CKernel]) -> None:
+def check_kernels(bank: FilterBank, kernels: Iterable[Kernel]) -> None:
     """Refuse a bank whose filters the fields of c/kernel.h cannot hold."""
-    kernels = list(kernels)
+    summations = [kernel.summation for kernel in kernels]
     _refuse(
         "bank",
         bank.name,
-        ("filters in one array", max(len(k.summation.outputs) for k in kernels), 255),
-        ("sums in one array", max(k.summation.accumulators for k in kernels), 255),
-        ("carried maps", max(k.summation.maps for k in kernels), 255),
-        ("rows in a filter", max(k.summation.size for k in kernels), 255),
-        ("uses of a row", max(len(line.uses) for k in kernels for line in k.lines), 255),
-        ("rows in one array", max(len(k.lines) for k in kernels), 65535),
+        ("filters in one array", max(len(one.outputs) for one in summations), 255),
+        ("sums in one array", max(one.accumulators for one in summations), 255),
+        ("carried maps", max(one.maps for one in summations), 255),
+        ("rows in a filter", max(one.size for one in summations), 255),
+        ("rows in one array", max(len(one.rows) for one in summations), 65535),
     )
 
 
-def _check_program(layout: CLayout) -> None:
+def check_tables(bank: FilterBank, kernels: Iterable[CKernel]) -> None:
+    """Refuse a bank whose filters do not fit into tables."""
+    kernels = list(kernels)
+    check_kernels(bank, kernels)
+    uses = max(len(line.uses) for kernel in kernels for line in kernel.lines)
+    _refuse("bank", bank.name, ("uses of a row", uses, 255))
+
+
+def check_program(layout: CLayout) -> None:
     """Refuse programs that the fields of c/step.h cannot hold."""
     plan = layout.plan
     shifts = sum(

@@ -79,7 +79,7 @@ def unrolled_kernel(kernel: UnrolledKernel, layout: UnrolledLayout, integers: bo
     return [
         *text,
         f"static const pfx_kernel {name} = {{",
-        f"    {name}_lines, {name}_sum, {name}_weights, {name}_outputs,",
+        *(f"    {name}_{part}," for part in ("lines", "sum", "weights", "outputs")),
         f"    {', '.join(map(str, numbers))},",
         "};",
     ]

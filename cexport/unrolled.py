@@ -20,7 +20,7 @@ from itertools import combinations
 import numpy as np
 
 from cexport.integer_bank import LARGEST_MODULUS, IntegerBank, largest_read
-from cexport.layout import CLayout, kernel_name
+from cexport.layout import CLayout, check_kernels, check_program, kernel_name
 from cexport.rounding import folded
 from cexport.text import array
 from npscatter.bank import FilterBank
@@ -246,35 +246,38 @@ class UnrolledLayout(CLayout[UnrolledKernel]):
 
 def lay_out_unrolled(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> UnrolledLayout:
     """Return a plan's kernels written out; parameters as for `cexport.layout.lay_out`."""
-    kernels = {}
+    strides: dict[tuple[str, tuple[int, ...] | None], set[int]] = {}
     for step in plan.steps:
-        for key, outputs, stride in (
-            (step.wavelets, step.orientations, step.wavelet_stride),
-            (step.smoothing, None, step.stride),
-        ):
-            if key and (key, outputs, stride) not in kernels:
-                kernels[key, outputs, stride] = _unrolled(bank, integers, key, outputs, stride)
-    return UnrolledLayout(plan, kernels, CHUNKS["q15" if integers else "float"])
+        if step.wavelets:
+            strides.setdefault((step.wavelets, step.orientations), set()).add(step.wavelet_stride)
+        strides.setdefault((step.smoothing, None), set()).add(step.stride)
+    kernels = {}
+    for (key, outputs), some in strides.items():
+        order = _order(bank, integers, key, outputs)
+        for stride in sorted(some):
+            name = kernel_name(bank, key, outputs) + (f"_by_{stride}" if len(some) > 1 else "")
+            kernels[key, outputs, stride] = UnrolledKernel(key, name, stride, order)
+    check_kernels(bank, kernels.values())
+    layout = UnrolledLayout(plan, kernels, CHUNKS["q15" if integers else "float"])
+    check_program(layout)
+    return layout
 
 
-def _unrolled(
+def _order(
     bank: FilterBank,
     integers: IntegerBank | None,
     key: str,
     orientations: tuple[int, ...] | None,
-    stride: int,
-) -> UnrolledKernel:
+) -> Unrolled:
     # Two rows of moduli do not fit within 16 bits.
     if integers and largest_read(bank, key) == LARGEST_MODULUS:
-        summation, weights = make_summation(
-            integers.taps(key, orientations), bank.symmetric, fold_rows=False
-        )
+        taps = integers.taps(key, orientations)
+        summation, weights = make_summation(taps, bank.symmetric, fold_rows=False)
     else:
         summation, weights = bank.summation(key, orientations)
         if integers:
             weights = folded(summation, integers.taps(key, orientations))
-    order = Unrolled(summation, weights, paired=integers is not None)
-    return UnrolledKernel(key, f"{kernel_name(bank, key, orientations)}_by_{stride}", stride, order)
+    return Unrolled(summation, weights, paired=integers is not None)
 
 
 class Writer:
