@@ -3,8 +3,10 @@
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__) && !defined(__clang__)
 #define PFX_UNROLLED __attribute__((noinline, optimize("Os")))
 #endif
-/* Two rows lie interleaved where the processor multiplies two pairs of 16-bit numbers at once. */
-#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE) && !defined(PFX_PLAIN)
+/* Two rows lie interleaved where the processor multiplies two pairs of 16-bit numbers at once, and
+ * the first of a pair is the low half. */
+#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE) && !defined(__ARM_BIG_ENDIAN) && \
+    defined(__GNUC__) && !defined(PFX_PLAIN)
 #include <arm_acle.h>
 #define PFX_PAIRS
 #define PFX_INLINED inline __attribute__((always_inline))

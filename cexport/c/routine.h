@@ -135,15 +135,23 @@ static inline void pfx_fold_rows(pfx_cell *row, int32_t step, int32_t odd, const
 #if PFX_Q15
 #if !PFX_ZERO_EDGE
 #ifdef PFX_PAIRS
+/* Two samples of a row, which may begin at any sample. */
+static inline int16x2_t pfx_samples(const pfx_sample *row)
+{
+    int16x2_t pair;
+    __builtin_memcpy(&pair, row, 4);
+    return pair;
+}
+
 /* Two samples of a row, folded. */
 static inline uint32_t pfx_folded_pair(const pfx_sample *above, const pfx_sample *below,
                                        int32_t fold)
 {
-    const int16x2_t one = (int16x2_t)pfx_pair(above);
+    const int16x2_t one = pfx_samples(above);
     if (fold == 0) {
         return (uint32_t)one;
     }
-    const int16x2_t other = (int16x2_t)pfx_pair(below);
+    const int16x2_t other = pfx_samples(below);
     return (uint32_t)(fold > 0 ? __sadd16(one, other) : __ssub16(one, other));
 }
 

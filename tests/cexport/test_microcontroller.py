@@ -23,14 +23,22 @@ BOARDS = {
     "cortex-m55": "mps3-an547",
 }
 # Others as programs that know two system calls: the emulator, and a compiler for what it emulates.
-CLANG = "clang -fuse-ld=lld -ffreestanding -mno-relax --target"
+CLANG = "clang -fuse-ld=lld -ffreestanding --target"
 PROGRAMS = {
     "cortex-r5, big-endian": (
         "qemu-armeb -cpu cortex-r5",
         "arm-none-eabi-gcc -mcpu=cortex-r5 -mthumb -mbig-endian -Wl,--be8",
     ),
-    "riscv32": ("qemu-riscv32", f"{CLANG}=riscv32-unknown-elf -march=rv32imc -mabi=ilp32"),
-    "riscv64": ("qemu-riscv64", f"{CLANG}=riscv64-unknown-elf -march=rv64imac -mabi=lp64"),
+    # The extension of the M4, as clang uses it.
+    "cortex-a7": ("qemu-arm -cpu cortex-a7", f"{CLANG}=arm-none-eabi -mcpu=cortex-a7 -mthumb"),
+    "riscv32": (
+        "qemu-riscv32",
+        f"{CLANG}=riscv32-unknown-elf -march=rv32imc -mabi=ilp32 -mno-relax",
+    ),
+    "riscv64": (
+        "qemu-riscv64",
+        f"{CLANG}=riscv64-unknown-elf -march=rv64imac -mabi=lp64 -mno-relax",
+    ),
 }
 HEADERS = {
     # In rounds, so that it fits the 16 KiB of the smallest board, the picture being in flash.
@@ -47,7 +55,7 @@ HEADERS = {
 # Sums written out, with and without the instructions of Arm's extensions, and by tables.
 WAYS = {
     "speed": ("speed", "-O2"),
-    "plain": ("speed", "-O2 -DNPS_PLAIN"),
+    "plain": ("speed", "-O3 -DNPS_PLAIN"),
     "size": ("size", "-Os"),
 }
 # Every processor goes all ways that there are for it, every header goes every way, and those with
@@ -65,6 +73,7 @@ RUNS = {
         **{"speed": ["accurate-L4, J=3", "strided", "paper"], "plain": ["paper-tuned"]},
         **{"size": ["fast-L4"]},
     },
+    "cortex-a7": {"speed": ["accurate-L4, J=3", "wide", "paper"], "plain": ["strided"]},
     "riscv32": {"speed": ["accurate", "wide"], "size": ["paper"]},
     "riscv64": {"speed": ["paper-tuned", "strided"], "size": ["accurate-L4, J=3"]},
 }
