@@ -247,7 +247,8 @@ static inline void pfx_begin_row(const pfx_kernel *kernel, const pfx_maps *maps,
 #endif
 #endif
     for (; i < kernel->n_lines; i++) {
-        pfx_cell *const row = scratch->cells + i / step * step * kernel->pitch + i % step;
+        const int32_t second = i & (step - 1); /* of two that lie interleaved */
+        pfx_cell *const row = scratch->cells + (i - second) * kernel->pitch + second;
         pfx_fold_rows(row + margin * step, step, odd, maps, &kernel->lines[i], y, margin);
     }
 }

@@ -1,6 +1,7 @@
-"""Which instructions compilers make of the sums that are written out."""
+"""Which instructions compilers make of the sums that are written out, and what those do."""
 
 import re
+from pathlib import Path
 
 import pytest
 from banks import bank_of
@@ -8,6 +9,7 @@ from programs import run
 
 from cexport import generate
 
+INTRINSICS = Path(__file__).parent / "intrinsics"
 COMPILERS = {
     "gcc": "arm-none-eabi-gcc",
     "clang": "clang --target=arm-none-eabi -ffreestanding",
@@ -89,3 +91,37 @@ def test_plain_headers_ask_for_no_extension(tmp_path, text, compiler, processor)
     assert set(written(text, "NPS_DOT")) <= set(functions)
     used = {one for found in functions.values() for one in found}
     assert used and not used & PAIRS
+
+
+MODELLED = """
+#define NPS_SELFTEST
+#include "nps.h"
+#include <stdlib.h>
+int main(void)
+{
+    void *const scratch = malloc(NPS_SELFTEST_BYTES);
+    return scratch == NULL ? 1 : nps_selftest(scratch, NPS_SELFTEST_BYTES);
+}
+"""
+# Smaller and quicker to compile, with calls in place of checks.
+SANITIZERS = "-fsanitize=address,alignment,signed-integer-overflow -fno-sanitize-recover=all"
+SANITIZERS += " -mllvm -asan-instrumentation-with-call-threshold=0"
+
+
+@pytest.mark.parametrize("extension", ["DSP", "MVE"])
+@pytest.mark.parametrize(
+    ("bank", "boundary", "shape"),
+    [("wide smoothing, strided wavelets", "kymatio", (7, 9)), ("free L=2 R=3", "zero", (5, 11))],
+)
+def test_models_of_instructions_lose_no_bit(tmp_path, bank, boundary, shape, extension):
+    """On this machine, where sanitizers see what is read, and at which alignment.
+
+    Rows of odd length, that wrap around or beyond whose ends there are zeros.
+    """
+    options = {"boundary": boundary, "dtype": "q15", "target": "speed"}
+    (tmp_path / "nps.h").write_text(generate(bank_of(bank), 2, shape, **options))
+    (tmp_path / "user.c").write_text(MODELLED)
+    command = ["clang", "-std=c99", "-O1", "-Wall", "-Werror", *SANITIZERS.split()]
+    command += [f"-D__ARM_FEATURE_{feature}" for feature in (extension, "IDIV")]
+    run(*command, f"-I{INTRINSICS}", tmp_path / "user.c", "-o", tmp_path / "user")
+    run(tmp_path / "user")
