@@ -66,9 +66,10 @@ def written(text, macro):
 @pytest.mark.parametrize(
     ("processor", "macro", "instruction"),
     [
-        ("cortex-m4", "NPS_DOT", "smlad"),
-        ("cortex-m33", "NPS_DOT", "smlad"),
-        ("cortex-m55", "NPS_MULTIPLY_ADD", "vmla.s32"),
+        ("cortex-m4", "NPS_DOT", ["smlad"]),
+        ("cortex-m33", "NPS_DOT", ["smlad"]),
+        # Clang multiplies where there is nothing to add to yet.
+        ("cortex-m55", "NPS_MULTIPLY_ADD", ["vmla.s32", "vmla.u32", "vmul.i32"]),
     ],
 )
 def test_every_product_is_one_instruction(tmp_path, text, compiler, processor, macro, instruction):
@@ -76,11 +77,14 @@ def test_every_product_is_one_instruction(tmp_path, text, compiler, processor, m
     functions = instructions(tmp_path, text, compiler, processor)
     wanted = written(text, macro)
     assert len(wanted) > 3 and min(wanted.values()) > 10
-    found = {name: functions[name].count(instruction) for name in wanted}
+    products = {
+        name: [one for one in functions[name] if re.match(r"v?(ml|mul|sml|smul|sma)", one)]
+        for name in wanted
+    }
+    assert {one for found in products.values() for one in found} <= set(instruction)
+    found = {name: len(products[name]) for name in wanted}
     assert found == wanted if compiler == "gcc" else all(found.values())
     assert not any(found[name] % wanted[name] for name in wanted)
-    others = {"mul", "mla", "smlabb", "smlad", "vmla.s32", "vmla.i32", "vmul.i32"} - {instruction}
-    assert not [name for name in wanted if others & set(functions[name])]
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -111,7 +115,7 @@ SANITIZERS += " -mllvm -asan-instrumentation-with-call-threshold=0"
 @pytest.mark.parametrize("extension", ["DSP", "MVE"])
 @pytest.mark.parametrize(
     ("bank", "boundary", "shape"),
-    [("wide smoothing, strided wavelets", "kymatio", (7, 9)), ("free L=2 R=3", "zero", (5, 11))],
+    [("wide smoothing, strided wavelets", "kymatio", (5, 7)), ("free L=2 R=3", "zero", (5, 11))],
 )
 def test_models_of_instructions_lose_no_bit(tmp_path, bank, boundary, shape, extension):
     """On this machine, where sanitizers see what is read, and at which alignment.

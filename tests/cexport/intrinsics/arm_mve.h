@@ -4,46 +4,37 @@
 
 #include <stdint.h>
 
-typedef struct {
-    int32_t lane[4];
-} int32x4_t;
-
-#define FOR_EACH_LANE(expression)             \
-    int32x4_t result;                         \
-    for (int i = 0; i < 4; i++) {             \
-        result.lane[i] = (expression);        \
-    }                                         \
-    return result
+typedef int32_t int32x4_t __attribute__((vector_size(16)));
 
 static inline int32x4_t vdupq_n_s32(int32_t value)
 {
-    FOR_EACH_LANE(value);
+    return (int32x4_t){value, value, value, value};
 }
 
 static inline int32x4_t vldrhq_s32(const int16_t *cells)
 {
-    FOR_EACH_LANE(cells[i]);
+    return (int32x4_t){cells[0], cells[1], cells[2], cells[3]};
 }
 
 static inline int32x4_t vaddq_s32(int32x4_t a, int32x4_t b)
 {
-    FOR_EACH_LANE(a.lane[i] + b.lane[i]);
+    return a + b;
 }
 
 static inline int32x4_t vsubq_s32(int32x4_t a, int32x4_t b)
 {
-    FOR_EACH_LANE(a.lane[i] - b.lane[i]);
+    return a - b;
 }
 
-static inline int32x4_t vmlaq_n_s32(int32x4_t sum, int32x4_t a, int32_t b)
+static inline int32x4_t vmlaq_n_s32(int32x4_t sum, int32x4_t value, int32_t weight)
 {
-    FOR_EACH_LANE(sum.lane[i] + a.lane[i] * b);
+    return sum + value * weight;
 }
 
 static inline void vst1q_s32(int32_t *sums, int32x4_t value)
 {
     for (int i = 0; i < 4; i++) {
-        sums[i] = value.lane[i];
+        sums[i] = value[i];
     }
 }
 
