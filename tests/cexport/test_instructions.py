@@ -33,7 +33,7 @@ PAIRS = {"smlad", "smlsd", "smuad", "smusd", "sadd16", "ssub16"}
 
 @pytest.fixture(scope="module")
 def text():
-    return generate(bank_of("free, strided wavelets"), 2, (8, 9), dtype="q15", target="speed")
+    return generate(bank_of("free L=2 R=3"), 2, (8, 9), dtype="q15", target="speed")
 
 
 def instructions(folder, text, compiler, processor, *flags):
@@ -87,8 +87,9 @@ def test_every_product_is_one_instruction(tmp_path, text, compiler, processor, m
     assert not any(found[name] % wanted[name] for name in wanted)
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("processor", PROCESSORS)
+@pytest.mark.parametrize(
+    ("processor", "compiler"), [("cortex-m4", "gcc"), ("cortex-m33", "clang"), ("cortex-m55", "gcc")]
+)
 def test_plain_headers_ask_for_no_extension(tmp_path, text, compiler, processor):
     """Of what a compiler makes of plain C there may be vectors, but no pairs."""
     functions = instructions(tmp_path, text, compiler, processor, "-DNPS_PLAIN")
@@ -125,7 +126,7 @@ def test_models_of_instructions_lose_no_bit(tmp_path, bank, boundary, shape, ext
     options = {"boundary": boundary, "dtype": "q15", "target": "speed"}
     (tmp_path / "nps.h").write_text(generate(bank_of(bank), 2, shape, **options))
     (tmp_path / "user.c").write_text(MODELLED)
-    command = ["clang", "-std=c99", "-O1", "-Wall", "-Werror", *SANITIZERS.split()]
+    command = ["clang", "-std=c99", "-O0", "-Wall", "-Werror", *SANITIZERS.split()]
     command += [f"-D__ARM_FEATURE_{feature}" for feature in (extension, "IDIV")]
     run(*command, f"-I{INTRINSICS}", tmp_path / "user.c", "-o", tmp_path / "user")
     run(tmp_path / "user")

@@ -30,7 +30,7 @@ PROGRAMS = {
         "arm-none-eabi-gcc -mcpu=cortex-r5 -mthumb -mbig-endian -Wl,--be8",
     ),
     # The extension of the M4, as clang uses it.
-    "cortex-a7": ("qemu-arm -cpu cortex-a7", f"{CLANG}=arm-none-eabi -mcpu=cortex-a7 -mthumb"),
+    "cortex-a7": ("qemu-arm -cpu cortex-a7", f"{CLANG}=arm-none-eabi -mcpu=cortex-a7 -marm"),
     "riscv32": (
         "qemu-riscv32",
         f"{CLANG}=riscv32-unknown-elf -march=rv32imc -mabi=ilp32 -mno-relax",
@@ -58,24 +58,23 @@ WAYS = {
     "plain": ("speed", "-O3 -DNPS_PLAIN"),
     "size": ("size", "-Os"),
 }
-# Every processor goes all ways that there are for it, every header goes every way, and those with
-# extensions of their own see every header.
+# Every processor goes the ways that there are for it; pairs and vectors see most headers.
 RUNS = {
-    "cortex-m0": {"speed": ["accurate", "wide"], "size": ["accurate", "strided"]},
+    "cortex-m0": {"speed": ["accurate"], "size": ["strided"]},
     "cortex-m4": {
-        **{"speed": HEADERS, "plain": ["accurate-L4, J=3", "paper", "strided"]},
-        **{"size": ["accurate-L4, J=3", "paper"]},
+        **{"speed": ["accurate", "paper", "strided", "wide"], "plain": ["strided"]},
+        **{"size": ["paper"]},
     },
-    "cortex-m7": {"speed": ["fast-L4"], "plain": ["wide"], "size": ["wide"]},
-    "cortex-m33": {"speed": ["strided", "accurate"], "plain": ["fast-L4"], "size": ["fast-L4"]},
-    "cortex-m55": {"speed": HEADERS, "plain": ["accurate"], "size": ["paper-tuned"]},
-    "cortex-r5, big-endian": {
-        **{"speed": ["accurate-L4, J=3", "strided", "paper"], "plain": ["paper-tuned"]},
-        **{"size": ["fast-L4"]},
+    "cortex-m7": {"speed": ["fast-L4"], "plain": ["wide"]},
+    "cortex-m33": {"speed": ["paper-tuned"], "plain": ["accurate-L4, J=3"], "size": ["fast-L4"]},
+    "cortex-m55": {
+        **{"speed": ["accurate", "paper", "wide", "fast-L4"], "plain": ["paper-tuned"]},
+        **{"size": ["accurate"]},
     },
-    "cortex-a7": {"speed": ["accurate-L4, J=3", "wide", "paper"], "plain": ["strided"]},
-    "riscv32": {"speed": ["accurate", "wide"], "size": ["paper"]},
-    "riscv64": {"speed": ["paper-tuned", "strided"], "size": ["accurate-L4, J=3"]},
+    "cortex-r5, big-endian": {"speed": ["paper-tuned", "strided"], "size": ["wide"]},
+    "cortex-a7": {"speed": ["accurate-L4, J=3", "wide"]},
+    "riscv32": {"speed": ["accurate"], "size": ["paper"]},
+    "riscv64": {"speed": ["paper-tuned"], "size": ["accurate-L4, J=3"]},
 }
 HOST = r"""
 #include <stdio.h>
@@ -178,11 +177,11 @@ def simulated(bank, J, shape):
     return coefficients.astype("<i2")
 
 
-def test_the_runs_cover_what_they_promise():
+def test_the_runs_cover_processors_headers_and_ways():
     assert set(RUNS) == {*BOARDS, *PROGRAMS}
-    for way in WAYS:
-        seen = {name for ways in RUNS.values() for name in ways.get(way, ())}
-        assert seen == set(HEADERS), way
+    headers = {way: {n for ways in RUNS.values() for n in ways.get(way, ())} for way in WAYS}
+    assert headers["speed"] == set(HEADERS)
+    assert min(map(len, headers.values())) >= 4
 
 
 @pytest.mark.parametrize("cpu", ["cortex-m4", "cortex-m7", "cortex-m55"])
