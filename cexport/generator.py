@@ -220,6 +220,7 @@ class _Header:
 
     def _sizes(self) -> str:
         plan, q15 = self.plan, self.quantization is not None
+        small_cells = q15 and self.configuration.written_out
         values: dict[str, int | str] = {
             "PFX_Q15": int(q15),
             "PFX_J": plan.J,
@@ -233,7 +234,7 @@ class _Header:
             "PFX_OUTPUT_SIZE": "(PFX_CHANNELS * PFX_OUT_HEIGHT * PFX_OUT_WIDTH)",
             "PFX_SCRATCH_ALIGN": 4,
             "PFX_SCRATCH_BYTES": self.layout.scratch_bytes(
-                2 if q15 else 4, 2 if q15 and self.configuration.written_out else 4
+                2 if q15 else 4, 2 if small_cells else 4
             ),
         }
         if q15:
@@ -241,6 +242,7 @@ class _Header:
         return "\n".join(
             [
                 *self.configuration.opening,
+                *([self._template("extensions.h")] if small_cells else []),
                 section("Sizes"),
                 *(f"#define {name} {value}" for name, value in values.items()),
                 *self.configuration.macros,

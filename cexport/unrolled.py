@@ -349,9 +349,7 @@ class Writer:
         for group, products in self.order.pairs():
             text.append(f"    for (int32_t x = 0; x < n; x += {AT_ONCE}) {{")
             text += ["        const pfx_cell *const c = cells + 2 * x;"] if products else []
-            for number in group:
-                zeros = ", ".join(f"s{number}{u} = 0" for u in at_once)
-                text.append(f"        pfx_sum {zeros};")
+            text += [f"        pfx_sum s{number}{u} = 0;" for number in group for u in at_once]
             for pair, column, terms in products:
                 at = 2 * (pair * self.pitch + self._column(column))
                 for number, values in terms:

@@ -3,12 +3,8 @@
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__) && !defined(__clang__)
 #define PFX_UNROLLED __attribute__((noinline, optimize("Os")))
 #endif
-/* Two rows lie interleaved where the processor multiplies two pairs of 16-bit numbers at once, and
- * the first of a pair is the low half. */
-#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE) && !defined(__ARM_BIG_ENDIAN) && \
-    defined(__GNUC__) && !defined(PFX_PLAIN)
-#include <arm_acle.h>
-#define PFX_PAIRS
+/* Two rows lie interleaved where the processor multiplies two pairs of 16-bit numbers at once. */
+#ifdef PFX_PAIRS
 #define PFX_INLINED inline __attribute__((always_inline))
 #define PFX_ALIGNED __attribute__((aligned(4)))
 #define PFX_DOT(a, b, sum) __smlad((int16x2_t)(a), (int16x2_t)(b), sum)
@@ -30,9 +26,8 @@ static inline uint32_t pfx_pair(const int16_t *numbers)
 #endif
 
 #if PFX_Q15
-#if defined(__ARM_FEATURE_MVE) && !defined(PFX_PLAIN)
+#ifdef PFX_VECTORS
 /* Outputs that are computed at once: four, in a vector. */
-#include <arm_mve.h>
 #define PFX_LANES 4
 typedef int32x4_t pfx_lanes;
 #define PFX_ZERO vdupq_n_s32(0)

@@ -48,10 +48,11 @@ static inline uint32_t pfx_square_root(uint32_t square)
     const uint32_t shift = (uint32_t)__builtin_clz(square) & ~1U;
     const uint32_t first = (uint32_t)pfx_roots[(square << shift >> 24) - 64U] << 8;
     uint32_t root = (first + (square << shift) / first) >> 1 >> (shift >> 1);
-    int32_t rest = (int32_t)(square - root * root);
+    const uint32_t difference = square - root * root;
+    int32_t rest = (int32_t)difference;
     if (rest < 0) {
         root--;
-        rest += (int32_t)(2U * root) + 1;
+        rest += 2 * (int32_t)root + 1;
     }
     return root + (uint32_t)(rest > (int32_t)root);
 }

@@ -191,7 +191,10 @@ static inline void pfx_lay_pair(uint32_t *cells, int32_t odd, const pfx_maps *ma
     const int32_t n = maps->width;
     const int32_t fold = first->fold;
     const int32_t other_fold = second->fold;
-    const int32_t next = odd == 0 ? 2 : 1;
+    int32_t next = 1;
+    if (odd == 0) {
+        next = 2;
+    }
     uint32_t *const odd_cells = cells + (odd == 0 ? 1 : odd);
     const pfx_sample *const rows[4] = {
         pfx_row(maps, first->map, y + first->row),

@@ -88,7 +88,8 @@ def test_every_product_is_one_instruction(tmp_path, text, compiler, processor, m
 
 
 @pytest.mark.parametrize(
-    ("processor", "compiler"), [("cortex-m4", "gcc"), ("cortex-m33", "clang"), ("cortex-m55", "gcc")]
+    ("processor", "compiler"),
+    [("cortex-m4", "gcc"), ("cortex-m33", "clang"), ("cortex-m55", "gcc")],
 )
 def test_plain_headers_ask_for_no_extension(tmp_path, text, compiler, processor):
     """Of what a compiler makes of plain C there may be vectors, but no pairs."""

@@ -94,6 +94,7 @@ def test_compilers_read_templates_as_they_are(tmp_path, dtype, boundary, target)
     (tmp_path / "parts.h").write_text(text)
     left_out = {"float.h", "magnitude.h"} if dtype == "q15" else {"q15.h"}
     left_out |= {"folded.h"} if target == "speed" else {"cells.h"}
+    left_out |= set() if (dtype, target) == ("q15", "speed") else {"extensions.h"}
     assert set(TEMPLATES) - included == left_out
     flags = [f"-D{name}={int(holds)}" for name, holds in configuration.conditions.items()]
     assert preprocessed(tmp_path / "parts.h", *flags) == preprocessed(tmp_path / "whole.h")
