@@ -14,6 +14,7 @@ import re
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 from tqdm import tqdm
@@ -30,17 +31,22 @@ CPUS = {
     "cortex-m55": ("mps3-an547", "-O3"),
 }
 # Of the headers, as the results name them and `cexport.generate` takes them.
-ARGUMENTS = ("bank", "side", "J", "max_order", "dtype", "rounds")
+ARGUMENTS = ("bank", "side", "J", "max_order", "dtype", "rounds", "target")
 CASES = (
-    ("accurate", 32, 2, 2, "q15", 1),
-    ("accurate", 32, 2, 2, "q15", 4),
-    ("accurate", 32, 2, 1, "q15", 4),
-    ("accurate-L4", 32, 2, 2, "q15", 2),
-    ("paper-tuned", 32, 2, 2, "q15", 4),
-    ("accurate", 64, 3, 2, "q15", 4),
-    ("accurate", 32, 2, 2, "float", 1),
-    ("accurate", 32, 2, 2, "float", 4),
-    ("paper-tuned", 32, 2, 2, "float", 4),
+    ("accurate", 32, 2, 2, "q15", 1, "speed"),
+    ("accurate", 32, 2, 2, "q15", 4, "speed"),
+    ("accurate", 32, 2, 2, "q15", 4, "size"),
+    ("accurate", 32, 2, 1, "q15", 4, "speed"),
+    ("fast", 32, 2, 2, "q15", 4, "speed"),
+    ("fast", 32, 2, 2, "q15", 4, "size"),
+    ("accurate-L4", 32, 2, 2, "q15", 2, "speed"),
+    ("fast-L4", 32, 2, 2, "q15", 2, "speed"),
+    ("paper-tuned", 32, 2, 2, "q15", 4, "speed"),
+    ("accurate", 64, 3, 2, "q15", 4, "speed"),
+    ("accurate", 32, 2, 2, "float", 1, "speed"),
+    ("accurate", 32, 2, 2, "float", 4, "speed"),
+    ("accurate", 32, 2, 2, "float", 4, "size"),
+    ("paper-tuned", 32, 2, 2, "float", 4, "speed"),
 )
 
 
@@ -52,10 +58,10 @@ def make(*words: str) -> str:
     return ran.stdout
 
 
-def measure(bank: str, side: int, J: int, max_order: int, dtype: str, rounds: int) -> dict:
+def measure(**case: Any) -> dict:
     """Return the costs of one header on every processor."""
-    header = generate(bank, J, (side, side), max_order, dtype=dtype, rounds=rounds)
-    case = dict(zip(ARGUMENTS, (bank, side, J, max_order, dtype, rounds), strict=True))
+    options = {name: value for name, value in case.items() if name != "side"}
+    header = generate(shape=(case["side"], case["side"]), **options)
     row = {**case, "scratch_bytes": int(re.search(r"SCRATCH_BYTES (\d+)", header)[1])}
     hashes = set()
     with tempfile.TemporaryDirectory() as folder:
@@ -85,7 +91,9 @@ def main() -> None:
         "compiler": results.version_of("arm-none-eabi-gcc"),
         "emulator": results.version_of("qemu-system-arm"),
         "optimisation": {cpu: optimisation for cpu, (_, optimisation) in CPUS.items()},
-        "rows": [measure(*case) for case in tqdm(CASES, disable=None)],
+        "rows": [
+            measure(**dict(zip(ARGUMENTS, case, strict=True))) for case in tqdm(CASES, disable=None)
+        ],
     }
     print(f"wrote {results.write('microcontroller', result).name}: {len(CASES)} rows")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cexport.configuration import DTYPES
+from cexport.configuration import DTYPES, TARGETS
 from cexport.generator import generate
 from npscatter.cli.options import (
     bank_option,
@@ -44,6 +44,12 @@ Examples:
     default="float",
     show_default=True,
     help="float, or q15: integers only, from bytes to 16-bit numbers.",
+)
+@click.option(
+    "--target",
+    type=click.Choice(TARGETS),
+    help="What to spare: instructions, or flash and scratch memory.  [default: speed, but size for "
+    "large filters without symmetry]",
 )
 @click.option("--prefix", default="nps", show_default=True, help="What every name begins with.")
 @click.option(

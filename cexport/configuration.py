@@ -22,6 +22,10 @@ from npscatter.program.plan import Plan, make_plan
 from npscatter.program.steps import Step
 
 DTYPES = ("float", "q15")
+# What is spared: instructions, by sums that are written out, or flash, by tables of taps.
+TARGETS = ("speed", "size")
+# Products of all filters that are written out unless asked for; so many make a header of 2 MB.
+MOST_WRITTEN_OUT = 2**14
 # Stands for a pixel that is zero; so rows and columns of the padded image are numbered below it.
 NO_PIXEL = 65535
 # What a header's tables hold; then what NumPy may take to compute what the self-test expects:
@@ -49,6 +53,7 @@ class Configuration:
     dtype: str = "float"
     prefix: str = "nps"
     weights_only: bool = False
+    target: str | None = None
     bank: FilterBank = field(init=False)
     plan: Plan = field(init=False)
 
@@ -62,6 +67,8 @@ class Configuration:
         rounds: int,
     ) -> None:
         one_of("dtype", self.dtype, DTYPES, "pass one")
+        if self.target is not None:
+            one_of("target", self.target, TARGETS, "pass one, or None for what suits the bank")
         check_prefix(self.prefix)
         bank, edge = resolve(self.requested, L, boundary)
         _check_taps(bank)
@@ -74,6 +81,10 @@ class Configuration:
         _check_plan(plan, bank)
         object.__setattr__(self, "bank", bank)
         object.__setattr__(self, "plan", plan)
+        if self.target is None:
+            work = sum(bank.summation(key)[0].multiply_adds for key in bank)
+            suits = "speed" if work <= MOST_WRITTEN_OUT else "size"
+            object.__setattr__(self, "target", suits)
         for words in (bank.name, self.command):
             _check_words(words)
 
@@ -86,9 +97,15 @@ class Configuration:
         """
         return {
             "PFX_Q15": self.dtype == "q15",
+            "PFX_FAST": self.written_out,
             "PFX_ZERO_EDGE": self.plan.edge == "zero",
             "PFX_LEVEL": level_gain(self.plan, self.bank) is not None,
         }
+
+    @property
+    def written_out(self) -> bool:
+        """Whether the sums of filters are written out; else loops read the taps from tables."""
+        return self.target == "speed" and not self.weights_only
 
     @property
     def command(self) -> str:
@@ -104,7 +121,7 @@ class Configuration:
         else:
             words += [f"--J {plan.J}", f"--shape {plan.shape[0]} {plan.shape[1]}"]
             words += [f"--max-order {plan.max_order}", f"--boundary {plan.boundary}"]
-            words += [f"--rounds {plan.rounds}"]
+            words += [f"--rounds {plan.rounds}", f"--target {self.target}"]
         return " ".join([*words, f"--dtype {self.dtype}", f"--prefix {self.prefix}"])
 
     @property

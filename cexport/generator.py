@@ -11,7 +11,7 @@ import warnings
 
 from cexport.configuration import NO_PIXEL, Configuration
 from cexport.integer_bank import integer_bank
-from cexport.layout import lay_out
+from cexport.layout import TableLayout, lay_out
 from cexport.proof import filter_proof, step_proof
 from cexport.quantization import PIXEL_EXPONENT, Quantization
 from cexport.sample import sample_picture
@@ -24,9 +24,11 @@ from cexport.tables import (
     padding_tables,
     path_table,
     program_tables,
+    unrolled_kernel,
 )
 from cexport.templates import template
 from cexport.text import array, comment, section, times, with_prefix
+from cexport.unrolled import UnrolledLayout, lay_out_unrolled
 from cexport.weights import weights_header
 from npscatter.bank import FilterBank
 from npscatter.errors import explain
@@ -49,6 +51,7 @@ def generate(
     dtype: str = "float",
     prefix: str = "nps",
     weights_only: bool = False,
+    target: str | None = None,
 ) -> str:
     """Return a C99 header that computes the scattering transform of images of one shape.
 
@@ -76,7 +79,12 @@ def generate(
         Every name in the header begins with it, in upper case for macros.
     weights_only : bool
         Only the filters, as documented arrays for use in other code; J, shape, max_order,
-        boundary and rounds are then without effect.
+        boundary, rounds and target are then without effect.
+    target : str, optional
+        "speed": the sums of filters are written out, for the multiply-adds of Arm's DSP extension
+        and vectors too. "size": loops read the taps from tables, which takes less flash and less
+        scratch memory, and two to three times the instructions. By default "speed", but "size" for
+        large filters without symmetry. Integers of both are the same where all products are.
 
     Returns
     -------
@@ -113,6 +121,7 @@ def generate(
         dtype=dtype,
         prefix=prefix,
         weights_only=weights_only,
+        target=target,
     )
     if weights_only:
         return weights_header(configuration)
@@ -133,7 +142,8 @@ class _Header:
         self.bank, self.plan = configuration.bank, configuration.plan
         integers = integer_bank(self.bank) if configuration.dtype == "q15" else None
         self.quantization = Quantization(self.plan, integers) if integers else None
-        self.layout = lay_out(self.plan, self.bank, integers)
+        make = lay_out_unrolled if configuration.written_out else lay_out
+        self.layout: TableLayout | UnrolledLayout = make(self.plan, self.bank, integers)
         self.signal_to_noise: dict[str, float] = {}
         if self.quantization:
             picture = sample_picture(self.plan.shape)
@@ -156,10 +166,7 @@ class _Header:
             section("The program's types"),
             self._template("kernel.h"),
             self._template("step.h"),
-            section("The innermost loops"),
-            self._template("folded.h"),
-            *inner_loops(self.layout),
-            "",
+            *self._loops(),
             section("Tables"),
             *self._tables(),
             "",
@@ -174,6 +181,13 @@ class _Header:
             "#endif\n",
         ]
         return with_prefix("\n".join(parts), self.configuration.prefix)
+
+    def _loops(self) -> list[str]:
+        if isinstance(self.layout, UnrolledLayout):
+            sizes = [f"#define PFX_CHUNK {self.layout.chunk}"]
+            return [section("Written-out sums"), self._template("cells.h"), *sizes, ""]
+        loops = inner_loops(self.layout)
+        return [section("The innermost loops"), self._template("folded.h"), *loops, ""]
 
     def _template(self, name: str) -> str:
         return template(name, self.configuration.conditions)
@@ -206,6 +220,7 @@ class _Header:
 
     def _sizes(self) -> str:
         plan, q15 = self.plan, self.quantization is not None
+        small_cells = q15 and self.configuration.written_out
         values: dict[str, int | str] = {
             "PFX_Q15": int(q15),
             "PFX_J": plan.J,
@@ -218,13 +233,16 @@ class _Header:
             "PFX_OUT_WIDTH": plan.output_shape[2],
             "PFX_OUTPUT_SIZE": "(PFX_CHANNELS * PFX_OUT_HEIGHT * PFX_OUT_WIDTH)",
             "PFX_SCRATCH_ALIGN": 4,
-            "PFX_SCRATCH_BYTES": self.layout.scratch_bytes(2 if q15 else 4),
+            "PFX_SCRATCH_BYTES": self.layout.scratch_bytes(
+                2 if q15 else 4, 2 if small_cells else 4
+            ),
         }
         if q15:
             values["PFX_PIXEL_EXPONENT"] = PIXEL_EXPONENT
         return "\n".join(
             [
                 *self.configuration.opening,
+                *([self._template("extensions.h")] if small_cells else []),
                 section("Sizes"),
                 *(f"#define {name} {value}" for name, value in values.items()),
                 *self.configuration.macros,
@@ -235,8 +253,8 @@ class _Header:
     def _tables(self) -> list[str]:
         plan, layout, quantization = self.plan, self.layout, self.quantization
         sizes: dict[str, int | str] = {
-            "PFX_ROW_SUMS": layout.row_sums,
-            "PFX_SCRATCH_SUMS": layout.scratch_sums,
+            "PFX_CELLS": layout.cells,
+            "PFX_SUMS": layout.sums,
             "PFX_WORKSPACE_SAMPLES": plan.workspace.size,
             "PFX_MODULI_SAMPLES": layout.moduli_samples,
             "PFX_PADDED": plan.workspace.offset(plan.image),
@@ -248,8 +266,13 @@ class _Header:
             sizes["PFX_NO_PIXEL"] = f"{NO_PIXEL} /* a zero */"
         text = [f"#define {name} {value}" for name, value in sizes.items()]
         text += ["", *padding_tables(plan)]
-        for kernel in layout.kernels.values():
-            text += ["", *kernel_tables(kernel, quantization is not None)]
+        integers = quantization is not None
+        if isinstance(layout, UnrolledLayout):
+            kernels = [unrolled_kernel(one, layout, integers) for one in layout.kernels.values()]
+        else:
+            kernels = [kernel_tables(one, integers) for one in layout.kernels.values()]
+        for lines in kernels:
+            text += ["", *lines]
         text += ["", *program_tables(layout, quantization), "", *path_table(plan, self.bank.L)]
         if quantization:
             text += ["", *comment("Coefficient q of channel c stands for q / 2^exponents[c].")]

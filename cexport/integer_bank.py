@@ -1,10 +1,11 @@
 """A bank in 16-bit integers.
 
-A correlation in Q15 is a 32-bit sum of products of stored numbers q, |q| <= 32767, with integer
-weights ``w_q``, which stand for ``w_q / 2^E``, E being the exponent of the filter. It cannot
-overflow, because E is the largest with::
+A correlation in Q15 is a 32-bit sum of products of stored numbers q with integer weights ``w_q``,
+which stand for ``w_q / 2^E``, E being the exponent of the filter. Moduli have 15 bits, and
+pixels and carried maps 14 and a sign, so that two rows of these can be folded within 16. A sum
+cannot overflow, because E is the largest with::
 
-    sum |w_q| <= 65536,      65536 * 32767 + 2^15 < 2^31
+    sum |w_q| <= LARGEST_NORM,      LARGEST_NORM * largest |q| + 2^15 < 2^31
 
 Folding adds samples before it multiplies them, but only filters that are even or odd are folded,
 and of these no part of the sum of products exceeds what the taps allow. 2^15 is what is added to a
@@ -29,16 +30,31 @@ from npscatter.errors import BankError, explain
 from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.program.summation import make_summation
 
-LARGEST_SAMPLE = 2**15 - 1
+LARGEST_MODULUS = 2**15 - 1
+LARGEST_CARRIED = 2**14 - 1
+LARGEST_WEIGHT = 2**15 - 1
 LARGEST_SUM = 2**31 - 1
-LARGEST_NORM = 2**16
-# Filters may be tiny, or zero: their exponent is at most 30.
-SMALLEST_NORM = LARGEST_NORM / 2**30
+# Filters may be tiny, or zero.
+LARGEST_FILTER_EXPONENT = 30
 # Of filters and of what maps hold: tables have 8 bits for them.
 SMALLEST_EXPONENT = -100
 # What rounding may take: its matrices have as many rows as a filter has taps, and it needs the
 # spectrum of every pair of carried maps.
 LARGEST_FILTER, LARGEST_CARRIERS = 512, 16
+
+
+def largest_read(bank: FilterBank, key: str) -> int:
+    """Return the largest number that an array of a bank is applied to: moduli or carried maps."""
+    array = WEIGHT_ARRAYS[key]
+    # Moduli are smoothed, as raw maps; by which array from the second octave on, is the bank's.
+    generations = {bank.architecture.generation(True, octave) for octave in (0, 1)}
+    smooths_moduli = not array.is_complex and array.generation in generations
+    return LARGEST_MODULUS if smooths_moduli else LARGEST_CARRIED
+
+
+def largest_norm(bank: FilterBank, key: str) -> int:
+    """Return what the absolute weights of a filter may add up to."""
+    return (LARGEST_SUM - 2**15) // largest_read(bank, key)
 
 
 @dataclass(frozen=True)
@@ -121,13 +137,14 @@ class IntegerBank:
         # All at once, for mirrored filters share their weights. fsum does not depend on the order,
         # so these also have the same norm, to the last bit.
         norms = np.array([math.fsum(np.abs(filters).flat) for filters in taps])
-        norms = np.maximum(norms.reshape(parts, -1).max(0), SMALLEST_NORM)
-        exponents = np.floor(np.log2(LARGEST_NORM / norms))
+        most = largest_norm(self.bank, key)
+        norms = np.maximum(norms.reshape(parts, -1).max(0), most / 2**LARGEST_FILTER_EXPONENT)
+        exponents = np.floor(np.log2(most / norms))
         for _ in range(8):
             scale = 2.0 ** np.tile(exponents, parts)
             integers = rounding.rounded(summation, weights, scale, lags)
-            too_large = np.abs(integers).sum((1, 2, 3)) > LARGEST_NORM
-            too_large |= np.abs(integers).max((1, 2, 3)) > LARGEST_SAMPLE
+            too_large = np.abs(integers).sum((1, 2, 3)) > most
+            too_large |= np.abs(integers).max((1, 2, 3)) > LARGEST_WEIGHT
             if min(exponents) < SMALLEST_EXPONENT:
                 break
             if not too_large.any():

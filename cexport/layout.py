@@ -6,8 +6,10 @@ from the plan, the order of summation from `npscatter.program.summation`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -81,8 +83,27 @@ class CKernel:
         )
 
 
+class Kernel(Protocol):
+    """One set of filters, as a layout needs it."""
+
+    @property
+    def name(self) -> str:
+        """In C, without the prefix."""
+
+    @property
+    def summation(self) -> Summation:
+        """The order of its sums."""
+
+    @property
+    def half(self) -> int:
+        """The farthest that a row or column is off: K // 2, or less if the outermost taps are 0."""
+
+
+K = TypeVar("K", bound=Kernel)
+
+
 @dataclass(frozen=True)
-class CLayout:
+class CLayout(ABC, Generic[K]):
     """Kernels and scratch memory of one program.
 
     Attributes
@@ -90,16 +111,25 @@ class CLayout:
     plan : Plan
         The program.
     kernels : dict
-        By (key, orientations).
+        Every set of filters, by what tells them apart.
     """
 
     plan: Plan
-    kernels: dict[tuple[str, tuple[int, ...] | None], CKernel] = field(repr=False)
+    kernels: dict[Any, K] = field(repr=False)
 
-    def kernels_of(self, step: Step) -> tuple[CKernel | None, CKernel]:
+    @abstractmethod
+    def kernels_of(self, step: Step) -> tuple[K | None, K]:
         """Return the wavelets of a step, None without any, and its smoothing."""
-        wavelets = self.kernels[step.wavelets, step.orientations] if step.wavelets else None
-        return wavelets, self.kernels[step.smoothing, None]
+
+    @property
+    @abstractmethod
+    def cells(self) -> int:
+        """Cells: of rows as kernels read them, folded and with their margins."""
+
+    @property
+    @abstractmethod
+    def sums(self) -> int:
+        """Sums that are in memory at a time."""
 
     @property
     def moduli_samples(self) -> int:
@@ -123,37 +153,53 @@ class CLayout:
             if step.emits
         )
 
-    @property
-    def row_sums(self) -> int:
-        """Numbers of a folded row with its margins."""
-        # Margins and width are rounded up to pairs: even and odd columns are kept apart.
-        return max(
-            2 * (-(-width // 2) + 2 * -(-kernel.half // 2))
-            for kernel, width, _ in self._correlations()
-        )
-
-    @property
-    def scratch_sums(self) -> int:
-        """Numbers of 4 bytes in the scratch memory."""
-        sums = max(kernel.summation.accumulators * n for kernel, _, n in self._correlations())
-        return self.row_sums + sums
-
-    def scratch_bytes(self, sample_bytes: int) -> int:
+    def scratch_bytes(self, sample_bytes: int, cell_bytes: int) -> int:
         """Return the size of the whole scratch memory."""
         samples = self.plan.workspace.size + self.moduli_samples + self.emitted_coefficients
-        return -(-(4 * self.scratch_sums + sample_bytes * samples) // 4) * 4
+        total = 4 * self.sums + cell_bytes * self.cells + sample_bytes * samples
+        return -(-total // 4) * 4
 
-    def _correlations(self) -> Iterator[tuple[CKernel, int, int]]:
-        """Yield every kernel that a step applies, the width of its source, its outputs in a row."""
+    def correlations(self) -> Iterator[tuple[K, int, int, int]]:
+        """Yield every kernel that a step applies, its source's width, the stride, the outputs."""
         for step in self.plan.steps:
             wavelets, smoothing = self.kernels_of(step)
             width = step.modulus_shape[1]
             if wavelets:
-                yield wavelets, step.source.width, width
-            yield smoothing, width, step.size[1]
+                yield wavelets, step.source.width, step.wavelet_stride, width
+            yield smoothing, width, step.stride, step.size[1]
 
 
-def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> CLayout:
+@dataclass(frozen=True)
+class TableLayout(CLayout[CKernel]):
+    """Kernels as tables, by (key, orientations), and their memory."""
+
+    def kernels_of(self, step: Step) -> tuple[CKernel | None, CKernel]:
+        """Return the wavelets of a step, None without any, and its smoothing."""
+        wavelets = self.kernels[step.wavelets, step.orientations] if step.wavelets else None
+        return wavelets, self.kernels[step.smoothing, None]
+
+    @property
+    def cells(self) -> int:
+        """Cells: those of one folded row with its margins."""
+        # Margins and width are rounded up to pairs: even and odd columns are kept apart.
+        return max(
+            2 * (-(-width // 2) + 2 * -(-kernel.half // 2))
+            for kernel, width, _, _ in self.correlations()
+        )
+
+    @property
+    def sums(self) -> int:
+        """Sums that are in memory at a time: all of a row."""
+        return max(kernel.summation.accumulators * n for kernel, _, _, n in self.correlations())
+
+
+def kernel_name(bank: FilterBank, key: str, orientations: tuple[int, ...] | None) -> str:
+    if orientations in (None, tuple(range(bank.L))):
+        return key
+    return f"{key}_{'_'.join(map(str, orientations))}"
+
+
+def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> TableLayout:
     """Return the tables of a plan.
 
     Parameters
@@ -170,28 +216,35 @@ def lay_out(plan: Plan, bank: FilterBank, integers: IntegerBank | None) -> CLayo
         for key, outputs in ((step.wavelets, step.orientations), (step.smoothing, None)):
             if key and (key, outputs) not in kernels:
                 kernels[key, outputs] = make_kernel(bank, integers, key, outputs)
-    check_kernels(bank, kernels.values())
-    layout = CLayout(plan, kernels)
-    _check_program(layout)
+    check_tables(bank, kernels.values())
+    layout = TableLayout(plan, kernels)
+    check_program(layout)
     return layout
 
 
-def check_kernels(bank: FilterBank, kernels: Iterable[CKernel]) -> None:
+def check_kernels(bank: FilterBank, kernels: Iterable[Kernel]) -> None:
     """Refuse a bank whose filters the fields of c/kernel.h cannot hold."""
-    kernels = list(kernels)
+    summations = [kernel.summation for kernel in kernels]
     _refuse(
         "bank",
         bank.name,
-        ("filters in one array", max(len(k.summation.outputs) for k in kernels), 255),
-        ("sums in one array", max(k.summation.accumulators for k in kernels), 255),
-        ("carried maps", max(k.summation.maps for k in kernels), 255),
-        ("rows in a filter", max(k.summation.size for k in kernels), 255),
-        ("uses of a row", max(len(line.uses) for k in kernels for line in k.lines), 255),
-        ("rows in one array", max(len(k.lines) for k in kernels), 65535),
+        ("filters in one array", max(len(one.outputs) for one in summations), 255),
+        ("sums in one array", max(one.accumulators for one in summations), 255),
+        ("carried maps", max(one.maps for one in summations), 255),
+        ("rows in a filter", max(one.size for one in summations), 255),
+        ("rows in one array", max(len(one.rows) for one in summations), 65535),
     )
 
 
-def _check_program(layout: CLayout) -> None:
+def check_tables(bank: FilterBank, kernels: Iterable[CKernel]) -> None:
+    """Refuse a bank whose filters do not fit into tables."""
+    kernels = list(kernels)
+    check_kernels(bank, kernels)
+    uses = max(len(line.uses) for kernel in kernels for line in kernel.lines)
+    _refuse("bank", bank.name, ("uses of a row", uses, 255))
+
+
+def check_program(layout: CLayout) -> None:
     """Refuse programs that the fields of c/step.h cannot hold."""
     plan = layout.plan
     shifts = sum(
@@ -216,9 +269,7 @@ def make_kernel(
     orientations: tuple[int, ...] | None = None,
 ) -> CKernel:
     """Return a kernel: the samples of a summation side by side, its weights in that order."""
-    name = key
-    if orientations not in (None, tuple(range(bank.L))):
-        name = f"{key}_{'_'.join(map(str, orientations))}"
+    name = kernel_name(bank, key, orientations)
     summation, weights = bank.summation(key, orientations)
     if integers:
         # In the same order, though some weights have become zero.

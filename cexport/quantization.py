@@ -1,7 +1,7 @@
 """A plan in Q15: the rounded shifts that bring every sum back to 16 bits.
 
 Every stored map holds 16-bit numbers q that stand for ``q / 2^e``, e being the map's exponent;
-pixels are bytes v and stored as q = 128 v, e = 7. Sums have 32 bits and are proven to fit
+pixels are bytes v and stored as q = 64 v, e = 6. Sums have 32 bits and are proven to fit
 (`cexport.integer_bank`). Every sum is brought back to 16 bits by a rounded shift, whose width is
 the smallest for which the result is proven to fit (`cexport.ranges`). What is added to a sum before
 a shift wider than 16, to round it, is checked against the largest that the sum can be.
@@ -15,13 +15,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cexport.integer_bank import LARGEST_SAMPLE, LARGEST_SUM, SMALLEST_EXPONENT, IntegerBank
+from cexport.integer_bank import (
+    LARGEST_CARRIED,
+    LARGEST_MODULUS,
+    LARGEST_SUM,
+    SMALLEST_EXPONENT,
+    IntegerBank,
+    largest_read,
+)
 from cexport.ranges import Range, modulus_bound, sum_range
 from npscatter.errors import BankError, explain
 from npscatter.program.plan import Plan
 from npscatter.program.steps import Step
 
-PIXEL_EXPONENT = 7
+PIXEL_EXPONENT = 6
+LARGEST_COEFFICIENT = 2**15 - 1
 # Of what a map holds; only maps of next to nothing would have larger ones.
 LARGEST_EXPONENT = 60
 
@@ -134,10 +142,10 @@ class Quantization:
 
         exponent = maps[0].exponent + filters.exponents[orientation]
         shift = max(2, exponent - LARGEST_EXPONENT)
-        while largest(shift) > LARGEST_SAMPLE:
+        while largest(shift) > LARGEST_MODULUS:
             shift += 1
         norm = max(filters.norms[orientation :: len(filters.exponents)])
-        rounded = norm * LARGEST_SAMPLE + 2 ** (shift - 2)
+        rounded = norm * largest_read(self.integers.bank, step.wavelets) + 2 ** (shift - 2)
         self._check(step.wavelets, rounded, exponent - shift)
         return _Choice([shift], [Range.of_raw(exponent - shift, largest(shift))], rounded)
 
@@ -161,13 +169,14 @@ class Quantization:
             maps[0].exponent + E - more for E, more in zip(filters.exponents, extra, strict=True)
         ]
         e = min(min(exponents) - 1, LARGEST_EXPONENT)
+        most = LARGEST_COEFFICIENT if step.emits else LARGEST_CARRIED
         while True:
             shifts = [exponent - e for exponent in exponents]
             outputs = [
                 held.shifted(shift, e + more)
                 for held, shift, more in zip(sums, shifts, extra, strict=True)
             ]
-            if max(held.largest for held in outputs) <= LARGEST_SAMPLE:
+            if max(held.largest for held in outputs) <= most:
                 break
             e -= 1
         largest = max(

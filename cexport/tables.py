@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from cexport.configuration import NO_PIXEL
-from cexport.layout import CKernel, CLayout, Use
+from cexport.layout import CKernel, CLayout, TableLayout, Use
 from cexport.quantization import Quantization
 from cexport.text import angle_of_theta, array, braces, comment, float_literal, integer_literal
+from cexport.unrolled import UnrolledKernel, UnrolledLayout, Writer
 from npscatter.program.magnitude import ordinary_exponents
 from npscatter.program.plan import Plan
 
@@ -64,7 +65,27 @@ def kernel_tables(kernel: CKernel, integers: bool) -> list[str]:
     ]
 
 
-def inner_loops(layout: CLayout) -> list[str]:
+def unrolled_kernel(kernel: UnrolledKernel, layout: UnrolledLayout, integers: bool) -> list[str]:
+    """Return the tables and the function of one set of filters that is written out."""
+    S, name, order = kernel.summation, f"pfx_{kernel.name}", kernel.order
+    number = integer_literal if integers else float_literal
+    pitch, odd = layout.pitch(kernel), layout.odd(kernel)
+    text = comment(f"{kernel.key}: {S.multiply_adds} multiply-adds in {S.accumulators} sums.")
+    rows = [braces((row.map, row.offset, row.fold)) for row in order.rows]
+    text += array("pfx_line", f"{name}_lines", rows)
+    text += Writer(name, order, pitch, odd, number).text()
+    text += array("pfx_output", f"{name}_outputs", [braces(output) for output in S.outputs])
+    numbers = len(rows), pitch, odd, len(S.outputs), kernel.half, kernel.margin, int(order.paired)
+    return [
+        *text,
+        f"static const pfx_kernel {name} = {{",
+        *(f"    {name}_{part}," for part in ("lines", "sum", "weights", "outputs")),
+        f"    {', '.join(map(str, numbers))},",
+        "};",
+    ]
+
+
+def inner_loops(layout: TableLayout) -> list[str]:
     """Return the function that adds the products of a row's samples: a loop for every use."""
     strides: dict[tuple[int, int, int], set[int]] = {}
     for step in layout.plan.steps:

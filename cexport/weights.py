@@ -8,7 +8,7 @@ import numpy as np
 
 from cexport.configuration import Configuration
 from cexport.integer_bank import IntegerBank, integer_bank
-from cexport.layout import check_kernels, make_kernel
+from cexport.layout import check_tables, make_kernel
 from cexport.proof import filter_proof
 from cexport.tables import kernel_tables
 from cexport.templates import template
@@ -106,7 +106,7 @@ def _nested(taps: np.ndarray, number: Callable[[float], str]) -> list[str]:
 
 def _folded(configuration: Configuration, integers: IntegerBank | None) -> list[str]:
     kernels = [make_kernel(configuration.bank, integers, key) for key in configuration.bank]
-    check_kernels(configuration.bank, kernels)
+    check_tables(configuration.bank, kernels)
     text = [template("kernel.h", configuration.conditions)]
     for kernel in kernels:
         text += ["", *kernel_tables(kernel, integers is not None)]

@@ -18,7 +18,12 @@ PACKAGES = {
     "make": "make",
     "cppcheck": "cppcheck",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "arm-none-eabi-objdump": "gcc-arm-none-eabi",
     "qemu-system-arm": "qemu-system-arm",
+    "qemu-arm": "qemu-user",
+    "qemu-armeb": "qemu-user",
+    "qemu-riscv32": "qemu-user",
+    "qemu-riscv64": "qemu-user",
 }
 
 

@@ -275,7 +275,9 @@ def gpu_times(result: dict) -> str:
 def footprint() -> str:
     """Return what the smallest header of `accurate` needs."""
     result = results.read("microcontroller")
-    rows = [row for row in result["rows"] if (row["bank"], row["max_order"]) == ("accurate", 2)]
+    kind = "accurate", 2, "speed"
+    keys = "bank", "max_order", "target"
+    rows = [row for row in result["rows"] if tuple(row[key] for key in keys) == kind]
     row = min(rows, key=lambda row: row["scratch_bytes"])
     flash, stack = (
         [row[cpu][key] for cpu in result["optimisation"]] for key in ("flash_bytes", "stack_bytes")
@@ -328,7 +330,7 @@ def microcontroller() -> str:
             [
                 f"`{row['bank']}` {row['side']}x{row['side']} J={row['J']}, order "
                 f"{row['max_order']}, {row['dtype']}, {row['rounds']} "
-                f"round{'s' if row['rounds'] > 1 else ''}",
+                f"round{'s' if row['rounds'] > 1 else ''}, {row['target']}",
                 f"{row['scratch_bytes'] / 1024:.1f}",
                 ", ".join(f"{row[cpu]['flash_bytes'] / 1024:.1f}" for cpu in levels),
                 ", ".join(f"{count:.1f}" if count < 100 else f"{count:.0f}" for count in counts),

@@ -1,6 +1,7 @@
 typedef float pfx_weight; /* a weight of a filter */
 typedef float pfx_sample; /* what is stored between steps */
 typedef float pfx_sum;    /* what is computed with */
+typedef float pfx_cell;   /* what rows are folded into */
 
 /* target = |real + i imaginary| */
 static inline void pfx_modulus(pfx_sample *PFX_RESTRICT target, const pfx_sum *PFX_RESTRICT real,

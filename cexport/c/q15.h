@@ -2,6 +2,11 @@
 typedef int16_t pfx_weight; /* a weight of a filter */
 typedef int16_t pfx_sample; /* what is stored between steps */
 typedef int32_t pfx_sum;    /* what is computed with */
+#if PFX_FAST
+typedef int16_t pfx_cell;   /* what rows are folded into */
+#else
+typedef int32_t pfx_cell;   /* what rows are folded into */
+#endif
 
 PFX_ASSERT((-1 >> 1) == -1, right_shifts_of_negative_numbers_must_keep_the_sign);
 
@@ -16,6 +21,42 @@ static inline int32_t pfx_round(int32_t value, int32_t shift)
     return (value + ((int32_t)1 << (shift - 1))) >> shift;
 }
 
+#ifdef __ARM_FEATURE_IDIV
+/* 256 sqrt((64 + i) / 256), in the middle of the interval */
+static const uint8_t pfx_roots[192] = {
+    128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 139, 140, 141, 142, 143,
+    144, 144, 145, 146, 147, 148, 149, 150, 151, 151, 152, 153, 154, 155, 156, 156,
+    157, 158, 159, 160, 160, 161, 162, 163, 164, 164, 165, 166, 167, 167, 168, 169,
+    170, 170, 171, 172, 173, 173, 174, 175, 176, 176, 177, 178, 179, 179, 180, 181,
+    181, 182, 183, 183, 184, 185, 186, 186, 187, 188, 188, 189, 190, 190, 191, 192,
+    192, 193, 194, 194, 195, 196, 196, 197, 198, 198, 199, 200, 200, 201, 201, 202,
+    203, 203, 204, 205, 205, 206, 206, 207, 208, 208, 209, 210, 210, 211, 211, 212,
+    213, 213, 214, 214, 215, 216, 216, 217, 217, 218, 219, 219, 220, 220, 221, 221,
+    222, 223, 223, 224, 224, 225, 225, 226, 227, 227, 228, 228, 229, 229, 230, 230,
+    231, 232, 232, 233, 233, 234, 234, 235, 235, 236, 237, 237, 238, 238, 239, 239,
+    240, 240, 241, 241, 242, 242, 243, 243, 244, 244, 245, 246, 246, 247, 247, 248,
+    248, 249, 249, 250, 250, 251, 251, 252, 252, 253, 253, 254, 254, 255, 255, 255,
+};
+
+/* round(sqrt(square)), for squares up to 65535^2: a root of 8 bits, one step of Newton's, and
+ * what it is off by at most. */
+static inline uint32_t pfx_square_root(uint32_t square)
+{
+    if (square == 0) {
+        return 0;
+    }
+    const uint32_t shift = (uint32_t)__builtin_clz(square) & ~1U;
+    const uint32_t first = (uint32_t)pfx_roots[(square << shift >> 24) - 64U] << 8;
+    uint32_t root = (first + (square << shift) / first) >> 1 >> (shift >> 1);
+    const uint32_t difference = square - root * root;
+    int32_t rest = (int32_t)difference;
+    if (rest < 0) {
+        root--;
+        rest += 2 * (int32_t)root + 1;
+    }
+    return root + (uint32_t)(rest > (int32_t)root);
+}
+#else
 /* One binary digit of the root, from the top; written out sixteen times, loops over rows become
  * vector code. */
 #define PFX_ROOT_DIGIT(bit)                                   \
@@ -48,6 +89,7 @@ static inline uint32_t pfx_square_root(uint32_t square)
     PFX_ROOT_DIGIT(0);
     return root + (uint32_t)(square > root); /* by now `square` is what root^2 leaves of it */
 }
+#endif
 
 /* target = |real + i imaginary| / 2^shift, shift >= 2; one bit more is kept up to the root */
 static inline void pfx_modulus(pfx_sample *PFX_RESTRICT target, const pfx_sum *PFX_RESTRICT real,

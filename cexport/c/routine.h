@@ -13,8 +13,13 @@ typedef struct {
     pfx_sample *workspace; /* the maps between steps */
     pfx_sample *moduli;    /* the last rows of one modulus per orientation */
     pfx_coefficient *emitted; /* the channels of one group */
-    pfx_sum *row;          /* one folded row with its margins */
-    pfx_sum *sums;         /* one row of every sum of a kernel */
+#if PFX_FAST
+    pfx_cell *cells;       /* the rows that a kernel reads, folded, with their margins */
+    pfx_sum *sums;         /* every sum of a kernel, of PFX_CHUNK outputs */
+#else
+    pfx_cell *cells;       /* one folded row with its margins */
+    pfx_sum *sums;         /* every sum of a kernel, of a row */
+#endif
 } pfx_scratch;
 
 static inline int32_t pfx_modulo(int32_t index, int32_t period)
@@ -45,89 +50,226 @@ static inline const pfx_sample *pfx_row(const pfx_maps *maps, int32_t map, int32
 }
 
 #if PFX_ZERO_EDGE
-/* The margins before and after n numbers of a row. */
+/* The margins before and after n cells of a row, which are `step` apart. */
 #else
-/* The margins before and after n numbers of a row, outwards: they may be wider than n. */
+/* The margins before and after n cells of a row, which are `step` apart, outwards: they may be
+ * wider than n. */
 #endif
-static inline void pfx_add_margins(pfx_sum *row, int32_t n, int32_t margin)
+static inline void pfx_add_margins(pfx_cell *row, int32_t step, int32_t n, int32_t margin)
 {
     for (int32_t i = 0; i < margin; i++) {
 #if PFX_ZERO_EDGE
-        row[-1 - i] = 0;
-        row[n + i] = 0;
+        row[(-1 - i) * step] = 0;
+        row[(n + i) * step] = 0;
 #else
-        row[-1 - i] = row[n - 1 - i];
-        row[n + i] = row[i];
+        row[(-1 - i) * step] = row[(n - 1 - i) * step];
+        row[(n + i) * step] = row[i * step];
 #endif
     }
 }
 
 #if PFX_ZERO_EDGE
-/* row[i] = above[first + stride i] + fold below[first + stride i]; a row that is NULL is zero. */
+/* Cell i of a row is above[stride i] + fold below[stride i]; a row that is NULL is zero. */
 #else
-/* row[i] = above[first + stride i] + fold below[first + stride i] */
+/* Cell i of a row is above[stride i] + fold below[stride i]. */
 #endif
-static inline void pfx_fold(pfx_sum *PFX_RESTRICT row, const pfx_sample *above,
-                            const pfx_sample *below, int32_t fold, int32_t first, int32_t stride,
-                            int32_t n)
+static inline void pfx_fold(pfx_cell *PFX_RESTRICT row, int32_t step, const pfx_sample *above,
+                            const pfx_sample *below, int32_t fold, int32_t stride, int32_t n)
 {
 #if PFX_ZERO_EDGE
-    for (int32_t i = 0; i < n; i++) {
-        row[i] = above != NULL ? above[first + stride * i] : 0;
-    }
-    if (below != NULL) {
+    if (above == NULL && below == NULL) {
         for (int32_t i = 0; i < n; i++) {
-            row[i] += fold > 0 ? below[first + stride * i] : -below[first + stride * i];
+            row[i * step] = 0;
         }
-    }
+    } else if (below == NULL) {
+        for (int32_t i = 0; i < n; i++) {
+            row[i * step] = (pfx_cell)above[stride * i];
+        }
+    } else if (above == NULL) {
+        for (int32_t i = 0; i < n; i++) {
+            row[i * step] = (pfx_cell)(fold > 0 ? below[stride * i] : -below[stride * i]);
+        }
+    } else if (fold > 0) {
 #else
     if (fold == 0) {
         for (int32_t i = 0; i < n; i++) {
-            row[i] = above[first + stride * i];
+            row[i * step] = (pfx_cell)above[stride * i];
         }
     } else if (fold > 0) {
+#endif
         for (int32_t i = 0; i < n; i++) {
-            row[i] = (pfx_sum)above[first + stride * i] + below[first + stride * i];
+            row[i * step] = (pfx_cell)(above[stride * i] + below[stride * i]);
         }
     } else {
         for (int32_t i = 0; i < n; i++) {
-            row[i] = (pfx_sum)above[first + stride * i] - below[first + stride * i];
+            row[i * step] = (pfx_cell)(above[stride * i] - below[stride * i]);
         }
     }
-#endif
 }
 
-#if PFX_ZERO_EDGE
-/* The rows at y + line->row and y - line->row, folded, with margins. */
-#else
-/* The rows at y + line->row and y - line->row, folded, with margins. Even and odd columns have
- * their own: where they are apart, the width is even. */
-#endif
-static inline void pfx_fold_rows(const pfx_folded *row, const pfx_maps *maps, const pfx_line *line,
-                                 int32_t y, int32_t margin)
+/* The rows at y + line->row and y - line->row, folded, with margins. If `odd` is not 0, every other
+ * output is wanted, and the odd columns stand so many cells after the even ones: then a map's
+ * width is even, or its edge zero. */
+static inline void pfx_fold_rows(pfx_cell *row, int32_t step, int32_t odd, const pfx_maps *maps,
+                                 const pfx_line *line, int32_t y, int32_t margin)
 {
     const int32_t fold = line->fold;
     const pfx_sample *const above = pfx_row(maps, line->map, y + line->row);
     const pfx_sample *const below = fold != 0 ? pfx_row(maps, line->map, y - line->row) : NULL;
     const int32_t width = maps->width;
-    if (row->shift == 0) {
-        pfx_fold(row->even, above, below, fold, 0, 1, width);
-    } else {
-        pfx_fold(row->even, above, below, fold, 0, 2, (width + 1) >> 1);
-        pfx_fold(row->even + row->odd, above, below, fold, 1, 2, width >> 1);
+    if (odd == 0) {
+        pfx_fold(row, step, above, below, fold, 1, width);
+        pfx_add_margins(row, step, width, margin);
+        return;
     }
-    for (int32_t odd = 0; odd <= row->shift; odd++) {
-        pfx_add_margins(row->even + odd * row->odd, (width + row->shift - odd) >> row->shift,
-                        margin);
+    for (int32_t i = 0; i < 2; i++) {
+        const int32_t n = (width + 1 - i) >> 1;
+        pfx_fold(row, step, above != NULL ? above + i : NULL, below != NULL ? below + i : NULL,
+                 fold, 2, n);
+        pfx_add_margins(row, step, n, margin);
+        row += odd * step;
     }
 }
 
+#if PFX_FAST
+#if PFX_Q15
+#if !PFX_ZERO_EDGE
+#ifdef PFX_PAIRS
+/* Two samples of a row, which may begin at any sample. */
+static inline int16x2_t pfx_samples(const pfx_sample *row)
+{
+    int16x2_t pair;
+    __builtin_memcpy(&pair, row, 4);
+    return pair;
+}
+
+/* Two samples of a row, folded. */
+static inline uint32_t pfx_folded_pair(const pfx_sample *above, const pfx_sample *below,
+                                       int32_t fold)
+{
+    const int16x2_t one = pfx_samples(above);
+    if (fold == 0) {
+        return (uint32_t)one;
+    }
+    const int16x2_t other = pfx_samples(below);
+    return (uint32_t)(fold > 0 ? __sadd16(one, other) : __ssub16(one, other));
+}
+
+/* The margins before and after n interleaved cells of two rows. */
+static inline void pfx_add_pair_margins(uint32_t *cells, int32_t n, int32_t margin)
+{
+    for (int32_t i = 0; i < margin; i++) {
+        cells[-1 - i] = cells[n - 1 - i];
+        cells[n + i] = cells[i];
+    }
+}
+
+/* n / 2 times two columns of two rows, interleaved: even ones and odd ones, each `next` apart. */
+static PFX_INLINED void pfx_interleave(uint32_t *even, uint32_t *odd, int32_t next,
+                                       const pfx_sample *const rows[4], int32_t fold,
+                                       int32_t other_fold, int32_t n)
+{
+    const pfx_sample *const above = rows[0];
+    const pfx_sample *const below = rows[1];
+    const pfx_sample *const upper = rows[2];
+    const pfx_sample *const lower = rows[3];
+    for (int32_t x = 0; x + 1 < n; x += 2) {
+        const uint32_t one = pfx_folded_pair(above + x, below + x, fold);
+        const uint32_t other = pfx_folded_pair(upper + x, lower + x, other_fold);
+        *even = (one & 0xFFFFU) | (other << 16);
+        *odd = (one >> 16) | (other & 0xFFFF0000U);
+        even += next;
+        odd += next;
+    }
+}
+
+/* Lays two rows that a kernel reads as cells, interleaved; if `odd` is not 0, odd columns apart. */
+static inline void pfx_lay_pair(uint32_t *cells, int32_t odd, const pfx_maps *maps,
+                                const pfx_line *first, const pfx_line *second, int32_t y,
+                                int32_t margin)
+{
+    const int32_t n = maps->width;
+    const int32_t fold = first->fold;
+    const int32_t other_fold = second->fold;
+    int32_t next = 1;
+    if (odd == 0) {
+        next = 2;
+    }
+    uint32_t *const odd_cells = cells + (odd == 0 ? 1 : odd);
+    const pfx_sample *const rows[4] = {
+        pfx_row(maps, first->map, y + first->row),
+        fold == 0 ? NULL : pfx_row(maps, first->map, y - first->row),
+        pfx_row(maps, second->map, y + second->row),
+        other_fold == 0 ? NULL : pfx_row(maps, second->map, y - second->row),
+    };
+    /* Loops without decisions for most. */
+    if (fold != other_fold) {
+        pfx_interleave(cells, odd_cells, next, rows, fold, other_fold, n);
+    } else if (fold == 0) {
+        pfx_interleave(cells, odd_cells, next, rows, 0, 0, n);
+    } else if (fold > 0) {
+        pfx_interleave(cells, odd_cells, next, rows, 1, 1, n);
+    } else {
+        pfx_interleave(cells, odd_cells, next, rows, -1, -1, n);
+    }
+    if (n % 2 != 0) {
+        const int32_t one = rows[0][n - 1] + (fold == 0 ? 0 : fold * rows[1][n - 1]);
+        const int32_t other =
+            rows[2][n - 1] + (other_fold == 0 ? 0 : other_fold * rows[3][n - 1]);
+        cells[(n - 1) / 2 * next] = ((uint32_t)one & 0xFFFFU) | ((uint32_t)other << 16);
+    }
+    if (odd == 0) {
+        pfx_add_pair_margins(cells, n, margin);
+    } else {
+        pfx_add_pair_margins(cells, (n + 1) >> 1, margin);
+        pfx_add_pair_margins(cells + odd, n >> 1, margin);
+    }
+}
+#endif
+#endif
+#endif
+
+/* Lays all rows that a kernel reads for its outputs of row y as cells. */
+static inline void pfx_begin_row(const pfx_kernel *kernel, const pfx_maps *maps, int32_t y,
+                                 const pfx_scratch *scratch)
+{
+    const int32_t margin = kernel->margin;
+    const int32_t odd = kernel->odd;
+    const int32_t step = PFX_STEP(kernel);
+    int32_t i = 0;
+#if PFX_Q15
+#if !PFX_ZERO_EDGE
+#ifdef PFX_PAIRS
+    for (; step == 2 && i < kernel->n_lines; i += 2) {
+        pfx_cell *const row = scratch->cells + i * kernel->pitch;
+        const pfx_line *const line = &kernel->lines[i];
+        pfx_lay_pair((uint32_t *)(void *)row + margin, odd, maps, line,
+                     line + (i + 1 < kernel->n_lines), y, margin);
+    }
+#endif
+#endif
+#endif
+    for (; i < kernel->n_lines; i++) {
+        const int32_t second = i & (step - 1); /* of two that lie interleaved */
+        pfx_cell *const row = scratch->cells + (i - second) * kernel->pitch + second;
+        pfx_fold_rows(row + margin * step, step, odd, maps, &kernel->lines[i], y, margin);
+    }
+}
+
+/* Every sum of a kernel for n outputs of the row begun: those at columns stride (x + i). */
+static inline void pfx_sums(const pfx_kernel *kernel, int32_t x, int32_t n,
+                            const pfx_scratch *scratch)
+{
+    kernel->sum(scratch->cells + (kernel->margin + x) * PFX_STEP(kernel), kernel->weights,
+                scratch->sums, n);
+}
+#else
 /* Every sum of a kernel for n outputs of one row: those at row y and columns stride (x + i). */
 static inline void pfx_correlate(const pfx_kernel *kernel, const pfx_maps *maps, int32_t y,
                                  int32_t x, int32_t stride, int32_t n, const pfx_scratch *scratch)
 {
     const int32_t margin = (kernel->half + stride - 1) >> (stride - 1);
-    const pfx_folded row = {scratch->row + margin,
+    const pfx_folded row = {scratch->cells + margin,
                              stride == 1 ? 0 : ((maps->width + 1) >> 1) + 2 * margin, stride - 1};
     const pfx_folded from_x = {row.even + x, row.odd, row.shift};
     pfx_products products = {kernel->uses, kernel->sums, kernel->weights};
@@ -135,15 +277,20 @@ static inline void pfx_correlate(const pfx_kernel *kernel, const pfx_maps *maps,
         scratch->sums[i] = 0;
     }
     for (const pfx_line *line = kernel->lines; line != kernel->lines + kernel->n_lines; line++) {
-        pfx_fold_rows(&row, maps, line, y, margin);
+        pfx_fold_rows(row.even, 1, row.odd, maps, line, y, margin);
         products = pfx_add_products(products, line->uses, &from_x, scratch->sums, n);
     }
-    /* Sums that mirrored filters share become their outputs. */
+}
+#endif
+
+/* The sums of n outputs, `pitch` apart, that mirrored filters share become their outputs. */
+static inline void pfx_share(const pfx_kernel *kernel, pfx_sum *sums, int32_t pitch, int32_t n)
+{
     for (int32_t o = 0; o < kernel->n_outputs; o++) {
         const pfx_output *const output = &kernel->outputs[o];
         if (output->sign > 0) {
-            pfx_sum *const PFX_RESTRICT first = scratch->sums + output->first * n;
-            pfx_sum *const PFX_RESTRICT second = scratch->sums + output->second * n;
+            pfx_sum *const PFX_RESTRICT first = sums + output->first * pitch;
+            pfx_sum *const PFX_RESTRICT second = sums + output->second * pitch;
             for (int32_t i = 0; i < n; i++) {
                 const pfx_sum sum = first[i] + second[i];
                 second[i] = first[i] - second[i];
@@ -153,12 +300,12 @@ static inline void pfx_correlate(const pfx_kernel *kernel, const pfx_maps *maps,
     }
 }
 
-/* Output o of a kernel, after pfx_correlate. */
-static inline const pfx_sum *pfx_output_row(const pfx_kernel *kernel, int32_t o, int32_t n,
+/* Output o of a kernel, after pfx_share. */
+static inline const pfx_sum *pfx_output_row(const pfx_kernel *kernel, int32_t o, int32_t pitch,
                                             const pfx_sum *sums)
 {
     const pfx_output *const output = &kernel->outputs[o];
-    return sums + (output->sign < 0 ? output->second : output->first) * n;
+    return sums + (output->sign < 0 ? output->second : output->first) * pitch;
 }
 
 /* Row y of the modulus of every wavelet, into the rows that are kept of each. */
@@ -173,22 +320,77 @@ static inline void pfx_modulus_row(const pfx_step *step, const pfx_maps *source,
 {
     const pfx_kernel *const wavelets = step->wavelets;
     const int32_t orientations = wavelets->n_outputs / 2;
-    const int32_t n = moduli->width;
+    const int32_t stride = step->wavelet_stride;
+    const int32_t width = moduli->width;
     const int32_t stored = pfx_modulo(y - moduli->origin, moduli->stored_rows);
+    pfx_sample *const target = scratch->moduli + stored * width;
 #if !PFX_ZERO_EDGE
     y = pfx_modulo(y, moduli->height);
 #endif
-    pfx_correlate(wavelets, source, y * step->wavelet_stride, 0, step->wavelet_stride, n, scratch);
-    for (int32_t o = 0; o < orientations; o++) {
-        pfx_sample *const target = scratch->moduli + (o * moduli->stored_rows + stored) * n;
-        const pfx_sum *const real = pfx_output_row(wavelets, o, n, scratch->sums);
-        const pfx_sum *const imaginary = pfx_output_row(wavelets, o + orientations, n,
-                                                        scratch->sums);
-#if PFX_Q15
-        pfx_modulus(target, real, imaginary, n, shifts[o]);
+#if PFX_FAST
+    const int32_t pitch = PFX_CHUNK;
+    pfx_begin_row(wavelets, source, y * stride, scratch);
 #else
-        pfx_modulus(target, real, imaginary, n);
+    const int32_t pitch = width;
 #endif
+    for (int32_t x = 0; x < width; x += pitch) {
+        const int32_t n = width - x < pitch ? width - x : pitch;
+#if PFX_FAST
+        pfx_sums(wavelets, x, n, scratch);
+#else
+        pfx_correlate(wavelets, source, y * stride, x, stride, n, scratch);
+#endif
+        pfx_share(wavelets, scratch->sums, pitch, n);
+        for (int32_t o = 0; o < orientations; o++) {
+            const pfx_sum *const real = pfx_output_row(wavelets, o, pitch, scratch->sums);
+            const pfx_sum *const imaginary = pfx_output_row(wavelets, o + orientations, pitch,
+                                                            scratch->sums);
+#if PFX_Q15
+            pfx_modulus(target + o * moduli->stored_rows * width + x, real, imaginary, n,
+                        shifts[o]);
+#else
+            pfx_modulus(target + o * moduli->stored_rows * width + x, real, imaginary, n);
+#endif
+        }
+    }
+}
+
+/* Row y of what a step makes of a map, or of one of its moduli, into its target maps. */
+#if PFX_Q15
+static inline void pfx_smoothed_row(const pfx_step *step, const pfx_maps *maps, int32_t y,
+                                    pfx_sample *target, const pfx_scratch *scratch,
+                                    const uint8_t *shifts)
+#else
+static inline void pfx_smoothed_row(const pfx_step *step, const pfx_maps *maps, int32_t y,
+                                    pfx_sample *target, const pfx_scratch *scratch)
+#endif
+{
+    const pfx_kernel *const smoothing = step->smoothing;
+    const int32_t centre = (step->first_row + y) * step->stride;
+    const int32_t columns = step->columns;
+#if PFX_FAST
+    const int32_t pitch = PFX_CHUNK;
+    pfx_begin_row(smoothing, maps, centre, scratch);
+#else
+    const int32_t pitch = columns;
+#endif
+    for (int32_t x = 0; x < columns; x += pitch) {
+        const int32_t n = columns - x < pitch ? columns - x : pitch;
+#if PFX_FAST
+        pfx_sums(smoothing, step->first_column + x, n, scratch);
+#else
+        pfx_correlate(smoothing, maps, centre, step->first_column + x, step->stride, n, scratch);
+#endif
+        pfx_share(smoothing, scratch->sums, pitch, n);
+        for (int32_t i = 0; i < smoothing->n_outputs; i++) {
+            pfx_sample *const row = target + (i * step->rows + y) * columns + x;
+            const pfx_sum *const sum = pfx_output_row(smoothing, i, pitch, scratch->sums);
+#if PFX_Q15
+            pfx_store(row, sum, n, shifts[i]);
+#else
+            pfx_store(row, sum, n);
+#endif
+        }
     }
 }
 
@@ -202,8 +404,8 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
 {
     const pfx_kernel *const smoothing = step->smoothing;
     const int32_t orientations = step->wavelets != NULL ? step->wavelets->n_outputs / 2 : 1;
-    const int32_t n = step->columns;
-    const int32_t target_size = step->rows * n;
+    const int32_t outputs = smoothing->n_outputs;
+    const int32_t target_size = step->rows * step->columns;
     const int emits = step->target == PFX_OUTPUT;
     pfx_sample *target = emits ? scratch->emitted : scratch->workspace + step->target;
     pfx_maps source = {scratch->workspace + step->source, 0, step->height, step->height,
@@ -245,27 +447,22 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
                 moduli.origin += moduli.stored_rows;
             }
             for (int32_t o = 0; o < orientations; o++) {
-                pfx_correlate(smoothing, &moduli, centre, step->first_column, step->stride, n,
-                              scratch);
-                moduli.samples += moduli.stored_rows * moduli.width;
-                for (int32_t i = 0; i < smoothing->n_outputs; i++) {
-                    const int32_t map = o * smoothing->n_outputs + i;
-                    const pfx_sum *const sum = pfx_output_row(smoothing, i, n, scratch->sums);
+                pfx_sample *const maps = target + o * outputs * target_size;
 #if PFX_Q15
-                    pfx_store(target + map * target_size + y * n, sum, n, shifts[map]);
+                pfx_smoothed_row(step, &moduli, y, maps, scratch, shifts + o * outputs);
 #else
-                    pfx_store(target + map * target_size + y * n, sum, n);
+                pfx_smoothed_row(step, &moduli, y, maps, scratch);
 #endif
-                }
+                moduli.samples += moduli.stored_rows * moduli.width;
             }
             moduli.samples -= orientations * moduli.stored_rows * moduli.width;
         }
 #if PFX_Q15
-        shifts += orientations * smoothing->n_outputs;
+        shifts += orientations * outputs;
 #endif
         source.samples += step->maps * step->height * step->width;
         if (!emits) {
-            target += orientations * smoothing->n_outputs * target_size;
+            target += orientations * outputs * target_size;
             continue;
         }
         for (int32_t o = 0; o < orientations; o++) {
@@ -313,13 +510,14 @@ PFX_API int pfx_scatter_stream(const pfx_pixel *image, pfx_sink sink, void *cont
     }
 #endif
     pfx_sum *const sums = (pfx_sum *)scratch;
-    pfx_sample *const samples = (pfx_sample *)(void *)(sums + PFX_SCRATCH_SUMS);
+    pfx_cell *const cells = (pfx_cell *)(void *)(sums + PFX_SUMS);
+    pfx_sample *const samples = (pfx_sample *)(void *)(cells + PFX_CELLS);
     const pfx_scratch parts = {
         samples,
         samples + PFX_WORKSPACE_SAMPLES,
         samples + PFX_WORKSPACE_SAMPLES + PFX_MODULI_SAMPLES,
+        cells,
         sums,
-        sums + PFX_ROW_SUMS,
     };
 #if !PFX_Q15
     const pfx_magnitude magnitude = pfx_find_magnitude(image);

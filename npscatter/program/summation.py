@@ -86,7 +86,9 @@ class Summation:
         return folds + sum(sign != 0 for _, _, sign in self.outputs)
 
 
-def make_summation(taps: np.ndarray, folded: bool) -> tuple[Summation, np.ndarray]:
+def make_summation(
+    taps: np.ndarray, folded: bool, fold_rows: bool = True
+) -> tuple[Summation, np.ndarray]:
     """Return how to sum correlations with `taps`, and the weights in the order they are used.
 
     Parameters
@@ -96,13 +98,15 @@ def make_summation(taps: np.ndarray, folded: bool) -> tuple[Summation, np.ndarra
     folded : bool
         Fold rows and samples, and share products between mirror images. Right for any taps,
         cheaper only for those that have parities.
+    fold_rows : bool
+        If folded, fold rows too, not columns alone.
 
     Returns
     -------
     Summation
     ndarray of float64, shape (multiply_adds,)
     """
-    parts = _parities(taps) if folded else _direct(taps)
+    parts = _parities(taps, fold_rows) if folded else _direct(taps)
     sums: list[dict] = []  # per accumulator {(map, a, row fold, b, fold): weight}
     outputs: list[tuple[int, int, int]] = []
     for number, part in enumerate(parts):
@@ -154,17 +158,19 @@ def _direct(taps: np.ndarray) -> list[dict]:
     ]
 
 
-def _parities(taps: np.ndarray) -> list[dict]:
+def _parities(taps: np.ndarray, fold_rows: bool) -> list[dict]:
     """Return each filter's weight of every folded sample, zeros left out."""
     centre = taps.shape[-1] // 2
+    first = centre if fold_rows else 0
     parts = []
     for filters in taps:
         part = {}
-        for row_fold in (1, -1):
-            by_row = (filters + row_fold * np.flip(filters, -2)) / 2
+        for row_fold in (1, -1) if fold_rows else (0,):
+            by_row = (filters + row_fold * np.flip(filters, -2)) / 2 if fold_rows else filters
             for fold in (1, -1):
                 weight = (by_row + fold * np.flip(by_row, -1)) / 2
-                for (i, a, b), value in np.ndenumerate(weight[..., centre:, centre:]):
+                for (i, a, b), value in np.ndenumerate(weight[..., first:, centre:]):
+                    a += first - centre
                     if value != 0:
                         part[i, a, row_fold if a else 0, b, fold if b else 0] = value
         parts.append(part)

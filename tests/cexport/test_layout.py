@@ -47,7 +47,7 @@ def test_taps_of_zero_around_filters_cost_nothing():
     wider = FilterBank("wider", **{key: np.pad(bank[key], around) for key in bank})
     plan = make_plan(3, (24, 24), bank.architecture)
     layouts = [lay_out(plan, each, None) for each in (bank, wider)]
-    assert layouts[0].scratch_bytes(4) == layouts[1].scratch_bytes(4)
+    assert layouts[0].scratch_bytes(4, 4) == layouts[1].scratch_bytes(4, 4)
     for kernels in zip(*(layout.kernels.values() for layout in layouts), strict=True):
         assert kernels[0].half == kernels[1].half < kernels[1].summation.size // 2
         assert kernels[0].lines == kernels[1].lines
