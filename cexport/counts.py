@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 from cexport.configuration import Configuration
 from cexport.layout import CKernel, TableLayout
@@ -38,15 +39,20 @@ class Processor:
     ----------
     name : str
         As compilers have it, "cortex-m4".
-    pairs : bool
-        It multiplies two pairs of 16-bit numbers at once (Arm's DSP extension, without MVE).
+    dsp : bool
+        It has Arm's DSP extension.
     vectors : bool
         It has vectors of four numbers (MVE), and the compiler was told to use them (-O3).
     """
 
     name: str
-    pairs: bool = False
+    dsp: bool = False
     vectors: bool = False
+
+    @property
+    def pairs(self) -> bool:
+        """Whether two pairs of 16-bit numbers are multiplied at once."""
+        return self.dsp and not self.vectors
 
     @property
     def short_name(self) -> str:
@@ -58,9 +64,9 @@ PROCESSORS = {
     processor.name: processor
     for processor in (
         Processor("cortex-m0"),
-        Processor("cortex-m4", pairs=True),
-        Processor("cortex-m7", pairs=True),
-        Processor("cortex-m55", vectors=True),
+        Processor("cortex-m4", dsp=True),
+        Processor("cortex-m7", dsp=True),
+        Processor("cortex-m55", dsp=True, vectors=True),
     )
 }
 
@@ -133,6 +139,8 @@ class Counts:
         By part, how much of what the code is made of.
     tables : dict of str to int
         By part, the bytes of constants.
+    stack : Counter
+        What decides how much stack the deepest call takes.
     """
 
     def __init__(
@@ -146,6 +154,8 @@ class Counts:
         self.work: dict[str, Counter[str]] = {part: Counter() for part in PARTS}
         self.code: dict[str, Counter[str]] = {part: Counter() for part in PARTS}
         self.tables = dict.fromkeys(PARTS, 0)
+        self.stack = Counter({"calls": 1})
+        self._written: set[str] = set()
         for application in applications(layout):
             self._apply(application)
         for kernel in layout.kernels.values():
@@ -157,16 +167,18 @@ class Counts:
         """Whether products are those of pairs."""
         return self.processor.pairs and self.q15 and isinstance(self.layout, UnrolledLayout)
 
-    def turns(self, outputs: int) -> int:
-        """Return how often a loop over so many outputs of a row turns."""
+    def turns(self, outputs: int) -> tuple[int, int]:
+        """Return how often a loop over so many outputs of a row turns, and for how many left over.
+
+        Where the compiler made the vectors, it does one by one what fills none.
+        """
         if self.paired:
-            return -(-outputs // AT_ONCE)
+            return -(-outputs // AT_ONCE), 0
         if not self.processor.vectors:
-            return outputs
+            return outputs, 0
         if self.q15 and isinstance(self.layout, UnrolledLayout):
-            return -(-outputs // LANES)
-        # Of vectors that the compiler made; what is left over is done one by one.
-        return outputs // LANES + outputs % LANES
+            return -(-outputs // LANES), 0
+        return divmod(outputs, LANES)
 
     def _apply(self, application: Application) -> None:
         kernel, rows = application.kernel, application.rows
@@ -174,20 +186,27 @@ class Counts:
         lines = self._lines(kernel)
         work["rows"] += rows * len(lines)
         margin = 2 * application.stride * -(-kernel.half // application.stride)
-        work["cells"] += rows * len(lines) * (application.width + margin)
+        # Two at a time, where pairs are multiplied and no row may be missing.
+        cells = "interleaved" if self.paired and self.plan.edge == "wrap" else "cells"
+        work[cells] += rows * len(lines) * (application.width + margin)
         work["folded cells"] += rows * sum(map(bool, lines)) * application.width
         chunks = self._chunks(application.columns)
+        operations = self._operations(kernel)
         for outputs, times in chunks.items():
-            turns = rows * times * self.turns(outputs)
-            for name, count in self._operations(kernel).items():
-                work[name] += count * (rows * times if name == "loops" else turns)
+            times *= rows
+            turns, left_over = self.turns(outputs)
+            work["loops"] += times * operations["loops"]
+            for name in operations.keys() - {"loops"}:
+                work[name] += times * turns * operations[name]
+            work["left-over products"] += times * left_over * operations["products"]
         samples = rows * application.columns
-        joined = sum(sign > 0 for _, _, sign in summation.outputs)
-        work["joined"] += joined * samples
-        if application.kernel.key.startswith("psi"):
+        # Sums are stored, some of them joined, and those that are no wavelets' become samples.
+        passes = summation.accumulators + 2 * sum(sign > 0 for _, _, sign in summation.outputs)
+        if WEIGHT_ARRAYS[kernel.key].is_complex:
             self.work[MODULI]["moduli"] += len(summation.outputs) // 2 * samples
         else:
-            work["stored"] += len(summation.outputs) * samples
+            passes += len(summation.outputs)
+        work["results"] += passes * samples
 
     def _chunks(self, columns: int) -> Counter[int]:
         """Return into how many outputs a row is cut, and how often."""
@@ -211,19 +230,21 @@ class Counts:
                 {
                     "loops": len(uses),
                     "products": sum(use.samples * len(use.sums) for use in uses),
-                    "samples": sum(use.samples * (1 + abs(use.fold)) for use in uses),
+                    "samples": sum(use.samples for use in uses),
+                    "folds": sum(use.samples * abs(use.fold) for use in uses),
                     "sums": sum(len(use.sums) for use in uses),
                 }
             )
         order = kernel.order
-        counts = Counter({"loops": len(order.groups), "sums": kernel.summation.accumulators})
+        counts = Counter({"loops": len(order.groups)})
         if self.paired:
             for _, pairs in order.pairs():
                 counts["samples"] += len(pairs)
                 counts["products"] += sum(len(terms) for _, _, terms in pairs)
         else:
             for _, samples in order.products():
-                counts["samples"] += sum(1 + abs(sample.fold) for sample, _ in samples)
+                counts["samples"] += len(samples)
+                counts["folds"] += sum(abs(sample.fold) for sample, _ in samples)
                 counts["products"] += sum(len(terms) for _, terms in samples)
         return counts
 
@@ -242,14 +263,30 @@ class Counts:
             entries = sum(len(use.sums) for line in kernel.lines for use in line.uses)
             self.tables[kernel.key] += uses + entries * sizes["sum"]
         else:
+            self._write(kernel, operations)
+
+    def _write(self, kernel: UnrolledKernel, operations: Counter[str]) -> None:
+        """Count the code of a kernel's sums, and what they keep in registers or on the stack."""
+        order, layout = kernel.order, cast(UnrolledLayout, self.layout)
+        loops = [
+            [(order.places.index(s.row), s.offset, s.fold, [n for n, _ in t]) for s, t in samples]
+            for _, samples in order.products()
+        ]
+        for loop in loops:
+            products = sum(len(numbers) for *_, numbers in loop)
+            samples = sum(1 + abs(fold) for _, _, fold, _ in loop)
+            for name, count in (("products", products), ("samples", samples)):
+                self.stack[name] = max(self.stack[name], count)
+        # Compilers merge functions that are alike, but for those they are told to treat apart.
+        alike = repr((layout.pitch(kernel), layout.odd(kernel), loops))
+        if alike not in self._written or (self.q15 and self.processor.dsp):
             self.code[kernel.key] += operations
+        self._written.add(alike)
 
     def _add_rest(self) -> None:
         plan = self.plan
         work, code = self.work[REST], self.code[REST]
-        work["pixels"] += plan.padded_shape[0] * plan.padded_shape[1]
-        work["coefficients"] += plan.channel_starts[-1]
-        work["channels"] += plan.n_coefficients
+        work["copied"] += plan.padded_shape[0] * plan.padded_shape[1] + plan.channel_starts[-1]
         code[f"{plan.edge} edge"] += 1
         if isinstance(self.layout, TableLayout):
             code["kinds"] += len(self._kinds())

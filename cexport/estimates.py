@@ -25,15 +25,16 @@ class Costs:
         By what is done; see `Counts.work`.
     code_bytes : dict of str to float
         By what code is made of; see `Counts.code`.
-    stack_bytes : int
-        The most that was measured.
+    stack_bytes : dict of str to float
+        By what decides it; see `Counts.stack`.
     errors : dict of str to float
-        Of "instructions" and "flash", the largest relative error on headers left out of learning.
+        Of "instructions", "flash" and "stack", the largest relative error on headers left out of
+        learning.
     """
 
     instructions: dict[str, float]
     code_bytes: dict[str, float]
-    stack_bytes: int
+    stack_bytes: dict[str, float]
     errors: dict[str, float]
 
     def instructions_of(self, counts: Counts) -> dict[str, float]:
@@ -47,9 +48,13 @@ class Costs:
             for part in PARTS
         }
 
+    def stack_of(self, counts: Counts) -> float:
+        """Return the bytes of stack."""
+        return _product(counts.stack, self.stack_bytes)
+
 
 def _product(counts: Counter[str], costs: dict[str, float]) -> float:
-    return sum(count * costs[name] for name, count in counts.items())
+    return sum(count * costs[name] for name, count in (+counts).items())
 
 
 @cache

@@ -49,11 +49,11 @@ def byte_count(name: str, value: object) -> int:
     if not match:
         rule = "must be a number of bytes, with K, M or G after it or not"
         raise ArgumentError(explain(name, value, rule, remedy))
-    count = float(match[1]) * UNITS[match[2].upper()]
-    if count < 1 or count != int(count):
+    number = float(match[1]) * UNITS[match[2].upper()]
+    if number < 1 or number != int(number):
         rule = "must be a whole number of bytes, at least 1"
         raise ArgumentError(explain(name, value, rule, remedy))
-    return int(count)
+    return int(number)
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class Choice:
     report : Report
         Its memory, flash and instructions.
     ram_bytes, flash_bytes : int
-        What must be there: scratch, image, stack and the output unless it is streamed; and the
-        estimate of flash, with as much added as such estimates were ever off.
+        What must be there: scratch, image, stack and the output unless it is streamed; and flash.
+        To what is estimated, stack and flash, as much is added as such estimates were ever off.
     instructions : int
         An estimate, for one image.
     error : float
@@ -180,10 +180,8 @@ def find_fitting(
         DTYPES if dtype is None else (dtype,),
         TARGETS if target is None else (target,),
     ):
-        make = partial(
-            *(Configuration, requested, J, shape, max_order),
-            **{"boundary": boundary, "dtype": kind, "target": spared},
-        )
+        options = {"boundary": boundary, "dtype": kind, "target": spared}
+        make = partial(Configuration, requested, J, shape, max_order, **options)
         for configuration in _by_rounds(make, rounds):
             one = _choice(configuration, cpu, streamed)
             rams.append(one.ram_bytes)
@@ -224,13 +222,14 @@ def _choice(configuration: Configuration, cpu: str, streamed: bool) -> Choice:
     report = report_of(configuration)
     estimate = report.estimates[cpu]
     output = 0 if streamed else report.output_bytes
+    stack = estimate.stack_bytes * (1 + estimate.errors["stack"])
     return Choice(
         bank=configuration.bank.name,
         dtype=configuration.dtype,
         target=str(configuration.target),
         rounds=configuration.plan.rounds,
         report=report,
-        ram_bytes=report.scratch_bytes + report.image_bytes + output + estimate.stack_bytes,
+        ram_bytes=report.scratch_bytes + report.image_bytes + output + math.ceil(stack),
         flash_bytes=math.ceil(estimate.flash_bytes * (1 + estimate.errors["flash"])),
         instructions=estimate.total_instructions,
     )

@@ -29,10 +29,10 @@ class Estimate:
     flash : dict of str to float
         Bytes of code and constants.
     stack_bytes : int
-        The most that headers of this dtype and target were measured to take.
+        Of the deepest call.
     errors : dict of str to float
-        The largest relative error of "instructions" and "flash" of headers that the estimates were
-        not learned from.
+        The largest relative error of "instructions", "flash" and "stack" on headers that what was
+        learned had not seen.
     """
 
     instructions: dict[str, float]
@@ -74,19 +74,14 @@ class Report:
 
     def __str__(self) -> str:
         names = [PROCESSORS[name].short_name for name in self.estimates]
-        every = self.estimates.values()
-        stack = max(estimate.stack_bytes for estimate in every)
-        flash = [_kib(estimate.flash_bytes) for estimate in every]
-        instructions = [millions(estimate.total_instructions) for estimate in every]
+        every = list(self.estimates.values())
         memory = columns(
             [
                 ("scratch", f"{self.scratch_bytes:,} bytes"),
                 ("image", f"{self.image_bytes:,} bytes"),
                 ("output", f"{self.output_bytes:,} bytes"),
-                ("stack", f"{stack:,} bytes"),
             ]
         )
-        notes = "", "", "; none if it is streamed", "; the most that was measured"
         parts = [
             [part]
             + [millions(estimate.instructions[part]) for estimate in every]
@@ -99,15 +94,25 @@ class Report:
                 self.title,
                 self.command,
                 "",
-                *(line + note for line, note in zip(memory, notes, strict=True)),
+                *memory[:-1],
+                f"{memory[-1]}; none if it is streamed",
                 "",
                 *columns(
                     [
-                        ("estimated", *names, *names),
-                        ("", *["M instr."] * len(names), *["KiB flash"] * len(names)),
+                        ("estimated", *["M instr."] * len(names), *["KiB flash"] * len(names)),
+                        ("", *names, *names),
                         *parts,
-                        ("all", *instructions, *flash),
+                        (
+                            "all",
+                            *(millions(estimate.total_instructions) for estimate in every),
+                            *(_kib(estimate.flash_bytes) for estimate in every),
+                        ),
                     ]
+                ),
+                "stack, bytes: "
+                + ", ".join(
+                    f"{name} {estimate.stack_bytes}"
+                    for name, estimate in zip(names, every, strict=True)
                 ),
                 "",
                 *caveat(self.estimates),
@@ -172,7 +177,7 @@ def report_of(configuration: Configuration) -> Report:
         estimates[name] = Estimate(
             costs.instructions_of(counts),
             costs.flash_of(counts),
-            costs.stack_bytes,
+            round(costs.stack_of(counts)),
             costs.errors,
         )
     plan = configuration.plan
@@ -194,19 +199,19 @@ def report_of(configuration: Configuration) -> Report:
 def caveat(estimates: dict[str, Estimate]) -> list[str]:
     """Return what readers of estimates must know, as lines."""
     known = learned()
-    worst = {
-        what: 100 * max(estimate.errors[what] for estimate in estimates.values())
-        for what in ("instructions", "flash")
-    }
+    instructions, flash, stack = (
+        f"{100 * max(estimate.errors[what] for estimate in estimates.values()):.0f} %"
+        for what in ("instructions", "flash", "stack")
+    )
     levels = ", ".join(
         f"{PROCESSORS[name].short_name} {known['optimisation'][name]}" for name in estimates
     )
     return [
-        "Instructions and flash are estimates, learned from headers compiled by",
-        f"{known['compiler']} ({levels})",
-        f"and run by {known['emulator']}; instructions are no cycles.",
-        f"On headers not learned from they were off by at most {worst['instructions']:.0f} % and "
-        f"{worst['flash']:.0f} %.",
+        "Instructions, which are no cycles, flash and stack are estimates, learned from headers",
+        f"compiled by {known['compiler']}",
+        f"({levels}) and run by {known['emulator']}.",
+        f"On headers they were not learned from, they were off by at most {instructions}, {flash} "
+        f"and {stack}.",
     ]
 
 

@@ -10,9 +10,10 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from multiprocessing.pool import ThreadPool
+from operator import pos
 from pathlib import Path
 
 import click
@@ -44,7 +45,20 @@ HEADERS = (
     ("paper-tuned", 32, 3, 2, 1, None),
     ("paper-tuned", 16, 2, 1, 4, None),
     ("paper", 24, 2, 2, 2, None),
+    ("accurate", 12, 1, 1, 1, None),
+    ("fast-L4", 16, 1, 1, 1, None),
+    ("paper-tuned", 24, 1, 1, 2, None),
+    ("fast", 16, 2, 2, 4, "zero"),
+    ("accurate-L4", 56, 1, 1, 2, None),
+    ("accurate-L6", 24, 3, 2, 2, "periodic"),
+    ("paper", 16, 1, 1, 1, None),
+    ("fast-L4", 20, 2, 2, 2, "zero"),
+    ("accurate-L4", 28, 2, 1, 1, None),
 )
+
+
+# What both targets do by the same C.
+SHARED = ("moduli", "copied")
 
 
 def cases() -> list[dict]:
@@ -126,46 +140,74 @@ class Case:
         self.configuration = Configuration(row["bank"], row["J"], (row["side"],) * 2, **options)
         self.layout = header_layout(self.configuration)
 
+    @cache  # noqa: B019
     def counts(self, processor: str) -> Counts:
         """Return its counts on a processor."""
         return Counts(self.configuration, self.layout, PROCESSORS[processor])
 
 
 def costs(known: list[Case], left_out: list[Case]) -> dict:
-    """Return `cexport.estimates.Costs` as dicts, by dtype, target and processor."""
-    found: dict = {}
-    for dtype, target in product(DTYPES, TARGETS):
-        groups = [
-            [case for case in cases if (case.row["dtype"], case.row["target"]) == (dtype, target)]
-            for cases in (known, left_out)
-        ]
-        found.setdefault(dtype, {})[target] = {cpu: _of_processor(cpu, *groups) for cpu in CPUS}
+    """Return `cexport.estimates.Costs` as dicts, by dtype, target and processor.
+
+    They are learned of all that is known. Their errors are those of the cases left out, and of each
+    known one, learned from the others.
+    """
+    found: dict = {dtype: {target: {} for target in TARGETS} for dtype in DTYPES}
+    for dtype, cpu in product(DTYPES, CPUS):
+        own, others = (
+            [case for case in cases if case.row["dtype"] == dtype] for cases in (known, left_out)
+        )
+        learned = _learned(cpu, own)
+        off = [(case, _off(learned, cpu, case)) for case in others]
+        for number, case in enumerate(own):
+            off.append((case, _off(_learned(cpu, own[:number] + own[number + 1 :]), cpu, case)))
+        for target in TARGETS:
+            rows = [one for case, one in off if case.row["target"] == target]
+            errors = {name: round(max(abs(one[name]) for one in rows), 4) for name in rows[0]}
+            found[dtype][target][cpu] = {**asdict(learned[target]), "errors": errors}
     return found
 
 
-def _of_processor(cpu: str, known: list[Case], left_out: list[Case]) -> dict:
-    instructions = least_squares(
-        [_sum(case.counts(cpu).work) for case in known],
-        [case.row[cpu]["instructions"] for case in known],
-    )
-    tables = [sum(case.counts(cpu).tables.values()) for case in known]
-    code = least_squares(
-        [_sum(case.counts(cpu).code) for case in known],
-        [case.row[cpu]["flash_bytes"] - tables[k] for k, case in enumerate(known)],
-        [case.row[cpu]["flash_bytes"] for case in known],
-    )
-    stack = max(case.row[cpu]["stack_bytes"] for case in [*known, *left_out])
-    found = Costs(instructions, code, stack, {})
-    errors = {"instructions": 0.0, "flash": 0.0}
-    for case in left_out:
-        counts = case.counts(cpu)
-        for name, parts, measured in (
-            ("instructions", found.instructions_of(counts), case.row[cpu]["instructions"]),
-            ("flash", found.flash_of(counts), case.row[cpu]["flash_bytes"]),
-        ):
-            off = abs(sum(parts.values()) / measured - 1)
-            errors[name] = round(max(errors[name], off), 4)
-    return {**asdict(found), "errors": errors}
+def _learned(cpu: str, cases: list[Case]) -> dict[str, Costs]:
+    """Return what counts cost, by target, learned from cases of one dtype."""
+    counts = {case: case.counts(cpu) for case in cases}
+    work = [_by_target(_sum(counts[case].work), case.row["target"]) for case in cases]
+    instructions = least_squares(work, [case.row[cpu]["instructions"] for case in cases])
+    found = {}
+    for target in TARGETS:
+        own = [case for case in cases if case.row["target"] == target]
+        flash = [case.row[cpu]["flash_bytes"] for case in own]
+        tables = [sum(counts[case].tables.values()) for case in own]
+        code = [whole - table for whole, table in zip(flash, tables, strict=True)]
+        names = set().union(*(_sum(counts[case].work) for case in own))
+        found[target] = Costs(
+            {name: instructions[_name(name, target)] for name in sorted(names)},
+            least_squares([_sum(counts[case].code) for case in own], code, flash),
+            least_squares(
+                [counts[case].stack for case in own], [case.row[cpu]["stack_bytes"] for case in own]
+            ),
+            {},
+        )
+    return found
+
+
+def _by_target(counts: Counter[str], target: str) -> Counter[str]:
+    return Counter({_name(name, target): count for name, count in counts.items()})
+
+
+def _name(name: str, target: str) -> str:
+    """Return a count's name: the same for both targets where the C is the same."""
+    return name if name in SHARED else f"{target}: {name}"
+
+
+def _off(learned: dict[str, Costs], cpu: str, case: Case) -> dict[str, float]:
+    """Return the relative errors of a case's estimates."""
+    costs, counts, row = learned[case.row["target"]], case.counts(cpu), case.row[cpu]
+    return {
+        "instructions": sum(costs.instructions_of(counts).values()) / row["instructions"] - 1,
+        "flash": sum(costs.flash_of(counts).values()) / row["flash_bytes"] - 1,
+        "stack": costs.stack_of(counts) / row["stack_bytes"] - 1,
+    }
 
 
 def _sum(parts: dict[str, Counter]) -> Counter:
@@ -186,7 +228,7 @@ def least_squares(
     scale : list of float, optional
         What errors are relative to; `measured` by default.
     """
-    names = sorted(set().union(*counts))
+    names = sorted(set().union(*map(pos, counts)))
     relative = 1 / np.array(scale or measured, float)
     matrix = np.array([[count[name] for name in names] for count in counts]) * relative[:, None]
     size = np.abs(matrix).max(0)

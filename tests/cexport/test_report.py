@@ -26,7 +26,7 @@ MEASURED = ROOT / "benchmarks" / "results" / "microcontroller.json"
 BAREMETAL = ROOT / "cexport" / "examples" / "baremetal"
 KINDS = [(dtype, target) for dtype in DTYPES for target in TARGETS]
 # How far estimates may be off.
-TOLERANCE = 0.15
+TOLERANCE = 0.1
 
 
 def counts_of(processor="cortex-m0", bank="accurate-L4", J=2, shape=(16, 16), **options):
@@ -114,6 +114,7 @@ def test_tables_take_so_many_bytes_on_a_microcontroller(dtype, target, cpu, tmp_
     counts = counts_of(cpu, J=2, **options)
     assert sum(int(size, 16) for size in tables) == sum(counts.tables.values())
 
+
 # Estimates
 
 
@@ -136,7 +137,7 @@ def test_estimates_are_near_measurements_they_were_not_learned_from():
                 (estimate.flash_bytes, row[cpu]["flash_bytes"]),
             ):
                 assert abs(number / measured - 1) < TOLERANCE, (row, cpu, number, measured)
-            assert row[cpu]["stack_bytes"] <= estimate.stack_bytes
+            assert abs(estimate.stack_bytes / row[cpu]["stack_bytes"] - 1) < 2 * TOLERANCE
 
 
 def test_errors_that_are_told_are_those_there_are():
@@ -208,7 +209,8 @@ def test_what_fits_is_sorted_and_fits():
             memory = fewer.scratch_bytes + fewer.image_bytes + fewer.output_bytes
             estimate = fewer.estimates["cortex-m4"]
             flash = estimate.flash_bytes * (1 + estimate.errors["flash"])
-            assert memory + estimate.stack_bytes > 40 * 1024 or flash > 20 * 1024
+            stack = estimate.stack_bytes * (1 + estimate.errors["stack"])
+            assert memory + stack > 40 * 1024 or flash > 20 * 1024
     best = fitting.recommended
     good = [one for one in fitting.choices if one.error <= 1.25 * fitting.choices[0].error]
     assert best.instructions == min(one.instructions for one in good)
@@ -329,7 +331,7 @@ def test_the_command_prints_the_report(tmp_path):
     numbers = {
         line.split("  ")[0]: [float(word) for word in re.findall(r"[\d.]+", line[16:])]
         for line in ran.stdout.splitlines()
-        if re.match(r"(psi|carry|low|moduli|image and|all)", line)
+        if re.match(r"(psi|carry|low|moduli|image and|all) *", line)
     }
     total = np.array(numbers.pop("all"))
     parts = np.array(list(numbers.values()))
