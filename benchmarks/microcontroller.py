@@ -58,10 +58,14 @@ def make(*words: str) -> str:
     return ran.stdout
 
 
-def measure(**case: Any) -> dict:
-    """Return the costs of one header on every processor."""
+def header_of(**case: Any) -> str:
+    """Return the header of a case, whose names are `ARGUMENTS` or further ones of `generate`."""
     options = {name: value for name, value in case.items() if name != "side"}
-    header = generate(shape=(case["side"], case["side"]), **options)
+    return generate(shape=(case["side"], case["side"]), **options)
+
+
+def measure(header: str, **case: Any) -> dict:
+    """Return the costs of a case's header on every processor."""
     row = {**case, "scratch_bytes": int(re.search(r"SCRATCH_BYTES (\d+)", header)[1])}
     hashes = set()
     with tempfile.TemporaryDirectory() as folder:
@@ -86,14 +90,13 @@ def measure(**case: Any) -> dict:
 @click.command(help=__doc__)
 def main() -> None:
     """Measure every case on every processor."""
+    cases = [dict(zip(ARGUMENTS, values, strict=True)) for values in CASES]
     result = {
         "environment": results.environment("python -m benchmarks.microcontroller"),
         "compiler": results.version_of("arm-none-eabi-gcc"),
         "emulator": results.version_of("qemu-system-arm"),
         "optimisation": {cpu: optimisation for cpu, (_, optimisation) in CPUS.items()},
-        "rows": [
-            measure(**dict(zip(ARGUMENTS, case, strict=True))) for case in tqdm(CASES, disable=None)
-        ],
+        "rows": [measure(header_of(**case), **case) for case in tqdm(cases, disable=None)],
     }
     print(f"wrote {results.write('microcontroller', result).name}: {len(CASES)} rows")
 

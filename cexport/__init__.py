@@ -1,6 +1,8 @@
 """The transform without Python: C headers generated from a frozen bank."""
 
+from cexport.fitting import find_fitting
 from cexport.generator import generate
 from cexport.simulation import simulate_q15
+from cexport.size_report import report
 
-__all__ = ["generate", "simulate_q15"]
+__all__ = ["find_fitting", "generate", "report", "simulate_q15"]

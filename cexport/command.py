@@ -9,6 +9,7 @@ import click
 
 from cexport.configuration import DTYPES, TARGETS
 from cexport.generator import generate
+from cexport.report_options import report_options, reported
 from npscatter.cli.options import (
     bank_option,
     check_output,
@@ -26,7 +27,9 @@ from npscatter.cli.options import (
 Examples:
   python -m cexport --J 2 --shape 32 32 -o nps.h
   python -m cexport --J 2 --shape 32 32 --dtype q15 --rounds 4 -o nps.h
-  python -m cexport --bank paper --weights-only -o paper.h""",
+  python -m cexport --bank paper --weights-only -o paper.h
+  python -m cexport --J 2 --shape 32 32 --dtype q15 --rounds 4 --report
+  python -m cexport --J 2 --shape 32 32 --fit 64K 256K""",
 )
 @bank_option
 @click.option("--J", "J", type=int, default=2, show_default=True, help="Log2 of the scale.")
@@ -57,13 +60,21 @@ Examples:
     is_flag=True,
     help="Only the filters, as documented arrays; J, shape and the like are without effect.",
 )
+@report_options
 @output_option("The header to write.  [default: standard output]")
-def export_c(output: Path | None, **arguments: Any) -> None:
+def export_c(
+    output: Path | None,
+    report: bool,
+    fit: tuple[int, int] | None,
+    streamed: bool,
+    cpu: str | None,
+    **arguments: Any,
+) -> None:
     """Generate a C99 header that computes the scattering transform."""
     if output is not None:
         check_output(output)
     with told_in_one_line("generating the header; large images and q15 take longest"):
-        text = generate(**arguments)
+        text = reported(arguments, report, fit, streamed, cpu) or generate(**arguments)
     if output is None:
         click.echo(text, nl=False)
         return

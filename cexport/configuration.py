@@ -108,6 +108,11 @@ class Configuration:
         return self.target == "speed" and not self.weights_only
 
     @property
+    def small_cells(self) -> bool:
+        """Whether rows are folded into 16 bits, as instructions on pairs of them take them."""
+        return self.written_out and self.dtype == "q15"
+
+    @property
     def command(self) -> str:
         """The command line that generates the same header."""
         plan, bank = self.plan, self.requested

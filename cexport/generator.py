@@ -10,8 +10,8 @@ import os
 import warnings
 
 from cexport.configuration import NO_PIXEL, Configuration
+from cexport.footprint import footprint, header_layout
 from cexport.integer_bank import integer_bank
-from cexport.layout import TableLayout, lay_out
 from cexport.proof import filter_proof, step_proof
 from cexport.quantization import PIXEL_EXPONENT, Quantization
 from cexport.sample import sample_picture
@@ -28,7 +28,7 @@ from cexport.tables import (
 )
 from cexport.templates import template
 from cexport.text import array, comment, section, times, with_prefix
-from cexport.unrolled import UnrolledLayout, lay_out_unrolled
+from cexport.unrolled import UnrolledLayout
 from cexport.weights import weights_header
 from npscatter.bank import FilterBank
 from npscatter.errors import explain
@@ -142,8 +142,7 @@ class _Header:
         self.bank, self.plan = configuration.bank, configuration.plan
         integers = integer_bank(self.bank) if configuration.dtype == "q15" else None
         self.quantization = Quantization(self.plan, integers) if integers else None
-        make = lay_out_unrolled if configuration.written_out else lay_out
-        self.layout: TableLayout | UnrolledLayout = make(self.plan, self.bank, integers)
+        self.layout = header_layout(configuration)
         self.signal_to_noise: dict[str, float] = {}
         if self.quantization:
             picture = sample_picture(self.plan.shape)
@@ -220,7 +219,6 @@ class _Header:
 
     def _sizes(self) -> str:
         plan, q15 = self.plan, self.quantization is not None
-        small_cells = q15 and self.configuration.written_out
         values: dict[str, int | str] = {
             "PFX_Q15": int(q15),
             "PFX_J": plan.J,
@@ -233,16 +231,14 @@ class _Header:
             "PFX_OUT_WIDTH": plan.output_shape[2],
             "PFX_OUTPUT_SIZE": "(PFX_CHANNELS * PFX_OUT_HEIGHT * PFX_OUT_WIDTH)",
             "PFX_SCRATCH_ALIGN": 4,
-            "PFX_SCRATCH_BYTES": self.layout.scratch_bytes(
-                2 if q15 else 4, 2 if small_cells else 4
-            ),
+            "PFX_SCRATCH_BYTES": footprint(self.configuration, self.layout).scratch,
         }
         if q15:
             values["PFX_PIXEL_EXPONENT"] = PIXEL_EXPONENT
         return "\n".join(
             [
                 *self.configuration.opening,
-                *([self._template("extensions.h")] if small_cells else []),
+                *([self._template("extensions.h")] if self.configuration.small_cells else []),
                 section("Sizes"),
                 *(f"#define {name} {value}" for name, value in values.items()),
                 *self.configuration.macros,

@@ -153,6 +153,15 @@ class CLayout(ABC, Generic[K]):
             if step.emits
         )
 
+    @property
+    def shifts(self) -> int:
+        """Shifts of Q15: in every group of a step of each modulus, then of each smoothed map."""
+        return sum(
+            step.groups * (count + max(1, count) * len(self.kernels_of(step)[1].summation.outputs))
+            for step in self.plan.steps
+            for count in [len(step.orientations)]
+        )
+
     def scratch_bytes(self, sample_bytes: int, cell_bytes: int) -> int:
         """Return the size of the whole scratch memory."""
         samples = self.plan.workspace.size + self.moduli_samples + self.emitted_coefficients
@@ -246,13 +255,7 @@ def check_tables(bank: FilterBank, kernels: Iterable[CKernel]) -> None:
 
 def check_program(layout: CLayout) -> None:
     """Refuse programs that the fields of c/step.h cannot hold."""
-    plan = layout.plan
-    shifts = sum(
-        step.groups * (count + max(1, count) * len(layout.kernels_of(step)[1].summation.outputs))
-        for step in plan.steps
-        for count in [len(step.orientations)]
-    )
-    _refuse("J", plan.J, ("shifts", shifts, 65535))
+    _refuse("J", layout.plan.J, ("shifts", layout.shifts, 65535))
 
 
 def _refuse(argument: str, value: object, *limits: tuple[str, int, int]) -> None:

@@ -108,6 +108,19 @@ def angle_of_theta(L: int) -> str:
     return f"Wavelet theta has the angle ({angle_steps(L, 0)} - theta) pi / {L}."
 
 
+def columns(rows: Iterable[Iterable[object]]) -> list[str]:
+    """Return the lines of a table: the first column flush left, the others right."""
+    table = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if number == 0 else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+
+
 def times(shape: tuple[int, ...]) -> str:
     """Return a shape in words."""
     return " x ".join(map(str, shape))

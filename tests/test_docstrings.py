@@ -34,7 +34,9 @@ PUBLIC = [
     npscatter.list_banks,
     npscatter.scatter,
     Bounds,
+    cexport.find_fitting,
     cexport.generate,
+    cexport.report,
     cexport.simulate_q15,
     *(getattr(door, name) for door in DOORS for name in door.__all__ if name != "Meta"),
 ]

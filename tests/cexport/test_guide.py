@@ -56,6 +56,8 @@ def test_the_guides_commands(sources):
         r"scatter: picture\.pgm: 256 x 256, of which the centre 32 x 32 is taken",
         r"scatter: 256 x 256, of which the centre 32 x 32 is taken",
         r"result=ok",
+        r"scratch +[\d,]+ bytes",
+        r"python -m cexport --bank (accurate|fast)-L4 .* -o nps\.h",
     ):
         assert re.search(f"^{line}", printed, re.M), line
     assert (sources / "coefficients.raw").stat().st_size == 4 * 81 * 8 * 8
