@@ -21,7 +21,7 @@ from cexport.text import columns
 from npscatter import list_banks
 from npscatter.arguments import integer, one_of
 from npscatter.bank import FilterBank, resolve
-from npscatter.errors import ArgumentError, ArgumentTypeError, explain
+from npscatter.errors import ArgumentError, ArgumentTypeError, BankError, explain
 from npscatter.program.plan import ROUNDS, make_plan
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
@@ -106,7 +106,8 @@ class Fitting:
     recommended : Choice or None
         Of those whose error is at most 1.25 times the least, the one of fewest instructions.
     least_ram_bytes, least_flash_bytes : int
-        The least that any configuration needs of either, whatever it needs of the other.
+        The least of either that any configuration needs of those tried, whatever it needs of the
+        other; if nothing fits, all were tried.
     """
 
     choices: tuple[Choice, ...]
@@ -173,24 +174,38 @@ def find_fitting(
     ram, flash = byte_count("ram", ram), byte_count("flash", flash)
     one_of("cpu", cpu, tuple(PROCESSORS))
     choices: list[Choice] = []
-    rams: list[int] = []
-    flashes: list[int] = []
+    tried: list[Choice] = []
     for requested, kind, spared in product(
         _banks(bank, L),
         DTYPES if dtype is None else (dtype,),
         TARGETS if target is None else (target,),
     ):
-        options = {"boundary": boundary, "dtype": kind, "target": spared}
-        make = partial(Configuration, requested, J, shape, max_order, **options)
-        for configuration in _by_rounds(make, rounds):
-            one = _choice(configuration, cpu, streamed)
-            rams.append(one.ram_bytes)
-            flashes.append(one.flash_bytes)
-            if one.ram_bytes <= ram and one.flash_bytes <= flash:
-                choices.append(replace(one, error=relative_error(configuration)))
-                break
+        make = partial(
+            Configuration,
+            requested,
+            J,
+            shape,
+            max_order,
+            boundary=boundary,
+            dtype=kind,
+            target=spared,
+        )
+        try:
+            for configuration in _by_rounds(make, rounds):
+                one = _choice(configuration, cpu, streamed)
+                tried.append(one)
+                if one.ram_bytes <= ram and one.flash_bytes <= flash:
+                    choices.append(replace(one, error=relative_error(configuration)))
+                    break
+        except BankError:
+            # Some banks have no integers; that is told where these are asked for.
+            if dtype is not None or kind != "q15":
+                raise
     choices.sort(key=lambda one: (one.error, one.instructions))
-    return Fitting(tuple(choices), min(rams), min(flashes))
+    least_ram, least_flash = (
+        min(getattr(one, name) for one in tried) for name in ("ram_bytes", "flash_bytes")
+    )
+    return Fitting(tuple(choices), least_ram, least_flash)
 
 
 def _banks(bank: str | os.PathLike | FilterBank | None, L: int | None) -> list:

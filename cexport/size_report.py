@@ -210,8 +210,9 @@ def caveat(estimates: dict[str, Estimate]) -> list[str]:
         "Instructions, which are no cycles, flash and stack are estimates, learned from headers",
         f"compiled by {known['compiler']}",
         f"({levels}) and run by {known['emulator']}.",
-        f"On headers they were not learned from, they were off by at most {instructions}, {flash} "
-        f"and {stack}.",
+        f"On headers they were not learned from, they were off by at most {instructions} "
+        f"(instructions), {flash} (flash)",
+        f"and {stack} (stack); how the sums divide into parts is less certain.",
     ]
 
 

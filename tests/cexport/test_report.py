@@ -180,8 +180,9 @@ def test_rounds_spare_memory_and_the_size_target_flash(dtype):
     for cpu in PROCESSORS:
         instructions = [one.estimates[cpu].total_instructions for one in (once, in_rounds, small)]
         flash = [one.estimates[cpu].flash_bytes for one in (once, in_rounds, small)]
-        assert instructions == sorted(instructions)
-        assert flash[0] < flash[1] and flash[2] < flash[0]
+        assert instructions[0] < instructions[1] and flash[2] < flash[0] < flash[1]
+        # The M0 gains nothing from sums that are written out.
+        assert instructions[0] < instructions[2] or cpu == "cortex-m0"
 
 
 def test_parts_are_those_of_the_program():
@@ -250,6 +251,14 @@ def test_errors_are_the_banks_and_what_q15_adds():
     assert errors["accurate", "q15"] < errors["fast", "float"] < errors["paper", "float"]
     # What a card does not say.
     assert relative_error(Configuration(bank_of("free L=4 R=3"), 2, (16, 16))) == float("inf")
+
+
+def test_a_bank_without_integers_is_looked_for_in_floats(toy_bank):
+    large = toy_bank("free", 2, 4, K=13)
+    fitting = find_fitting("1M", "1M", 1, (16, 16), bank=large, rounds=1, target="size")
+    assert [one.dtype for one in fitting.choices] == ["float"]
+    with pytest.raises(BankError, match="512"):
+        find_fitting("1M", "1M", 1, (16, 16), bank=large, dtype="q15", target="size")
 
 
 def test_nothing_fits_into_nothing():
