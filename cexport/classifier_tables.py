@@ -36,10 +36,9 @@ class ClassifierText:
     @property
     def words(self) -> str:
         """What the header's first comment says."""
-        trained = self.classifier
-        words = f"With a classifier of {len(trained.classes)} classes, sha256 {trained.sha256}, "
+        words = f"With a classifier of {len(self.classifier.classes)} classes, "
         if self.integers is None:
-            return words + f"trained on images whose white is {trained.white:g}."
+            return words + f"trained on images whose white is {self.classifier.white:g}."
         ratio = f"{self.integers.signal_to_noise:.1f} dB"
         return words + f"whose weights in 16 bits have a signal to noise ratio of {ratio}."
 
