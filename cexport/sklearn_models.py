@@ -101,10 +101,10 @@ def _folded(scaler: Any, coef: np.ndarray, intercept: np.ndarray) -> tuple[np.nd
         rule = "cannot be folded into a linear classifier of coefficients"
         remedy = "let only StandardScaler stand after ScatteringTransformer, and nothing before it"
         raise ArgumentTypeError(explain("model", scaler, rule, remedy))
-    if not hasattr(scaler, "mean_"):
+    if not hasattr(scaler, "scale_"):
         raise ArgumentError(explain("model", scaler, "is not fitted", "call fit of the pipeline"))
-    if scaler.scale_ is not None:
+    if scaler.with_std:
         coef = coef / scaler.scale_
-    if scaler.mean_ is not None:
+    if scaler.with_mean:
         intercept = intercept - (coef * scaler.mean_).sum(1)
     return coef, intercept
