@@ -34,7 +34,10 @@ PUBLIC = [
     npscatter.list_banks,
     npscatter.scatter,
     Bounds,
+    cexport.LinearClassifier,
+    cexport.LinearClassifier.from_sklearn,
     cexport.generate,
+    cexport.simulate_classifier_q15,
     cexport.simulate_q15,
     *(getattr(door, name) for door in DOORS for name in door.__all__ if name != "Meta"),
 ]

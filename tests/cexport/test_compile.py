@@ -14,6 +14,7 @@ from pathlib import Path
 
 import programs
 import pytest
+from toy_classifiers import make_toy_classifier
 
 from cexport import generate
 
@@ -25,12 +26,21 @@ STRICT = (
 STANDARDS = {"gcc": "c99", "clang": "c99", "g++": "c++11", "clang++": "c++11"}
 SANITIZERS = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 UNDEFINED = ["-O2", "-fsanitize=undefined", "-fno-sanitize-recover=all"]
+CLASSIFIED = {"bank": "accurate-L4", "shape": (8, 8), "J": 1}
 HEADERS = {
     "float": {},
     "q15": {"dtype": "q15"},
     "paper float": {"bank": "paper"},
     "paper q15": {"bank": "paper", "dtype": "q15"},
     "prefix": {"dtype": "q15", "shape": (9, 14), "rounds": 4, "prefix": "My_lib2"},
+    "classifier float": {
+        **{**CLASSIFIED, "prefix": "cls"},
+        "classifier": make_toy_classifier(**CLASSIFIED, scores=1),
+    },
+    "classifier q15": {
+        **{**CLASSIFIED, "dtype": "q15"},
+        "classifier": make_toy_classifier(**CLASSIFIED),
+    },
 }
 # Small, for what is run under sanitizers.
 SMALL = {
@@ -329,8 +339,8 @@ def test_misra_rules_deviated_from_are_those_documented(tmp_path, header):
     """Only those that cexport/MISRA.md gives a reason for, and no reason without need."""
     documented = re.findall(r"^\| (\d+\.\d+) \|", (ROOT / "cexport" / "MISRA.md").read_text(), re.M)
     deviations = set()
-    # Between them: both types of number, both kinds of bank.
-    for name in ("q15", "paper float"):
+    # Between them: both types of number, both kinds of bank, both kinds of classifier.
+    for name in ("q15", "paper float", "classifier float", "classifier q15"):
         options = HEADERS[name]
         header(options, "header.h")
         printed = cppcheck(tmp_path, options, "--addon=misra", check=False)

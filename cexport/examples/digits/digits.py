@@ -64,7 +64,8 @@ def write_firmware(folder: Path, model: Pipeline, images: np.ndarray, rounds: in
 
 def make(folder: Path, target: str) -> str:
     """Run make in the folder of the bare-metal example, and return what it prints."""
-    words = ["make", "-s", "-C", BAREMETAL, target, f"BOARD={BOARD}", f"MAIN={HERE / 'main.c'}"]
+    words = ["make", "-s", "-C", str(BAREMETAL), target, f"BOARD={BOARD}"]
+    words += [f"MAIN={HERE / 'main.c'}"]
     words += [f"HEADER_DIR={folder}", f"BUILD={folder / 'build'}"]
     try:
         ran = subprocess.run(words, capture_output=True, text=True, check=False)
