@@ -78,12 +78,8 @@ class Configuration:
         object.__setattr__(self, "bank", bank)
         object.__setattr__(self, "plan", plan)
         object.__setattr__(self, "trained", self._trained())
-        path = "" if isinstance(self.classifier, LinearClassifier) else str(self.classifier)
-        for argument, words in (
-            *(("bank", bank.name), ("classifier", path)),
-            ("bank", self.command),
-        ):
-            _check_words(argument, words)
+        for words in (bank.name, self.command):
+            _check_words(words)
 
     def _trained(self) -> LinearClassifier | None:
         """Return the classifier, if it is one of these coefficients."""
@@ -93,9 +89,11 @@ class Configuration:
             rule = "is of no use to a header that computes no coefficients"
             remedy = "leave it out, or weights_only"
             raise ArgumentError(explain("classifier", self.classifier, rule, remedy))
-        trained = self.classifier
-        if not isinstance(trained, LinearClassifier):
-            trained = LinearClassifier.load(trained)
+        if isinstance(self.classifier, LinearClassifier):
+            trained = self.classifier
+        else:
+            trained = LinearClassifier.load(self.classifier)
+            _check_words(os.fspath(self.classifier), "classifier")
         trained.check(self.plan, self.bank)
         return trained
 
@@ -178,7 +176,7 @@ class Configuration:
         ]
 
 
-def _check_words(argument: str, words: str) -> None:
+def _check_words(words: str, argument: str = "bank") -> None:
     """Refuse a name, or a command with a path, that no string constant can hold."""
     try:
         words.encode()

@@ -23,12 +23,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from cexport.classifier import WHITE, LinearClassifier
-from cexport.integer_bank import LARGEST_SAMPLE, LARGEST_SUM
+from cexport.integer_bank import LARGEST_SUM
 from cexport.quantization import Quantization
 from npscatter.errors import ArgumentError, explain
 
 # Of the 16-bit numbers that coefficients are, whatever else is proven of them.
 LARGEST_COEFFICIENT = 2**15
+LARGEST_WEIGHT = 2**15 - 1
 LARGEST_SHIFT = 16
 LARGEST_NORM = (LARGEST_SUM - 2 ** (LARGEST_SHIFT - 1)) // LARGEST_COEFFICIENT
 # Of s, either way: 2^-s is a float.
@@ -144,7 +145,7 @@ def _finest(weights: np.ndarray) -> np.ndarray:
     while True:
         integers = _rounded(weights, exponents)
         excess = _norms(integers).max(-1) > LARGEST_NORM
-        excess |= np.abs(integers).max((1, 2)) > LARGEST_SAMPLE
+        excess |= np.abs(integers).max((1, 2)) > LARGEST_WEIGHT
         if not excess.any():
             return exponents
         exponents = exponents - excess
