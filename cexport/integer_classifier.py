@@ -34,6 +34,8 @@ LARGEST_SHIFT = 16
 LARGEST_NORM = (LARGEST_SUM - 2 ** (LARGEST_SHIFT - 1)) // LARGEST_COEFFICIENT
 # Of s, either way: 2^-s is a float.
 LARGEST_EXPONENT = 126
+# Numbers that no exponent brings down to integers, and whose sums might overflow.
+ABSURD = 2.0**500
 
 
 @dataclass(frozen=True)
@@ -67,25 +69,20 @@ class IntegerClassifier:
         Raises
         ------
         ArgumentError
-            If its weights are so large, or so small, that a score of 1 stands for no float.
+            If its numbers are so large that a score of 1 would stand for no float.
         """
         exponents = np.array(quantization.exponents)
         maps = classifier.coef.reshape(len(classifier.coef), len(exponents), -1).swapaxes(0, 1)
         # Of q, and not of what q stands for.
-        weights = np.ldexp(maps * (classifier.white / WHITE), -exponents[:, None, None])
-        finest = _finest(weights)
-        for s in range(min(int(finest.min()) - 1, LARGEST_EXPONENT), -LARGEST_EXPONENT - 1, -1):
-            shifts = np.clip(finest - s, 1, LARGEST_SHIFT)
-            integers = _rounded(weights, s + shifts)
-            offsets = np.rint(np.ldexp(classifier.intercept, s))
-            # Of many tiny weights, rounding may have made more.
-            fits = _norms(integers).max() <= LARGEST_NORM
-            if fits and _largest_score(integers, shifts, offsets) <= LARGEST_SUM:
-                ratio = _signal_to_noise(weights, np.ldexp(integers, -(s + shifts)[:, None, None]))
-                return cls(integers.astype(np.int64), shifts, offsets.astype(np.int64), s, ratio)
-        rule = "has weights that no 16-bit integers with an exponent can stand for"
-        shown = f"weights up to {np.abs(classifier.coef).max():.3g}"
-        raise ArgumentError(explain("classifier", shown, rule, "use dtype='float'"))
+        with np.errstate(over="ignore"):
+            weights = np.ldexp(maps * (classifier.white / WHITE), -exponents[:, None, None])
+        largest = max(np.abs(weights).max(), np.abs(classifier.intercept).max())
+        found = _in_integers(weights, classifier.intercept) if largest < ABSURD else None
+        if found is None:
+            rule = "has weights or offsets that no 16-bit integers with an exponent can stand for"
+            shown = f"numbers up to {largest:.3g}"
+            raise ArgumentError(explain("classifier", shown, rule, "use dtype='float'"))
+        return found
 
     @property
     def largest_norm(self) -> int:
@@ -120,6 +117,22 @@ class IntegerClassifier:
         if scores.shape[-1] == 1:
             return (scores[..., 0] > 0).astype(np.int64)
         return scores.argmax(-1)
+
+
+def _in_integers(weights: np.ndarray, intercept: np.ndarray) -> IntegerClassifier | None:
+    """Return the finest integers of weights (C, scores, samples) of q and of offsets."""
+    finest = _finest(weights)
+    for s in range(min(int(finest.min()) - 1, LARGEST_EXPONENT), -LARGEST_EXPONENT - 1, -1):
+        shifts = np.clip(finest - s, 1, LARGEST_SHIFT)
+        integers = _rounded(weights, s + shifts)
+        offsets = np.rint(np.ldexp(intercept, s))
+        # Of many tiny weights, rounding may have made more.
+        fits = _norms(integers).max() <= LARGEST_NORM
+        if fits and _largest_score(integers, shifts, offsets) <= LARGEST_SUM:
+            ratio = _signal_to_noise(weights, np.ldexp(integers, -(s + shifts)[:, None, None]))
+            whole = integers.astype(np.int64), shifts, offsets.astype(np.int64)
+            return IntegerClassifier(*whole, exponent=s, signal_to_noise=ratio)
+    return None
 
 
 def _rounded(weights: np.ndarray, exponents: np.ndarray) -> np.ndarray:

@@ -30,11 +30,9 @@ static inline int pfx_add_channel(void *context, int channel, const pfx_coeffici
 
 /* Transforms one image and classifies it; the coefficients are nowhere kept.
  *
- * scores         PFX_SCORES numbers: one for every class of pfx_labels, the highest being that of the
- *                image's, the first of equal ones; or of two classes a single one, above 0 for the
- *                second;
- *                times PFX_SCORE_UNIT it is what the classifier gave when it was trained; apart
- *                from image and scratch
+ * scores         PFX_SCORES numbers, apart from image and scratch: one for every class of pfx_labels,
+ *                the highest being that of the image's, the first of equal ones; or of two classes
+ *                a single one, above 0 for the second. A score of 1 stands for PFX_SCORE_UNIT
  *
  * The rest is as for pfx_scatter_stream.
  *

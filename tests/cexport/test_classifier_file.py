@@ -371,7 +371,11 @@ def test_the_simulation_refuses_other_images():
 
 @pytest.mark.parametrize(
     ("scale", "dtype", "words"),
-    [(1e38, "float", "which no float can hold"), (1e200, "q15", "no 16-bit integers")],
+    [
+        (1e38, "float", "which no float can hold"),
+        (1e60, "q15", "no 16-bit integers"),
+        (1e300, "q15", "no 16-bit integers"),
+    ],
 )
 def test_weights_no_header_can_hold_are_refused(scale, dtype, words):
     classifier = make_toy_classifier(**OPTIONS, scale=scale)
