@@ -72,6 +72,7 @@ WIDE = {
     "npscatter/scattering/transform.py:scatter",
     "npscatter/sklearn.py:__init__",
     "npscatter/bank/filter_bank.py:__init__",
+    "cexport/generator.py:generate",
 }
 
 
