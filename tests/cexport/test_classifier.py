@@ -108,7 +108,7 @@ def test_q15_scores_are_the_twins_to_the_bit(compiled, name):
 
 
 def unit_of(text):
-    return float(re.search(r"SCORE_UNIT (\S+)f", text)[1])
+    return float(np.float32(re.search(r"SCORE_UNIT (\S+)f", text)[1]))
 
 
 def table(text, name):
@@ -176,6 +176,22 @@ def test_no_score_can_overflow_and_no_bit_is_given_away(name):
     full |= np.abs(integers.weights).max((1, 2)) >= 2**14 - 1
     assert integers.largest_score > 2**30 - 2**20 or (full & (integers.shifts == 1)).any()
     assert (full | (integers.shifts == 16)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float", "q15"])
+@pytest.mark.parametrize(("offsets", "number"), [([1, 3, 3], 1), ([0], 0), ([-2, -2], 0)])
+def test_of_equal_scores_the_first_decides(compiled, dtype, offsets, number):
+    S = Scattering2D(1, (4, 4), L=4, backend="numpy")
+    weights = np.zeros((len(offsets), 5 * 2 * 2))
+    even = LinearClassifier.of(S, weights, offsets, range(max(2, len(offsets))))
+    text = generate("accurate-L4", 1, (4, 4), dtype=dtype, classifier=even)
+    header = compiled(text, dtype, PLAIN)
+    images = np.zeros((1, 4, 4), header.pixel.removesuffix("_t").replace("float", "float32"))
+    numbers, scores = header.classify(images)
+    assert numbers == [number]
+    assert (scores * unit_of(text)).tolist() == [offsets]
+    if dtype == "q15":
+        assert simulate_classifier_q15(images, even, L=4)[0].tolist() == [number]
 
 
 OVERFLOWING = """
