@@ -27,6 +27,7 @@ from npscatter.cli.options import (
 Examples:
   python -m cexport --J 2 --shape 32 32 -o nps.h
   python -m cexport --J 2 --shape 32 32 --dtype q15 --rounds 4 -o nps.h
+  python -m cexport --J 2 --shape 28 28 --dtype q15 --classifier digits.npz -o nps.h
   python -m cexport --bank paper --weights-only -o paper.h
   python -m cexport --J 2 --shape 32 32 --dtype q15 --rounds 4 --report
   python -m cexport --J 2 --shape 32 32 --fit 64K 256K""",
@@ -60,6 +61,11 @@ Examples:
     is_flag=True,
     help="Only the filters, as documented arrays; J, shape and the like are without effect.",
 )
+@click.option(
+    "--classifier",
+    metavar="PATH",
+    help="An .npz file of cexport.LinearClassifier: the header classifies images too.",
+)
 @report_options
 @output_option("The header to write.  [default: standard output]")
 def export_c(
@@ -70,7 +76,7 @@ def export_c(
     cpu: str | None,
     **arguments: Any,
 ) -> None:
-    """Generate a C99 header that computes the scattering transform."""
+    """Generate a C99 header that computes the scattering transform, and may classify by it."""
     if output is not None:
         check_output(output)
     with told_in_one_line("generating the header; large images and q15 take longest"):

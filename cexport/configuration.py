@@ -10,6 +10,7 @@ from dataclasses import InitVar, dataclass, field
 import numpy as np
 
 import npscatter
+from cexport.classifier import LinearClassifier
 from cexport.prefix import check_prefix
 from cexport.text import in_comment, string_literal
 from npscatter import list_banks
@@ -54,6 +55,8 @@ class Configuration:
     prefix: str = "nps"
     weights_only: bool = False
     target: str | None = None
+    classifier: LinearClassifier | str | os.PathLike | None = None
+    trained: LinearClassifier | None = field(init=False)
     bank: FilterBank = field(init=False)
     plan: Plan = field(init=False)
 
@@ -85,8 +88,25 @@ class Configuration:
             work = sum(bank.summation(key)[0].multiply_adds for key in bank)
             suits = "speed" if work <= MOST_WRITTEN_OUT else "size"
             object.__setattr__(self, "target", suits)
+        object.__setattr__(self, "trained", self._trained())
         for words in (bank.name, self.command):
             _check_words(words)
+
+    def _trained(self) -> LinearClassifier | None:
+        """Return the classifier, if it is one of these coefficients."""
+        if self.classifier is None:
+            return None
+        if self.weights_only:
+            rule = "is of no use to a header that computes no coefficients"
+            remedy = "leave it out, or weights_only"
+            raise ArgumentError(explain("classifier", self.classifier, rule, remedy))
+        if isinstance(self.classifier, LinearClassifier):
+            trained = self.classifier
+        else:
+            trained = LinearClassifier.load(self.classifier)
+            _check_words(os.fspath(self.classifier), "classifier")
+        trained.check(self.plan, self.bank)
+        return trained
 
     @property
     def conditions(self) -> dict[str, bool]:
@@ -94,12 +114,15 @@ class Configuration:
 
         ``PFX_Q15``: integers are computed with. ``PFX_ZERO_EDGE``: beyond their edge maps are
         zero, not their own period. ``PFX_LEVEL``: a level may be taken off images.
+        ``PFX_CLASSIFIER``: coefficients are classified; ``PFX_ONE_SCORE``: by the sign of a score.
         """
         return {
             "PFX_Q15": self.dtype == "q15",
             "PFX_FAST": self.written_out,
             "PFX_ZERO_EDGE": self.plan.edge == "zero",
             "PFX_LEVEL": level_gain(self.plan, self.bank) is not None,
+            "PFX_CLASSIFIER": self.trained is not None,
+            "PFX_ONE_SCORE": self.trained is not None and len(self.trained.coef) == 1,
         }
 
     @property
@@ -127,6 +150,10 @@ class Configuration:
             words += [f"--J {plan.J}", f"--shape {plan.shape[0]} {plan.shape[1]}"]
             words += [f"--max-order {plan.max_order}", f"--boundary {plan.boundary}"]
             words += [f"--rounds {plan.rounds}", f"--target {self.target}"]
+        if isinstance(self.classifier, LinearClassifier):
+            words += ["--classifier '(a LinearClassifier)'"]
+        elif self.classifier is not None:
+            words += [f"--classifier {shlex.quote(os.fspath(self.classifier))}"]
         return " ".join([*words, f"--dtype {self.dtype}", f"--prefix {self.prefix}"])
 
     @property
@@ -144,7 +171,9 @@ class Configuration:
     @property
     def opening(self) -> list[str]:
         """The includes, and their guard, which refuses another header of the same prefix."""
-        number = zlib.crc32(f"{npscatter.__version__} {self.command} {self.bank.sha256}".encode())
+        words = [npscatter.__version__, self.command, self.bank.sha256]
+        words += [self.trained.sha256] if self.trained else []
+        number = zlib.crc32(" ".join(words).encode())
         return [
             f"#if defined(PFX_INCLUDED) && PFX_INCLUDED != {number}U",
             '#error "two different headers with the same prefix: give one another with --prefix"',
@@ -165,19 +194,20 @@ class Configuration:
             f"#define PFX_BANK {string_literal(self.bank.name)}",
             f"#define PFX_BANK_SHA256 {string_literal(self.bank.sha256)}",
             f"#define PFX_PROVENANCE {string_literal(self.command)}",
+            *([f'#define PFX_CLASSIFIER_SHA256 "{self.trained.sha256}"'] if self.trained else []),
         ]
 
 
-def _check_words(words: str) -> None:
-    """Refuse a bank's name, or a command with its path, that no string constant can hold."""
+def _check_words(words: str, argument: str = "bank") -> None:
+    """Refuse a name, or a command with a path, that no string constant can hold."""
     try:
         words.encode()
     except UnicodeEncodeError:
         rule = "is not UTF-8, and the header must tell where it comes from"
-        raise ArgumentError(explain("bank", words, rule, "rename it")) from None
+        raise ArgumentError(explain(argument, words, rule, "rename it")) from None
     if len(string_literal(words)) > LARGEST_LITERAL:
         rule = f"is more than {LARGEST_LITERAL} characters long as a string constant of C"
-        raise ArgumentError(explain("bank", words, rule, "give it a shorter name or path"))
+        raise ArgumentError(explain(argument, words, rule, "give it a shorter name or path"))
 
 
 def _check_taps(bank: FilterBank) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import warnings
 
+from cexport.classifier import LinearClassifier
+from cexport.classifier_tables import ClassifierText
 from cexport.configuration import NO_PIXEL, Configuration
 from cexport.footprint import footprint, header_layout
 from cexport.integer_bank import integer_bank
@@ -52,6 +54,7 @@ def generate(
     prefix: str = "nps",
     weights_only: bool = False,
     target: str | None = None,
+    classifier: LinearClassifier | str | os.PathLike | None = None,
 ) -> str:
     """Return a C99 header that computes the scattering transform of images of one shape.
 
@@ -85,6 +88,9 @@ def generate(
         and vectors too. "size": loops read the taps from tables, which takes less flash and less
         scratch memory, and two to three times the instructions. By default "speed", but "size" for
         large filters without symmetry. Integers of both are the same where all products are.
+    classifier : LinearClassifier or path, optional
+        A linear classifier of these coefficients, or the file of one, which the header then
+        applies to images.
 
     Returns
     -------
@@ -122,14 +128,19 @@ def generate(
         prefix=prefix,
         weights_only=weights_only,
         target=target,
+        classifier=classifier,
     )
     if weights_only:
         return weights_header(configuration)
     header = _Header(configuration)
-    for order, ratio in header.signal_to_noise.items():
+    remedy = "use dtype='float', a smaller J, or the bank's own boundary"
+    ratios = {order: (ratio, remedy) for order, ratio in header.signal_to_noise.items()}
+    if header.classifier and header.classifier.integers:
+        remedy = "use dtype='float', or a classifier whose weights differ less in size"
+        ratios["the classifier's weights"] = header.classifier.integers.signal_to_noise, remedy
+    for what, (ratio, remedy) in ratios.items():
         if ratio < LEAST_RATIO:
-            rule = f"leaves {order} at {ratio:.0f} dB, and less than {LEAST_RATIO} is noise"
-            remedy = "use dtype='float', a smaller J, or the bank's own boundary"
+            rule = f"leaves {what} at {ratio:.0f} dB, and less than {LEAST_RATIO} is noise"
             warnings.warn(explain("dtype", "q15", rule, remedy), stacklevel=2)
     return header.text()
 
@@ -143,6 +154,10 @@ class _Header:
         integers = integer_bank(self.bank) if configuration.dtype == "q15" else None
         self.quantization = Quantization(self.plan, integers) if integers else None
         self.layout = header_layout(configuration)
+        trained = configuration.trained
+        self.classifier = (
+            ClassifierText(trained, self.plan, self.bank, self.quantization) if trained else None
+        )
         self.signal_to_noise: dict[str, float] = {}
         if self.quantization:
             picture = sample_picture(self.plan.shape)
@@ -171,10 +186,10 @@ class _Header:
             "",
             section("The routine"),
             self._template("routine.h"),
+            *self._classifier(),
             section("Self-test"),
             self._template("selftest.h").replace(
-                '#include "selftest_tables.h"',
-                "\n".join(selftest_tables(self.plan, self.bank, self.quantization)),
+                '#include "selftest_tables.h"', "\n".join(self._selftest_tables())
             ),
             self._template("end.h"),
             "#endif\n",
@@ -187,6 +202,16 @@ class _Header:
             return [section("Written-out sums"), self._template("cells.h"), *sizes, ""]
         loops = inner_loops(self.layout)
         return [section("The innermost loops"), self._template("folded.h"), *loops, ""]
+
+    def _classifier(self) -> list[str]:
+        if self.classifier is None:
+            return []
+        tables = self.classifier.tables()
+        return [section("The classifier"), *tables, "", self._template("classifier.h")]
+
+    def _selftest_tables(self) -> list[str]:
+        tables = selftest_tables(self.plan, self.bank, self.quantization)
+        return [*tables, *(self.classifier.selftest_tables() if self.classifier else [])]
 
     def _template(self, name: str) -> str:
         return template(name, self.configuration.conditions)
@@ -215,6 +240,8 @@ class _Header:
                 "Signal to noise ratio against the same filters in double precision, on the sample "
                 f"picture: {ratios}.",
             ]
+        if self.classifier:
+            lines += ["", self.classifier.words]
         return "\n".join([*comment(*lines), ""])
 
     def _sizes(self) -> str:
@@ -235,6 +262,8 @@ class _Header:
         }
         if q15:
             values["PFX_PIXEL_EXPONENT"] = PIXEL_EXPONENT
+        if self.classifier:
+            values |= self.classifier.sizes
         return "\n".join(
             [
                 *self.configuration.opening,

@@ -34,9 +34,7 @@ def selftest_tables(plan: Plan, bank: FilterBank, quantization: Quantization | N
         text, number = [f"#define PFX_EXPECTED_HASH {hashed}U"], integer_literal
     else:
         coefficients = float_coefficients(plan, bank, image).reshape(-1, size)
-        order = np.array([path.order for path in plan.paths])
-        largest = [np.abs(coefficients[order == k]).max(initial=0) for k in range(3)]
-        tolerance = TOLERANCE * np.array(largest)[order]
+        tolerance = coefficient_tolerances(plan, coefficients)
         in_floats = float_coefficients(plan, bank, image, np.float32).reshape(-1, size)
         _check_floats(bank, in_floats, coefficients, tolerance)
         tolerances = [float_literal(value) for value in tolerance]
@@ -44,6 +42,13 @@ def selftest_tables(plan: Plan, bank: FilterBank, quantization: Quantization | N
     some = _tested(coefficients)
     rows = [braces(number(value) for value in values) for values in some]
     return [*text, *array("pfx_coefficient", "pfx_expected", rows, "[PFX_CHANNELS][3]")]
+
+
+def coefficient_tolerances(plan: Plan, coefficients: np.ndarray) -> np.ndarray:
+    """Return how far float coefficients (C, ...) may be off in every channel."""
+    order = np.array([path.order for path in plan.paths])
+    largest = [np.abs(coefficients[order == k]).max(initial=0) for k in range(3)]
+    return TOLERANCE * np.array(largest)[order]
 
 
 def _tested(coefficients: np.ndarray) -> np.ndarray:

@@ -6,8 +6,10 @@ import os
 
 import numpy as np
 
+from cexport.classifier import LinearClassifier
 from cexport.configuration import Configuration
 from cexport.integer_bank import integer_bank
+from cexport.integer_classifier import IntegerClassifier
 from cexport.quantization import PIXEL_EXPONENT, Quantization
 from npscatter.backends import reference
 from npscatter.bank import FilterBank
@@ -56,6 +58,71 @@ def simulate_q15(
     >>> float(coefficients[0, 0, 0] * 2.0 ** -exponents[0])
     100.0
     """
+    images = _bytes(images)
+    configuration = Configuration(bank, J, images.shape[-2:], max_order, L=L, boundary=boundary)
+    quantization = Quantization(configuration.plan, integer_bank(configuration.bank))
+    return simulate(quantization, images), np.array(quantization.exponents)
+
+
+def simulate_classifier_q15(
+    images: np.ndarray,
+    classifier: LinearClassifier | str | os.PathLike,
+    bank: str | os.PathLike | FilterBank = "accurate",
+    *,
+    L: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what ``PREFIX_classify`` of a Q15 header computes, to the last bit.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (..., H, W)
+        Pixels.
+    classifier : LinearClassifier or path
+        Says J, max_order and boundary too.
+    bank, L
+        As for `cexport.generate`.
+
+    Returns
+    -------
+    numbers : ndarray of int64, shape (...)
+        Of the images' classes in ``classifier.classes``.
+    scores : ndarray of int32, shape (..., scores)
+        In units of the header's ``PREFIX_SCORE_UNIT``.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError, BankError
+        For images and values that no header is made for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cexport import LinearClassifier, simulate_classifier_q15
+    >>> from npscatter import Scattering2D
+    >>> S = Scattering2D(J=2, shape=(16, 16), L=4)
+    >>> bright = LinearClassifier.of(S, np.eye(1, 25 * 4 * 4), [-100], ["dark", "bright"])
+    >>> images = np.array([50, 99, 101, 200], np.uint8)[:, None, None] * np.ones((16, 16), np.uint8)
+    >>> numbers, scores = simulate_classifier_q15(images, bright, L=4)
+    >>> bright.classes[numbers].tolist()
+    ['dark', 'dark', 'bright', 'bright']
+    """
+    images = _bytes(images)
+    if not isinstance(classifier, LinearClassifier):
+        classifier = LinearClassifier.load(classifier)
+    configuration = Configuration(
+        *(bank, classifier.J, images.shape[-2:], classifier.max_order),
+        L=L,
+        boundary=classifier.boundary,
+        classifier=classifier,
+    )
+    quantization = Quantization(configuration.plan, integer_bank(configuration.bank))
+    integers = IntegerClassifier.of(classifier, quantization)
+    scores = integers.scores(simulate(quantization, images))
+    return integers.numbers(scores), scores
+
+
+def _bytes(images: np.ndarray) -> np.ndarray:
+    """Return images of bytes, or raise."""
     images = np.asarray(images)
     if images.dtype != np.uint8:
         raise ArgumentTypeError(
@@ -65,9 +132,7 @@ def simulate_q15(
         raise ArgumentError(
             explain("images.shape", images.shape, "must have two axes or more", "pass (..., H, W)")
         )
-    configuration = Configuration(bank, J, images.shape[-2:], max_order, L=L, boundary=boundary)
-    quantization = Quantization(configuration.plan, integer_bank(configuration.bank))
-    return simulate(quantization, images), np.array(quantization.exponents)
+    return images
 
 
 def simulate(quantization: Quantization, images: np.ndarray) -> np.ndarray:

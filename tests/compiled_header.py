@@ -15,6 +15,10 @@ int nps_scatter(const {pixel} *image, {coefficient} *output, void *scratch, size
 float nps_value(int channel, {coefficient} coefficient);
 int nps_selftest(void *scratch, size_t scratch_bytes);
 """
+CLASSIFIER = """
+#define NPS_SCORES ...
+int nps_classify(const {pixel} *image, {score} *scores, void *scratch, size_t scratch_bytes);
+"""
 
 
 class CompiledHeader:
@@ -23,13 +27,17 @@ class CompiledHeader:
     def __init__(self, text, dtype, folder, name, flags=("-O2",)):
         q15 = dtype == "q15"
         self.pixel, self.coefficient = ("uint8_t", "int16_t") if q15 else ("float", "float")
+        self.score = "int32_t" if q15 else "float"
         self.dtype = np.dtype(np.int16 if q15 else np.float32)
+        self.score_dtype = np.dtype(np.int32 if q15 else np.float32)
         (folder / "nps.h").write_text(text, encoding="ascii")
         ffi = FFI()
+        declarations = DECLARATIONS + (CLASSIFIER if "nps_classify" in text else "")
         ffi.cdef(
-            DECLARATIONS.format(
+            declarations.format(
                 pixel=self.pixel,
                 coefficient=self.coefficient,
+                score=self.score,
                 exponents="extern const int8_t nps_exponents[...];" if q15 else "",
             )
         )
@@ -65,6 +73,21 @@ class CompiledHeader:
             )
             assert status == 0
         return output
+
+    def classify(self, images):
+        """Return the number of every image's class, and its scores."""
+        images = np.ascontiguousarray(images)
+        scores = np.empty((len(images), self.lib.NPS_SCORES), self.score_dtype)
+        scratch = self.scratch(self.lib.NPS_SCRATCH_BYTES)
+        numbers = [
+            self.lib.nps_classify(
+                self.ffi.from_buffer(f"{self.pixel}[]", image),
+                self.ffi.from_buffer(f"{self.score}[]", row),
+                *scratch,
+            )
+            for image, row in zip(images, scores, strict=True)
+        ]
+        return numbers, scores
 
     def selftest(self):
         return self.lib.nps_selftest(*self.scratch(self.lib.NPS_SELFTEST_BYTES))

@@ -34,9 +34,12 @@ PUBLIC = [
     npscatter.list_banks,
     npscatter.scatter,
     Bounds,
+    cexport.LinearClassifier,
+    cexport.LinearClassifier.from_sklearn,
     cexport.find_fitting,
     cexport.generate,
     cexport.report,
+    cexport.simulate_classifier_q15,
     cexport.simulate_q15,
     *(getattr(door, name) for door in DOORS for name in door.__all__ if name != "Meta"),
 ]

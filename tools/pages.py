@@ -351,6 +351,37 @@ def microcontroller() -> str:
     )
 
 
+def digits() -> str:
+    """Return how well firmware recognises digits, and what it takes."""
+    result = results.read("digits")
+    rows = []
+    for row in result["rows"]:
+        tested, instructions = row["pictures"], row["instructions"] / 1e6
+        in_float, in_q15 = (100 * row[f"right_in_{kind}"] / tested for kind in ("float", "q15"))
+        ram = row["scratch_bytes"] + row["scores_bytes"] + row["stack_bytes"]
+        rows.append(
+            [
+                *(f"{row['L']}", f"{in_float:.1f}", f"{in_q15:.1f}"),
+                f"{row['same_scores']} of {tested}",
+                f"{instructions:.1f}",
+                f"{row['flash_bytes'] / 1024:.1f} ({row['weights_bytes'] / 1024:.1f})",
+                f"{ram / 1024:.1f}",
+            ]
+        )
+    head = ["L", "right in float, %", "right in firmware, %", "same scores as the twin's"]
+    head += ["million instructions", "flash, KiB (weights)", "RAM, KiB"]
+    row, machine = result["rows"][0], result["environment"]
+    return (
+        f"{table(head, rows)}\n\n"
+        f"{row['pictures']} digits of MNIST, after learning from {row['training']} others; bank "
+        f"`{row['bank']}`, J = {row['J']}, {row['rounds']} rounds. Float is the library and "
+        f"scikit-learn {machine['versions']['scikit-learn']}. RAM is scratch, scores and stack, "
+        f"without the picture's {row['shape'][0] * row['shape'][1]} bytes. Compiled by "
+        f"{result['compiler']}, run by {result['emulator']} on a Cortex-M4, whose count of "
+        f"instructions is not one of cycles. {written(result)}, `benchmarks/results/digits.json`."
+    )
+
+
 def desktop() -> str:
     """Return how fast the C is on a desktop processor."""
     result = results.read("desktop_c")
@@ -516,7 +547,11 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/features.md": {"means": partial(doors.section, "means")},
     "docs/large.md": {"large": large, "pipeline": pipeline},
     "docs/c.md": {"footprint": footprint, "q15": q15},
-    "cexport/GUIDE.md": {"microcontroller": microcontroller, "desktop": desktop},
+    "cexport/GUIDE.md": {
+        "microcontroller": microcontroller,
+        "desktop": desktop,
+        "digits": digits,
+    },
 }
 
 

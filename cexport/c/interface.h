@@ -47,6 +47,13 @@ typedef int16_t pfx_coefficient; /* see pfx_exponents and pfx_value */
 typedef float pfx_pixel;       /* of any magnitude; the coefficients scale with it */
 typedef float pfx_coefficient;
 #endif
+#if PFX_CLASSIFIER
+#if PFX_Q15
+typedef int32_t pfx_score; /* see PFX_SCORE_UNIT */
+#else
+typedef float pfx_score;
+#endif
+#endif
 
 enum pfx_error {
     PFX_OK = 0,
@@ -70,6 +77,10 @@ PFX_API int pfx_scatter_stream(const pfx_pixel *image, pfx_sink sink, void *cont
                                size_t scratch_bytes);
 PFX_API int pfx_scatter(const pfx_pixel *image, pfx_coefficient *output, void *scratch,
                         size_t scratch_bytes);
+#if PFX_CLASSIFIER
+PFX_API int pfx_classify(const pfx_pixel *image, pfx_score *scores, void *scratch,
+                         size_t scratch_bytes);
+#endif
 PFX_API float pfx_value(int channel, pfx_coefficient coefficient);
 #ifdef PFX_SELFTEST
 PFX_API int pfx_selftest(void *scratch, size_t scratch_bytes);

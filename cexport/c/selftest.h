@@ -6,7 +6,8 @@
  * scratch        at least PFX_SELFTEST_BYTES, aligned as for pfx_scatter_stream
  *
  * Returns PFX_OK, a negative pfx_error, or a positive number: 1 + the first channel that differs,
- * PFX_CHANNELS + 1 if only the number of channels or the hash does. */
+ * PFX_CHANNELS + 1 if only the number of channels or the hash does, and PFX_CHANNELS + 2 if only a
+ * score of the classifier does. */
 #else
 /* Transforms an image made by a formula and compares with what the Python library computed:
  * the first, the middle and the last coefficient of every channel, to a
@@ -15,7 +16,8 @@
  * scratch        at least PFX_SELFTEST_BYTES, aligned as for pfx_scatter_stream
  *
  * Returns PFX_OK, a negative pfx_error, or a positive number: 1 + the first channel that differs,
- * PFX_CHANNELS + 1 if only the number of channels or the hash does. */
+ * PFX_CHANNELS + 1 if only the number of channels or the hash does, and PFX_CHANNELS + 2 if only a
+ * score of the classifier does. */
 #endif
 
 #define PFX_SELFTEST_BYTES (PFX_SCRATCH_BYTES + PFX_HEIGHT * PFX_WIDTH * sizeof(pfx_pixel))
@@ -56,6 +58,31 @@ static inline int pfx_compare(void *context, int channel, const pfx_coefficient 
     return 0;
 }
 
+#if PFX_CLASSIFIER
+/* PFX_CHANNELS + 2 if a score of the image is not as expected; or 0, or a negative pfx_error. */
+static inline int pfx_compare_scores(const pfx_pixel *image, void *scratch)
+{
+    pfx_score scores[PFX_SCORES];
+    const int status = pfx_classify(image, scores, scratch, PFX_SCRATCH_BYTES);
+    if (status < 0) {
+        return status;
+    }
+    for (int32_t k = 0; k < PFX_SCORES; k++) {
+#if PFX_Q15
+        const int right = scores[k] == pfx_expected_scores[k];
+#else
+        const float difference = scores[k] - pfx_expected_scores[k];
+        const float tolerance = pfx_score_tolerances[k];
+        const int right = difference <= tolerance && difference >= -tolerance;
+#endif
+        if (!right) {
+            return PFX_CHANNELS + 2;
+        }
+    }
+    return 0;
+}
+#endif
+
 PFX_API int pfx_selftest(void *scratch, size_t scratch_bytes)
 {
     if (scratch == NULL) {
@@ -87,6 +114,11 @@ PFX_API int pfx_selftest(void *scratch, size_t scratch_bytes)
 #else
     if (test.wrong == 0 && (test.seen != PFX_CHANNELS)) {
         test.wrong = PFX_CHANNELS + 1;
+    }
+#endif
+#if PFX_CLASSIFIER
+    if (test.wrong == 0) {
+        return pfx_compare_scores(image, scratch);
     }
 #endif
     return test.wrong;

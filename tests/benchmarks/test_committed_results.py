@@ -49,3 +49,13 @@ def test_q15_is_as_near_as_promised():
     assert {row["bank"] for row in rows} == {*list_banks()} - {"paper"}
     for row in rows:
         assert row["dB"]["S1"] >= 60 and row["dB"].get("S2", 52) >= 52, row
+
+
+def test_firmware_recognises_digits_as_the_library_does():
+    rows = results.read("digits")["rows"]
+    assert [row["L"] for row in rows] == [4, 8]
+    for row in rows:
+        tested = row["pictures"]
+        assert row["same_predictions"] == row["same_scores"] == tested == 500
+        assert abs(row["right_in_q15"] - row["right_in_float"]) <= 0.005 * tested
+        assert row["right_in_q15"] >= 0.97 * tested

@@ -15,6 +15,7 @@ from pathlib import Path
 import programs
 import pytest
 from banks import bank_of
+from toy_classifiers import make_toy_classifier
 
 from cexport import generate
 
@@ -27,6 +28,7 @@ STRICT = (
 STANDARDS = {"gcc": "c99", "clang": "c99", "g++": "c++11", "clang++": "c++11"}
 SANITIZERS = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 UNDEFINED = ["-O2", "-fsanitize=undefined", "-fno-sanitize-recover=all"]
+CLASSIFIED = {"bank": "accurate-L4", "shape": (8, 8), "J": 1}
 # Both targets in either type of number.
 HEADERS = {
     "float": {},
@@ -35,6 +37,14 @@ HEADERS = {
     "paper q15": {"bank": "paper", "dtype": "q15"},
     "prefix": {"dtype": "q15", "shape": (9, 14), "rounds": 4, "prefix": "My_lib2"}
     | {"target": "size"},
+    "classifier float": {
+        **{**CLASSIFIED, "prefix": "cls"},
+        "classifier": make_toy_classifier(**CLASSIFIED, scores=1),
+    },
+    "classifier q15": {
+        **{**CLASSIFIED, "dtype": "q15"},
+        "classifier": make_toy_classifier(**CLASSIFIED),
+    },
 }
 # Small, for what is run under sanitizers.
 SMALL = {
@@ -371,7 +381,7 @@ def test_cppcheck_has_no_complaint(tmp_path, header, name):
 def test_misra_rules_deviated_from_are_those_documented(tmp_path, header):
     """Only those that cexport/MISRA.md gives a reason for, and no reason without need."""
     documented = re.findall(r"^\| (\d+\.\d+) \|", (ROOT / "cexport" / "MISRA.md").read_text(), re.M)
-    # Between them: both types of number, both edges, both targets; of the larger ones some
+    # Between them: both types of number, both edges, both targets, a classifier; of the larger ones some
     # configurations, with the root that these processors take.
     small = {"bank": bank_of("free L=2 R=3"), "shape": (8, 9)}
     idiv = ["-D__GNUC__=12", "-D__ARM_FEATURE_IDIV=1", f"-I{INTRINSICS}"]
@@ -381,6 +391,7 @@ def test_misra_rules_deviated_from_are_those_documented(tmp_path, header):
         ({**small, "dtype": "q15"}, ["-D__ARM_FEATURE_DSP=1", *idiv]),
         ({**small, "dtype": "q15"}, ["-D__ARM_FEATURE_MVE=3", *idiv]),
         (small, ["-D__GNUC__=12"]),
+        (HEADERS["classifier q15"] | {"target": "size"}, []),
     ]
     deviations = set()
     for options, definitions in checked:

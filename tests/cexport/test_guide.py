@@ -43,15 +43,17 @@ def sources(tmp_path):
 
 def test_the_guides_commands(sources):
     for name, text in re.findall(
-        r"^`(\w+\.c)`:\n\n```c\n(.*?)^```$", GUIDE.read_text(), re.M | re.S
+        r"^`(\w+\.\w+)`:\n\n```\w+\n(.*?)^```$", GUIDE.read_text(), re.M | re.S
     ):
         (sources / name).write_text(text)
     scripts = blocks(GUIDE, "sh")
     assert len(scripts) > 7
     printed = execute(sources, *scripts)
-    # The first program, the tests of the desktop example, its picture, the board, Node's file.
+    # The first program, the classifier, the tests of the desktop example, its picture, the board,
+    # Node's file.
     for line in (
         r"j1 = -1, theta1 = -1, j2 = -1, theta2 = -1: \d",
+        r"it is a 8",
         r"100% tests passed",
         r"scatter: picture\.pgm: 256 x 256, of which the centre 32 x 32 is taken",
         r"scatter: 256 x 256, of which the centre 32 x 32 is taken",

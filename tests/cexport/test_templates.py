@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from programs import run
+from toy_classifiers import make_toy_classifier
 
 import cexport
 from cexport import generate
@@ -76,7 +77,10 @@ def preprocessed(path, *flags):
 )
 def test_compilers_read_templates_as_they_are(tmp_path, dtype, boundary, target):
     """A header that includes them, instead of what is left of them, is the same program."""
+    of = {"bank": "accurate-L4", "J": 2, "shape": (8, 9), "boundary": boundary}
+    classifier = make_toy_classifier(**of, scores=1 if dtype == "float" else 3)
     options = {"boundary": boundary, "dtype": dtype, "prefix": "pfx", "target": target}
+    options |= {"classifier": classifier}
     configuration = Configuration("accurate-L4", 2, (8, 9), **options)
     text = generate("accurate-L4", 2, (8, 9), **options)
     (tmp_path / "whole.h").write_text(text)
