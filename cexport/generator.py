@@ -217,7 +217,6 @@ class _Header:
             "PFX_OUT_HEIGHT": plan.output_shape[1],
             "PFX_OUT_WIDTH": plan.output_shape[2],
             "PFX_OUTPUT_SIZE": "(PFX_CHANNELS * PFX_OUT_HEIGHT * PFX_OUT_WIDTH)",
-            "PFX_SCRATCH_ALIGN": 4,
             "PFX_SCRATCH_BYTES": self.layout.scratch_bytes(2 if q15 else 4),
         }
         if q15:

@@ -19,6 +19,10 @@ PACKAGES = {
     "cppcheck": "cppcheck",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "qemu-system-arm": "qemu-system-arm",
+    "avr-gcc": "gcc-avr avr-libc",
+    "avr-g++": "gcc-avr avr-libc",
+    "simavr": "simavr",
+    "arduino-builder": "arduino-builder arduino-core-avr",
 }
 
 

@@ -18,6 +18,7 @@ SLOW = (
     "bounds/test_bounds.py::test_zeros_beyond_the_edge",
     "bounds/test_growth.py::test_leaks",
     "bounds/test_growth.py::test_the_command",
+    "cexport/test_avr.py",
     "cexport/test_command.py::test_all_ways_to_generate",
     "cexport/test_command.py::test_large_kernels",
     "cexport/test_command.py::test_noise_is_warned_of",

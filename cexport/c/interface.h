@@ -38,7 +38,11 @@ extern "C" {
 #define PFX_INDEPENDENT
 #endif
 
-PFX_ASSERT(sizeof(int) == 4, int_has_32_bits);
+/* An int of 16 bits, as AVR has it, counts no further. */
+PFX_ASSERT(sizeof(int) >= 4 || (PFX_SCRATCH_BYTES <= UINT16_MAX &&
+                                (int32_t)PFX_HEIGHT * PFX_WIDTH <= INT16_MAX &&
+                                (int32_t)PFX_CHANNELS * PFX_OUT_HEIGHT * PFX_OUT_WIDTH <= INT16_MAX),
+           images_are_small_where_int_has_16_bits);
 
 #if PFX_Q15
 typedef uint8_t pfx_pixel;       /* 0 to 255 */
@@ -47,6 +51,20 @@ typedef int16_t pfx_coefficient; /* see pfx_exponents and pfx_value */
 typedef float pfx_pixel;       /* of any magnitude; the coefficients scale with it */
 typedef float pfx_coefficient;
 #endif
+
+/* What addresses must be multiples of: on some machines of less than the size of what lies there. */
+typedef struct {
+    /* cppcheck-suppress unusedStructMember */
+    char before;
+    uint32_t number;
+} pfx_aligned_scratch;
+typedef struct {
+    /* cppcheck-suppress unusedStructMember */
+    char before;
+    pfx_coefficient coefficient;
+} pfx_aligned_coefficient;
+#define PFX_SCRATCH_ALIGN offsetof(pfx_aligned_scratch, number)
+#define PFX_COEFFICIENT_ALIGN offsetof(pfx_aligned_coefficient, coefficient)
 
 enum pfx_error {
     PFX_OK = 0,
