@@ -82,7 +82,7 @@ def test_the_self_test_fails_where_numbers_do_not_fit(tmp_path):
 
 def test_what_int_cannot_count_is_refused(tmp_path):
     """When it is compiled, and in words."""
-    (tmp_path / "nps.h").write_text(generate("fast-L4", 1, (64, 64)))
+    (tmp_path / "nps.h").write_text(generate("fast-L4", 1, (128, 128)))
     (tmp_path / "main.c").write_text('#include "nps.h"\nint main(void) { return 0; }\n')
     flags = ["-std=c99", "-mmcu=atmega1284p", "-c", tmp_path / "main.c", "-o", tmp_path / "main.o"]
     ran = run("avr-gcc", *flags, code=1)
