@@ -2,9 +2,12 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+# Debian's arduino-core-avr.
+ARDUINO_CORE = Path("/usr/share/arduino/hardware/arduino/avr")
 PACKAGES = {
     "gcc": "gcc",
     "g++": "g++",

@@ -32,6 +32,7 @@ SLOW = (
     "cexport/test_hostile.py::test_random_magnitudes",
     "cexport/test_magnitudes.py::test_finite_images",
     "cexport/test_microcontroller.py",
+    "cexport/test_packages.py",
     "cexport/test_rounding.py::test_no_image_exceeds",
     "cexport/test_rounding.py::test_rounding_is_no_worse",
     "cexport/test_values.py",

@@ -39,9 +39,9 @@ extern "C" {
 #endif
 
 /* An int of 16 bits, as AVR has it, counts no further. */
-PFX_ASSERT(sizeof(int) >= 4 || (PFX_SCRATCH_BYTES <= UINT16_MAX &&
-                                (int32_t)PFX_HEIGHT * PFX_WIDTH <= INT16_MAX &&
-                                (int32_t)PFX_CHANNELS * PFX_OUT_HEIGHT * PFX_OUT_WIDTH <= INT16_MAX),
+PFX_ASSERT(sizeof(int) >= 4 ||
+               (PFX_SCRATCH_BYTES <= UINT16_MAX && (int32_t)PFX_HEIGHT * PFX_WIDTH <= INT16_MAX &&
+                (int32_t)PFX_CHANNELS * PFX_OUT_HEIGHT * PFX_OUT_WIDTH <= INT16_MAX),
            images_are_small_where_int_has_16_bits);
 
 #if PFX_Q15
@@ -52,7 +52,7 @@ typedef float pfx_pixel;       /* of any magnitude; the coefficients scale with 
 typedef float pfx_coefficient;
 #endif
 
-/* What addresses must be multiples of: on some machines of less than the size of what lies there. */
+/* What addresses must be multiples of: on some machines less than the size of what lies there. */
 typedef struct {
     /* cppcheck-suppress unusedStructMember */
     char before;
