@@ -114,9 +114,7 @@ def test_the_command_writes_a_package(kind, tmp_path):
     # The README's own command writes the same.
     command = re.search(r"^python -m cexport (.*)$", written["README.md"], re.M)[1].split()
     ran = CliRunner().invoke(export_c, [*command, f"--{kind}", str(tmp_path / "again")])
-    again = contents(tmp_path / "again")
-    assert set(again) == set(written)
-    assert again["README.md"] == written["README.md"].replace("fast-L4", "fast-L4")
+    assert contents(tmp_path / "again") == written
 
 
 def test_packages_and_the_header_are_written_at_once(tmp_path):
@@ -411,7 +409,13 @@ def test_stripes_are_told_apart(name, tmp_path):
 # With Arduino's own builder and AVR core
 
 
-def built(sketch, libraries, folder):
+@pytest.fixture(scope="module")
+def core(tmp_path_factory):
+    """Return the folder that the compiled core is kept in, which all sketches share."""
+    return tmp_path_factory.mktemp("core")
+
+
+def built(sketch, libraries, folder, core):
     """Compile a sketch as the Arduino IDE does; return the program."""
     program("avr-gcc")
     folder.mkdir()
@@ -419,6 +423,7 @@ def built(sketch, libraries, folder):
         *("arduino-builder", "-compile", "-fqbn", "arduino:avr:mega:cpu=atmega2560"),
         *("-hardware", "/usr/share/arduino-builder", "-hardware", ARDUINO_CORE.parents[1]),
         *("-tools", "/usr/bin", "-libraries", libraries, "-build-path", folder),
+        *("-build-cache", core),
         # Debian's avr-gcc is older than the core, and has this of C alone.
         "-prefs=compiler.cpp.extra_flags=-DDECIMAL_DIG=__DECIMAL_DIG__",
         sketch,
@@ -443,18 +448,26 @@ def said(elf, lines):
     return found
 
 
-@pytest.mark.parametrize("name", ["float", "q15"])
-def test_arduino_compiles_the_library_and_its_examples_are_right(name, tmp_path):
+@pytest.mark.parametrize("name", ["float", "q15, order 2"])
+def test_arduinos_builder_and_core_compile_the_library(name, core, tmp_path):
+    """And the header is right on a Mega, whose 8 KiB hold it as the guide says."""
     library = tmp_path / "libraries" / "Scattering"
     library.parent.mkdir()
     write_package(library, package("arduino", name))
-    elf = built(library / "examples/SelfTest/SelfTest.ino", library.parent, tmp_path / "test")
+    elf = built(library / "examples/SelfTest/SelfTest.ino", library.parent, tmp_path / "a", core)
     assert said(elf, 1) == ["self-test: 0, all is right"]
-    elf = built(library / "examples/Stripes/Stripes.ino", library.parent, tmp_path / "stripes")
-    first, *others = said(elf, 5)
+
+
+def test_arduinos_builder_and_core_compile_the_example(core, tmp_path):
+    """And what it says on a Mega is right."""
+    library = tmp_path / "libraries" / "Scattering"
+    library.parent.mkdir()
+    write_package(library, package("arduino"))
+    elf = built(library / "examples/Stripes/Stripes.ino", library.parent, tmp_path / "a", core)
+    first, *others = said(elf, 3)
     assert first == "learned from 16 pictures, status 0"
     for number, line in enumerate(others):
-        kind = ("horizontal", "vertical")[number % 2]
+        kind = ("horizontal", "vertical")[number]
         pattern = rf"{kind} stripes are taken for {kind}, in \d+ microseconds; right: (\d) of (\d)"
         assert re.fullmatch(pattern, line).groups() == (str(number + 1),) * 2
 
@@ -467,7 +480,7 @@ SAM = """-Os -std=gnu++11 -ffunction-sections -fdata-sections -nostdlib -fno-thr
     -Dprintf=iprintf -DARDUINO=10813 -DARDUINO_ARCH_SAM""".split()
 
 
-@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.parametrize("name", ["float, prefix", "q15, order 2"])
 def test_sketches_compile_as_on_32_bits_and_run(name, tmp_path):
     """With the flags of a core for Arm, and on this machine; Arduino.h is a stand-in."""
     write_package(tmp_path / "new", package("arduino", name))
