@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import click
 
 from cexport.configuration import DTYPES, TARGETS
 from cexport.generator import generate
+from cexport.package import KINDS, obstacle, package_files, write_package
 from cexport.report_options import report_options, reported
 from npscatter.cli.options import (
     bank_option,
@@ -18,6 +21,14 @@ from npscatter.cli.options import (
     told_in_one_line,
     transform_options,
 )
+from npscatter.cli.terminal import Failure
+from npscatter.errors import explain
+
+
+def _package_option(kind: str, words: str) -> Callable:
+    """Return the option of a folder that a package is written to."""
+    folder = click.Path(path_type=Path)
+    return click.option(f"--{kind}", type=folder, metavar="DIR", help=words)
 
 
 @click.command(
@@ -29,6 +40,7 @@ Examples:
   python -m cexport --J 2 --shape 32 32 --dtype q15 --rounds 4 -o nps.h
   python -m cexport --J 2 --shape 28 28 --dtype q15 --classifier digits.npz -o nps.h
   python -m cexport --bank paper --weights-only -o paper.h
+  python -m cexport --bank fast --L 4 --dtype q15 --rounds 4 --arduino Scattering
   python -m cexport --J 2 --shape 32 32 --dtype q15 --rounds 4 --report
   python -m cexport --J 2 --shape 32 32 --fit 64K 256K""",
 )
@@ -67,7 +79,10 @@ Examples:
     help="An .npz file of cexport.LinearClassifier: the header classifies images too.",
 )
 @report_options
-@output_option("The header to write.  [default: standard output]")
+@output_option("The header to write.  [default: standard output, unless a package is written]")
+@_package_option("zephyr", "Write a module for Zephyr.")
+@_package_option("esp-idf", "Write a component for ESP-IDF.")
+@_package_option("arduino", "Write a library for Arduino and PlatformIO, with examples.")
 def export_c(
     output: Path | None,
     report: bool,
@@ -77,12 +92,41 @@ def export_c(
     **arguments: Any,
 ) -> None:
     """Generate a C99 header that computes the scattering transform, and may classify by it."""
+    folders = {kind: arguments.pop(kind.replace("-", "_")) for kind in KINDS}
+    packages = {kind: folder for kind, folder in folders.items() if folder is not None}
     if output is not None:
         check_output(output)
+    if packages and (report or fit):
+        raise click.UsageError("--report and --fit write no package: leave out one or the other")
+    _check_packages(packages, arguments["weights_only"])
     with told_in_one_line("generating the header; large images and q15 take longest"):
         text = reported(arguments, report, fit, streamed, cpu) or generate(**arguments)
-    if output is None:
+        made = {kind: package_files(kind, text, arguments["prefix"]) for kind in packages}
+    if output is None and not packages:
         click.echo(text, nl=False)
-        return
-    with output_file(output) as file:
-        file.write(text.encode("ascii"))
+    if output is not None:
+        with output_file(output) as file:
+            file.write(text.encode("ascii"))
+    for kind, folder in packages.items():
+        try:
+            write_package(folder, made[kind])
+        except OSError as error:
+            raise Failure(f"cannot write {folder}: {error.strerror or error}") from None
+
+
+def _check_packages(packages: dict[str, Path], weights_only: bool) -> None:
+    """Refuse folders that cannot be written, before any work."""
+    for kind, folder in packages.items():
+        if weights_only:
+            rule = "is for a header that computes, which the package's examples call"
+            remedy = "leave out --weights-only, or the package"
+            raise Failure(explain(f"--{kind}", str(folder), rule, remedy))
+        try:
+            reason = obstacle(folder)
+        except OSError as error:
+            reason = f"{str(folder)!r}: {error.strerror}"
+        if reason:
+            raise Failure(f"--{kind}: {reason}; name another folder")
+    places = [os.path.realpath(folder) for folder in packages.values()]
+    if len(set(places)) < len(places):
+        raise Failure("packages of several kinds need a folder each")

@@ -257,7 +257,6 @@ class _Header:
             "PFX_OUT_HEIGHT": plan.output_shape[1],
             "PFX_OUT_WIDTH": plan.output_shape[2],
             "PFX_OUTPUT_SIZE": "(PFX_CHANNELS * PFX_OUT_HEIGHT * PFX_OUT_WIDTH)",
-            "PFX_SCRATCH_ALIGN": 4,
             "PFX_SCRATCH_BYTES": footprint(self.configuration, self.layout).scratch,
         }
         if q15:

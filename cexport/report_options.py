@@ -81,9 +81,13 @@ def reported(
         return None
     if arguments["weights_only"]:
         raise click.UsageError("--weights-only makes no transform, of which there were a report")
-    options = {
-        name: value for name, value in arguments.items() if name not in ("weights_only", "prefix")
-    }
+    if arguments["classifier"]:
+        raise click.UsageError(
+            "reports are of the transform alone, to which --classifier adds little but its weights: "
+            "leave it out"
+        )
+    others = ("weights_only", "prefix", "classifier")
+    options = {name: value for name, value in arguments.items() if name not in others}
     if fit is None:
         return f"{report(**options)}\n"
     context = click.get_current_context()

@@ -97,6 +97,39 @@ def put_in_place(partial: Path, path: Path, force: bool = False) -> None:
         _replace(partial, Path(os.path.realpath(path)), old)
 
 
+def exchange_folders(new: Path, target: Path, aside: Path) -> None:
+    """Let a complete folder take a name; what has that name stands aside until it is done.
+
+    Parameters
+    ----------
+    new, target, aside : Path
+        On one disk, and no symbolic links. Nothing may have the name `aside`, and nothing has it
+        afterwards; where the process ended in between, `settle_exchange` ends what was begun.
+
+    Raises
+    ------
+    OSError
+        If it cannot be done; what had the name has it then.
+    """
+    if target.exists():
+        keep_owner_and_mode(new, target.stat())
+        os.rename(target, aside)
+    try:
+        os.rename(new, target)
+    finally:
+        settle_exchange(target, aside)
+
+
+def settle_exchange(target: Path, aside: Path) -> None:
+    """Remove the folder that was replaced, or put it back where nothing took its place."""
+    if not aside.exists():
+        return
+    if target.exists():
+        shutil.rmtree(aside)
+    else:
+        os.rename(aside, target)
+
+
 def is_sent(status: os.stat_result) -> bool:
     """Return whether what stands somewhere is sent what is written, and not replaced by it."""
     return not stat.S_ISREG(status.st_mode) or _stream(status) is not None

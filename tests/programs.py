@@ -2,9 +2,12 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+# Debian's arduino-core-avr.
+ARDUINO_CORE = Path("/usr/share/arduino/hardware/arduino/avr")
 PACKAGES = {
     "gcc": "gcc",
     "g++": "g++",
@@ -24,6 +27,10 @@ PACKAGES = {
     "qemu-armeb": "qemu-user",
     "qemu-riscv32": "qemu-user",
     "qemu-riscv64": "qemu-user",
+    "avr-gcc": "gcc-avr avr-libc",
+    "avr-g++": "gcc-avr avr-libc",
+    "simavr": "simavr",
+    "arduino-builder": "arduino-builder arduino-core-avr",
 }
 
 

@@ -38,7 +38,11 @@ extern "C" {
 #define PFX_INDEPENDENT
 #endif
 
-PFX_ASSERT(sizeof(int) == 4, int_has_32_bits);
+/* An int of 16 bits, as AVR has it, counts no further. */
+PFX_ASSERT(sizeof(int) >= 4 ||
+               (PFX_SCRATCH_BYTES <= UINT16_MAX && (int32_t)PFX_HEIGHT * PFX_WIDTH <= INT16_MAX &&
+                (int32_t)PFX_CHANNELS * PFX_OUT_HEIGHT * PFX_OUT_WIDTH <= INT16_MAX),
+           images_are_small_where_int_has_16_bits);
 
 #if PFX_Q15
 typedef uint8_t pfx_pixel;       /* 0 to 255 */
@@ -54,6 +58,20 @@ typedef int32_t pfx_score; /* see PFX_SCORE_UNIT */
 typedef float pfx_score;
 #endif
 #endif
+
+/* What addresses must be multiples of: on some machines less than the size of what lies there. */
+typedef struct {
+    /* cppcheck-suppress unusedStructMember */
+    char before;
+    uint32_t number;
+} pfx_aligned_scratch;
+typedef struct {
+    /* cppcheck-suppress unusedStructMember */
+    char before;
+    pfx_coefficient coefficient;
+} pfx_aligned_coefficient;
+#define PFX_SCRATCH_ALIGN offsetof(pfx_aligned_scratch, number)
+#define PFX_COEFFICIENT_ALIGN offsetof(pfx_aligned_coefficient, coefficient)
 
 enum pfx_error {
     PFX_OK = 0,

@@ -59,12 +59,12 @@ static inline uint32_t pfx_square_root(uint32_t square)
 #else
 /* One binary digit of the root, from the top; written out sixteen times, loops over rows become
  * vector code. */
-#define PFX_ROOT_DIGIT(bit)                                   \
-    do {                                                      \
-        const uint32_t trial = root + ((uint32_t)1 << (bit)); \
-        const int fits = square >= trial;                     \
-        square -= fits ? trial : 0U;                          \
-        root = (fits ? trial + ((uint32_t)1 << (bit)) : root) >> 1; \
+#define PFX_ROOT_DIGIT(power)                                         \
+    do {                                                              \
+        const uint32_t trial = root + ((uint32_t)1 << (power));       \
+        const int fits = square >= trial;                             \
+        square -= fits ? trial : 0U;                                  \
+        root = (fits ? trial + ((uint32_t)1 << (power)) : root) >> 1; \
     } while (0)
 
 /* round(sqrt(square)), for squares up to 65535^2 */
@@ -91,13 +91,13 @@ static inline uint32_t pfx_square_root(uint32_t square)
 }
 #endif
 
-/* target = |real + i imaginary| / 2^shift, shift >= 2; one bit more is kept up to the root */
+/* target = |real + i imag| / 2^shift, shift >= 2; one bit more is kept up to the root */
 static inline void pfx_modulus(pfx_sample *PFX_RESTRICT target, const pfx_sum *PFX_RESTRICT real,
-                               const pfx_sum *PFX_RESTRICT imaginary, int32_t n, int32_t shift)
+                               const pfx_sum *PFX_RESTRICT imag, int32_t n, int32_t shift)
 {
     for (int32_t x = 0; x < n; x++) {
         const uint32_t re = (uint32_t)pfx_round(real[x], shift - 1);
-        const uint32_t im = (uint32_t)pfx_round(imaginary[x], shift - 1);
+        const uint32_t im = (uint32_t)pfx_round(imag[x], shift - 1);
         /* Squares modulo 2^32: the sign does not matter, and their sum is below 2^32. */
         target[x] = (pfx_sample)((pfx_square_root(re * re + im * im) + 1U) >> 1);
     }

@@ -22,15 +22,15 @@ typedef struct {
 #endif
 } pfx_scratch;
 
-static inline int32_t pfx_modulo(int32_t index, int32_t period)
+static inline int32_t pfx_modulo(int32_t place, int32_t period)
 {
-    while (index < 0) {
-        index += period;
+    while (place < 0) {
+        place += period;
     }
-    while (index >= period) {
-        index -= period;
+    while (place >= period) {
+        place -= period;
     }
-    return index;
+    return place;
 }
 
 #if PFX_ZERO_EDGE
@@ -343,13 +343,13 @@ static inline void pfx_modulus_row(const pfx_step *step, const pfx_maps *source,
         pfx_share(wavelets, scratch->sums, pitch, n);
         for (int32_t o = 0; o < orientations; o++) {
             const pfx_sum *const real = pfx_output_row(wavelets, o, pitch, scratch->sums);
-            const pfx_sum *const imaginary = pfx_output_row(wavelets, o + orientations, pitch,
+            const pfx_sum *const imag = pfx_output_row(wavelets, o + orientations, pitch,
                                                             scratch->sums);
 #if PFX_Q15
-            pfx_modulus(target + o * moduli->stored_rows * width + x, real, imaginary, n,
+            pfx_modulus(target + o * moduli->stored_rows * width + x, real, imag, n,
                         shifts[o]);
 #else
-            pfx_modulus(target + o * moduli->stored_rows * width + x, real, imaginary, n);
+            pfx_modulus(target + o * moduli->stored_rows * width + x, real, imag, n);
 #endif
         }
     }
@@ -421,7 +421,7 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
         }
 #endif
         pfx_maps moduli = source;
-        int32_t next = step->first_row * step->stride - smoothing->half;
+        int32_t next = (int32_t)step->first_row * step->stride - smoothing->half;
         if (step->wavelets != NULL) {
             moduli.samples = scratch->moduli;
             moduli.origin = next;
@@ -466,7 +466,7 @@ static inline int pfx_run_step(const pfx_step *step, const pfx_scratch *scratch,
             continue;
         }
         for (int32_t o = 0; o < orientations; o++) {
-            const int channel = pfx_channels[step->channel + group * orientations + o];
+            const int channel = (int)pfx_channels[step->channel + group * orientations + o];
 #if !PFX_Q15
             pfx_give_back(scratch->emitted + o * target_size, target_size, channel, magnitude);
 #endif
@@ -505,7 +505,7 @@ PFX_API int pfx_scatter_stream(const pfx_pixel *image, pfx_sink sink, void *cont
     }
 #else
     if ((uintptr_t)scratch % PFX_SCRATCH_ALIGN != 0 ||
-        (uintptr_t)image % sizeof(pfx_pixel) != 0) {
+        (uintptr_t)image % PFX_COEFFICIENT_ALIGN != 0) {
         return PFX_ERROR_ALIGNMENT;
     }
 #endif
@@ -574,7 +574,7 @@ PFX_API int pfx_scatter(const pfx_pixel *image, pfx_coefficient *output, void *s
     if (output == NULL) {
         return PFX_ERROR_NULL;
     }
-    if ((uintptr_t)output % sizeof(pfx_coefficient) != 0) {
+    if ((uintptr_t)output % PFX_COEFFICIENT_ALIGN != 0) {
         return PFX_ERROR_ALIGNMENT;
     }
     return pfx_scatter_stream(image, pfx_keep, output, scratch, scratch_bytes);

@@ -381,8 +381,8 @@ def test_cppcheck_has_no_complaint(tmp_path, header, name):
 def test_misra_rules_deviated_from_are_those_documented(tmp_path, header):
     """Only those that cexport/MISRA.md gives a reason for, and no reason without need."""
     documented = re.findall(r"^\| (\d+\.\d+) \|", (ROOT / "cexport" / "MISRA.md").read_text(), re.M)
-    # Between them: both types of number, both edges, both targets, a classifier; of the larger ones some
-    # configurations, with the root that these processors take.
+    # Between them: both types of number, both edges, both targets, a classifier; of the larger
+    # ones some configurations, with the root that these processors take.
     small = {"bank": bank_of("free L=2 R=3"), "shape": (8, 9)}
     idiv = ["-D__GNUC__=12", "-D__ARM_FEATURE_IDIV=1", f"-I{INTRINSICS}"]
     checked = [

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from npscatter.atomic_write import keep_owner_and_mode
+from npscatter.atomic_write import exchange_folders, settle_exchange
 from npscatter.cli.finding import is_store
 from npscatter.cli.pipeline.outputs import (
     Contents,
@@ -53,8 +53,7 @@ class ZarrOutput(Staged):
     def open(self, rows: int) -> bool:
         """Go on after so many rows; see `Output`."""
         with self.naming():
-            if self._replaced.exists():
-                self._settle_the_replaced()
+            settle_exchange(Path(os.path.realpath(self.path)), self._replaced)
             make_accessible(self.staged)
             self._forget_contents()
             whole = rows - rows % self.chunks[0]
@@ -218,21 +217,7 @@ class ZarrOutput(Staged):
             if not is_store(target):
                 reason = "is there by now and no Zarr store, which alone is replaced"
                 raise FileExistsError(errno.EEXIST, reason, str(self.path))
-            keep_owner_and_mode(self.staged, target.stat())
-            os.rename(target, self._replaced)
-        try:
-            os.rename(self.staged, target)
-        finally:
-            if self._replaced.exists():
-                self._settle_the_replaced()
-
-    def _settle_the_replaced(self) -> None:
-        """Remove what was replaced, or put it back where nothing took its place."""
-        target = Path(os.path.realpath(self.path))
-        if target.exists():
-            shutil.rmtree(self._replaced)
-        else:
-            os.rename(self._replaced, target)
+        exchange_folders(self.staged, target, self._replaced)
 
 
 def chunk_shape(row: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -1,0 +1,1 @@
+int k_msleep(int milliseconds);
