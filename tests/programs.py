@@ -17,6 +17,7 @@ PACKAGES = {
     "ctest": "cmake",
     "make": "make",
     "cppcheck": "cppcheck",
+    "chromium": "chromium",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "qemu-system-arm": "qemu-system-arm",
 }
