@@ -167,17 +167,19 @@ def test_sectors_have_the_colors_of_their_means(page, site, tmp_path):
         numbers = np.rint(255 * table[channels] / table[channels].max()).astype(int)
         found = [scale.index(color) for color in colors(page, order)]
         assert np.abs(np.array(found) - numbers).max() <= 1  # the table has seven digits
+    first = meta["order"] == 1
+    brightest = np.flatnonzero(first)[table[first].argmax()]
+    assert meta["j"][brightest, 0] == 1 and meta["angle"][brightest, 0] == -90
     box = page.locator("#disc1 svg .middle").bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    brightest = np.flatnonzero(meta["order"] == 1)[table[meta["order"] == 1].argmax()]
-    assert brightest == np.flatnonzero((meta["order"] == 1) & (meta["angle"][:, 0] == -90))[1]
-    inner = (0.25 + 0.75 / 4) * box["width"] / 2
-    for sign in (1, -1):  # pointed at, it is read out
-        page.mouse.move(x + sign * inner, y)
-        reading = page.locator("#disc1 .reading")
-        expect(reading).to_have_text(f"j = 1, θ = 7: {table[brightest]:#.3g}")
-        page.mouse.move(x, y - inner)
-        expect(reading).to_have_text(re.compile("^j = 1, θ = 3: "))
+    x, y, radius = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, box["width"] / 2
+    for channel in np.flatnonzero(first & (meta["j"][:, 0] == 1)):
+        # Angles are from the direction down towards that to the right; pointed at, it is read out.
+        radians = np.radians(meta["angle"][channel, 0])
+        inner = (0.25 + 0.75 / 4) * radius * np.array([np.sin(radians), np.cos(radians)])
+        text = f"j = 1, θ = {meta['theta'][channel, 0]}: {table[channel]:#.3g}"
+        for sign in (1, -1):
+            page.mouse.move(*(np.array([x, y]) + sign * inner))
+            expect(page.locator("#disc1 .reading")).to_have_text(text)
 
 
 def test_a_picture_is_dropped(page, tmp_path):
