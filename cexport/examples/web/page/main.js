@@ -26,6 +26,9 @@ let recent = []; // of live pictures: when each was shown, and the milliseconds 
 function tell(message = "") {
     at("problem").textContent = message;
     at("problem").hidden = !message;
+    if (message) {
+        at("problem").scrollIntoView({ block: "nearest" });
+    }
 }
 
 // Run what a control does; what goes wrong is told.
