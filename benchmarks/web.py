@@ -24,7 +24,7 @@ from npscatter import Scattering2D
 from tools.measure import test_images
 
 KINDS = {"vectors": "-simd", "no vectors": ""}
-ROUNDS, FEWEST_MILLISECONDS, SECONDS_SHOWN = 40, 20, 4
+ROUNDS, FEWEST_MILLISECONDS, SECONDS_SHOWN = 25, 20, 4
 LOAD = """async ([name, pixels]) => {
     const { Scattering } = await import("./scatter.js");
     const module = await Scattering.load(await (await fetch(`${name}.wasm`)).arrayBuffer());
@@ -50,7 +50,7 @@ def measure(page: Page, bank: str, side: int, J: int) -> dict:
         output = np.reshape(page.evaluate(LOAD, [name, image.ravel().tolist()]), expected.shape)
         if not np.linalg.norm(output - expected) < 2e-6 * np.linalg.norm(expected):
             raise click.ClickException(f"{name}: coefficients differ from NumPy's")
-        page.evaluate(TIME, [name, 50 * FEWEST_MILLISECONDS])
+        page.evaluate(TIME, [name, 25 * FEWEST_MILLISECONDS])
     rounds = [
         {kind: page.evaluate(TIME, [name, FEWEST_MILLISECONDS]) for kind, name in names.items()}
         for _ in range(ROUNDS)
