@@ -20,6 +20,7 @@ PACKAGES = {
     "ctest": "cmake",
     "make": "make",
     "cppcheck": "cppcheck",
+    "chromium": "chromium",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "arm-none-eabi-objdump": "gcc-arm-none-eabi",
     "qemu-system-arm": "qemu-system-arm",

@@ -39,6 +39,7 @@ SLOW = (
     "cexport/test_rounding.py::test_rounding_is_no_worse",
     "cexport/test_values.py",
     "cexport/test_wasm.py",
+    "cexport/test_web.py",
     "cli/test_commands.py::test_bank_figure",
     "cli/test_commands.py::test_demo_draws",
     "cli/test_commands.py::test_filters_are_shown",

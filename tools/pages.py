@@ -399,6 +399,26 @@ def desktop() -> str:
     )
 
 
+def web() -> str:
+    """Return how fast WebAssembly is in a browser."""
+    result, rows = results.read("web"), []
+    for row in result["rows"]:
+        times = [
+            f"{each['min']:.3g} ({each['median']:.3g})" for each in row["ms_per_picture"].values()
+        ]
+        name = f"`{row['bank']}` {row['side']}x{row['side']} J={row['J']}"
+        rows.append([name, *times, f"{row['shown_per_second']:.0f}"])
+    machine = result["environment"]
+    return (
+        f"{table(['', 'ms per picture', 'ms without vectors', 'shown per second'], rows)}\n\n"
+        f"Milliseconds of the fastest of {result['rounds']} rounds (and their median), on one "
+        "thread; a page shows at most the screen's 60 pictures per second. "
+        f"{result['browser']} without a screen, {result['compiler']}, on {machine['cpu']} with "
+        f"{machine['cores']} cores, where {result['load_before']} other processes ran on average. "
+        f"{written(result)}, `benchmarks/results/web.json`."
+    )
+
+
 def costs_of(side: int, count: int | None) -> str:
     """Return what so many images take, or one mosaic, by what is asked for."""
     result, cores, rows = results.read("costs"), (2, 16, 64), []
@@ -551,6 +571,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "microcontroller": microcontroller,
         "desktop": desktop,
         "digits": digits,
+        "web": web,
     },
 }
 

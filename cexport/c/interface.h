@@ -32,7 +32,8 @@ extern "C" {
  * warns where it is told so and makes no vector code. */
 #if !defined(__clang__) && defined(__GNUC__)
 #define PFX_INDEPENDENT _Pragma("GCC ivdep")
-#elif defined(__clang__) && defined(__OPTIMIZE__) && defined(__SSE2__) && !PFX_SANITIZED
+#elif defined(__clang__) && defined(__OPTIMIZE__) && !PFX_SANITIZED && \
+    (defined(__SSE2__) || defined(__wasm_simd128__))
 #define PFX_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define PFX_INDEPENDENT

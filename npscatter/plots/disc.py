@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,41 +17,82 @@ from npscatter.program.symmetry import angle_steps
 HOLE = 0.25
 
 
-def draw_disc(
-    axes: Axes, values: np.ndarray, meta: dict[str, np.ndarray], J: int, L: int, order: int
-) -> None:
-    """Draw the coefficients of one order as wedges."""
+@dataclass(frozen=True)
+class DiscGeometry:
+    """Where the coefficients of one order lie on a disc of radius 1; `disc_geometry` makes it.
+
+    Attributes
+    ----------
+    rings : list of tuple
+        (j1, j2) of every ring, the outermost first; in order 1 j2 is -1.
+    width : float
+        Of a ring.
+    wedges : list of tuple
+        (channel, outer radius, start, end), in degrees from the right, anticlockwise.
+    directions : list of float
+        Where the label of each theta1 stands: in degrees, of two opposite ones that to the right.
+    circles, spokes : list of float
+        Radii, and angles in degrees, of the lines around the wedges of the first wavelets; none in
+        order 1, where every wedge is one.
+    """
+
+    rings: list[tuple[int, int]]
+    width: float
+    wedges: list[tuple[int, float, float, float]]
+    directions: list[float]
+    circles: list[float]
+    spokes: list[float]
+
+
+def disc_geometry(meta: dict[str, np.ndarray], J: int, L: int, order: int) -> DiscGeometry:
+    """Return where the channels of one order, 1 or 2, lie on the disc of a transform's `meta`."""
     rings = [(j, -1) for j in range(J)]
     if order == 2:
         rings = [(j1, j2) for j1 in range(J) for j2 in range(j1 + 1, J)]
-    width = (1 - HOLE) / len(rings)
-    wedges, colors = [], []
-    for channel in np.flatnonzero(meta["order"] == order):
+    width = (1 - HOLE) / max(1, len(rings))
+    wedges = []
+    for channel in np.flatnonzero(meta["order"] == order).tolist():
         outer = 1 - width * rings.index(tuple(meta["j"][channel].tolist()))
         for start, end in _sectors(meta["theta"][channel], L, order):
             # A real image's coefficients are those of the opposite wave vector, too.
             for turn in (0, 180):
-                wedges.append(Wedge((0, 0), outer, start + turn, end + turn, width=width))
-                colors.append(values[channel])
+                wedges.append((channel, outer, float(start + turn), float(end + turn)))
+    around = [_direction(theta, L) for theta in range(L)]
+    return DiscGeometry(
+        rings,
+        width,
+        wedges,
+        directions=[(degrees + 90) % 180 - 90 for degrees in around],
+        circles=[1 - width * n for n, (j1, j2) in enumerate(rings) if n and j2 == j1 + 1],
+        spokes=[d + 90 / L + turn for d in around for turn in (0, 180)] if order == 2 else [],
+    )
+
+
+def draw_disc(
+    axes: Axes, values: np.ndarray, meta: dict[str, np.ndarray], J: int, L: int, order: int
+) -> None:
+    """Draw the coefficients of one order as wedges."""
+    disc = disc_geometry(meta, J, L, order)
+    colors = np.array([values[channel] for channel, *_ in disc.wedges])
+    wedges = [
+        Wedge((0, 0), outer, start, end, width=disc.width) for _, outer, start, end in disc.wedges
+    ]
     axes.add_patch(Circle((0, 0), 1, facecolor="0.92", edgecolor="none"))
     # White lines would leave nothing of narrow sectors.
     edge, line = ("white", 0.8) if order == 1 else ("face", 0.2)
     shown = PatchCollection(wedges, cmap=POSITIVE, edgecolor=edge, linewidth=line)
-    shown.set_array(np.array(colors))
-    shown.set_clim(0, upper_end(np.array(colors)))
+    shown.set_array(colors)
+    shown.set_clim(0, upper_end(colors))
     axes.add_collection(shown)
-    if order == 2:
-        _outline(axes, [1 - width * n for n, (j1, j2) in enumerate(rings) if j2 == j1 + 1], L)
-    for theta in range(L):
-        # Of the two, those that are not to the left.
-        degrees = (_direction(theta, L) + 90) % 180 - 90
+    _outline(axes, disc)
+    for theta, degrees in enumerate(disc.directions):
         x, y = 1.04 * np.cos(np.radians(degrees)), 1.04 * np.sin(np.radians(degrees))
         up = "top" if y < -0.99 else "bottom" if y > 0.99 else "center"
         text = f"$\\theta{'' if order == 1 else '_1'}$={theta}"
         axes.text(x, y, text, ha="left" if x > 0.1 else "center", va=up, fontsize=SMALL)
-    ticks = 1 - width * (np.arange(len(rings)) + 0.5)
-    labels = [str(j1) if order == 1 else f"{j1}, {j2}" for j1, j2 in rings]
-    narrow = order == 2 and len(rings) > 3
+    ticks = 1 - disc.width * (np.arange(len(disc.rings)) + 0.5)
+    labels = [str(j1) if order == 1 else f"{j1}, {j2}" for j1, j2 in disc.rings]
+    narrow = order == 2 and len(disc.rings) > 3
     axes.set_xticks(ticks, labels, fontsize=SMALL, rotation=90 if narrow else 0)
     label = "rings: $j$" if order == 1 else "rings: $j_1, j_2$"
     axes.set_xlabel(label, fontsize=LABEL, loc="left")
@@ -84,12 +126,11 @@ def _sectors(theta: np.ndarray, L: int, order: int) -> Iterator[tuple[float, flo
             yield middle + start * narrow, middle + end * narrow
 
 
-def _outline(axes: Axes, radii: list[float], L: int) -> None:
+def _outline(axes: Axes, disc: DiscGeometry) -> None:
     """Draw the lines around the wedges of the first wavelets."""
-    for radius in radii[1:]:
+    for radius in disc.circles:
         axes.add_patch(Circle((0, 0), radius, facecolor="none", edgecolor="white", linewidth=1))
-    for theta in range(L):
-        radians = np.radians(_direction(theta, L) + 90 / L)
-        for sign in (1, -1):
-            ends = np.array([HOLE, 1]) * sign
-            axes.plot(ends * np.cos(radians), ends * np.sin(radians), color="white", linewidth=1)
+    for degrees in disc.spokes:
+        ends = np.array([HOLE, 1])
+        x, y = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        axes.plot(ends * x, ends * y, color="white", linewidth=1)

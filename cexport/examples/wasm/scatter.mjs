@@ -67,6 +67,9 @@ export class Scattering {
 
     // The output in the units of the pixels.
     values() {
+        if (!this.q15) {
+            return this.output.slice();
+        }
         return Float32Array.from(
             this.output,
             (q, i) => q / 2 ** this.exponents[Math.floor(i / this.mapSize)],
