@@ -83,7 +83,7 @@ def reported(
         raise click.UsageError("--weights-only makes no transform, of which there were a report")
     if arguments["classifier"]:
         raise click.UsageError(
-            "reports are of the transform alone, to which --classifier adds little but its weights: "
+            "reports are of the transform alone; --classifier adds little to it but its weights: "
             "leave it out"
         )
     others = ("weights_only", "prefix", "classifier")
