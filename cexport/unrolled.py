@@ -329,15 +329,15 @@ class Writer:
         for group, samples in self.order.products():
             text += ["    PFX_INDEPENDENT", "    for (int32_t x = 0; x < n; x += PFX_LANES) {"]
             text += ["        const pfx_cell *const c = cells + x;"] if samples else []
-            text += [f"        pfx_lanes s{number} = PFX_ZERO;" for number in group]
+            text += [f"        pfx_lanes sum{number} = PFX_ZERO;" for number in group]
             for sample, terms in samples:
-                text.append(f"        const pfx_lanes t{len(weights)} = {self._sample(sample)};")
-                name = f"t{len(weights)}"
+                text.append(f"        const pfx_lanes cell{len(weights)} = {self._sample(sample)};")
+                name = f"cell{len(weights)}"
                 for number, weight in terms:
-                    product = f"PFX_MULTIPLY_ADD(s{number}, {name}, w[{len(weights)}])"
-                    text.append(f"        s{number} = {product};")
+                    product = f"PFX_MULTIPLY_ADD(sum{number}, {name}, w[{len(weights)}])"
+                    text.append(f"        sum{number} = {product};")
                     weights.append(weight)
-            text += [f"        PFX_STORE(sums + {n} * PFX_CHUNK + x, s{n});" for n in group]
+            text += [f"        PFX_STORE(sums + {n} * PFX_CHUNK + x, sum{n});" for n in group]
             text += ["    }"]
         return text, weights
 
@@ -349,20 +349,21 @@ class Writer:
         for group, products in self.order.pairs():
             text.append(f"    for (int32_t x = 0; x < n; x += {AT_ONCE}) {{")
             text += ["        const pfx_cell *const c = cells + 2 * x;"] if products else []
-            text += [f"        pfx_sum s{number}{u} = 0;" for number in group for u in at_once]
+            text += [f"        pfx_sum sum{number}_{u} = 0;" for number in group for u in at_once]
             for pair, column, terms in products:
                 at = 2 * (pair * self.pitch + self._column(column))
                 for number, values in terms:
-                    name = f"v{len(weights)}"
+                    name = f"pair{len(weights)}"
                     text.append(f"        const uint32_t {name} = pfx_pair(w + {len(weights)});")
                     for u in at_once:
-                        total = f"s{number}{u}"
+                        total = f"sum{number}_{u}"
                         cells = f"pfx_pair(c + {at + 2 * u})"
                         text.append(f"        {total} = PFX_DOT({cells}, {name}, {total});")
                     weights += list(values)
             for number in group:
                 text += [
-                    f"        sums[{number} * PFX_CHUNK + x + {u}] = s{number}{u};" for u in at_once
+                    f"        sums[{number} * PFX_CHUNK + x + {u}] = sum{number}_{u};"
+                    for u in at_once
                 ]
             text += ["    }"]
         return text, weights

@@ -1,12 +1,12 @@
 #if PFX_Q15
 /* GCC orders instructions so that registers run short, unless told to spare them. */
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__) && !defined(__clang__)
-#define PFX_UNROLLED __attribute__((noinline, optimize("Os")))
+#define PFX_UNROLLED __attribute__((__noinline__, __optimize__("Os")))
 #endif
 /* Two rows lie interleaved where the processor multiplies two pairs of 16-bit numbers at once. */
 #ifdef PFX_PAIRS
-#define PFX_INLINED inline __attribute__((always_inline))
-#define PFX_ALIGNED __attribute__((aligned(4)))
+#define PFX_INLINED inline __attribute__((__always_inline__))
+#define PFX_ALIGNED __attribute__((__aligned__(4)))
 #define PFX_DOT(a, b, sum) __smlad((int16x2_t)(a), (int16x2_t)(b), sum)
 #define PFX_STEP(kernel) (1 + (kernel)->paired)
 static inline uint32_t pfx_pair(const int16_t *numbers)

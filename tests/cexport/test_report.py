@@ -54,7 +54,7 @@ def test_memory_is_what_the_header_says(dtype, target, options):
     assert told.scratch_bytes == defined(header, "SCRATCH_BYTES")
     sample, pixel = (2, 1) if dtype == "q15" else (4, 4)
     assert told.image_bytes == 17 * 12 * pixel
-    size = Scattering2D(2, (17, 12), max_order=options.get("max_order", 2)).output_shape
+    size = Scattering2D(2, (17, 12), 4, max_order=options.get("max_order", 2)).output_shape
     assert told.output_bytes == np.prod(size) * sample
     assert told.command in re.sub(r"\n \* ", " ", header)
 
