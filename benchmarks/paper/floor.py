@@ -82,7 +82,7 @@ def _rung(recipe: Recipe, settings: Settings) -> dict:
     learner, seconds = learned(recipe, settings.runs)
     bank, (thumbnails, _) = learner.bank("rung"), sources.cifar_images(settings, THUMBNAILS)
     return {
-        "seconds_per_epoch": round(seconds, 2),
+        "seconds_per_epoch": seconds,
         "multiply_adds_per_pixel": multiply_adds_per_pixel(bank),
         "photographs": bank_errors(bank, J, SIDE),
         "thumbnails": errors_by_scale(bank, thumbnails, J)["orders"],
