@@ -76,6 +76,8 @@ def learned(
     folder = runs / _folder_name(recipe, network, kind) if runs else None
     resume = bool(folder) and (folder / "checkpoint.pt").exists()
     made = _whole(folder, lambda: kind(recipe, folder, resume, network))
+    if resume:
+        print(f"{folder}: goes on after epoch {made.epoch} of {recipe.epochs}", flush=True)
     before, start = made.epoch, time.monotonic()
     if made.epoch < recipe.epochs:
         made.learn()

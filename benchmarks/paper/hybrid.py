@@ -238,7 +238,8 @@ def section(result: dict) -> str:
     for name in PIXELS:
         sizes = {}
         for row in shortest(result):
-            sizes.setdefault(standing(row["lead"][name]), []).append(f"{row['labelled']:,}")
+            words = standing(row["lead"][name], row["draws"])
+            sizes.setdefault(words, []).append(f"{row['labelled']:,}")
         standings = "; ".join(f"{words} at {', '.join(of)}" for words, of in sizes.items())
         stated.append(f"Scattering + CNN against {NETWORKS[name][0]}: {standings}.")
     published = {}
@@ -269,10 +270,11 @@ def spanned(value: dict) -> str:
     return "{:.1f} ({:.1f} to {:.1f})".format(value["mean"], *value["interval"])
 
 
-def standing(lead: dict) -> str:
-    """Return what the interval of a lead says."""
+def standing(lead: dict, draws: int) -> str:
+    """Return what the interval of a lead says; that of one draw knows nothing of others."""
     low, high = lead["interval"]
-    return "ahead" if low > 0 else "behind" if high < 0 else "not decided"
+    found = "ahead" if low > 0 else "behind" if high < 0 else "not decided"
+    return found if draws > 1 or found == "not decided" else f"{found} in the one draw there is"
 
 
 TITLE = "Question: does scattering help a small network on CIFAR-10 when labels are few?"
