@@ -16,6 +16,7 @@ from pathlib import Path
 
 import npscatter
 from npscatter.atomic_write import atomic_write
+from npscatter.errors import ArgumentError, explain
 
 RESULTS = Path(__file__).parent / "results"
 STYLE = Path(__file__).parent / "style.mplstyle"
@@ -26,8 +27,18 @@ PACKAGES = (
 
 
 def path_of(name: str | Path, suffix: str = ".json") -> Path:
-    """Return the file of a result's name; a Path is taken as it is."""
-    return name if isinstance(name, Path) else RESULTS / f"{name}{suffix}"
+    """Return the file of a result's name; a Path is taken as it is if it has a suffix."""
+    path = name if isinstance(name, Path) else RESULTS / name
+    return path if path.suffix else path.with_name(f"{path.name}{suffix}")
+
+
+def check_writable(name: str | Path) -> None:
+    """Refuse a result whose files cannot be written, before it is measured."""
+    for path in (path_of(name), path_of(name, ".png")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            rule = "cannot be written, so that a measurement would be lost"
+            raise ArgumentError(explain("results", str(path), rule, "make it writable"))
 
 
 def read(name: str | Path) -> dict:

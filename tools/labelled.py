@@ -12,6 +12,7 @@ from skimage.transform import resize
 from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold
 
+from npscatter.errors import ArgumentError, explain
 from tools import published_sets
 from tools.data import HELD_OUT_PHOTOGRAPHS, LEARNING_PHOTOGRAPHS, packaged_photographs
 
@@ -158,6 +159,10 @@ def _mnist() -> tuple[np.ndarray, np.ndarray]:
 
 def _published(name: str, words: str, training, tested) -> LabelledSet:
     (seen, seen_labels), (unseen, unseen_labels) = training, tested
+    count = np.bincount(seen_labels, minlength=int(unseen_labels.max()) + 1)
+    if count.min() < 2:
+        rule = f"training images must hold every class twice, not {count.tolist()}"
+        raise ArgumentError(explain("path", words, rule, "pass the files as published"))
     return LabelledSet(
         name,
         f"the first {len(seen):,} training and {len(unseen):,} test images of {words}",

@@ -249,7 +249,7 @@ def _published_files(path, folders, patterns):
     if place.is_dir():
         root = next((place / name for name in folders if (place / name).is_dir()), place)
         matches = [file for pattern in patterns for file in sorted(root.glob(pattern))]
-        yield {file.relative_to(root).as_posix(): file.read_bytes for file in matches}
+        yield {f.relative_to(root).as_posix(): f.read_bytes for f in matches if f.is_file()}
         return
     try:
         is_tar = tarfile.is_tarfile(place)
@@ -342,7 +342,7 @@ def _decode_idx(name, content):
             rule = f"must be a whole gzip file ({fault})"
             raise _damaged(name, rule, FASHION_MNIST_SOURCE) from fault
     axes = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
-    if not axes or len(content) < 4 + 4 * axes:
+    if not 1 <= axes <= 3 or len(content) < 4 + 4 * axes:
         rule = f"must begin as an IDX file of bytes does, not with {content[:4].hex(' ')}"
         raise _damaged(name, rule, FASHION_MNIST_SOURCE)
     shape = np.frombuffer(content, ">u4", axes, 4).tolist()

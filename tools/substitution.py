@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tools.classifiers import Classifiers
-from tools.intervals import DRAWS, Bootstrap, accuracy, compare
+from tools.intervals import accuracy, compare
 from tools.labelled import TRAINING_ONLY, LabelledSet, draw_training
 
 OWN = "retrained"
@@ -49,7 +49,6 @@ class Substitution:
     others: tuple[str, ...]
     margin: float
     seed: int
-    bootstrap_draws: int = DRAWS
 
     @property
     def swapped(self) -> str:
@@ -59,8 +58,8 @@ class Substitution:
     def parameters(self) -> dict:
         """Return how intervals come about, and what they say, for a result."""
         return {
-            "interval": f"95 %, percentiles of {self.bootstrap_draws} bootstrap draws of both "
-            "training subsets and test images (crossed), paired for differences and then at least "
+            "interval": "95 %, Student's, over both training subsets and test images (crossed, "
+            "with Satterthwaite's degrees of freedom), paired for differences and then at least "
             "+-3/N for N images (rule of three: what no change at all would leave open); of one "
             "training subset over test images alone; each interval stands for itself, without "
             "correction for their number",
@@ -86,14 +85,20 @@ class Substitution:
         """Return a row for every case of every stage: `accuracy`, and `compare` if it applies."""
         rows: dict[str, list[dict]] = {OWN: [], self.swapped: []}
         for stage in stages:
-            right, images = self.judgements(chosen, features, stage)
-            size = {"size": stage.per_class, "images": images, "draws": stage.draws}
-            bootstrap = Bootstrap(
-                *next(iter(right.values())).shape, self.seed, self.bootstrap_draws
-            )
-            for kind, cases in self.cases(stage.methods).items():
-                rows[kind] += [size | self._row(case, right, bootstrap) for case in cases]
+            judged = self.judgements(chosen, features, stage)
+            for kind, found in self.rows(stage, *judged).items():
+                rows[kind] += found
         return rows
+
+    def rows(
+        self, stage: Stage, right: dict[Case, np.ndarray], images: int
+    ) -> dict[str, list[dict]]:
+        """Return what `judgements` come to, as `measure` does."""
+        size = {"size": stage.per_class, "images": images, "draws": stage.draws}
+        return {
+            kind: [size | self._row(case, right) for case in cases]
+            for kind, cases in self.cases(stage.methods).items()
+        }
 
     def judgements(
         self, chosen: LabelledSet, features: dict[str, np.ndarray], stage: Stage
@@ -133,12 +138,12 @@ class Substitution:
                     right[Case(name, other, method)] = judged == labels[tested]
         return right
 
-    def _row(self, case: Case, right: dict[Case, np.ndarray], bootstrap: Bootstrap) -> dict:
+    def _row(self, case: Case, right: dict[Case, np.ndarray]) -> dict:
         row = {"representation": case.tested, "method": case.method}
-        row |= accuracy(right[case], bootstrap)
+        row |= accuracy(right[case])
         if case.tested != self.reference:
             reference = right[Case(self.reference, self.reference, case.method)]
-            row |= compare(right[case], reference, bootstrap, self.margin)
+            row |= compare(right[case], reference, self.margin)
         return row
 
     def summary(self, name: str, rows: dict[str, list[dict]]) -> list[dict]:

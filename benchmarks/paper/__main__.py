@@ -1,14 +1,15 @@
 """Make the paper's figures and tables again, and the questions it leaves open.
 
 \b
-  python -m benchmarks.paper table1
+  python -m benchmarks.paper table1 --results tried
   python -m benchmarks.paper all
   python -m benchmarks.paper all --full --cifar10 cifar-10-binary.tar.gz
   python -m benchmarks.paper page
 
-Each experiment writes a JSON file and a PNG to benchmarks/results/paper, and `page` writes what
-they say into benchmarks/PAPER.md. Without the published data sets a stand-in made from photographs
-takes their place, and every caption says so.
+Each experiment writes a JSON file and a PNG to benchmarks/results/paper, over those that are
+there, or to --results DIR, and `page` writes what the published ones say into benchmarks/PAPER.md.
+Without the published data sets a stand-in made from photographs takes their place, and every
+caption says so.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from benchmarks.paper import (
     speed,
     stability,
 )
-from benchmarks.paper.experiment import Experiment, Settings
+from benchmarks.paper.experiment import RESULTS, Experiment, Settings
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
@@ -61,7 +62,19 @@ def sections() -> dict[str, str]:
         for name, experiment in EXPERIMENTS.items()
         if experiment.section
     }
-    return texts | {"groups": filter_groups.section([results[f"fig{n}"] for n in (5, 6, 7)])}
+    groups = filter_groups.section([results[f"fig{n}"] for n in (5, 6, 7)])
+    return {"times": times(results), "groups": groups, **texts}
+
+
+def times(results: dict[str, dict]) -> str:
+    """Return what each experiment is, at which setting it stands on the page, and its minutes."""
+    rows = []
+    for name, experiment in EXPERIMENTS.items():
+        found = results[name]
+        minutes = f"{found['seconds'] / 60:.0f}" if "seconds" in found else "not kept"
+        rows.append([f"`{name}`", experiment.title.rstrip("."), found["setting"], minutes])
+    head = ["name", "what it makes", "setting of the result below", "minutes it took"]
+    return tables.table(head, rows)
 
 
 @click.command(help=__doc__)
@@ -85,7 +98,13 @@ def sections() -> dict[str, str]:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs/paper"),
     show_default=True,
-    help="Where learned networks are kept: a run goes on where it stopped.",
+    help="Where networks and classifications are kept: a run goes on where it stopped.",
+)
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=RESULTS,
+    help="Where to write.  [default: benchmarks/results/paper, over the published results]",
 )
 @click.option("--redraw", is_flag=True, help="Measure nothing; draw the results there are.")
 @click.option("--check", is_flag=True, help="Of the page: write nothing, fail if it is stale.")
@@ -98,7 +117,7 @@ def main(names: tuple[str, ...], redraw: bool, check: bool, **options) -> None:
     for name in EXPERIMENTS if "all" in names else [name for name in names if name != "page"]:
         start = time.monotonic()
         if redraw:
-            EXPERIMENTS[name].redraw()
+            EXPERIMENTS[name].redraw(settings.results)
         elif "all" in names and not EXPERIMENTS[name].can_run(settings):
             click.echo(f"{name} passed over: it needs --cifar10 PATH")
             continue

@@ -13,6 +13,7 @@ from benchmarks import results
 from benchmarks.tables import percent
 from npscatter.errors import ArgumentError, explain
 
+RESULTS = results.RESULTS / "paper"
 BANKS = ("accurate", "paper-tuned", "paper")
 
 
@@ -20,7 +21,8 @@ BANKS = ("accurate", "paper-tuned", "paper")
 class Settings:
     """What a reader chooses on the command line: `full` or what fits an hour, and his own files.
 
-    What is learned is kept in `runs`, so that no network is learned twice.
+    What is learned is kept in `runs`, so that no network is learned twice; results are written to
+    `results`.
     """
 
     full: bool = False
@@ -28,6 +30,7 @@ class Settings:
     tiny_imagenet: Path | None = None
     fashion_mnist: Path | None = None
     runs: Path | None = None
+    results: Path = RESULTS
 
     @property
     def options(self) -> str:
@@ -70,6 +73,8 @@ class Experiment:
         if not self.can_run(settings):
             rule = f"{self.name} needs CIFAR-10, for what stands in elsewhere has no labels"
             raise ArgumentError(explain("cifar10", None, rule, "pass --cifar10 PATH"))
+        file = settings.results / self.name
+        results.check_writable(file)
         command = f"python -m benchmarks.paper {self.name} {settings.options}".strip()
         # Before the measurement, which takes long: the commit is that of the code that runs.
         environment, start = results.environment(command), time.monotonic()
@@ -79,16 +84,16 @@ class Experiment:
             "setting": settings.choose("reduced", "full"),
             "seconds": round(time.monotonic() - start),
         }
-        results.write(f"paper/{self.name}", head | measured)
-        self.redraw()
+        results.write(file, head | measured)
+        self.redraw(settings.results)
 
-    def redraw(self) -> None:
+    def redraw(self, folder: Path = RESULTS) -> None:
         """Draw the result there is."""
-        results.write_figure(f"paper/{self.name}", lambda: self.draw(self.load()))
+        results.write_figure(folder / self.name, lambda: self.draw(self.load(folder)))
 
-    def load(self) -> dict:
+    def load(self, folder: Path = RESULTS) -> dict:
         """Return the result there is."""
-        return results.read(f"paper/{self.name}")
+        return results.read(folder / self.name)
 
 
 def measured_on(result: dict) -> str:

@@ -140,7 +140,7 @@ def learn(
     errors = relative_errors(S(images), teach(images, scale, bank.L), S.meta()["order"])
     return {
         "weight_decay": recipe.weight_decay,
-        "seconds_per_epoch": round(seconds, 2),
+        "seconds_per_epoch": seconds,
         "loss": [_rounded(entry["loss"][f"J={scale}"]) for entry in learner.log],
         "errors": {order: _rounded(error) for order, error in errors.items()},
         "levels": levels,

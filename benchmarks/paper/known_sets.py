@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -22,9 +25,10 @@ from benchmarks.results import usable_threads
 from benchmarks.speed import PAUSE
 from benchmarks.tables import number, percent, table
 from benchmarks.workloads import BANKS, Workload
-from npscatter import Scattering2D
+from npscatter import FilterBank, Scattering2D
 from npscatter.features import relative_errors
 from tools.classifiers import FOLDS_FOR_PENALTY, RIDGE, RIDGE_PENALTIES, SVM_PENALTIES, SVMS
+from tools.kept_runs import kept
 from tools.labelled import TRAINING_ONLY, LabelledSet, cifar10, fashion_mnist, mnist
 from tools.substitution import OWN, Stage, Substitution
 
@@ -85,7 +89,7 @@ def measure(settings: Settings) -> dict:
     """Classify every set, and time the coefficients of Fashion-MNIST."""
     sets, seconds, speed = {}, {}, {}
     for chosen in known_sets(settings):
-        sets[chosen.name] = _measure_set(chosen, stages(chosen, settings), seconds)
+        sets[chosen.name] = _measure_set(chosen, stages(chosen, settings), seconds, settings.runs)
         if chosen.name == FASHION:
             with _clock(seconds, "speed"), untouched_torch():
                 speed = extraction(chosen.images)
@@ -101,7 +105,9 @@ def measure(settings: Settings) -> dict:
     }
 
 
-def _measure_set(chosen: LabelledSet, plan: list[Stage], seconds: dict[str, float]) -> dict:
+def _measure_set(
+    chosen: LabelledSet, plan: list[Stage], seconds: dict[str, float], runs: Path | None
+) -> dict:
     with _clock(seconds, f"{chosen.name}, coefficients"):
         features = classification.represent(chosen.images, taught)
     found = {
@@ -112,10 +118,18 @@ def _measure_set(chosen: LabelledSet, plan: list[Stage], seconds: dict[str, floa
         "errors": errors(chosen.images.shape, features),
         **{kind: [] for kind in SUBSTITUTION.cases(ALL)},
     }
+    data = hashlib.sha256()
+    for values in (chosen.images, chosen.labels, chosen.folds):
+        data.update(np.ascontiguousarray(values))
+    given = [chosen.name, data.hexdigest(), SEED, [FilterBank.load(name).sha256 for name in BANKS]]
     for stage in plan:
-        with _clock(seconds, f"{chosen.name}, {stage.per_class} per class"):
-            for kind, rows in SUBSTITUTION.measure(chosen, features, [stage]).items():
-                found[kind] += rows
+        judged, seconds[f"{chosen.name}, {stage.per_class} per class"] = kept(
+            runs,
+            [*given, asdict(stage)],
+            partial(SUBSTITUTION.judgements, chosen, features, stage),
+        )
+        for kind, rows in SUBSTITUTION.rows(stage, *judged).items():
+            found[kind] += rows
     return found
 
 

@@ -142,7 +142,7 @@ def train(
         "parameters": sum(free.numel() for free in learner.parameters.parameters()),
         "recipe": {key: value for key, value in recipe.as_dict().items() if key not in left_out},
         "steps": recipe.epochs * -(-len(images.learned) // recipe.batch),
-        "seconds_per_epoch": round(seconds, 2),
+        "seconds_per_epoch": seconds,
         "loss": loss,
         "share": [value / images.mean_square for value in loss],
         "start": start,

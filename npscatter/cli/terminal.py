@@ -133,14 +133,14 @@ def _told(error: BaseException) -> int:
             message = f"{message} ({hint})"
     elif isinstance(error, MemoryError):
         message = f"out of memory ({error})" if str(error) else "out of memory"
-    elif isinstance(error, OSError):
+    elif isinstance(error, OSError) and error.errno is not None:
         # What has no name is open from the start.
         message = f"{error.filename or 'standard output'}: {error.strerror or error}"
         status = BROKEN_PIPE if isinstance(error, BrokenPipeError) else 2
         if error.filename is None:
             abandon(sys.stdout)
     elif isinstance(error, ModuleNotFoundError) or not isinstance(
-        error, ArgumentError | ArgumentTypeError | ImportError
+        error, ArgumentError | ArgumentTypeError | ImportError | OSError
     ):
         raise error
     echo(f"Error: {message}", err=True)

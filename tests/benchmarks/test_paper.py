@@ -13,6 +13,7 @@ from benchmarks import results, tables
 from benchmarks.paper import sources
 from benchmarks.paper.__main__ import EXPERIMENTS, main
 from benchmarks.paper.experiment import Experiment, Settings
+from npscatter.errors import ArgumentError
 
 ASKED = {"fig3", "fig4", "fig5", "fig6", "readings", "fig7", "table1", "table2", "serve", "bounds"}
 ASKED |= {"hybrid", "sets", "floor"}
@@ -47,7 +48,6 @@ def test_no_attempt_at_a_bound_succeeded():
 
 
 def test_running_writes_the_result_and_draws_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "RESULTS", tmp_path)
     seen = []
 
     def measure(settings):
@@ -57,24 +57,34 @@ def test_running_writes_the_result_and_draws_it(tmp_path, monkeypatch):
     made = Experiment("trial", "A trial", measure, lambda result: Figure())
     monkeypatch.setitem(EXPERIMENTS, "fig3", made)
     runner = CliRunner()
-    assert runner.invoke(main, ["fig3", "--full"]).exit_code == 0
+    there = ["--results", str(tmp_path / "paper")]
+    assert runner.invoke(main, ["fig3", "--full", *there]).exit_code == 0
     result = json.loads((tmp_path / "paper" / "trial.json").read_text())
     assert (result["value"], result["setting"]) == (2, "full")
     assert result["environment"]["command"] == "python -m benchmarks.paper trial --full"
-    assert seen == [Settings(full=True, runs=Path("runs/paper"))]
+    assert seen == [Settings(full=True, runs=Path("runs/paper"), results=tmp_path / "paper")]
     (tmp_path / "paper" / "trial.png").unlink()
-    assert runner.invoke(main, ["fig3", "--redraw"]).exit_code == 0
+    assert runner.invoke(main, ["fig3", "--redraw", *there]).exit_code == 0
     assert (tmp_path / "paper" / "trial.png").exists() and len(seen) == 1
 
 
-def test_a_failed_measurement_keeps_the_result_there_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "RESULTS", tmp_path)
+def test_a_failed_measurement_keeps_the_result_there_is(tmp_path):
     made = Experiment("trial", "A trial", lambda _: {"value": float("nan")}, lambda _: Figure())
-    path = results.write("paper/trial", {"value": 1})
+    path = results.write(tmp_path / "trial", {"value": 1})
     before = path.read_bytes()
     with pytest.raises(ValueError, match="JSON"):
-        made.run(Settings())
+        made.run(Settings(results=tmp_path))
     assert path.read_bytes() == before
+
+
+def test_what_cannot_be_written_is_not_measured(tmp_path, monkeypatch):
+    measured = []
+    made = Experiment("trial", "A trial", measured.append, lambda _: Figure())
+    (tmp_path / "trial.png").write_bytes(b"old")
+    monkeypatch.setattr(results.os, "access", lambda path, _: path.suffix != ".png")
+    with pytest.raises(ArgumentError, match=r"trial\.png.*measurement would be lost.*writable"):
+        made.run(Settings(results=tmp_path))
+    assert not measured
 
 
 def test_the_page_says_what_the_results_say(tmp_path, monkeypatch):
@@ -109,6 +119,10 @@ def test_published_files_take_the_stand_ins_place(tmp_path):
     images, words = sources.cifar_images(Settings(cifar10=tmp_path), 3)
     green = records[:3, 1025:2049].reshape(3, 32, 32) / 255
     np.testing.assert_allclose(images, green, atol=1e-6)
+    (folder / "test_batch.bin").rename(tmp_path / "kept")
+    (folder / "test_batch.bin").mkdir()
+    with pytest.raises(FileNotFoundError, match="must hold test_batch"):
+        sources.cifar_images(Settings(cifar10=tmp_path), 3)
     assert "CIFAR-10 test set" in words and "stand-in" not in words
     assert sources.cifar10(Settings(cifar10=tmp_path)).source == f"cifar10:{tmp_path}"
     absent = sources.cifar10(Settings()).words, sources.tiny_imagenet(Settings()).words

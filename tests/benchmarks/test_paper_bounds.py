@@ -55,10 +55,10 @@ def test_no_bound_of_a_shipped_bank_is_violated(name, use_grids, shifts_move):
 @pytest.mark.parametrize(
     ("kind", "architecture", "J"),
     [
-        ("symmetric", {"L": 2, "R": 3}, 3),
+        ("symmetric", {"L": 2, "R": 3}, 2),
         ("free", {"L": 2, "R": 2}, 2),
         ("free", {"L": 2, "R": 1, "psi_stride": 2, "boundary": "zero"}, 2),
-        ("paper", {"L": 2}, 3),
+        ("paper", {"L": 2}, 2),
         ("zeros", {"L": 4, "R": 4}, 1),
     ],
 )

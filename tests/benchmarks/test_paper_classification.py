@@ -1,7 +1,6 @@
 """The experiment that classifies packaged images with the coefficients."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,8 +29,6 @@ def test_whole_experiment_on_few_images(monkeypatch):
             pooled=name == "textures",
         )
         monkeypatch.setattr(classification, name, lambda *_, few=few: few)
-    few = replace(classification.SUBSTITUTION, bootstrap_draws=100)
-    monkeypatch.setattr(classification, "SUBSTITUTION", few)
     result = json.loads(json.dumps(classification.measure(Few()), allow_nan=False))
     assert list(result["sets"]) == list(names) and len(result["summary"]) == 3 * 2 * len(BANKS)
     for found in result["sets"].values():

@@ -11,6 +11,7 @@ from benchmarks.paper import convergence, networks
 from benchmarks.paper.convergence import EXPERIMENTS, own_recipe, paper_recipe
 from benchmarks.paper.experiment import Settings
 from benchmarks.paper.networks import Images, RegularCNN, load, references, score, train
+from npscatter.errors import ArgumentError
 from npscatter.program.plan import make_plan
 from npscatter.program.steps import WEIGHT_ARRAYS
 from npscatter.torch import program as torch_program
@@ -155,6 +156,42 @@ def test_what_is_learned_is_not_learned_again_and_goes_on_where_it_stopped(recip
     stopped.learn(1)
     went_on, _ = kept_runs.learned(recipe, folder.parent)
     assert went_on.log == whole.log
+
+
+def test_kept_runs_that_are_damaged_are_told_of(recipe, tmp_path):
+    kept_runs.learned(recipe, tmp_path)
+    (folder,) = tmp_path.iterdir()
+    # Stopped after learning, and before it was said how long that took.
+    (folder / "seconds.json").unlink()
+    assert kept_runs.learned(recipe, tmp_path)[1] is None
+    (folder / "seconds.json").write_text("")
+    with pytest.raises(ArgumentError, match=r"runs='.*must be whole.*remove it"):
+        kept_runs.learned(recipe, tmp_path)
+    checkpoint = folder / "checkpoint.pt"
+    for content in (checkpoint.read_bytes()[:1000], b""):
+        checkpoint.write_bytes(content)
+        with pytest.raises(ArgumentError, match=r"runs='.*must be whole.*remove it"):
+            kept_runs.learned(recipe, tmp_path)
+
+
+def test_what_was_computed_is_kept(tmp_path):
+    calls = []
+
+    def compute():
+        calls.append(0)
+        return {"right": np.arange(3)}
+
+    (first, seconds), (again, same) = (
+        kept_runs.kept(tmp_path, ["this", 1], compute) for _ in range(2)
+    )
+    assert np.array_equal(first["right"], again["right"]) and seconds == same and len(calls) == 1
+    kept_runs.kept(tmp_path, ["this", 2], compute)
+    kept_runs.kept(None, ["this", 2], compute)
+    assert len(calls) == 3
+    for file in tmp_path.iterdir():
+        file.write_bytes(file.read_bytes()[:20])
+    with pytest.raises(ArgumentError, match=r"\.pickle'.*must be whole.*remove it"):
+        kept_runs.kept(tmp_path, ["this", 1], compute)
 
 
 def test_kept_out_images_are_scaled_like_the_learned_ones(recipe, monkeypatch):

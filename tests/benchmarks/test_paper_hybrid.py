@@ -33,9 +33,13 @@ def test_leads_are_paired_and_in_points():
     # Unpaired, three accuracies would be some 4 points uncertain.
     assert 0 < low < lost < high < lost + 2
     assert found["lead"]["rearranged"] == {"mean": 0, "interval": [0, 0]}
-    standings = [hybrid.standing(found["lead"][name]) for name in PIXELS]
+    standings = [hybrid.standing(found["lead"][name], 3) for name in PIXELS]
     assert standings == ["ahead", "not decided"]
-    assert hybrid.standing({"interval": [-2, -0.1]}) == "behind"
+    behind = {"interval": [-2, -0.1]}
+    assert [hybrid.standing(behind, draws) for draws in (2, 1)] == [
+        "behind",
+        "behind in the one draw there is",
+    ]
 
 
 def test_draws_are_balanced_nested_and_all_there_is_at_last():

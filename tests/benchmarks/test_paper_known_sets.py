@@ -1,7 +1,6 @@
 """The experiment on CIFAR-10, Fashion-MNIST and MNIST, on few images."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +44,6 @@ def on_few_images(digits, monkeypatch):
     monkeypatch.setattr(known_sets, "BLOCKS", (10,))
     monkeypatch.setattr(known_sets, "SAMPLE", 10)
     monkeypatch.setattr(known_sets, "ROUNDS", 3)
-    few = replace(known_sets.SUBSTITUTION, bootstrap_draws=100)
-    monkeypatch.setattr(known_sets, "SUBSTITUTION", few)
 
 
 def test_whole_experiment_on_few_images(on_few_images):

@@ -205,6 +205,11 @@ def test_a_full_or_closed_output_is_one_line_and_a_status(
     assert "standard output" in err
 
 
+def test_errors_that_name_what_is_missing_are_told_as_they_are(capsys):
+    assert terminal._told(FileNotFoundError("path='x': must hold y; pass z")) == 2
+    assert capsys.readouterr().err == "Error: path='x': must hold y; pass z\n"
+
+
 class _Figure:
     def savefig(self, file, **_):
         file.write(b"figure")

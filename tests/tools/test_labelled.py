@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from npscatter.errors import ArgumentError
 from tools import labelled, published_sets
 
 
@@ -90,3 +91,5 @@ def test_published_splits_train_on_the_one_and_test_the_other(monkeypatch):
     assert (len(pool), len(tested), found.smallest_pool()) == (40, 20, 4)
     assert "40 training and 20 test images of Fashion-MNIST" in found.words
     np.testing.assert_array_equal(found.labels, np.r_[np.arange(40), np.arange(20)] % 10)
+    with pytest.raises(ArgumentError, match="training images must hold every class twice, not"):
+        labelled.fashion_mnist(None, 19, 20)

@@ -477,6 +477,7 @@ def test_fashion_mnist_refuses_wrong_arguments(tmp_path):
     [
         (lambda c: b"", "must begin as an IDX file"),
         (lambda c: c[:9], "must begin as an IDX file"),
+        (lambda c: b"\0\0\x08\xff" + bytes(1020), "must begin as an IDX file .* 00 00 08 ff"),
         (lambda c: b"\0\0\x0d" + c[3:], "must begin as an IDX file .* 00 00 0d 03"),
         (lambda c: c[:-1], r"must hold the 3 x 28 x 28 bytes it announces, not 2351"),
         (lambda c: c + b"0", r"must hold the 3 x 28 x 28 bytes it announces, not 2353"),

@@ -10,7 +10,7 @@ from tools.classifiers import RIDGE, SVM_PENALTIES, SVMS
 from tools.labelled import TRAINING_ONLY, LabelledSet
 from tools.substitution import OWN, Case, Stage, Substitution
 
-TRIAL = Substitution("reference", ("near", "far"), ("other",), 0.5, seed=4, bootstrap_draws=200)
+TRIAL = Substitution("reference", ("near", "far"), ("other",), 0.5, seed=4)
 NAMES = ("reference", "near", "far", "other")
 
 
