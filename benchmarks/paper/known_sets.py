@@ -274,7 +274,8 @@ def section(result: dict) -> str:
         f"{margin:g} point. Below: the largest difference over all sizes and classifiers, the "
         f"linear SVM among them.\n\n{classification.verdicts(result)}\n\n"
         f"Published figures beside ours, at the nearest size:\n\n{_published(result)}\n\n"
-        f"{_speed(result['speed'])}\n\n{measured_on(result)}"
+        f"{_speed(result['speed'])}\n\n{measured_on(result)} It took up to "
+        f"{result['peak_memory_gb']:.0f} GB of memory."
     )
 
 
