@@ -126,9 +126,10 @@ def draw(result: dict) -> Figure:
             errors = [100 * rung[images][order] for rung in result["ladder"].values()]
             places = np.arange(len(names))[::-1] + offset
             bars = axes.barh(places, errors, 0.38, label=order)
-            axes.bar_label(bars, fmt="%.2g", fontsize=9, padding=3)
+            white = {"fc": "white", "ec": "none", "pad": 0.5}
+            axes.bar_label(bars, fmt="%.2g", fontsize=9, padding=3, bbox=white)
         axes.set(xscale="log", xlabel="relative L2 error, percent", title=IMAGES[images])
-        axes.set_xlim(right=300)
+        axes.set_xlim(0.05, 60)
         axes.grid(False, axis="y")
     least = 100 * min(result["strided moduli, S1 at J = 1"]["2"].values())
     words = "Kymatio's own wavelets, moduli at every second pixel, best smoothing (S1, J = 1)"

@@ -251,16 +251,24 @@ def _extract(prepared: peers.Prepared, images: np.ndarray, block: int) -> list:
 def draw(result: dict) -> Figure:
     """Draw accuracies and differences to Kymatio against the number of labelled images."""
     figure = classification.panels(result, RIDGE, "images", "labelled images")
-    for axes, name in zip(figure.axes, result["sets"], strict=False):
+    for column, name in enumerate(result["sets"]):
+        axes = figure.axes[column]
         points = [(count, value) for one, count, value, _ in result["published"] if one == name]
         style = {"mfc": "none", "color": "0.4", "zorder": 5}
         axes.plot(*zip(*points, strict=True), "D", **style, label="published")
+        below = figure.axes[len(figure.axes) - len(result["sets"]) + column]
+        shown = below.get_xticks()
+        beyond = max(max(count for count, _ in points), max(shown))
+        sizes = sorted({*map(int, shown), beyond})
+        below.set_xticks(sizes, [f"{size:,}" for size in sizes])
     figure.axes[0].legend(loc="lower right")
     figure.suptitle(
         "The same linear classifier (ridge, standardised features) on Kymatio's coefficients and "
         f"on each bank's, J = {result['parameters']['J']}, {result['setting']} setting"
     )
-    words = "Diamonds: figures published for scattering, by other protocols (see the page)."
+    words = (
+        "Diamonds: figures published for scattering, by other protocols, see benchmarks/PAPER.md."
+    )
     return classification.captioned(figure, result, words)
 
 
@@ -274,7 +282,8 @@ def section(result: dict) -> str:
         f"{margin:g} point. Below: the largest difference over all sizes and classifiers, the "
         f"linear SVM among them.\n\n{classification.verdicts(result)}\n\n"
         f"Published figures beside ours, at the nearest size:\n\n{_published(result)}\n\n"
-        f"{_speed(result['speed'])}\n\n{measured_on(result)}"
+        f"{_speed(result['speed'])}\n\n{measured_on(result)} It took up to "
+        f"{result['peak_memory_gb']:.0f} GB of memory."
     )
 
 

@@ -105,6 +105,12 @@ def test_whole_experiment_on_few_images(whole):
     assert "| Oyallon 2017 | 8,000 | 81.8 ± 0.7" in text
 
 
+def test_too_few_training_images_are_refused(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(hybrid, "LIMIT", 61)
+    with pytest.raises(ArgumentError, match=r"must hold 61 training images, not 60"):
+        hybrid.measure(Settings(cifar10=tmp_path))
+
+
 def test_without_labels_it_is_refused_by_name_and_passed_over_among_all(monkeypatch):
     with pytest.raises(ArgumentError, match=r"cifar10=None.*--cifar10 PATH"):
         hybrid.EXPERIMENT.run(Settings())
