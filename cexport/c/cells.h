@@ -43,7 +43,7 @@ typedef int32x4_t pfx_lanes;
 #define PFX_LANES 1
 typedef pfx_sum pfx_lanes;
 #define PFX_ZERO 0
-#define PFX_LOAD(cells) (*(cells))
+#define PFX_LOAD(cells) ((pfx_sum)*(cells))
 #define PFX_ADD(a, b) ((a) + (b))
 #define PFX_SUBTRACT(a, b) ((a) - (b))
 #define PFX_MULTIPLY_ADD(sum, value, weight) ((sum) + (weight) * (value))

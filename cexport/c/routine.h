@@ -98,11 +98,11 @@ static inline void pfx_fold(pfx_cell *PFX_RESTRICT row, int32_t step, const pfx_
     } else if (fold > 0) {
 #endif
         for (int32_t i = 0; i < n; i++) {
-            row[i * step] = (pfx_cell)(above[stride * i] + below[stride * i]);
+            row[i * step] = (pfx_cell)((pfx_sum)above[stride * i] + below[stride * i]);
         }
     } else {
         for (int32_t i = 0; i < n; i++) {
-            row[i * step] = (pfx_cell)(above[stride * i] - below[stride * i]);
+            row[i * step] = (pfx_cell)((pfx_sum)above[stride * i] - below[stride * i]);
         }
     }
 }
