@@ -57,6 +57,23 @@ static inline const pfx_sample *pfx_row(const pfx_maps *maps, int32_t map, int32
 #endif
 static inline void pfx_add_margins(pfx_cell *row, int32_t step, int32_t n, int32_t margin)
 {
+#if PFX_FAST
+#if PFX_Q15
+#ifdef PFX_VECTORS
+    if (margin <= 8 && margin <= n) {
+        const mve_pred16_t some = vctp16q((uint32_t)margin);
+#if PFX_ZERO_EDGE
+        vstrhq_p_s16(row - margin, vdupq_n_s16(0), some);
+        vstrhq_p_s16(row + n, vdupq_n_s16(0), some);
+#else
+        vstrhq_p_s16(row - margin, vldrhq_z_s16(row + n - margin, some), some);
+        vstrhq_p_s16(row + n, vldrhq_z_s16(row, some), some);
+#endif
+        return;
+    }
+#endif
+#endif
+#endif
     for (int32_t i = 0; i < margin; i++) {
 #if PFX_ZERO_EDGE
         row[(-1 - i) * step] = 0;
@@ -68,6 +85,38 @@ static inline void pfx_add_margins(pfx_cell *row, int32_t step, int32_t n, int32
     }
 }
 
+#if PFX_FAST
+#if PFX_Q15
+#ifdef PFX_VECTORS
+/* Every second sample of a row, or every one: those whose places are `some`. */
+static inline int16x8_t pfx_samples(const pfx_sample *row, int32_t stride, mve_pred16_t some)
+{
+    if (stride == 1) {
+        return vldrhq_z_s16(row, some);
+    }
+    return vldrhq_gather_shifted_offset_z_s16(row, vidupq_n_u16(0, 2), some);
+}
+
+/* Cell i of a row is above[stride i] + fold below[stride i]. */
+static inline void pfx_fold_vectors(pfx_cell *row, const pfx_sample *above,
+                                    const pfx_sample *below, int32_t fold, int32_t stride,
+                                    int32_t n)
+{
+    for (int32_t i = 0; i < n; i += 8) {
+        const mve_pred16_t some = vctp16q((uint32_t)(n - i));
+        int16x8_t cells = pfx_samples(above + stride * i, stride, some);
+        if (fold > 0) {
+            cells = vaddq_s16(cells, pfx_samples(below + stride * i, stride, some));
+        } else if (fold < 0) {
+            cells = vsubq_s16(cells, pfx_samples(below + stride * i, stride, some));
+        }
+        vstrhq_p_s16(row + i, cells, some);
+    }
+}
+#endif
+#endif
+#endif
+
 #if PFX_ZERO_EDGE
 /* Cell i of a row is above[stride i] + fold below[stride i]; a row that is NULL is zero. */
 #else
@@ -76,6 +125,16 @@ static inline void pfx_add_margins(pfx_cell *row, int32_t step, int32_t n, int32
 static inline void pfx_fold(pfx_cell *PFX_RESTRICT row, int32_t step, const pfx_sample *above,
                             const pfx_sample *below, int32_t fold, int32_t stride, int32_t n)
 {
+#if PFX_FAST
+#if PFX_Q15
+#ifdef PFX_VECTORS
+    if (above != NULL && (fold == 0 || below != NULL)) {
+        pfx_fold_vectors(row, above, below, fold, stride, n);
+        return;
+    }
+#endif
+#endif
+#endif
 #if PFX_ZERO_EDGE
     if (above == NULL && below == NULL) {
         for (int32_t i = 0; i < n; i++) {

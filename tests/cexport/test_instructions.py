@@ -114,7 +114,7 @@ SANITIZERS = "-fsanitize=address,alignment,signed-integer-overflow -fno-sanitize
 SANITIZERS += " -mllvm -asan-instrumentation-with-call-threshold=0"
 
 
-@pytest.mark.parametrize("extension", ["DSP", "MVE"])
+@pytest.mark.parametrize("extension", ["DSP", "MVE", "MVE=3"])
 @pytest.mark.parametrize(
     ("bank", "boundary", "shape"),
     [("wide smoothing, strided wavelets", "kymatio", (5, 7)), ("free L=2 R=3", "zero", (5, 11))],
@@ -122,7 +122,8 @@ SANITIZERS += " -mllvm -asan-instrumentation-with-call-threshold=0"
 def test_models_of_instructions_lose_no_bit(tmp_path, bank, boundary, shape, extension):
     """On this machine, where sanitizers see what is read, and at which alignment.
 
-    Rows of odd length, that wrap around or beyond whose ends there are zeros.
+    Rows of odd length, that wrap around or beyond whose ends there are zeros. MVE has vectors of
+    integers, and, if it is 3, of floats.
     """
     options = {"boundary": boundary, "dtype": "q15", "target": "speed"}
     (tmp_path / "nps.h").write_text(generate(bank_of(bank), 2, shape, **options))
@@ -131,3 +132,42 @@ def test_models_of_instructions_lose_no_bit(tmp_path, bank, boundary, shape, ext
     command += [f"-D__ARM_FEATURE_{feature}" for feature in (extension, "IDIV")]
     run(*command, f"-I{INTRINSICS}", tmp_path / "user.c", "-o", tmp_path / "user")
     run(tmp_path / "user")
+
+
+ROOTS = """
+#include "nps.h"
+#include <stdio.h>
+static uint32_t root_of(uint32_t square)
+{
+#if defined(NPS_VECTORS) && __ARM_FEATURE_MVE > 1
+    return (uint32_t)nps_square_roots(vdupq_n_s32((int32_t)square))[3];
+#else
+    return nps_square_root(square);
+#endif
+}
+int main(void)
+{
+    unsigned long wrong = root_of(0) != 0;
+    for (uint32_t root = 1; root <= 65535; root++) {
+        const uint32_t last = root == 65535 ? UINT32_C(65535) * 65535 : root * root + root;
+        const uint32_t first = root * root - root + 1;
+        const uint32_t squares[] = {first, first + root / 2, root * root, last - 1, last};
+        for (unsigned i = 0; i < 5; i++) {
+            wrong += root_of(squares[i]) != root;
+        }
+    }
+    printf("%lu", wrong);
+    return nps_scatter(NULL, NULL, NULL, 0) == NPS_OK;
+}
+"""
+
+
+@pytest.mark.parametrize("features", [[], ["IDIV"], ["IDIV", "MVE=3"]], ids=str)
+def test_square_roots_are_rounded(tmp_path, text, features):
+    """Every root, and the least and the largest number that it is of."""
+    (tmp_path / "nps.h").write_text(text)
+    (tmp_path / "roots.c").write_text(ROOTS)
+    command = ["clang", "-std=c99", "-O1", "-Wall", "-Werror", f"-I{INTRINSICS}"]
+    command += [f"-D__ARM_FEATURE_{feature}" for feature in features]
+    run(*command, tmp_path / "roots.c", "-o", tmp_path / "roots")
+    assert run(tmp_path / "roots").stdout == b"0"
