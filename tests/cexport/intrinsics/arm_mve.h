@@ -196,12 +196,13 @@ static inline float32x4_t vcvtq_f32_u32(uint32x4_t a)
     return (float32x4_t){(float)a[0], (float)a[1], (float)a[2], (float)a[3]};
 }
 
-/* To the nearest, halves to even ones. */
+/* To the nearest, halves to even ones, of numbers from 0 to 2^22. */
 static inline int32x4_t vcvtnq_s32_f32(float32x4_t a)
 {
     int32x4_t found;
     for (int i = 0; i < 4; i++) {
-        found[i] = (int32_t)__builtin_rintf(a[i]);
+        const volatile float raised = a[i] + 8388608.0F; /* whose last bit is 1 */
+        found[i] = (int32_t)(raised - 8388608.0F);
     }
     return found;
 }
