@@ -37,6 +37,10 @@ def in_threads(images):
 """
 
 
+# Compiled in half the time, into code that Numba cannot keep on disk.
+HASTY = {"NUMBA_OPT": "0"}
+
+
 def run_python(code, *arguments, folder=ROOT, without=(), timeout=300, **variables):
     """Run code in a new process and return what it printed."""
     environment = {key: value for key, value in os.environ.items() if key not in without}

@@ -191,7 +191,7 @@ def test_a_kill_within_the_end_leaves_the_old_or_what_can_be_gone_on_with(tmp_pa
     old, expected = content(before), content(finish(path))
     line, killed = 0, True
     while killed:
-        line += 4
+        line += 8
         remove(path, staging(path))
         (shutil.copytree if before.is_dir() else shutil.copy)(before, path)
         output = made(path)

@@ -383,7 +383,7 @@ def test_two_compiled_transforms_are_not_mixed_up():
 
 @pytest.mark.parametrize("learnable", [False, True])
 def test_exported_programs_need_no_executor(learnable):
-    S, x = transform(learnable=learnable), images()
+    S, x = transform(J=1 + learnable, learnable=learnable), images()
     batch = torch.export.Dim("batch", min=2)
     exported = torch.export.export(S, (x,), dynamic_shapes={"x": {0: batch}})
     assert not any("npscatter" in str(node.target) for node in exported.graph.nodes)
