@@ -49,7 +49,7 @@ def test_kernels_spill_nothing(pool, case):
     bank, dtype, storage = CASES[case]
     kernels = specs(bank, dtype, storage)
     assert len(kernels) == 4
-    # The most demanding kernel for the oldest capability and the newest, the others for one; all stand in the file.
+    # All for the oldest capability, the most demanding for the newest too; all stand in the file.
     jobs = [(kernels[1], dtype, CAPABILITIES[0])]
     if case == "accurate float32":
         jobs = [(spec, dtype, CAPABILITIES[0]) for spec in kernels]
