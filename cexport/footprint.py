@@ -11,7 +11,7 @@ from cexport.unrolled import UnrolledLayout, lay_out_unrolled
 
 
 @dataclass(frozen=True)
-class Footprint:
+class HeaderBytes:
     """What stands in memory while an image is transformed, in bytes.
 
     Attributes
@@ -40,13 +40,13 @@ def header_layout(configuration: Configuration) -> TableLayout | UnrolledLayout:
 
 def footprint(
     configuration: Configuration, layout: TableLayout | UnrolledLayout | None = None
-) -> Footprint:
+) -> HeaderBytes:
     """Return the bytes of a header; its layout is made unless it is given."""
     layout = layout or header_layout(configuration)
     plan, q15 = configuration.plan, configuration.dtype == "q15"
     sample = 2 if q15 else 4
     height, width = plan.shape
-    return Footprint(
+    return HeaderBytes(
         scratch=layout.scratch_bytes(sample, 2 if configuration.small_cells else 4),
         image=height * width * (1 if q15 else 4),
         output=sample * plan.channel_starts[-1],

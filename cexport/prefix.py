@@ -9,6 +9,8 @@ from importlib.resources import files
 from npscatter.errors import ArgumentError, ArgumentTypeError, explain
 from npscatter.program.steps import WEIGHT_ARRAYS
 
+# Names of a kernel's function and table begin with that of its weights.
+_KERNEL = re.compile(rf"({'|'.join(WEIGHT_ARRAYS)})(_|$)")
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}")
 # What C99 to C23 reserve, or POSIX defines, of names that go on with an underscore and a lower-case
 # letter ...
@@ -37,6 +39,7 @@ _RESERVED_MACROS = (
     (r"SIG[A-Z_]", "signal.h"),
     (r"ATOMIC_", "stdatomic.h"),
     (r"TIME_", "time.h"),
+    (r"FD_", "sys/select.h"),
 )
 
 
@@ -58,7 +61,7 @@ def check_prefix(prefix: object) -> None:
     words = prefix.split("_")
     for count in range(1, len(words)):
         shorter, ending = "_".join(words[:count]), "_".join(words[count:])
-        if ending.lower() in _endings():
+        if ending.lower() in _endings() or _KERNEL.match(ending.lower()):
             rule = f"names of a header whose prefix is {shorter!r} begin with {prefix}_ too"
             remedy = f"pass another, e.g. '{prefix.replace('_', '')}'"
             raise ArgumentError(explain("prefix", prefix, rule, remedy))

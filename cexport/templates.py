@@ -19,7 +19,7 @@ def template(name: str, conditions: dict[str, bool]) -> str:
 
 
 def resolve(text: str, conditions: dict[str, bool]) -> str:
-    """Return the lines of C text that conditions keep.
+    """Return the lines of C text that conditions keep, with one empty line where several are left.
 
     Parameters
     ----------
@@ -64,4 +64,4 @@ def resolve(text: str, conditions: dict[str, bool]) -> str:
             lines.append(line)
     if kept:
         raise ValueError(f"{len(kept)} #if without #endif")
-    return "".join(lines)
+    return re.sub(r"\n{3,}", "\n\n", "".join(lines))

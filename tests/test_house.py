@@ -73,6 +73,7 @@ WIDE = {
     "npscatter/sklearn.py:__init__",
     "npscatter/bank/filter_bank.py:__init__",
     "cexport/generator.py:generate",
+    "cexport/fitting.py:find_fitting",
 }
 
 

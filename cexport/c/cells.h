@@ -49,4 +49,3 @@ typedef pfx_sum pfx_lanes;
 #define PFX_MULTIPLY_ADD(sum, value, weight) ((sum) + (weight) * (value))
 #define PFX_STORE(sums, value) (*(sums) = (value))
 #endif
-

@@ -48,13 +48,10 @@ static inline uint32_t pfx_square_root(uint32_t square)
     const uint32_t shift = (uint32_t)__builtin_clz(square) & ~1U;
     const uint32_t first = (uint32_t)pfx_roots[(square << shift >> 24) - 64U] << 8;
     uint32_t root = (first + (square << shift) / first) >> 1 >> (shift >> 1);
-    const uint32_t difference = square - root * root;
-    int32_t rest = (int32_t)difference;
-    if (rest < 0) {
+    if (root * root > square) {
         root--;
-        rest += 2 * (int32_t)root + 1;
     }
-    return root + (uint32_t)(rest > (int32_t)root);
+    return root + (uint32_t)(square - root * root > root);
 }
 #else
 /* One binary digit of the root, from the top; written out sixteen times, loops over rows become
@@ -122,7 +119,8 @@ static inline void pfx_modulus(pfx_sample *PFX_RESTRICT target, const pfx_sum *P
 #if defined(PFX_VECTORS) && __ARM_FEATURE_MVE > 1
     const int32x4_t left = vdupq_n_s32(1 - shift);
     for (int32_t x = 0; x < n; x += 4) {
-        const mve_pred16_t some = vctp32q((uint32_t)(n - x));
+        const int32_t rest = n - x;
+        const mve_pred16_t some = vctp32q((uint32_t)rest);
         const int32x4_t re = vrshlq_s32(vldrwq_z_s32(real + x, some), left);
         const int32x4_t im = vrshlq_s32(vldrwq_z_s32(imag + x, some), left);
         const int32x4_t squares = vaddq_s32(vmulq_s32(re, re), vmulq_s32(im, im));

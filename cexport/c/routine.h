@@ -103,12 +103,12 @@ static inline void pfx_fold_vectors(pfx_cell *row, const pfx_sample *above,
                                     int32_t n)
 {
     for (int32_t i = 0; i < n; i += 8) {
-        const mve_pred16_t some = vctp16q((uint32_t)(n - i));
+        const int32_t rest = n - i;
+        const mve_pred16_t some = vctp16q((uint32_t)rest);
         int16x8_t cells = pfx_samples(above + stride * i, stride, some);
-        if (fold > 0) {
-            cells = vaddq_s16(cells, pfx_samples(below + stride * i, stride, some));
-        } else if (fold < 0) {
-            cells = vsubq_s16(cells, pfx_samples(below + stride * i, stride, some));
+        if (fold != 0) {
+            const int16x8_t other = pfx_samples(below + stride * i, stride, some);
+            cells = fold > 0 ? vaddq_s16(cells, other) : vsubq_s16(cells, other);
         }
         vstrhq_p_s16(row + i, cells, some);
     }
