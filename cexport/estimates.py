@@ -1,6 +1,7 @@
 """What headers cost on a processor, from what they count times what each count costs there.
 
-The costs stand in estimates.json, which ``python -m tools.estimates fit`` learns from measurements.
+The costs stand in estimates.json, which ``python -m tools.estimates fit`` of the source repository
+learns from measurements.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from cexport.configuration import DTYPES, TARGETS, Configuration
 from cexport.counts import PROCESSORS, Counts
 from cexport.estimates import Costs
 from cexport.footprint import header_layout
+from npscatter.__main__ import run
 from npscatter.atomic_write import atomic_write
 
 ESTIMATES = Path(cexport.__file__).parent / "estimates.json"
@@ -237,4 +238,4 @@ def least_squares(
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
