@@ -28,8 +28,8 @@ from cexport.configuration import DTYPES, TARGETS, Configuration
 from cexport.counts import PROCESSORS, Counts
 from cexport.estimates import Costs
 from cexport.footprint import header_layout
-from npscatter.__main__ import run
 from npscatter.atomic_write import atomic_write
+from tools import run
 
 ESTIMATES = Path(cexport.__file__).parent / "estimates.json"
 CASES = "microcontroller_cases"
