@@ -48,7 +48,7 @@ def test_q15_is_as_near_as_promised():
     rows = [row for row in results.read("q15")["rows"] if row["bank"] != "paper" and row["J"] <= 4]
     assert {row["bank"] for row in rows} == {*list_banks()} - {"paper"}
     for row in rows:
-        # Its one carried map has 14 bits, and nothing else that tells what it holds.
+        # It carries one map alone, in 14 bits.
         second = 50 if row["bank"] == "paper-tuned" else 53
         assert row["dB"]["S1"] >= 60 and row["dB"].get("S2", second) >= second, row
 
