@@ -185,6 +185,7 @@ class _Header:
             *self._tables(),
             "",
             section("The routine"),
+            self._template("rows.h"),
             self._template("routine.h"),
             *self._classifier(),
             section("Self-test"),

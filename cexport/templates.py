@@ -64,4 +64,4 @@ def resolve(text: str, conditions: dict[str, bool]) -> str:
             lines.append(line)
     if kept:
         raise ValueError(f"{len(kept)} #if without #endif")
-    return re.sub(r"\n{3,}", "\n\n", "".join(lines))
+    return re.sub(r"\n{3,}", "\n\n", "".join(lines)).lstrip("\n")
