@@ -30,6 +30,8 @@ CPUS = {
     "cortex-m7": ("mps2-an500", "-O2"),
     "cortex-m55": ("mps3-an547", "-O3"),
 }
+# Whose instructions on several numbers at once the sums of Q15 headers use.
+WITH_EXTENSIONS = ("cortex-m4", "cortex-m7", "cortex-m55")
 # Of the headers, as the results name them and `cexport.generate` takes them.
 ARGUMENTS = ("bank", "side", "J", "max_order", "dtype", "rounds", "target")
 CASES = (
@@ -64,26 +66,40 @@ def header_of(**case: Any) -> str:
     return generate(shape=(case["side"], case["side"]), **options)
 
 
-def measure(header: str, **case: Any) -> dict:
-    """Return the costs of a case's header on every processor."""
-    row = {**case, "scratch_bytes": int(re.search(r"SCRATCH_BYTES (\d+)", header)[1])}
-    hashes = set()
+def count(header: str, cpu: str) -> dict[str, int]:
+    """Return what a header costs on a processor, and the hash of the coefficients."""
+    board, optimisation = CPUS[cpu]
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "nps.h").write_text(header)
-        for cpu, (board, optimisation) in CPUS.items():
-            words = [f"CPU={cpu}", f"OPT={optimisation}", f"HEADER_DIR={folder}"]
-            words.append(f"BUILD={folder}/{cpu}")
-            lines = re.findall(r"^(\w+)=(\w*\d\w*)$", make("run", f"BOARD={board}", *words), re.M)
-            report = {key: int(value, 0) for key, value in lines}
-            hashes.add(report["hash"])
-            # Code and constants of the header alone.
-            sizes = re.search(r"^\s*(\d+)\s+(\d+)\s", make("size", *words), re.M)
-            row[cpu] = {
-                "flash_bytes": sum(map(int, sizes.groups())),
-                "stack_bytes": report["stack_bytes"],
-                "instructions": report["instructions"],
-            }
-    row["same_bits_on_all"] = len(hashes) == 1
+        words = [f"CPU={cpu}", f"OPT={optimisation}", f"HEADER_DIR={folder}"]
+        words.append(f"BUILD={folder}/{cpu}")
+        lines = re.findall(r"^(\w+)=(\w*\d\w*)$", make("run", f"BOARD={board}", *words), re.M)
+        report = {key: int(value, 0) for key, value in lines}
+        # Code and constants of the header alone.
+        sizes = re.search(r"^\s*(\d+)\s+(\d+)\s", make("size", *words), re.M)
+    return {**report, "flash_bytes": sum(map(int, sizes.groups()))}
+
+
+def measure(header: str, **case: Any) -> dict:
+    """Return the costs of a case's header on every processor."""
+    costs = {cpu: count(header, cpu) for cpu in CPUS}
+    told = ("flash_bytes", "stack_bytes", "instructions")
+    return {
+        **case,
+        "scratch_bytes": int(re.search(r"SCRATCH_BYTES (\d+)", header)[1]),
+        **{cpu: {name: cost[name] for name in told} for cpu, cost in costs.items()},
+        "same_bits_on_all": len({cost["hash"] for cost in costs.values()}) == 1,
+    }
+
+
+def measure_with_plain(**case: Any) -> dict:
+    """Return the costs of a case, and its instructions where C is plain that need not be."""
+    header = header_of(**case)
+    row = measure(header, **case)
+    if case["dtype"] == "q15" and case["target"] == "speed":
+        for cpu in WITH_EXTENSIONS:
+            plain = count(f"#define NPS_PLAIN\n{header}", cpu)
+            row[cpu]["plain_instructions"] = plain["instructions"]
     return row
 
 
@@ -96,7 +112,7 @@ def main() -> None:
         "compiler": results.version_of("arm-none-eabi-gcc"),
         "emulator": results.version_of("qemu-system-arm"),
         "optimisation": {cpu: optimisation for cpu, (_, optimisation) in CPUS.items()},
-        "rows": [measure(header_of(**case), **case) for case in tqdm(cases, disable=None)],
+        "rows": [measure_with_plain(**case) for case in tqdm(cases, disable=None)],
     }
     print(f"wrote {results.write('microcontroller', result).name}: {len(CASES)} rows")
 

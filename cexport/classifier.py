@@ -6,6 +6,7 @@ import hashlib
 import io
 import math
 import os
+import warnings
 import zipfile
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 LARGEST_WEIGHTS, LARGEST_FILE = 2**22, 2**26
 # White in the pixels that Q15 headers take, which are bytes.
 WHITE = 255
+LEAST_WHITE, LARGEST_WHITE = 1e-6, 1e12
+# Of white, what images are hardly darker than on average, where they are brightest.
+DARKEST = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +120,14 @@ class LinearClassifier:
         if len(self.classes) != max(scores, 2):
             rule = f"must have {max(scores, 2)} labels where coef has {scores} row(s)"
             raise ArgumentError(explain("classes", self.classes, rule, "pass a label per class"))
-        if not self.white > 0:
-            raise ArgumentError(explain("white", self.white, "must be above 0", "pass 255 or 1"))
+        if not LEAST_WHITE <= self.white <= LARGEST_WHITE:
+            rule = f"must be between {LEAST_WHITE:g} and {LARGEST_WHITE:g}"
+            raise ArgumentError(explain("white", self.white, rule, "pass 255 or 1"))
+        largest, least = np.abs(self.coef).max(), np.finfo(np.float32).tiny
+        if 0 < largest < least:
+            rule = f"has no weight of {least:.2g} or more, and no header holds smaller ones"
+            remedy = "scale weights and intercept up together"
+            raise ArgumentError(explain("coef", f"{largest:.3g} at most", rule, remedy))
 
     @classmethod
     def of(
@@ -175,6 +185,11 @@ class LinearClassifier:
         ArgumentError, ArgumentTypeError
             If the model is another, or not fitted, or takes something else than all coefficients.
 
+        Warns
+        -----
+        UserWarning
+            If a StandardScaler has seen images that can hardly have had this white.
+
         Examples
         --------
         >>> from cexport import LinearClassifier
@@ -196,12 +211,33 @@ class LinearClassifier:
             rule = "has a transform in it already" if known else "says nothing of its coefficients"
             remedy = "leave transform out" if known else "pass transform, which made them"
             raise ArgumentError(explain("model", model, rule, remedy))
-        made = learned.transformer if transform is None else transform
-        return cls.of(made, learned.coef, learned.intercept, learned.classes, white)
+        made = _plain(learned.transformer if transform is None else transform)
+        classifier = cls.of(made, learned.coef, learned.intercept, learned.classes, white)
+        if learned.means is not None:
+            brightness = learned.means[: math.prod(made.plan.output_shape[1:])].max()
+            classifier._check_white(float(brightness))
+        return classifier
+
+    def _check_white(self, brightness: float) -> None:
+        """Warn if images whose brightest place has such a mean can hardly have had this white."""
+        if not self.white * DARKEST <= brightness <= self.white:
+            seen = f"a mean of {brightness:.3g} where they are brightest"
+            rule = f"must be what white was, and the images it was trained on have {seen}"
+            remedy = "pass white=1 for pixels from 0 to 1, white=255 for bytes"
+            warnings.warn(explain("white", self.white, rule, remedy), UserWarning, stacklevel=3)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> LinearClassifier:
         """Return the classifier in a file that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+            Of the ``.npz`` file.
+
+        Returns
+        -------
+        LinearClassifier
 
         Raises
         ------
@@ -230,6 +266,23 @@ class LinearClassifier:
         path : str or path
             The suffix is added where it is missing.
 
+        Returns
+        -------
+        Path
+            Of the file.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from tempfile import TemporaryDirectory
+        >>> from cexport import LinearClassifier
+        >>> from npscatter import Scattering2D
+        >>> S = Scattering2D(J=2, shape=(16, 16))
+        >>> bright = LinearClassifier.of(S, np.ones((1, 1296)), [-9000], ["dark", "bright"])
+        >>> with TemporaryDirectory() as folder:
+        ...     LinearClassifier.load(bright.save(f"{folder}/model")).classes.tolist()
+        ['dark', 'bright']
+
         Raises
         ------
         ArgumentError, ArgumentTypeError
@@ -256,7 +309,15 @@ class LinearClassifier:
         return digest.hexdigest()
 
     def check(self, plan: Plan, bank: FilterBank) -> None:
-        """Raise an `ArgumentError` unless it is of a plan's coefficients by a bank's filters."""
+        """Raise an `ArgumentError` unless it is of a plan's coefficients by a bank's filters.
+
+        Parameters
+        ----------
+        plan : Plan
+            Of the transform.
+        bank : FilterBank
+            Its filters.
+        """
         shown = f"<of {self.bank}, J={self.J}, shape={self.shape}>"
         for name in ("J", "shape", "max_order", "boundary"):
             trained, wanted = getattr(self, name), getattr(plan, name)
@@ -294,9 +355,11 @@ def _check_features(
 def _numbers(name: str, value: Any, axes: int) -> np.ndarray:
     """Return finite numbers as a float64 array of so many axes, not to be changed."""
     try:
+        if np.asarray(value).dtype.kind in "SUc":  # which NumPy would read, or drop a half of
+            raise TypeError
         array = np.array(value, np.float64)
     except (TypeError, ValueError):
-        rule, remedy = "must be numbers", "pass an array of them"
+        rule, remedy = "must be real numbers", "pass an array of them" if axes else "pass a number"
         raise ArgumentTypeError(explain(name, value, rule, remedy)) from None
     if array.ndim != axes:
         raise ArgumentError(explain(name, value, f"must have {axes} axes", "reshape it"))
@@ -309,13 +372,15 @@ def _numbers(name: str, value: Any, axes: int) -> np.ndarray:
 def _labels(value: Any) -> np.ndarray:
     """Return labels as an array of int32 or of text, not to be changed."""
     array = np.asarray(value)
-    if array.dtype == object and all(isinstance(label, str) for label in array.flat):
+    texts = [isinstance(label, str) for label in np.asarray(value, object).flat]
+    if array.dtype == object and all(texts):
         array = array.astype(str)
     if array.dtype.kind in "biu" and array.size:
         limits = np.iinfo(np.int32)
         if array.min() >= limits.min and array.max() <= limits.max:
             array = array.astype(np.int32)
-    if array.ndim != 1 or (array.dtype != np.int32 and array.dtype.kind != "U"):
+    text = array.dtype.kind == "U" and all(texts) and _is_unicode(array)
+    if array.ndim != 1 or (array.dtype != np.int32 and not text):
         rule, remedy = "must be integers of 32 bits or text, in a row", "number or name the classes"
         raise ArgumentError(explain("classes", value, rule, remedy))
     if len(set(array.tolist())) < len(array):
@@ -323,6 +388,13 @@ def _labels(value: Any) -> np.ndarray:
     array = array.copy()
     array.setflags(write=False)
     return array
+
+
+def _is_unicode(labels: np.ndarray) -> bool:
+    try:
+        return bool("".join(labels.flat).encode() or True)
+    except UnicodeEncodeError:
+        return False
 
 
 def _plain(transform: Any) -> Scattering2D:
@@ -364,6 +436,8 @@ def _path(argument: str, path: Any) -> Path:
     except TypeError:
         rule, remedy = "must be a str or a path", "pass one"
         raise ArgumentTypeError(explain(argument, path, rule, remedy)) from None
+    if "\0" in str(name):
+        raise ArgumentError(explain(argument, str(path), "has a zero byte", "leave it out"))
     if not name.name:
         raise ArgumentError(explain(argument, str(path), "names no file", "pass a file's path"))
     return name
@@ -394,10 +468,15 @@ def _array(content: bytes) -> np.ndarray:
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
         raise ValueError(f"an array of version {version}")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    try:
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        samples = math.prod(shape)
+        np.empty((0, *shape))  # refuses what is no shape, and takes no memory
+    except Exception:  # Python's parser, which NumPy hands the header to, raises many kinds
+        raise ValueError("an array whose header cannot be read") from None
     if dtype.hasobject or dtype.kind not in "fiuU":
         raise ValueError(f"an array of {dtype}")
-    if math.prod(shape) * dtype.itemsize != len(content) - file.tell():
+    if samples * dtype.itemsize != len(content) - file.tell():
         raise ValueError("an array that is cut short")
     file.seek(0)
     return np.lib.format.read_array(file, allow_pickle=False)

@@ -9,7 +9,7 @@ from cexport.integer_classifier import LARGEST_COEFFICIENT, IntegerClassifier
 from cexport.quantization import Quantization
 from cexport.selftest import TOLERANCE, coefficient_tolerances, selftest_image
 from cexport.simulation import float_coefficients, simulate
-from cexport.text import array, comment, float_literal, integer_literal, string_literal
+from cexport.text import array, comment, float_literal, integer_literal, utf8_literal
 from npscatter.bank import FilterBank
 from npscatter.errors import ArgumentError, explain
 from npscatter.program.plan import Plan
@@ -36,11 +36,14 @@ class ClassifierText:
     @property
     def words(self) -> str:
         """What the header's first comment says."""
-        words = f"With a classifier of {len(self.classifier.classes)} classes, "
+        words = (
+            f"With a classifier of {len(self.classifier.classes)} classes, trained on images whose "
+            f"white is {self.classifier.white:g}"
+        )
         if self.integers is None:
-            return words + f"trained on images whose white is {self.classifier.white:g}."
+            return f"{words}."
         ratio = f"{self.integers.signal_to_noise:.1f} dB"
-        return words + f"whose weights in 16 bits have a signal to noise ratio of {ratio}."
+        return f"{words}; its weights in 16 bits have a signal to noise ratio of {ratio}."
 
     @property
     def sizes(self) -> dict[str, int | str]:
@@ -125,8 +128,8 @@ def _proof(integers: IntegerClassifier) -> list[str]:
 
 
 def _label_table(classes: np.ndarray) -> list[str]:
-    text = comment("The labels of the classes.")
+    text = comment("The labels of the classes; text is in UTF-8.")
     if classes.dtype.kind == "U":
-        literals = [string_literal(label) for label in classes.tolist()]
+        literals = [utf8_literal(label) for label in classes.tolist()]
         return [*text, *array("char *const", "pfx_labels", literals, "[PFX_CLASSES]", True)]
     return [*text, *array("int32_t", "pfx_labels", classes, "[PFX_CLASSES]")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from cexport.generator import generate
 from cexport.package import KINDS, obstacle, package_files, write_package
 from cexport.report_options import report_options, reported
 from npscatter.cli.options import (
+    STANDARD_OUTPUT,
+    Folder,
+    bank_files,
     bank_option,
+    check_apart,
     check_output,
     output_file,
     output_option,
@@ -27,8 +32,7 @@ from npscatter.errors import explain
 
 def _package_option(kind: str, words: str) -> Callable:
     """Return the option of a folder that a package is written to."""
-    folder = click.Path(path_type=Path)
-    return click.option(f"--{kind}", type=folder, metavar="DIR", help=words)
+    return click.option(f"--{kind}", type=Folder(), metavar="DIR", help=words)
 
 
 @click.command(
@@ -94,13 +98,16 @@ def export_c(
     """Generate a C99 header that computes the scattering transform, and may classify by it."""
     folders = {kind: arguments.pop(kind.replace("-", "_")) for kind in KINDS}
     packages = {kind: folder for kind, folder in folders.items() if folder is not None}
-    if output is not None:
-        check_output(output)
     if packages and (report or fit):
         raise click.UsageError("--report and --fit write no package: leave out one or the other")
+    if output is not None:
+        check_output(output)
+        check_apart(output, "--bank", bank_files(arguments["bank"]))
+        check_apart(output, "--classifier", filter(None, [arguments["classifier"]]))
     _check_packages(packages, arguments["weights_only"])
+    _check_places(output, packages)
     with told_in_one_line("generating the header; large images and q15 take longest"):
-        text = reported(arguments, report, fit, streamed, cpu) or generate(**arguments)
+        text = reported(arguments, output, report, fit, streamed, cpu) or generate(**arguments)
         made = {kind: package_files(kind, text, arguments["prefix"]) for kind in packages}
     if output is None and not packages:
         click.echo(text, nl=False)
@@ -127,6 +134,15 @@ def _check_packages(packages: dict[str, Path], weights_only: bool) -> None:
             reason = f"{str(folder)!r}: {error.strerror}"
         if reason:
             raise Failure(f"--{kind}: {reason}; name another folder")
-    places = [os.path.realpath(folder) for folder in packages.values()]
-    if len(set(places)) < len(places):
-        raise Failure("packages of several kinds need a folder each")
+
+
+def _check_places(output: Path | None, packages: dict[str, Path]) -> None:
+    """Refuse outputs within each other: the folder of a package holds that alone."""
+    outputs = {f"--{kind}": folder for kind, folder in packages.items()}
+    if output is not None and output != STANDARD_OUTPUT:
+        outputs = {"-o": output, **outputs}
+    places = {option: Path(os.path.realpath(path)) for option, path in outputs.items()}
+    for inner, outer in permutations(places, 2):
+        if places[outer] in (places[inner], *places[inner].parents):
+            rule = f"would be within the folder of {outer}, which is for that package alone"
+            raise Failure(explain(inner, str(outputs[inner]), rule, "name another place"))

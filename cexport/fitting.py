@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import product
 
+from cexport.classifier import LinearClassifier
 from cexport.configuration import DTYPES, TARGETS, Configuration
 from cexport.counts import PROCESSORS
 from cexport.integer_bank import integer_bank
@@ -30,12 +31,13 @@ _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([KMG]?)(?:i?B)?", re.IGNOR
 AS_GOOD = 1.25
 
 
-def byte_count(name: str, value: object) -> int:
+def byte_count(name: str, value: object, remedy: str | None = None) -> int:
     """Return a number of bytes, given as an int or as text with a unit: "64K", "1M", "65536".
 
-    K is 1024, M is 1024 K, G is 1024 M; "KB" and "KiB" are the same as "K".
+    K is 1024, M is 1024 K, G is 1024 M; "KB" and "KiB" are the same as "K". The remedy is what an
+    error advises, if not to pass another argument of the name.
     """
-    remedy = f"pass e.g. {name}='64K' or {name}=65536"
+    remedy = remedy or f"pass e.g. {name}='64K' or {name}=65536"
     if not isinstance(value, str):
         try:
             count = integer(name, value)
@@ -69,10 +71,13 @@ class Choice:
     report : Report
         Its memory, flash and instructions.
     ram_bytes, flash_bytes : int
-        What must be there: scratch, image, stack and the output unless it is streamed; and flash.
+        What must be there: scratch, image, stack and the output unless it is streamed or
+        classified; and flash, that of a classifier included.
         To what is estimated, stack and flash, as much is added as such estimates were ever off.
     instructions : int
         An estimate, for one image.
+    channels : int
+        Of the coefficients, which banks of other L have more or fewer of.
     error : float
         Of the worst order, relative to Kymatio's coefficients: the bank's error on photographs, as
         its card has it, and what Q15 adds on the sample picture; infinite if the card says nothing.
@@ -86,6 +91,7 @@ class Choice:
     ram_bytes: int
     flash_bytes: int
     instructions: int
+    channels: int
     error: float = math.inf
 
     @property
@@ -137,7 +143,9 @@ def find_fitting(
     boundary: str | None = None,
     rounds: int | None = None,
     dtype: str | None = None,
+    prefix: str = "nps",
     target: str | None = None,
+    classifier: LinearClassifier | str | os.PathLike | None = None,
 ) -> Fitting:
     """Return which configurations fit into so much memory.
 
@@ -154,6 +162,10 @@ def find_fitting(
     bank, L, boundary, rounds, dtype, target : optional
         As for `cexport.generate`; what is None is tried in all ways: every shipped bank, at
         its own boundary, in 1, 2, 4 ... rounds.
+    prefix : str
+        As for `cexport.generate`, in the commands of the choices.
+    classifier : LinearClassifier or path, optional
+        As for `cexport.generate`; of all banks that with which it was trained.
 
     Returns
     -------
@@ -173,6 +185,8 @@ def find_fitting(
     """
     ram, flash = byte_count("ram", ram), byte_count("flash", flash)
     one_of("cpu", cpu, tuple(PROCESSORS))
+    if bank is None and classifier is not None:
+        bank = _trained_on(classifier)
     choices: list[Choice] = []
     tried: list[Choice] = []
     for requested, kind, spared in product(
@@ -188,7 +202,9 @@ def find_fitting(
             max_order,
             boundary=boundary,
             dtype=kind,
+            prefix=prefix,
             target=spared,
+            classifier=classifier,
         )
         try:
             for configuration in _by_rounds(make, rounds):
@@ -206,6 +222,13 @@ def find_fitting(
         min(getattr(one, name) for one in tried) for name in ("ram_bytes", "flash_bytes")
     )
     return Fitting(tuple(choices), least_ram, least_flash)
+
+
+def _trained_on(classifier: LinearClassifier | str | os.PathLike) -> str | None:
+    """Return the name of a classifier's bank, if it is a shipped one."""
+    if not isinstance(classifier, LinearClassifier):
+        classifier = LinearClassifier.load(classifier)
+    return classifier.bank if classifier.bank in list_banks() else None
 
 
 def _banks(bank: str | os.PathLike | FilterBank | None, L: int | None) -> list:
@@ -236,7 +259,7 @@ def _by_rounds(make: Callable[..., Configuration], rounds: int | None) -> Iterat
 def _choice(configuration: Configuration, cpu: str, streamed: bool) -> Choice:
     report = report_of(configuration)
     estimate = report.estimates[cpu]
-    output = 0 if streamed else report.output_bytes
+    output = 0 if streamed or configuration.trained else report.output_bytes
     stack = estimate.stack_bytes * (1 + estimate.errors["stack"])
     return Choice(
         bank=configuration.bank.name,
@@ -245,8 +268,10 @@ def _choice(configuration: Configuration, cpu: str, streamed: bool) -> Choice:
         rounds=configuration.plan.rounds,
         report=report,
         ram_bytes=report.scratch_bytes + report.image_bytes + output + math.ceil(stack),
-        flash_bytes=math.ceil(estimate.flash_bytes * (1 + estimate.errors["flash"])),
+        flash_bytes=report.classifier_bytes
+        + math.ceil(estimate.flash_bytes * (1 + estimate.errors["flash"])),
         instructions=estimate.total_instructions,
+        channels=configuration.plan.n_coefficients,
     )
 
 
@@ -294,6 +319,7 @@ def fitting_text(fitting: Fitting, cpu: str) -> str:
             one.dtype,
             one.target,
             one.rounds,
+            one.channels,
             "?" if math.isinf(one.error) else f"{100 * one.error:.2g}",
             f"{one.ram_bytes / KIB:.1f}",
             f"{one.flash_bytes / KIB:.1f}",
@@ -307,6 +333,7 @@ def fitting_text(fitting: Fitting, cpu: str) -> str:
         "dtype",
         "target",
         "rounds",
+        "channels",
         "error %",
         "RAM KiB",
         "flash KiB",
@@ -317,7 +344,10 @@ def fitting_text(fitting: Fitting, cpu: str) -> str:
         [
             *columns([head, *rows]),
             "",
-            "error: of the worst order, on photographs, with what Q15 adds on a sample picture.",
+            "error: from Kymatio's of as many channels, the worst order, on photographs, with what "
+            "Q15",
+            "adds on a sample picture. Banks of 4 and 6 orientations have fewer channels; --L "
+            "chooses.",
             "<-: of those nearly as accurate as the first, the one of fewest instructions:",
             recommended.command,
             "",

@@ -21,12 +21,15 @@ class HeaderBytes:
     image : int
         The pixels.
     output : int
-        All coefficients; none if they are streamed to a callback.
+        All coefficients; none if they are streamed to a callback, or classified.
+    classifier : int
+        Of flash, in the tables of a classifier.
     """
 
     scratch: int
     image: int
     output: int
+    classifier: int
 
 
 def header_layout(configuration: Configuration) -> TableLayout | UnrolledLayout:
@@ -50,4 +53,21 @@ def footprint(
         scratch=layout.scratch_bytes(sample, 2 if configuration.small_cells else 4),
         image=height * width * (1 if q15 else 4),
         output=sample * plan.channel_starts[-1],
+        classifier=_classifier_bytes(configuration),
+    )
+
+
+def _classifier_bytes(configuration: Configuration) -> int:
+    """Return the bytes of weights, offsets, shifts and labels."""
+    trained, q15 = configuration.trained, configuration.dtype == "q15"
+    if trained is None:
+        return 0
+    labels = trained.classes.tolist()
+    texts = [label.encode() for label in labels if isinstance(label, str)]
+    return (
+        trained.coef.size * (2 if q15 else 4)
+        + 4 * len(trained.coef)
+        + (configuration.plan.n_coefficients if q15 else 0)
+        + 4 * len(labels)  # numbers, or pointers to texts
+        + sum(len(text) + 1 for text in texts)
     )

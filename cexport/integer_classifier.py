@@ -140,7 +140,9 @@ def _rounded(weights: np.ndarray, exponents: np.ndarray) -> np.ndarray:
 
 
 def _signal_to_noise(exact: np.ndarray, kept: np.ndarray) -> float:
-    noise, signal = np.square(kept - exact).sum(), np.square(exact).sum()
+    # Relative to the largest, as squares of tiny numbers are zero.
+    largest = np.abs(exact).max() or 1.0
+    noise, signal = np.square((kept - exact) / largest).sum(), np.square(exact / largest).sum()
     return float(10 * np.log10(signal / noise)) if noise else np.inf
 
 

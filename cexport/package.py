@@ -15,12 +15,12 @@ import secrets
 import shutil
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import npscatter
 from cexport.text import with_prefix
-from npscatter.atomic_write import exchange_folders
+from npscatter.atomic_write import exchange_folders, no_room, stat_or_none
 from npscatter.errors import BackendError, explain
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ SUMS = "SHA256SUMS"
 _WRITER = "# Written by npscatter, which writes this folder anew while nothing in it is changed."
 # What the address of a project's page may be called in a package's metadata.
 _PAGES = ("homepage", "repository", "source")
+# What the header's command, which is ASCII, has for other characters; see `cexport.text.printable`.
+_ESCAPE = re.compile(r"\\\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|[nrt])")
 _WORD = re.compile(r"@(\w+)@")
 
 
@@ -122,22 +124,39 @@ def write_package(folder: Path, package: dict[str, str]) -> None:
 
 
 def obstacle(folder: Path) -> str | None:
-    """Return why a package must not be written to a folder, None if nothing would be lost."""
+    """Return why a package must not be written to a folder, None if it can be and nothing is lost.
+
+    Raises
+    ------
+    OSError
+        If that cannot be found out.
+    """
     target = Path(os.path.realpath(folder))
-    if not target.exists():
-        return None if target.parent.is_dir() else f"there is no folder {str(folder.parent)!r}"
+    if stat_or_none(folder) is None:
+        return no_room(folder)
     if not target.is_dir():
         return f"{str(folder)!r} is a file"
+    if os.path.ismount(target):
+        return f"{str(folder)!r} is the root of a file system, which cannot be replaced"
+    here = Path.cwd()
+    if target in (here, *here.parents):
+        return f"{str(folder)!r} holds the folder this runs in, and would be replaced as a whole"
+    return _lost(folder, target) or no_room(folder)
+
+
+def _lost(folder: Path, target: Path) -> str | None:
+    """Return what would be lost of a folder, by its name and where that leads, None if nothing."""
     written = _written(target / SUMS)
+    folders = {parent.as_posix() for path in written for parent in PurePosixPath(path).parents}
     for path in target.rglob("*"):
         name = path.relative_to(target).as_posix()
         if name == SUMS and written:
             continue
-        if name not in written and (path.is_symlink() or not path.is_dir()):
+        if name in folders and path.is_dir() and not path.is_symlink():
+            continue
+        if name not in written:
             return f"{name!r} in {str(folder)!r} is not of an earlier package and would be lost"
-        if name in written and (
-            path.is_symlink() or not path.is_file() or _sum(path.read_bytes()) != written[name]
-        ):
+        if path.is_symlink() or not path.is_file() or _sum(path.read_bytes()) != written[name]:
             return f"{name!r} in {str(folder)!r} was changed and would be lost"
     return None
 
@@ -174,6 +193,10 @@ def _words(kind: str, header: str, prefix: str) -> dict[str, str | None]:
         "image_bytes": str(image_bytes),
         "url": next((url for label, url in urls if label.lower() in _PAGES), None),
         "fpu": None if q15 else "FPU",
+        # Marks of lines that are for some headers alone.
+        "q15": "" if q15 else None,
+        "classifier": "" if "CLASSES" in macros else None,
+        "escaped": "" if _ESCAPE.search(macros["PROVENANCE"]) else None,
     }
 
 

@@ -40,6 +40,7 @@ _RESERVED_MACROS = (
     (r"ATOMIC_", "stdatomic.h"),
     (r"TIME_", "time.h"),
     (r"FD_", "sys/select.h"),
+    (r"[FRWX]_$", "unistd.h"),
 )
 
 

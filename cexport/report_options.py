@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from click.core import ParameterSource
 
 from cexport.counts import PROCESSORS
 from cexport.fitting import byte_count, find_fitting, fitting_text
-from cexport.size_report import report
+from cexport.size_report import KIB, report
 from npscatter.cli.terminal import Failure
 from npscatter.errors import ArgumentError
 
@@ -19,13 +20,14 @@ _LEFT_OPEN = ("bank", "rounds", "dtype", "target")
 
 
 class _Size(click.ParamType):
-    """A number of bytes, with a unit or without."""
+    """A number of bytes, with a unit or without, by the name it has in the option's help."""
 
-    name = "size"
+    def __init__(self, name: str):
+        self.name = name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
-            return byte_count("size", value)
+            return byte_count(self.name, value, "pass two sizes, as --fit 64K 1M")
         except ArgumentError as error:
             self.fail(str(error), param, ctx)
 
@@ -45,8 +47,7 @@ def report_options(command: Callable) -> Callable:
         ),
         click.option(
             "--fit",
-            nargs=2,
-            type=_Size(),
+            type=(_Size("RAM"), _Size("FLASH")),
             metavar="RAM FLASH",
             help="Write no header, but which configurations fit into so much memory, as 64K 1M: of "
             "every bank, dtype, target and number of rounds that no other option chooses.",
@@ -64,6 +65,7 @@ def report_options(command: Callable) -> Callable:
 
 def reported(
     arguments: dict[str, Any],
+    output: Path | None,
     as_report: bool,
     fit: tuple[int, int] | None,
     streamed: bool,
@@ -76,18 +78,18 @@ def reported(
     if as_report and fit:
         raise click.UsageError("--report is of one configuration, --fit of many: give one of them")
     if (streamed or cpu) and not fit:
-        raise click.UsageError(f"{'--streamed' if streamed else '--cpu'} is for --fit alone")
+        told = ": --report tells what there is with all of them, and with streamed output"
+        option = "--streamed" if streamed else "--cpu"
+        raise click.UsageError(f"{option} is for --fit alone" + told * as_report)
     if not as_report and not fit:
         return None
+    if output is not None:
+        raise click.UsageError("-o is for a header; leave it out: --report and --fit print")
     if arguments["weights_only"]:
-        raise click.UsageError("--weights-only makes no transform, of which there were a report")
-    if arguments["classifier"]:
-        raise click.UsageError(
-            "reports are of the transform alone; --classifier adds little to it but its weights: "
-            "leave it out"
-        )
-    others = ("weights_only", "prefix", "classifier")
-    options = {name: value for name, value in arguments.items() if name not in others}
+        asked = "--report" if as_report else "--fit"
+        told = f"--weights-only makes no transform, which {asked} is of"
+        raise click.UsageError(f"{told}: leave out one or the other")
+    options = {name: value for name, value in arguments.items() if name != "weights_only"}
     if fit is None:
         return f"{report(**options)}\n"
     context = click.get_current_context()
@@ -100,6 +102,8 @@ def reported(
         raise Failure(
             f"--fit {fit[0]} {fit[1]}: nothing fits: the least memory that any takes are "
             f"{fitting.least_ram_bytes} bytes, the least flash {fitting.least_flash_bytes}; "
-            "try a smaller --shape, --max-order 1" + ("" if streamed else ", or --streamed")
+            "try a smaller --shape, --max-order 1"
+            + ("" if streamed else ", or --streamed")
+            + (f"; numbers without K are bytes: {fit[0]}K is more" if max(fit) < KIB else "")
         )
     return fitting_text(fitting, cpu) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from cexport.classifier import LinearClassifier
 from cexport.configuration import Configuration
 from cexport.counts import PARTS, PROCESSORS, Counts
 from cexport.estimates import costs_of, learned
@@ -60,7 +61,10 @@ class Report:
     title, command : str
         What is generated, in words and by which command.
     scratch_bytes, image_bytes, output_bytes : int
-        Memory while an image is transformed, exact; no output if coefficients are streamed.
+        Memory while an image is transformed, exact; no output if coefficients are streamed, or
+        classified.
+    classifier_bytes : int
+        Of flash besides, exact: the tables of a classifier.
     estimates : dict of str to Estimate
         By processor: "cortex-m0", "cortex-m4", "cortex-m7", "cortex-m55".
     """
@@ -70,6 +74,7 @@ class Report:
     scratch_bytes: int
     image_bytes: int
     output_bytes: int
+    classifier_bytes: int
     estimates: dict[str, Estimate]
 
     def __str__(self) -> str:
@@ -80,6 +85,7 @@ class Report:
                 ("scratch", f"{self.scratch_bytes:,} bytes"),
                 ("image", f"{self.image_bytes:,} bytes"),
                 ("output", f"{self.output_bytes:,} bytes"),
+                *[("classifier", f"{self.classifier_bytes:,} bytes")] * bool(self.classifier_bytes),
             ]
         )
         parts = [
@@ -94,8 +100,9 @@ class Report:
                 self.title,
                 self.command,
                 "",
-                *memory[:-1],
-                f"{memory[-1]}; none if it is streamed",
+                *memory[:2],
+                f"{memory[2]}; none if it is streamed" + " or classified" * bool(memory[3:]),
+                *(f"{line} of flash, besides what is estimated" for line in memory[3:]),
                 "",
                 *columns(
                     [
@@ -130,17 +137,26 @@ def report(
     boundary: str | None = None,
     rounds: int = 1,
     dtype: str = "float",
+    prefix: str = "nps",
     target: str | None = None,
+    classifier: LinearClassifier | str | os.PathLike | None = None,
 ) -> Report:
     """Return what a header asks of a microcontroller, without generating it.
 
-    Parameters are those of `cexport.generate`; so are the exceptions.
+    The exceptions are those of `cexport.generate`.
+
+    Parameters
+    ----------
+    bank, J, shape, max_order, L, boundary, rounds, dtype, prefix, target, classifier
+        As for `cexport.generate`.
 
     Returns
     -------
     Report
         Bytes of memory, which are exact, and estimates of flash and of instructions for each of
-        Cortex-M0, M4, M7 and M55, altogether and by the parts of the program.
+        Cortex-M0, M4, M7 and M55, altogether and by the parts of the program. They are of the
+        transform; a classifier adds its tables, whose bytes are told, and a multiply-add for each
+        of its weights.
 
     Examples
     --------
@@ -161,7 +177,9 @@ def report(
             boundary=boundary,
             rounds=rounds,
             dtype=dtype,
+            prefix=prefix,
             target=target,
+            classifier=classifier,
         )
     )
 
@@ -192,6 +210,7 @@ def report_of(configuration: Configuration) -> Report:
         memory.scratch,
         memory.image,
         memory.output,
+        memory.classifier,
         estimates,
     )
 

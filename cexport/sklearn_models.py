@@ -13,12 +13,16 @@ LINEAR = "LogisticRegression, LinearSVC, RidgeClassifier or SGDClassifier"
 
 
 class LearnedModel(NamedTuple):
-    """Weights (scores, features), offsets (scores,), labels, and what made the features."""
+    """Weights (scores, features), offsets (scores,), labels, and what made the features.
+
+    And what these were on the images it was trained on, on average, where a scaler knows.
+    """
 
     coef: np.ndarray
     intercept: np.ndarray
     classes: np.ndarray
     transformer: Any
+    means: np.ndarray | None
 
 
 def folded_model(model: Any) -> LearnedModel:
@@ -42,7 +46,8 @@ def folded_model(model: Any) -> LearnedModel:
     coef, intercept, classes = _linear(linear, model)
     for scaler in reversed(scalers):
         coef, intercept = _folded(scaler, coef, intercept)
-    return LearnedModel(coef, intercept, classes, transformer)
+    means = getattr(scalers[0], "mean_", None) if scalers else None
+    return LearnedModel(coef, intercept, classes, transformer, means)
 
 
 def is_transformer(step: object) -> bool:
@@ -81,11 +86,12 @@ def _linear(linear: Any, model: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray
     kinds = (LogisticRegression, LinearSVC, RidgeClassifier, RidgeClassifierCV, SGDClassifier)
     if not isinstance(linear, kinds):
         rule = f"must be {LINEAR}, or a Pipeline that ends in one"
-        remedy = "train one of these; of a search pass best_estimator_"
+        remedy = "train one of these, LinearSVC for a linear SVC; of a search pass best_estimator_"
         raise ArgumentTypeError(explain("model", model, rule, remedy))
     if not hasattr(linear, "coef_"):
         raise ArgumentError(explain("model", model, "is not fitted", "call its fit first"))
-    coef = np.atleast_2d(np.asarray(linear.coef_, np.float64))
+    learned = linear.coef_.toarray() if hasattr(linear.coef_, "toarray") else linear.coef_
+    coef = np.atleast_2d(np.asarray(learned, np.float64))
     if np.ndim(linear.predict(np.zeros((1, coef.shape[1])))) != 1:
         rule = "gives an image several labels"
         raise ArgumentError(explain("model", model, rule, "train it on one label per image"))

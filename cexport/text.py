@@ -45,6 +45,15 @@ def string_literal(text: str) -> str:
     return '"' + re.sub(r'(["\\?])', r"\\\1", printable(text)) + '"'
 
 
+def utf8_literal(text: str) -> str:
+    """Return text as a C string constant of its bytes in UTF-8, without trigraphs."""
+    plain = (
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}"
+        for byte in text.encode()
+    )
+    return f'"{"".join(plain).translate(_HIDDEN)}"'
+
+
 def section(title: str) -> str:
     """Return the comment that begins a section, and an empty line."""
     return f"/* ---- {title} ".ljust(WIDTH - 3, "-") + " */\n"

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 
@@ -128,6 +129,23 @@ def settle_exchange(target: Path, aside: Path) -> None:
         shutil.rmtree(aside)
     else:
         os.rename(aside, target)
+
+
+def no_room(path: Path) -> str | None:
+    """Return why nothing new can be put where a path leads, None if something can.
+
+    The folder is shown as the user wrote it, unless a link leads elsewhere.
+    """
+    folder = Path(os.path.realpath(path)).parent
+    shown = str(folder if path.is_symlink() else path.parent)
+    if not folder.is_dir():
+        return f"there is no folder {shown!r}"
+    try:
+        # Permissions do not tell: root has all of them, and some file systems take no files.
+        with TemporaryDirectory(prefix=".", dir=folder):
+            return None
+    except OSError as error:
+        return f"the folder {shown!r} cannot be written to ({error.strerror})"
 
 
 def is_sent(status: os.stat_result) -> bool:

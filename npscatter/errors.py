@@ -23,27 +23,87 @@ _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = LONGEST_SHOWN
 
 
 class ArgumentError(ValueError, RuntimeError):
-    """An argument has a value that the transform cannot use."""
+    """An argument has a value that the transform cannot use.
+
+    Examples
+    --------
+    >>> from npscatter import ArgumentError, Scattering2D
+    >>> try:
+    ...     Scattering2D(J=6, shape=(32, 32))
+    ... except ArgumentError as error:
+    ...     print(str(error).partition(";")[2])
+    pass J between 1 and 5
+    """
 
 
 class ArgumentTypeError(TypeError):
-    """An argument has a type that the transform cannot use."""
+    """An argument has a type that the transform cannot use.
+
+    Examples
+    --------
+    >>> from npscatter import ArgumentTypeError, Scattering2D
+    >>> try:
+    ...     Scattering2D(J=2.0, shape=(32, 32))
+    ... except ArgumentTypeError as error:
+    ...     print(error)
+    J=2.0: must be an integer; pass int(J), which is 2
+    """
 
 
 class BankError(ArgumentError):
-    """A filter bank, or the file that should hold one, is not usable."""
+    """A filter bank, or the file that should hold one, is not usable.
+
+    Examples
+    --------
+    >>> from npscatter import BankError, FilterBank
+    >>> try:
+    ...     FilterBank.load("none.npz")
+    ... except BankError as error:
+    ...     print(str(error).partition(";")[2])
+    a bank is an .npz file with its .json card beside it
+    """
 
 
 class BankWarning(UserWarning):
-    """A filter bank is usable, but not at every scale."""
+    """A filter bank is usable, but not at every scale.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from npscatter import BankWarning, FilterBank
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", BankWarning)  # take none that is not sound
+    ...     FilterBank.load("accurate").name
+    'accurate'
+    """
 
 
 class BackendError(ArgumentError, ImportError):
-    """A backend is unknown or not installed (Kymatio raises ``ImportError`` here)."""
+    """A backend is unknown or not installed (Kymatio raises ``ImportError`` here).
+
+    Examples
+    --------
+    >>> from npscatter import BackendError, Scattering2D
+    >>> try:
+    ...     Scattering2D(J=2, shape=(32, 32), backend="torch")
+    ... except BackendError as error:
+    ...     print(str(error).partition(";")[2])
+    use npscatter.torch.Scattering2D, or pass frontend='torch'
+    """
 
 
 class BackendWarning(UserWarning):
-    """A backend works, but slower or less safely than it should."""
+    """A backend works, but slower or less safely than it should.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from npscatter import BackendWarning, Scattering2D
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", BackendWarning)  # rather nothing than something slow
+    ...     Scattering2D(J=2, shape=(32, 32), backend="numpy").backend
+    'numpy'
+    """
 
 
 def explain(argument: str, value: object, rule: str, remedy: str) -> str:

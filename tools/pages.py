@@ -61,7 +61,7 @@ def summary() -> str:
         f"on {machine['cpu']}, {machine['threads']} threads: two of npscatter "
         f"{machine['npscatter']}'s banks against the faster of Kymatio {versions['kymatio']}'s CPU "
         f"backends, NumPy {versions['numpy']} and Torch {versions['torch']}; relative L2 errors on "
-        "photographs kept out of learning (of the largest, on those that were timed)."
+        "photographs kept out of learning; at 2048x2048, on the photographs that were timed."
     )
 
 
@@ -280,14 +280,16 @@ def footprint() -> str:
     rows = [row for row in result["rows"] if tuple(row[key] for key in keys) == kind]
     row = min(rows, key=lambda row: row["scratch_bytes"])
     flash, stack = (
-        [row[cpu][key] for cpu in result["optimisation"]] for key in ("flash_bytes", "stack_bytes")
+        {cpu.removeprefix("cortex-").upper(): row[cpu][key] for cpu in result["optimisation"]}
+        for key in ("flash_bytes", "stack_bytes")
     )
+    best, worst = min(flash, key=flash.get), max(flash, key=flash.get)
     return (
         f"All channels of a {row['side']} x {row['side']} image at J = {row['J']} take "
         f"{row['scratch_bytes'] / 1024:.1f} KiB of memory in {row['dtype'].upper()} with "
-        f"`--rounds {row['rounds']}`, besides the image and {min(stack)} to {max(stack)} bytes of "
-        "stack, the output being streamed to a callback, and "
-        f"{min(flash) / 1024:.0f} to {max(flash) / 1024:.0f} KiB of flash (M4 to M55)."
+        f"`--rounds {row['rounds']}`, besides the image and {min(stack.values())} to "
+        f"{max(stack.values())} bytes of stack, the output being streamed to a callback, and "
+        f"{flash[best] / 1024:.0f} ({best}) to {flash[worst] / 1024:.0f} KiB ({worst}) of flash."
     )
 
 
@@ -317,6 +319,10 @@ def float16() -> str:
     return table(["float16 against float32 at J = 5, %", "S0", "S1", "S2"], cells)
 
 
+def _millions(number: float) -> str:
+    return f"{number:.1f}" if number < 100 else f"{number:.0f}"
+
+
 def microcontroller() -> str:
     """Return flash, memory and instructions."""
     result = results.read("microcontroller")
@@ -333,11 +339,17 @@ def microcontroller() -> str:
                 f"round{'s' if row['rounds'] > 1 else ''}, {row['target']}",
                 f"{row['scratch_bytes'] / 1024:.1f}",
                 ", ".join(f"{row[cpu]['flash_bytes'] / 1024:.1f}" for cpu in levels),
-                ", ".join(f"{count:.1f}" if count < 100 else f"{count:.0f}" for count in counts),
+                ", ".join(map(_millions, counts)),
+                ", ".join(
+                    _millions(row[cpu]["plain_instructions"] / 1e6)
+                    for cpu in levels
+                    if "plain_instructions" in row[cpu]
+                ),
             ]
         )
     cpus = ", ".join(names.values())
     head = ["header", "scratch, KiB", f"flash, KiB: {cpus}", f"million instructions: {cpus}"]
+    head.append("in plain C: M4, M7, M55")
     same = all(row["same_bits_on_all"] for row in result["rows"])
     compiled = ", ".join(f"{names[cpu]} {level}" for cpu, level in levels.items())
     return (

@@ -63,11 +63,14 @@ static inline void pfx_lay_pair(uint32_t *cells, int32_t odd, const pfx_maps *ma
         next = 2;
     }
     uint32_t *const odd_cells = cells + (odd == 0 ? 1 : odd);
+    const pfx_sample *const above = pfx_row(maps, first->map, y + first->row);
+    const pfx_sample *const upper = pfx_row(maps, second->map, y + second->row);
+    /* Where a row is not folded, the one it would be folded with is not read. */
     const pfx_sample *const rows[4] = {
-        pfx_row(maps, first->map, y + first->row),
-        fold == 0 ? NULL : pfx_row(maps, first->map, y - first->row),
-        pfx_row(maps, second->map, y + second->row),
-        other_fold == 0 ? NULL : pfx_row(maps, second->map, y - second->row),
+        above,
+        fold == 0 ? above : pfx_row(maps, first->map, y - first->row),
+        upper,
+        other_fold == 0 ? upper : pfx_row(maps, second->map, y - second->row),
     };
     /* Loops without decisions for most. */
     if (fold != other_fold) {

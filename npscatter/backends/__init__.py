@@ -67,6 +67,12 @@ class Backend(Protocol):
     ----------
     OPTIONS : tuple of str
         The arguments of `npscatter.Scattering2D` that have a meaning for this backend alone.
+
+    Examples
+    --------
+    >>> from npscatter.backends import load
+    >>> load("numpy").OPTIONS, callable(load("numpy").run)
+    (('memory',), True)
     """
 
     OPTIONS: tuple[str, ...]
@@ -120,7 +126,7 @@ def _rule_and_remedy(backend: object) -> tuple[str, str]:
     """Return what to say of a backend that is none of ours: its name, or an object that has one."""
     names = f"'auto' or one of {tuple(_MODULES)}"
     if isinstance(backend, str):
-        return f"can not be called, must be {names}", _DOORS.get(backend, "pass backend='auto'")
+        return f"cannot be called, must be {names}", _DOORS.get(backend, "pass backend='auto'")
     try:
         named = backend.name  # type: ignore[attr-defined]
         remedy = _DOORS.get(named)

@@ -31,6 +31,15 @@ class EffectiveFilters:
         are real, to rounding, if the bank is symmetric.
     phi_hat : ndarray of complex128, shape (H, W)
         The low-pass's.
+
+    Examples
+    --------
+    >>> from npscatter import Scattering2D
+    >>> filters = Scattering2D(J=2, shape=(32, 32)).filters(size=(64, 64))
+    >>> filters
+    EffectiveFilters(scales=(0, 1), grid=1, L=8, size=(64, 64))
+    >>> filters.phi.shape, bool(abs(filters.phi_hat[0, 0] - 1) < 0.01)
+    ((64, 64), True)
     """
 
     scales: tuple[int, ...]

@@ -79,6 +79,18 @@ class FilterBank:
     K is odd and may differ from array to array. The arrays are stored as float64 and complex128,
     and are read-only. L is 256 at most, R 32, K 31, and all taps together 32,768, for what is
     computed with them is unrolled and compiled.
+
+    Examples
+    --------
+    Another low-pass for a shipped bank, and a transform by it:
+
+    >>> from npscatter import FilterBank, Scattering2D
+    >>> shipped = FilterBank.load("accurate")
+    >>> taps = {key: shipped[key] for key in shipped}
+    >>> taps["low_next"] = taps["low_next"] / 2
+    >>> mine = FilterBank("mine", **taps, boundary="kymatio")
+    >>> Scattering2D(J=2, shape=(32, 32), bank=mine).bank
+    FilterBank('mine', L=8, R=4, kernels: ...
     """
 
     def __init__(
@@ -279,7 +291,17 @@ class FilterBank:
         return {"name": self.name, **self.header(), "sha256": self.sha256, **self.card}
 
     def with_card(self, card: dict) -> FilterBank:
-        """Return the same bank with another card."""
+        """Return the same bank with another card.
+
+        Parameters
+        ----------
+        card : dict
+            As for `FilterBank`.
+
+        Returns
+        -------
+        FilterBank
+        """
         return _rebuild(self.name, self._design_arguments(), self._arrays, card)
 
     def save(self, path: str | os.PathLike) -> Path:
@@ -288,10 +310,24 @@ class FilterBank:
         The same bank makes the same bytes, as long as Python zips alike. Whoever loads the bank
         meanwhile, or after a writer that was stopped, gets the earlier bank or this one, whole.
 
+        Parameters
+        ----------
+        path : str or path
+            The suffix is added where it is missing.
+
         Returns
         -------
         Path
             Of the ``.npz`` file.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from npscatter import FilterBank
+        >>> bank = FilterBank.load("fast")
+        >>> with TemporaryDirectory() as folder:
+        ...     FilterBank.load(bank.save(f"{folder}/mine")) == bank
+        True
         """
         return bank_file.write(path, self._arrays, self.describe())
 
@@ -324,6 +360,17 @@ class FilterBank:
         --------
         save : Writes what `load` reads.
         cexport.generate : With ``weights_only=True``, the same as C arrays.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from tempfile import TemporaryDirectory
+        >>> from npscatter import FilterBank
+        >>> with TemporaryDirectory() as folder:
+        ...     path = FilterBank.load("accurate").export_taps(f"{folder}/taps.npz")
+        ...     with np.load(path) as file:
+        ...         print(file["psi_next"].shape, file["psi_next"].dtype)
+        (16, 4, 7, 7) float32
         """
         content = plain_taps.encode(self, path, dtype)
         with atomic_write(Path(path)) as file:

@@ -50,6 +50,13 @@ class FrameBounds:
     ----------
     A, B : Extreme
         Found on a grid of frequencies, and certified for all.
+
+    Examples
+    --------
+    >>> from npscatter.bounds import Bounds
+    >>> frame = Bounds("fast-L4", J=1, shape=(16, 16)).littlewood_paley
+    >>> 0 < frame.A.certified <= frame.B.certified < 1.5
+    True
     """
 
     A: Extreme

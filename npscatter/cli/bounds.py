@@ -8,7 +8,7 @@ from npscatter.bank import FilterBank
 from npscatter.bounds import Bounds, Growth
 from npscatter.bounds.bounds import LARGEST_J
 from npscatter.bounds.growth import LARGEST_GROWTH
-from npscatter.cli.options import boundary_option, scale_option, times, told_in_one_line
+from npscatter.cli.options import Side, boundary_option, scale_option, times, told_in_one_line
 from npscatter.cli.terminal import echo, echo_json
 
 
@@ -25,7 +25,7 @@ Examples:
 @click.option(
     "--size",
     nargs=2,
-    type=click.IntRange(min=1),
+    type=Side(least=1),
     default=(32, 32),
     show_default=True,
     metavar="H W",

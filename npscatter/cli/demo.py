@@ -17,7 +17,9 @@ from npscatter.cli.options import (
     FIGURES,
     Failure,
     backend_option,
+    bank_files,
     bank_option,
+    check_apart,
     check_output,
     computing,
     extra,
@@ -56,6 +58,7 @@ def demo(bank: str, J: int, backend: str, output: Path, no_figure: bool) -> None
     """
     if not no_figure:
         check_output(output, *FIGURES)
+        check_apart(output, "--bank", bank_files(bank))
     images = extra("npscatter.cli.images")
     figures = None if no_figure else extra("npscatter.cli.figures")
     with as_file(_shipped("camera.png")) as path:

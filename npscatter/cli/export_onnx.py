@@ -9,7 +9,10 @@ from typing import Any
 import click
 
 from npscatter.cli.options import (
+    STANDARD_OUTPUT,
+    bank_files,
     bank_option,
+    check_apart,
     check_output,
     output_file,
     output_option,
@@ -61,6 +64,7 @@ def export_onnx(
     Its input "images" has shape (N, H, W), its output "coefficients" (N, C, H/2^J, W/2^J).
     """
     check_output(output)
+    check_apart(output, "--bank", bank_files(transform["bank"]))
     axes = [int(axis) if axis.isascii() and axis.isdigit() else axis for axis in batch]
     with told_in_one_line("making the graph"):
         door = importlib.import_module("npscatter.onnx")
@@ -68,4 +72,5 @@ def export_onnx(
         model = door.make_model(S, dtype=dtype, batch=axes, magnitudes=not plain)
     with output_file(output) as file:
         file.write(model.SerializeToString())
-    echo(output)
+    if output != STANDARD_OUTPUT:
+        echo(output)

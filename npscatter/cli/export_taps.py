@@ -8,7 +8,14 @@ import click
 
 from npscatter.bank import FilterBank
 from npscatter.bank.plain_taps import DTYPES, SUFFIXES, encode
-from npscatter.cli.options import check_output, output_file, output_option, told_in_one_line
+from npscatter.cli.options import (
+    bank_files,
+    check_apart,
+    check_output,
+    output_file,
+    output_option,
+    told_in_one_line,
+)
 from npscatter.cli.terminal import echo
 
 
@@ -35,6 +42,7 @@ def export_taps(name: str, dtype: str, output: Path) -> None:
     "npscatter export-c --weights-only".
     """
     check_output(output, *SUFFIXES)
+    check_apart(output, "NAME", bank_files(name))
     with told_in_one_line():
         content = encode(FilterBank.load(name), output, dtype)
     with output_file(output) as file:

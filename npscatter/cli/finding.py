@@ -106,6 +106,10 @@ class Found:
         else:
             self._add_path(argument)
 
+    def has(self, path: str | Path) -> bool:
+        """Say whether a file is listed, by whatever name."""
+        return identity(path) in self._seen
+
     def _add_list(self, argument: str, source: str | int) -> None:
         names = read_list(argument, source)
         if not names:
@@ -148,7 +152,7 @@ class Found:
 
     def _add_file(self, name: str) -> None:
         path, member = stack_and_member(name)
-        key = (_identity(path), member) if member else _identity(path)
+        key = (identity(path), member) if member else identity(path)
         (self.repeated if key in self._seen else self.files).append(name)
         self._seen.add(key)
 
@@ -186,7 +190,7 @@ def walk(
     waiting, seen = [start], set()
     while waiting:
         folder = waiting.pop()
-        key = _identity(folder or ".")
+        key = identity(folder or ".")
         if key in seen:
             continue
         seen.add(key)
@@ -247,11 +251,13 @@ def picture_format(content: bytes) -> str | None:
     return next((name for start, name in _BEGINNINGS.items() if content.startswith(start)), None)
 
 
-def _identity(path: str) -> object:
-    """Return what two names of one file have in common."""
+def identity(path: str | Path) -> object:
+    """Return what two names of one file have in common, be it there or not."""
     try:
         status = os.stat(path)
-    except (OSError, ValueError):
-        return os.path.abspath(path)
+    except OSError:
+        return os.path.realpath(path)
+    except ValueError:  # no file has such a name
+        return str(path)
     # Some file systems number nothing.
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)

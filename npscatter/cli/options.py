@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
+import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
@@ -13,16 +13,25 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from npscatter.atomic_write import atomic_write, is_read_only, stat_or_none
+from npscatter.atomic_write import atomic_write, is_read_only, is_sent, no_room, stat_or_none
 from npscatter.backends import jit_cache
-from npscatter.cli.finding import is_store
+from npscatter.bank.bank_file import locate
+from npscatter.cli.finding import identity, is_store
 from npscatter.cli.terminal import Failure, busy, echo
-from npscatter.errors import ArgumentError, ArgumentTypeError, install_extra
+from npscatter.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BankError,
+    explain,
+    install_extra,
+)
 from npscatter.program.padding import BOUNDARIES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# What ``-o -`` means; the file of this name is ./-, whose path is made absolute.
+STANDARD_OUTPUT = Path("-")
 FIGURES = (".png", ".pdf", ".svg")
 # What commands import by `extra`: the name it is installed by, and the extra that brings it.
 _BROUGHT = {
@@ -52,7 +61,7 @@ def told_in_one_line(doing: str | Callable[[], str] = "") -> Iterator[None]:
 def computing() -> str:
     """Return what a transform is doing at this moment, in words."""
     if jit_cache.is_compiling():
-        return "compiling, for some seconds, which only the very first call on a machine does"
+        return "compiling, for some seconds, as only the first call of its kind on a machine does"
     return "computing"
 
 
@@ -89,14 +98,24 @@ def output_option(words: str, **settings: Any) -> Callable:
 _FORCE = "npscatter.force"
 
 
-class _File(click.Path):
-    name = "file"
+class Folder(click.Path):
+    """A folder to write; what an empty word names is refused, not taken for the current one."""
+
+    what = "folder"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        # Which `Path` takes for the current folder.
+        """Return the path."""
         if not value:
-            self.fail("'' names no file", param, ctx)
+            self.fail(f"'' names no {self.what}", param, ctx)
         return Path(super().convert(value, param, ctx))
+
+
+class _File(Folder):
+    what = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = super().convert(value, param, ctx)
+        return path.absolute() if path == STANDARD_OUTPUT and value != "-" else path
 
 
 def forced() -> bool:
@@ -108,7 +127,10 @@ def check_output(path: Path, *suffixes: str) -> None:
     """Refuse a path that cannot be written or has none of the suffixes, before any work.
 
     Where .zarr is among them, it stands for a folder, which may be there if it is a Zarr store.
+    Standard output has no suffix.
     """
+    if path == STANDARD_OUTPUT and not suffixes:
+        return
     try:
         problem = _problem(path, suffixes)
     except OSError as error:
@@ -117,10 +139,24 @@ def check_output(path: Path, *suffixes: str) -> None:
         raise Failure(f"-o: {problem}")
 
 
+def check_apart(path: Path, reader: str, files: Iterable[str | Path]) -> None:
+    """Refuse an output that would replace what an option or an argument reads, before any work."""
+    if path != STANDARD_OUTPUT and identity(path) in map(identity, files):
+        rule = f"would replace a file that {reader} reads"
+        raise Failure(explain("-o", str(path), rule, "take another name"))
+
+
+def bank_files(bank: str) -> list[Path]:
+    """Return the files that a bank is read from; none of one that there is not, which is told."""
+    try:
+        return [file for file in locate(bank) if isinstance(file, Path)]
+    except BankError:
+        return []
+
+
 def _problem(path: Path, suffixes: tuple[str, ...]) -> str | None:
     """Return what speaks against writing a file, None if nothing does."""
     status = stat_or_none(path)
-    folder = Path(os.path.realpath(path)).parent
     as_folder = ".zarr" in suffixes and path.suffix.lower() == ".zarr"
     if path.is_dir() and not as_folder:
         return f"{str(path)!r} is a folder"
@@ -128,23 +164,20 @@ def _problem(path: Path, suffixes: tuple[str, ...]) -> str | None:
         return f"{str(path)!r} is there already and no Zarr store, which alone is replaced"
     if suffixes and path.suffix.lower() not in suffixes:
         return f"{str(path)!r} must end in {' or '.join(suffixes)}"
-    if not folder.is_dir():
-        return f"there is no folder {str(_shown_folder(path, folder))!r}"
     if status is not None and is_read_only(path, status) and not forced():
         return f"{str(path)!r} is read-only; --force replaces it"
-    if (status is None or path.is_file() or as_folder) and not os.access(folder, os.W_OK):
-        return f"the folder {str(_shown_folder(path, folder))!r} cannot be written to"
-    return None
-
-
-def _shown_folder(path: Path, folder: Path) -> Path:
-    """Return the folder a file would be in: as the user wrote it, unless a link leads elsewhere."""
-    return folder if path.is_symlink() else path.parent
+    takes_its_name = status is None or as_folder or not is_sent(status)
+    return no_room(path) if takes_its_name else None
 
 
 @contextmanager
 def output_file(path: Path) -> Iterator[BinaryIO]:
     """Open the output, written whole or not at all."""
+    if path == STANDARD_OUTPUT:
+        content = io.BytesIO()
+        yield content
+        click.echo(content.getvalue(), nl=False)
+        return
     try:
         with atomic_write(path, forced()) as file:
             yield file
@@ -200,6 +233,24 @@ def boundary_option(default: str) -> Callable:
     )
 
 
+class Side(click.ParamType):
+    """A height or a width, at least `least`; an option of a size takes two of them."""
+
+    name = "side"
+
+    def __init__(self, least: int | None = None):
+        self._range = click.INT if least is None else click.IntRange(min=least)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or say how a size is given."""
+        try:
+            int(value)
+        except ValueError:
+            option = param.opts[0] if param else "the option"
+            self.fail(f"{value!r} is no number of pixels: pass two, as {option} 32 32", param, ctx)
+        return self._range.convert(value, param, ctx)
+
+
 def transform_options(command: Callable) -> Callable:
     """Add the options that say which transform is exported."""
     for option in (
@@ -210,7 +261,7 @@ def transform_options(command: Callable) -> Callable:
         click.option(
             "--shape",
             nargs=2,
-            type=int,
+            type=Side(),
             default=(32, 32),
             show_default=True,
             metavar="H W",

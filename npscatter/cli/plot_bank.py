@@ -9,6 +9,8 @@ import click
 from npscatter.bank import FilterBank
 from npscatter.cli.options import (
     FIGURES,
+    bank_files,
+    check_apart,
     check_output,
     extra,
     figure_option,
@@ -41,6 +43,7 @@ def plot_bank(name: str, output: Path, show_next: bool) -> None:
     column per orientation.
     """
     check_output(output, *FIGURES)
+    check_apart(output, "NAME", bank_files(name))
     figures = extra("npscatter.cli.figures")
     with told_in_one_line():
         bank = FilterBank.load(name)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from npscatter.cli.options import (
+    Side,
     backend_option,
     bank_option,
     boundary_option,
@@ -45,7 +46,7 @@ class _Sectioned(click.Command):
 
 def _sides(name: str, words: str) -> Callable:
     """Return an option that takes a height and a width."""
-    return click.option(name, nargs=2, type=click.IntRange(min=1), metavar="H W", help=words)
+    return click.option(name, nargs=2, type=Side(least=1), metavar="H W", help=words)
 
 
 @click.command(

@@ -90,7 +90,12 @@ def plot_coefficients(
             rule = "is the place of the coefficients of a disc, and view='maps' shows all of them"
             raise ArgumentError(explain("position", position, rule, "pass None, or view='disc'"))
         _check_finite(maps, meta, orders)
-        drawn = axes_for(axes, [{0: 3.9, 1: 6.2, 2: 5.6}[each] for each in orders], 4.6)
+        widths = [{0: 3.9, 1: 6.2, 2: 5.6}[each] for each in orders]
+        height = 4.6
+        if orders == [1]:  # rows of L maps
+            rows, columns = maps[-1].shape
+            height = min(height, 1.2 + 5.2 * S.J * rows / (S.L * columns))
+        drawn = axes_for(axes, widths, height)
         for each, cell in zip(orders, drawn, strict=True):
             draw_maps(cell, maps, meta, S.J, S.L, each)
     else:

@@ -76,6 +76,8 @@ def _checked_paths(paths: Any, channels: int) -> tuple[int, ...] | None:
         listed = np.asarray(paths)
     except Exception:
         listed = np.array(None)
+    if listed.shape == (0,):  # of floats, if it was a list
+        listed = listed.astype(int)
     if listed.ndim != 1 or listed.dtype.kind not in "biu":
         rule = "must be channel numbers, or a mask of all channels"
         raise ArgumentTypeError(explain("paths", paths, rule, remedy))

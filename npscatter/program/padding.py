@@ -147,7 +147,8 @@ def shape_before_padding(J: int, padded_shape: tuple[int, int]) -> tuple[int, in
                 padded_shape,
                 f"with pre_pad=True both must be multiples of 2^J = {period}, "
                 f"at least {3 * period}",
-                "pad the images by 2^J on every side, or use pre_pad=False",
+                f"pad the images to multiples of {period}, then by {period} on every side, or use "
+                "pre_pad=False",
             )
         )
     return padded_shape[0] - 2 * period, padded_shape[1] - 2 * period

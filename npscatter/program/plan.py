@@ -103,6 +103,13 @@ class Plan:
         Every stack of maps the program stores, whole.
     workspace : Workspace
         Where they lie if rows are stored without margins.
+
+    Examples
+    --------
+    >>> from npscatter import Scattering2D
+    >>> plan = Scattering2D(J=2, shape=(32, 32)).plan
+    >>> plan.n_coefficients, plan.output_shape, plan.padded_shape
+    (81, (81, 8, 8), (40, 40))
     """
 
     J: int
@@ -278,6 +285,14 @@ def make_plan(
     ArgumentError, ArgumentTypeError
         For values no plan can be made from, or none that could be used: beyond `LARGEST_CHANNELS`
         channels, or a side of ``npscatter.program.padding.LARGEST_SIDE``.
+
+    Examples
+    --------
+    >>> from npscatter.program.plan import make_plan
+    >>> from npscatter.program.steps import Architecture
+    >>> architecture = Architecture(orientations=8, carriers=4, psi_stride=1, next_from="carried")
+    >>> make_plan(2, (32, 32), architecture).output_shape
+    (81, 8, 8)
     """
     J = integer("J", J)
     max_order = integer("max_order", max_order)

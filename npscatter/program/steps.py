@@ -15,6 +15,13 @@ class WeightArray:
         "psi" (wavelets), "carry" (what makes the maps of the next octave) or "low" (the low-pass).
     generation : str
         "first" (reads one raw map) or "next" (reads carried maps).
+
+    Examples
+    --------
+    >>> from npscatter.program.steps import WeightArray
+    >>> array = WeightArray("psi", "next")
+    >>> array.name, array.shape(L=8, R=4, K=5)
+    ('psi_next', (8, 4, 5, 5))
     """
 
     role: str
@@ -72,6 +79,12 @@ class Architecture:
         When the ``*_next`` weights take over from the ``*_first``: "carried" (as soon as the
         input is carried maps, not one raw map) or "octave" (from the second octave on; the
         paper's one set of weights per level, possible only for R = 1).
+
+    Examples
+    --------
+    >>> from npscatter import FilterBank
+    >>> FilterBank.load("accurate").architecture
+    Architecture(orientations=8, carriers=4, psi_stride=1, next_from='carried')
     """
 
     orientations: int
@@ -90,6 +103,21 @@ class Maps:
     """A run of maps in one buffer of the workspace: ``count`` maps of ``height`` x ``width``.
 
     Their grid is the padded image's, halved `octave` times.
+
+    Attributes
+    ----------
+    buffer, first, count : int
+        Number of the buffer, and which maps of it.
+    height, width : int
+        Of each map.
+    octave : int
+        How often the grid was halved.
+
+    Examples
+    --------
+    >>> from npscatter import Scattering2D
+    >>> Scattering2D(J=2, shape=(32, 32)).plan.image
+    Maps(buffer=0, first=0, count=1, height=40, width=40, octave=0)
     """
 
     buffer: int
@@ -162,6 +190,16 @@ class Step:
         moduli that are not asked for.
     window : tuple of int
         First row and column, height and width of the moduli that are emitted or averaged.
+
+    Examples
+    --------
+    What takes the moduli of all wavelets of the first octave, and carries them to the next:
+
+    >>> from npscatter import Scattering2D
+    >>> steps = Scattering2D(J=2, shape=(32, 32)).plan.steps
+    >>> step = next(step for step in steps if step.smoothing == "carry_first")
+    >>> step.wavelets, step.stride, step.target.count
+    ('psi_first', 2, 32)
     """
 
     wavelets: str
@@ -218,7 +256,20 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """One output channel: scale j, orientation theta and n = j L + theta of each wavelet."""
+    """One output channel: scale j, orientation theta and n = j L + theta of each wavelet.
+
+    Attributes
+    ----------
+    j, theta, n : tuple of int
+        Of no wavelet, one or two.
+
+    Examples
+    --------
+    >>> from npscatter import Scattering2D
+    >>> path = Scattering2D(J=2, shape=(32, 32)).plan.paths[-1]
+    >>> path, path.order
+    (Path(j=(0, 1), theta=(7, 7), n=(7, 15)), 2)
+    """
 
     j: tuple[int, ...]
     theta: tuple[int, ...]

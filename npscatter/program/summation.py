@@ -65,6 +65,14 @@ class Summation:
         How many sums are kept.
     outputs : tuple of (int, int, int)
         Output o is ``accumulator[first] + sign * accumulator[second]``; sign 0: the first alone.
+
+    Examples
+    --------
+    >>> from npscatter import FilterBank
+    >>> bank = FilterBank.load("accurate")
+    >>> summation, _ = bank.summation("low_first")
+    >>> summation.multiply_adds < bank["low_first"].size
+    True
     """
 
     size: int
@@ -105,6 +113,18 @@ def make_summation(
     -------
     Summation
     ndarray of float64, shape (multiply_adds,)
+
+    Examples
+    --------
+    A mean of 3 x 3 samples is folded to four products:
+
+    >>> import numpy as np
+    >>> from npscatter.program.summation import make_summation
+    >>> for folded in (False, True):
+    ...     summation, weights = make_summation(np.ones((1, 1, 3, 3)) / 9, folded)
+    ...     print(summation.multiply_adds)
+    9
+    4
     """
     parts = _parities(taps, fold_rows) if folded else _direct(taps)
     sums: list[dict] = []  # per accumulator {(map, a, row fold, b, fold): weight}

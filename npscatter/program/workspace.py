@@ -23,6 +23,13 @@ class Workspace:
         Elements from one row of a buffer to the next.
     size : int
         Elements one image needs: the peak, buffers being used again once they are free.
+
+    Examples
+    --------
+    >>> from npscatter import Scattering2D
+    >>> plan = Scattering2D(J=2, shape=(32, 32)).plan
+    >>> plan.workspace.pitch(plan.image), plan.workspace.plane(plan.image)
+    (40, 1600)
     """
 
     offsets: tuple[int, ...]

@@ -218,6 +218,11 @@ class Scattering2D(PlannedTransform):
         ----------
         dtype : dtype, optional
             Of the images to come.
+
+        Examples
+        --------
+        >>> from npscatter import Scattering2D
+        >>> Scattering2D(J=2, shape=(32, 32)).warmup()
         """
         images = dtype_of("dtype", dtype)
         self._backend.warm_up(self.plan, self.bank, images, self._options)
@@ -295,7 +300,20 @@ class Scattering2D(PlannedTransform):
     forward = __call__
 
     def scattering(self, input: Any, out: Any = None, stream: object = None) -> Any:
-        """Return the scattering coefficients of `input`: see `__call__`."""
+        """Return the scattering coefficients of images; Kymatio's name for a call.
+
+        Parameters
+        ----------
+        input : array_like, shape (..., H, W)
+            Real images.
+        out, stream : optional
+            See `__call__`.
+
+        Returns
+        -------
+        ndarray, shape (..., output_shape), or list of dict
+            See `__call__`.
+        """
         return self(input, out, stream)
 
     def _call_on_gpu(self, x: object, out: object, stream: object) -> Any:
@@ -319,7 +337,13 @@ class Scattering2D(PlannedTransform):
         return output
 
     def check_shape(self, images: Any) -> None:
-        """Raise an `ArgumentError` unless images have this object's shape."""
+        """Raise an `ArgumentError` unless images have this object's shape.
+
+        Parameters
+        ----------
+        images : array
+            With the attribute ``shape``.
+        """
         shape = tuple(images.shape)
         if len(shape) < 2 or shape[-2:] != self.plan.input_shape:
             H, W = self.plan.input_shape
@@ -361,7 +385,17 @@ class Scattering2D(PlannedTransform):
         return hash((type(self), self.plan, self.bank))
 
     def of_plan(self, plan: Plan) -> Scattering2D:
-        """Return a transform of the same settings that runs another program of the bank."""
+        """Return a transform of the same settings that runs another program of the bank.
+
+        Parameters
+        ----------
+        plan : Plan
+            For the bank's architecture.
+
+        Returns
+        -------
+        Scattering2D
+        """
         other = copy.copy(self)
         other._plan = plan
         return other
@@ -426,10 +460,11 @@ def scatter(
         Real images; see `Scattering2D.__call__`. Three axes and more are refused if the last has
         1 to 4 pixels and the one before four times as many or more: that looks like channels
         last. Use `Scattering2D` with ``shape=(H, W)`` for images that are so narrow.
-    J, L, max_order, bank, backend, boundary, out_type, average, oversampling, paths, threads,
-    storage, memory
+    J, L, max_order, bank, backend, boundary, out_type, average, oversampling, paths
         As for `Scattering2D`.
-    stream
+    threads, storage, memory
+        As for `Scattering2D`.
+    stream : optional
         See `Scattering2D.__call__`.
     pre_pad : bool, optional
         `x` is padded already, by 2^J pixels on every side; H and W must be multiples of 2^J.

@@ -115,6 +115,15 @@ def test_white_says_what_bytes_are():
     assert np.abs(scores[0] - scores[1]).max() < 1e-4 * np.abs(scores[0]).max()
 
 
+@pytest.mark.parametrize(("scale", "white"), [(1 / 255, 255), (1, 1)])
+def test_a_white_that_can_hardly_be_is_warned_of(scale, white):
+    images, labels = data()
+    model = make_pipeline(transformer(), StandardScaler(), RidgeClassifier())
+    model.fit(images * scale, labels)
+    with pytest.warns(UserWarning, match=f"^white={white}.0: must be what white was.*pass white=1"):
+        LinearClassifier.from_sklearn(model, white=white)
+
+
 REFUSED_MODELS = {
     "a regression": (lambda X, y: Ridge().fit(X, y), "must be LogisticRegression"),
     "a search": (
@@ -187,7 +196,13 @@ GOOD = {"coef": np.ones((2, 30)), "intercept": [0, 1], "classes": [3, 4]}
 @pytest.mark.parametrize(
     ("changed", "error", "words"),
     [
-        ({"coef": "weights"}, ArgumentTypeError, "coef='weights': must be numbers"),
+        ({"coef": "weights"}, ArgumentTypeError, "coef='weights': must be real numbers"),
+        ({"coef": np.full((2, 30), 1j)}, ArgumentTypeError, "must be real numbers"),
+        ({"coef": np.full((2, 30), 1e-40)}, ArgumentError, "coef='1e-40 at most': has no weight"),
+        ({"white": "255"}, ArgumentTypeError, "white='255': must be real numbers; pass a number"),
+        ({"white": 5e-324}, ArgumentError, "must be between 1e-06 and 1e+12"),
+        ({"classes": [1, "b"]}, ArgumentError, "integers of 32 bits or text"),
+        ({"classes": ["a", "\udce9"]}, ArgumentError, "integers of 32 bits or text"),
         ({"coef": np.ones(30)}, ArgumentError, "must have 2 axes"),
         ({"coef": np.full((2, 30), np.nan)}, ArgumentError, "must be finite"),
         ({"coef": np.ones((2, 31))}, ArgumentError, "has 31 weights a score, and images 30"),
@@ -198,7 +213,7 @@ GOOD = {"coef": np.ones((2, 30)), "intercept": [0, 1], "classes": [3, 4]}
         ({"classes": [1, 1]}, ArgumentError, "must differ"),
         ({"classes": [1, 2**31]}, ArgumentError, "integers of 32 bits or text"),
         ({"classes": [1, None]}, ArgumentError, "integers of 32 bits or text"),
-        ({"white": 0}, ArgumentError, "white=0.0: must be above 0"),
+        ({"white": 0}, ArgumentError, "white=0.0: must be between"),
         ({"transform": "accurate"}, ArgumentTypeError, "transform='accurate': is no transform"),
     ],
 )
@@ -248,7 +263,8 @@ def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
     with pytest.raises(FileNotFoundError):
         make_toy_classifier().save(tmp_path / "missing" / "model.npz")
-    for bad, error in ((None, ArgumentTypeError), ("", ArgumentError)):
+    bads = (None, ArgumentTypeError), ("", ArgumentError), ("a\0b", ArgumentError)
+    for bad, error in bads:
         with pytest.raises(error, match="path="):
             make_toy_classifier().save(bad)
         with pytest.raises(error, match="classifier="):
@@ -267,6 +283,14 @@ def npy(value):
     file = io.BytesIO()
     np.lib.format.write_array(file, np.asarray(value), allow_pickle=True)
     return file.getvalue()
+
+
+HEADER = "{'descr':'<f8','fortran_order':False,'shape':%s, }"
+
+
+def npy_of(header):
+    """Return an .npy file that has such a header, and nothing behind it."""
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
 
 
 def entries_of(content):
@@ -299,6 +323,12 @@ DAMAGE = {
     "a fraction for J": changed("J", npy(2.5)),
     "an unknown boundary": changed("boundary", npy("mirror")),
     "a number for a bank": changed("bank", npy(3)),
+    "an unclosed header": changed(
+        "coef", npy_of("{'descr':'<f8','fortran_order':False,'shape':(0,")
+    ),
+    "a vast side": changed("coef", npy_of(HEADER % f"(0,1{'0' * 30})")),
+    "a side that is no number": changed("coef", npy_of(HEADER % "(True,0)")),
+    "a header too deep to read": changed("coef", npy_of("-" * 9000 + "1")),
 }
 
 

@@ -110,8 +110,8 @@ int main(void)
 }
 """
 # Smaller and quicker to compile, with calls in place of checks.
-SANITIZERS = "-fsanitize=address,alignment,signed-integer-overflow -fno-sanitize-recover=all"
-SANITIZERS += " -mllvm -asan-instrumentation-with-call-threshold=0"
+SANITIZERS = "-fsanitize=address,alignment,pointer-overflow,signed-integer-overflow"
+SANITIZERS += " -fno-sanitize-recover=all -mllvm -asan-instrumentation-with-call-threshold=0"
 
 
 @pytest.mark.parametrize("extension", ["DSP", "MVE", "MVE=3"])

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from programs import ARDUINO_CORE, program, run
+from toy_classifiers import make_toy_classifier
 
 import npscatter
 from cexport import generate
@@ -170,6 +171,10 @@ def add(folder):
     (folder / "examples" / "notes.txt").write_text("mine")
 
 
+def add_folder(folder):
+    (folder / "mine").mkdir()
+
+
 def link(folder):
     (folder / "README.md").unlink()
     (folder / "README.md").symlink_to(folder / "LICENSE")
@@ -179,19 +184,19 @@ def forget(folder):
     (folder / SUMS).write_text((folder / SUMS).read_text().partition("\n")[2])
 
 
-@pytest.mark.parametrize("change", [edit, add, link, forget])
+@pytest.mark.parametrize("change", [edit, add, add_folder, link, forget])
 def test_what_was_changed_is_not_lost(change, tmp_path):
     """And the command says so before it computes anything."""
     write_package(tmp_path / "old", package("arduino"))
     change(tmp_path / "old")
-    before = contents(tmp_path / "old")
+    before = contents(tmp_path / "old"), sorted((tmp_path / "old").rglob("*"))
     with pytest.raises(FileExistsError, match="would be lost"):
         write_package(tmp_path / "old", package("arduino", "float"))
     arguments = ["--bank", "none", "--arduino", str(tmp_path / "old")]
     ran = CliRunner().invoke(export_c, arguments)
     assert ran.exit_code == 2 and ran.stderr.count("\n") == 1
     assert "would be lost; name another folder" in ran.stderr
-    assert contents(tmp_path / "old") == before
+    assert (contents(tmp_path / "old"), sorted((tmp_path / "old").rglob("*"))) == before
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
@@ -226,17 +231,39 @@ def test_an_interruption_leaves_what_was_there(tmp_path, monkeypatch):
     [
         (["--arduino", "{0}/none/new"], "there is no folder"),
         (["--zephyr", "{0}/file"], "is a file"),
-        (["--arduino", "{0}/a", "--zephyr", "{0}/./a"], "need a folder each"),
+        (["--arduino", ""], "'' names no folder"),
+        (["--zephyr", "{0}/away"], "there is no folder '{0}/gone'"),
+        (["--esp-idf", "{0}/loop"], "symbolic links; name another folder"),
+        (["--arduino", "/proc/a"], "folder '/proc'"),
+        (["--arduino", "{0}/empty/."], "holds the folder this runs in"),
+        (["--arduino", "{0}/a", "--zephyr", "{0}/./a"], "within the folder of --zephyr"),
+        (["--zephyr", "{0}/full", "--arduino", "{0}/full/a"], "within the folder of --zephyr"),
+        (["-o", "{0}/full/x.h", "--arduino", "{0}/full"], "within the folder of --arduino"),
+        (["-o", "{0}/a", "--esp-idf", "{0}/a"], "within the folder of --esp-idf"),
         (["--esp-idf", "{0}/a", "--weights-only"], "leave out --weights-only"),
     ],
 )
-def test_the_command_refuses_in_one_line(arguments, words, tmp_path):
+def test_the_command_refuses_before_any_work(arguments, words, tmp_path, monkeypatch):
+    monkeypatch.setattr("cexport.command.generate", pytest.fail)
     (tmp_path / "file").touch()
+    (tmp_path / "away").symlink_to("gone/a")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    before = sorted(tmp_path.rglob("*"))
     ran = CliRunner().invoke(export_c, [word.format(tmp_path) for word in arguments])
     assert ran.exit_code == 2
-    assert ran.stderr.startswith("Error: ") and ran.stderr.count("\n") == 1
-    assert words in ran.stderr and not ran.stdout
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert "Error: " in ran.stderr and words.format(tmp_path) in ran.stderr and not ran.stdout
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_package_is_not_written_around_where_one_stands(tmp_path, monkeypatch):
+    write_package(tmp_path / "old", package("arduino"))
+    monkeypatch.chdir(tmp_path / "old" / "src")
+    with pytest.raises(FileExistsError, match="holds the folder this runs in"):
+        write_package(Path(".."), package("arduino", "float"))
+    assert contents(tmp_path / "old") == package("arduino")
 
 
 # What it says of itself
@@ -360,6 +387,37 @@ def test_a_bank_of_any_name_is_told(tmp_path):
     for path, content in package("arduino").items():
         if path not in ("README.md", "src/nps.h", SUMS):
             assert written[path] == content
+
+
+@pytest.fixture(scope="module", params=["float", "q15"])
+def classifying(request, tmp_path_factory):
+    """Return a library that classifies, from a file whose name is not ASCII."""
+    folder = tmp_path_factory.mktemp("classifying")
+    path = make_toy_classifier("fast-L4", 1, (8, 9)).save(folder / "m \u00e9.npz")
+    text = generate(**HEADERS[request.param], classifier=path)
+    return package_files("arduino", text, "nps")
+
+
+def test_a_package_that_classifies_says_how(classifying):
+    readme = classifying["README.md"]
+    assert "into 3 classes" in readme and "nps_classify(image, scores, " in readme
+    words = set(re.findall(r"^(\w+)\t", classifying["keywords.txt"], re.M))
+    told = {"nps_classify", "nps_score", "nps_labels", "NPS_SCORES", "NPS_CLASSES"}
+    assert told <= words <= set(re.findall(r"\w+", classifying["src/nps.h"]))
+    assert "classif" not in package("arduino")["README.md"]
+    for text in classifying.values():
+        assert text.isascii() and not re.search(r"@\w+@|\bpfx|\bPFX|[ ]$", text, re.M)
+
+
+def test_a_readme_says_where_its_command_is_spelt_otherwise(classifying):
+    readme = classifying["README.md"]
+    assert "m \\xe9.npz'" in readme and "such as `\\xe9`, type" in readme
+    assert "such as `" not in package("arduino")["README.md"]
+
+
+def test_q15_libraries_know_the_exponents():
+    assert "\nnps_exponents\tLITERAL1\n" in package("arduino", "q15")["keywords.txt"]
+    assert "exponents" not in package("arduino", "float")["keywords.txt"]
 
 
 # The examples

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from programs import run
 
 import cexport
-from cexport import find_fitting, generate, report
+from cexport import LinearClassifier, find_fitting, generate, report
 from cexport.command import export_c
 from cexport.configuration import DTYPES, TARGETS, Configuration
 from cexport.counts import PROCESSORS, Counts
@@ -218,14 +218,59 @@ def test_what_fits_is_sorted_and_fits():
 
 
 def test_what_is_recommended_can_be_generated_and_takes_what_was_said(tmp_path):
-    options = ["--J", "1", "--shape", "16", "16", "--L", "4", "--dtype", "q15"]
+    options = ["--J", "1", "--shape", "16", "16", "--L", "4", "--dtype", "q15", "--prefix", "cam"]
     ran = CliRunner().invoke(export_c, [*options, "--fit", "12K", "10k", "--cpu", "cortex-m0"])
     assert ran.exit_code == 0, ran.output
     (command,) = re.findall(r"^python -m cexport (.*) -o nps.h$", ran.stdout, re.M)
     header = CliRunner().invoke(export_c, command.split()).stdout
     best = find_fitting("12K", "10K", 1, (16, 16), L=4, dtype="q15", cpu="cortex-m0").recommended
-    assert best.report.scratch_bytes == defined(header, "SCRATCH_BYTES")
+    assert best.report.scratch_bytes == int(re.search(r"CAM_SCRATCH_BYTES (\d+)", header)[1])
     assert best.bank in command and f"{best.ram_bytes / 1024:.1f}" in ran.stdout
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_classifiers_tables_are_counted(dtype, tmp_path):
+    S = Scattering2D(1, (8, 8), 4, backend="numpy")
+    coef = np.random.default_rng(0).normal(size=(3, S.n_coefficients * 16))
+    classifier = LinearClassifier.of(S, coef, [0, 0, 0], ["a", "bb", "\u00e9"])
+    path = classifier.save(tmp_path / "model.npz")
+    options = {"bank": "accurate-L4", "J": 1, "shape": (8, 8), "dtype": dtype}
+    alone, told = report(**options), report(**options, classifier=path)
+    names = ("class_weights", "class_offsets", "class_shifts", "labels")
+    header = generate(**options, classifier=path, prefix="p")
+    sizes = " + ".join(f"sizeof p_{name}" for name in names if f"p_{name}[" in header)
+    program = (
+        '#include <stdio.h>\n#include "p.h"\nint main(void) { printf("%zu", SIZES); return 0; }'
+    )
+    (tmp_path / "p.h").write_text(header)
+    (tmp_path / "main.c").write_text(program.replace("SIZES", sizes))
+    run("gcc", "-std=c99", tmp_path / "main.c", "-o", tmp_path / "main", "-lm")
+    pointers = 3 * (8 - 4)  # of a desktop, where a microcontroller's have 4 bytes
+    texts = len("a") + len("bb") + len("\u00e9".encode()) + 3
+    assert told.classifier_bytes == int(run(tmp_path / "main").stdout) - pointers + texts
+    assert alone.classifier_bytes == 0 and f"{told.classifier_bytes:,} bytes of flash" in str(told)
+    assert "classif" not in str(alone)
+    assert (told.scratch_bytes, told.estimates) == (alone.scratch_bytes, alone.estimates)
+
+
+def test_what_fits_with_a_classifier_has_its_tables_and_keeps_no_output(tmp_path):
+    S = Scattering2D(1, (16, 16), 4, backend="numpy")
+    coef = np.random.default_rng(0).normal(size=(10, S.n_coefficients * 64))
+    path = LinearClassifier.of(S, coef, np.zeros(10), range(10)).save(tmp_path / "model.npz")
+    options = {"J": 1, "shape": (16, 16), "rounds": 1, "target": "speed"}
+    alone = find_fitting("1M", "1M", bank="accurate-L4", streamed=True, **options).choices
+    fitting = find_fitting("1M", "1M", classifier=path, **options).choices
+    assert {one.bank for one in fitting} == {"accurate-L4"} and {
+        one.channels for one in fitting
+    } == {5}
+    for one, other in zip(fitting, alone, strict=True):
+        assert one.ram_bytes == other.ram_bytes
+        assert one.flash_bytes - other.flash_bytes == one.report.classifier_bytes > 6400
+    ran = CliRunner().invoke(
+        export_c,
+        f"--J 1 --shape 16 16 --classifier {path} --fit 1M 1M --dtype q15 --target size".split(),
+    )
+    assert ran.exit_code == 0 and f"--classifier {path}" in ran.stdout, ran.output
 
 
 def test_streaming_spares_the_output():
@@ -315,23 +360,37 @@ def test_a_report_refuses_what_generating_refuses():
 
 @pytest.mark.parametrize(("arguments", "words"), [
     ("--fit 64K", "requires 2 arguments"),
-    ("--fit 64K 1Z", "size='1Z'"),
+    ("--fit 64K 1Z", "FLASH='1Z'"),
+    ("--fit 64Q 256K", "RAM='64Q'"),
+    ("--fit 64Q 256K", "pass two sizes, as --fit 64K 1M"),
+    ("--report --prefix 9lives", "prefix='9lives'"),
+    ("--report --prefix int", "prefix='int'"),
+    ("--fit 64K 64K --prefix 9lives", "prefix='9lives'"),
+    ("--report --classifier=", "classifier=''"),
     ("--report --fit 64K 64K", "give one"),
-    ("--report --weights-only", "--weights-only"),
+    ("--report --weights-only", "--report is of: leave out one or the other"),
+    ("--fit 64K 64K --weights-only", "--fit is of: leave out one or the other"),
     ("--streamed", "--fit alone"),
     ("--cpu cortex-m4 --report", "--fit alone"),
     ("--cpu cortex-m3 --fit 1K 1K", "cortex-m3"),
+    ("--report --streamed", "--report tells"),
     ("--report --J 9", "J=9"),
+    ("--report -o report.h", "-o is for a header"),
+    ("--fit 64K 64K -o report.h", "-o is for a header"),
+    ("--fit 64 256 --J 1 --shape 8 8", "numbers without K are bytes: 64K is more"),
+    ("--report --shape 32x32 --J 1", "'32x32' is no number of pixels: pass two, as --shape 32 32"),
+    ("--report --classifier none.npz", "none.npz"),
 ])  # fmt: skip
 def test_the_command_refuses(arguments, words):
     ran = CliRunner().invoke(export_c, arguments.split())
     assert ran.exit_code == 2 and words in ran.stderr and not ran.stdout
 
 
-def test_the_command_prints_the_report(tmp_path):
-    arguments = "--bank fast-L4 --J 1 --shape 16 16 --dtype q15 --rounds 2 --report".split()
-    ran = CliRunner().invoke(export_c, arguments)
-    told = report("fast-L4", 1, (16, 16), rounds=2, dtype="q15")
+def test_the_command_prints_the_report():
+    arguments = "--bank fast-L4 --J 1 --shape 16 16 --dtype q15 --rounds 2 --prefix cam".split()
+    ran = CliRunner().invoke(export_c, [*arguments, "--report"])
+    told = report("fast-L4", 1, (16, 16), rounds=2, dtype="q15", prefix="cam")
+    assert told.command.endswith("--prefix cam")
     assert (ran.exit_code, ran.stdout) == (0, f"{told}\n")
     assert f"{told.scratch_bytes:,} bytes" in ran.stdout
     for words in ("M0", "M4", "M7", "M55", "arm-none-eabi-gcc", "estimates", "no cycles", "-O3"):
@@ -345,8 +404,6 @@ def test_the_command_prints_the_report(tmp_path):
     total = np.array(numbers.pop("all"))
     parts = np.array(list(numbers.values()))
     np.testing.assert_allclose(parts.sum(0), total, atol=0.06 * len(parts))
-    CliRunner().invoke(export_c, [*arguments, "-o", str(tmp_path / "report.txt")])
-    assert (tmp_path / "report.txt").read_text() == ran.stdout
 
 
 def test_estimates_are_in_the_package_and_of_every_shipped_bank():

@@ -56,6 +56,8 @@ CASES = [
     ("fast-L4", 3, (8, 11), {"boundary": "constant", "rounds": 2}),
 ]
 DTYPES = ("float", "q15")
+# Optimized, but so that compilers are done soon; test_compile.py has them do their most.
+FLAGS = ("-O1",)
 ROUNDED = ["accurate", "accurate-L4", "symmetric L=6 R=3", "free L=4 R=1", "fast-L4"]
 
 
@@ -66,7 +68,7 @@ def exported(compiled, toy_bank):
     @cache
     def export(name, J, shape, dtype, options=()):
         text = generate(bank_of(name), J, shape, dtype=dtype, **dict(options))
-        return compiled(text, dtype)
+        return compiled(text, dtype, FLAGS)
 
     return lambda name, J, shape, dtype, **options: export(
         name, J, shape, dtype, tuple(sorted(options.items()))
@@ -325,8 +327,8 @@ def test_the_selftest_sees_one_altered_weight(compiled, dtype, key):
     weights[largest] = f" {int(value) + 1}" if dtype == "q15" else f" {1.01 * value:.9g}f"
     altered = text[:start] + ",".join(weights) + text[end:]
     assert altered != text
-    assert compiled(text, dtype).selftest() == 0
-    assert compiled(altered, dtype).selftest() > 0
+    assert compiled(text, dtype, FLAGS).selftest() == 0
+    assert compiled(altered, dtype, FLAGS).selftest() > 0
 
 
 # The simulation itself, against the definition

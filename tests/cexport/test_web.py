@@ -195,7 +195,9 @@ def test_a_picture_is_dropped(page, tmp_path):
         }
     }"""
     page.evaluate(drop, [list(path.read_bytes()), path.name])
-    shown(page, r"^Shown: picture.png, 120 × 90 pixels, resized to 32 × 32\.$")
+    shown(
+        page, r"^Shown: picture.png, 120 × 90 .*the middle square is shown, resized to 32 × 32\.$"
+    )
     mean = read_image(path, Reading(crop=(90, 90))).mean()
     assert means(page)[0] == pytest.approx(mean, abs=0.01)
     assert before[0] != pytest.approx(mean, abs=0.05)
@@ -218,6 +220,32 @@ def test_what_is_no_picture_is_refused_and_the_last_one_stays(page, tmp_path):
     choose(page, picture(tmp_path, (32, 32)))
     expect(said).to_be_hidden()
     assert not np.array_equal(means(page), before)
+
+
+def test_of_two_pictures_the_one_asked_for_last_is_shown(page, tmp_path):
+    """Though the first is ready later."""
+    later = "createImageBitmap = ((now) => async (blob) => { if (blob.name) await new Promise("
+    page.evaluate(later + "(go) => (ready = go)); return now(blob); })(createImageBitmap); null")
+    page.get_by_label("Choose a picture").set_input_files(picture(tmp_path, (32, 32)))
+    page.get_by_role("button", name="Sample picture").click()
+    page.wait_for_timeout(300)
+    page.evaluate("ready()")
+    page.wait_for_timeout(300)
+    shown(page, "^Shown: the sample picture")
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_transform_that_is_lost_leaves_the_one_there_was(opened):
+    lost = "fetch = ((now) => async (name, ...more) => String(name).includes('-224')"
+    lost += " ? new Response('', {status: 404}) : now(name, ...more))(fetch)"
+    with opened(lost) as page:
+        chosen = page.locator("#transform")
+        before = chosen.input_value()
+        other = chosen.locator("option").evaluate_all("all => all.map((one) => one.value)")
+        chosen.select_option(next(name for name in other if name.endswith("-224")))
+        expect(page.get_by_role("alert")).to_be_visible()
+        assert chosen.input_value() == before
+        shown(page, "resized to 32 × 32")
 
 
 def test_the_keyboard_reaches_everything(page, tmp_path):
@@ -275,7 +303,7 @@ def test_the_cameras_pictures_are_shown_as_they_come(opened):
     with opened(permissions=["camera"]) as page:
         camera = page.get_by_role("button", name="Camera")
         camera.click()
-        shown(page, r"^Shown: the camera, \d+ × \d+ pixels, resized to 32 × 32\.$")
+        shown(page, r"^Shown: the camera, \d+ × \d+ pixels.*, resized to 32 × 32\.$")
         expect(camera).to_have_attribute("aria-pressed", "true")
         page.wait_for_function("document.getElementById('rate').value > 0")
         seen = colors(page, 2)
@@ -346,15 +374,18 @@ def test_it_is_readable(page):
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
+        ([""], {}, "'' names no folder"),
         (["--bank", "none"], {}, "bank='none': no such bank"),
         (["--bank", "fast", "--bank", "fast"], {}, "must have different names"),
         ([], {"CLANG": "no-such-clang"}, "no-such-clang is not installed: Debian: apt-get install"),
         ([], {"CLANG": "false"}, "build.sh failed"),
     ],
 )
-def test_what_cannot_be_built(tmp_path, arguments, environment, words):
+def test_what_cannot_be_built(tmp_path, monkeypatch, arguments, environment, words):
     """Is told, and nothing is written."""
     program("clang"), program("wasm-ld")
-    result = CliRunner().invoke(main, [str(tmp_path / "site"), *arguments], env=environment)
-    assert result.exit_code and result.output.startswith("Error: ") and words in result.output
-    assert not (tmp_path / "site").exists()
+    monkeypatch.chdir(tmp_path)
+    folder = [] if arguments == [""] else [str(tmp_path / "site")]
+    result = CliRunner().invoke(main, [*folder, *arguments], env=environment)
+    assert result.exit_code and "Error: " in result.output and words in result.output
+    assert not list(tmp_path.iterdir())

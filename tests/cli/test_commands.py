@@ -58,8 +58,8 @@ def not_blank(path):
 
 
 def test_plot_bank_by_name_and_path(folder, shipped):
-    assert run("plot-bank", "paper", "-o", "a.png").exit_code == 0
-    result = run("plot-bank", shipped / "paper.npz", "-o", "b.png", "--next")
+    assert run("plot-bank", "accurate-L4", "-o", "a.png").exit_code == 0
+    result = run("plot-bank", shipped / "accurate-L4.npz", "-o", "b.png", "--next")
     assert result.exit_code == 0, result.output
     assert not_blank("b.png")[0] > 1.5 * not_blank("a.png")[0]
     only(folder, "a.png", "b.png")

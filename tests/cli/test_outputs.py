@@ -282,7 +282,7 @@ def invoke(name, *arguments):
 @pytest.mark.parametrize("name", GIVEN)
 def test_outputs_that_cannot_be_are_refused_before_any_work(tmp_path, monkeypatch, name):
     monkeypatch.setattr("npscatter.FilterBank.load", pytest.fail)
-    monkeypatch.setattr("npscatter.bank.resolve", pytest.fail)
+    monkeypatch.setattr("npscatter.cli.pipeline.job.resolve", pytest.fail)
     read_only = tmp_path / f"file{SUFFIX[name]}"
     read_only.write_bytes(b"old")
     read_only.chmod(0o444)
@@ -300,12 +300,69 @@ def test_outputs_that_cannot_be_are_refused_before_any_work(tmp_path, monkeypatc
         tmp_path / f"{'x' * 300}{SUFFIX[name]}": "too long",
         read_only: "is read-only; --force replaces it",
         loop: "symbolic links",
+        f"/proc/a{SUFFIX[name]}": "folder '/proc'",
     }
     for output, words in cases.items():
         result = invoke(name, "-o", output)
         assert result.exit_code == 2, result.output
         assert words in result.stderr and "-o" in result.stderr
     assert read_only.read_bytes() == b"old"
+
+
+READERS = [
+    ("demo", "link.png", ["--bank", "mine.npz"]),
+    ("plot-bank", "link.png", []),
+    ("export-c", "mine.npz", ["--bank", "mine.npz"]),
+    ("export-c", "mine.json", ["--bank", "mine.npz"]),
+    ("export-c", "model.npz", ["--classifier", "model.npz"]),
+    ("export-onnx", "mine.npz", ["--bank", "./mine.npz"]),
+    ("export-taps", "mine.npz", []),
+    ("transform", "mine.npz", ["--bank", "mine.npz"]),
+    ("transform", "model.npz", ["--labels", "model.npz"]),
+    ("transform", "model.npz", ["@model.npz"]),
+    ("transform", "picture.parquet", ["picture.parquet"]),
+]
+
+
+@pytest.mark.parametrize(("name", "output", "options"), READERS)
+def test_no_command_replaces_what_it_reads(tmp_path, monkeypatch, name, output, options):
+    """Also not through a link, and not where a bank's card would be."""
+    monkeypatch.chdir(tmp_path)
+    make_windowed_bank("mine").save("mine")
+    Path("mine.json").unlink()
+    Path("link.png").symlink_to("mine.npz")
+    Path("model.npz").write_text(f"{PICTURE}\n")
+    Path("picture.parquet").write_bytes(PICTURE.read_bytes())
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setitem(GIVEN, "plot-bank", ["plot-bank", "mine.npz"])
+    monkeypatch.setitem(GIVEN, "export-taps", ["export-taps", "mine.npz"])
+    result = invoke(name, *options, "-o", output)
+    assert result.exit_code == 2, result.output
+    assert f"Error: -o='{output}': would replace" in result.stderr
+    assert "; take another name" in result.stderr and result.stderr.count("\n") == 1
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_dash_is_standard_output(tmp_path, monkeypatch):
+    """And a file of that name has its folder before it."""
+    monkeypatch.chdir(tmp_path)
+    options = ["--J", "1", "--shape", "4", "4"]
+    header = invoke("export-c", *options).stdout_bytes
+    assert invoke("export-c", *options, "-o", "-").stdout_bytes == header
+    assert os.listdir() == []
+    assert invoke("export-c", *options, "-o", "./-").stdout_bytes == b""
+    assert Path("-").read_bytes() == header
+    for name in ("demo", "plot-bank", "transform", "export-taps"):
+        result = invoke(name, "-o", "-")
+        assert result.exit_code == 2 and "-o: '-' must end in" in result.stderr
+
+
+def test_a_model_goes_to_standard_output_alone(tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    result = invoke("export-onnx", "--J", "1", "--shape", "4", "4", "-o", "-")
+    assert onnx.load_model_from_string(result.stdout_bytes).graph.input[0].name == "images"
+    assert os.listdir() == []
 
 
 @pytest.mark.parametrize("name", ["plot-bank", "transform", "export-c", "export-taps"])

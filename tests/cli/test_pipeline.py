@@ -301,14 +301,14 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("suffix", ["npz", "zarr"])
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(folder, shipped, suffix):
     Path("main.py").write_text(KILLED.format(shipped=str(shipped)))
-    np.save("in.npy", noise(400, 32, 32))
+    np.save("in.npy", noise(200, 32, 32))
     command = [sys.executable, "main.py", "transform", "in.npy", "-o", f"out.{suffix}"]
     command += ["--batch", "4", "--workers", "0", "-q", "--resume"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run(command, check=True, env=environment, timeout=120)
     wanted, partial = content(f"out.{suffix}"), folder / f".out.{suffix}.partial"
     random = np.random.default_rng(len(suffix))
-    for records in random.integers(1, 90, 2):
+    for records in random.integers(1, 45, 2 if suffix == "zarr" else 1):
         process = subprocess.Popen(command, env=environment)
         while process.poll() is None and records_of(partial) < records:
             time.sleep(0.001)

@@ -191,7 +191,7 @@ def test_a_kill_within_the_end_leaves_the_old_or_what_can_be_gone_on_with(tmp_pa
     old, expected = content(before), content(finish(path))
     line, killed = 0, True
     while killed:
-        line += 8
+        line += 13
         remove(path, staging(path))
         (shutil.copytree if before.is_dir() else shutil.copy)(before, path)
         output = made(path)
@@ -444,9 +444,9 @@ def test_parquet_of_summaries_has_a_column_per_channel(tmp_path, named):
 
 @each_format
 def test_text_is_never_held_as_wide_as_the_longest(tmp_path, suffix):
-    """All names of 1500 as wide as the longest are 24 MB."""
+    """All names of 600 as wide as the longest are 10 MB."""
     finish(tmp_path / f"first{suffix}")  # which imports what others import late
-    count = 1500
+    count = 600
     contents = replace(PLAIN, names=["x" * 4000, *["short"] * (count - 1)])
     output = made(tmp_path / f"out{suffix}", SUMMARY)
     output.open(0)

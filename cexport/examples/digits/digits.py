@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cexport import LinearClassifier, generate, simulate_classifier_q15
 from npscatter.atomic_write import atomic_write
+from npscatter.cli.options import Folder
 from npscatter.sklearn import ScatteringTransformer
 
 HERE = Path(__file__).resolve().parent
@@ -116,7 +117,7 @@ def recognise(folder: Path, classifier: Path, images: np.ndarray, L: int) -> dic
 @click.option(
     "-o",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(file_okay=False),
     default=Path("digits"),
     show_default=True,
     help="The folder for header, firmware and report.json.",

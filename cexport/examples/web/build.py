@@ -25,7 +25,7 @@ from npscatter import Scattering2D
 from npscatter.__main__ import run
 from npscatter.atomic_write import atomic_write
 from npscatter.cli.images import LUMINANCE
-from npscatter.cli.options import told_in_one_line
+from npscatter.cli.options import Folder, told_in_one_line
 from npscatter.errors import ArgumentError, explain
 from npscatter.plots.disc import disc_geometry
 from npscatter.plots.drawing import POSITIVE
@@ -65,6 +65,7 @@ def build(folder: Path, banks: tuple[str, ...] = BANKS) -> None:
     for bank in banks:
         for side, J in SIZES:
             told, modules = transform(bank, side, J)
+            click.echo(f"made {told['name']}", err=True)
             transforms.append(told)
             contents.update(modules)
     known = {
@@ -102,7 +103,7 @@ def transform(bank: str, side: int, J: int) -> tuple[dict[str, Any], dict[str, b
 
 
 @click.command(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=Folder(file_okay=False))
 @click.option(
     "--bank",
     "banks",

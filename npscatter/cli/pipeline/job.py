@@ -20,7 +20,15 @@ from npscatter import features
 from npscatter.bank import FilterBank, resolve
 from npscatter.cli.finding import Found, is_shard, is_stack, stack_and_member
 from npscatter.cli.images import Reading, picture_suffixes
-from npscatter.cli.options import check_output, computing, forced, times, told_in_one_line
+from npscatter.cli.options import (
+    bank_files,
+    check_apart,
+    check_output,
+    computing,
+    forced,
+    times,
+    told_in_one_line,
+)
 from npscatter.cli.pipeline.journal import Done, Journal
 from npscatter.cli.pipeline.labels import labels_of
 from npscatter.cli.pipeline.outputs import SUFFIXES, Contents, Layout, output_for
@@ -71,8 +79,12 @@ class Request:
     quiet: bool
 
     def check_output(self) -> None:
-        """Refuse an output that cannot be written."""
+        """Refuse an output that cannot be written, or would replace what says how it is made."""
         check_output(self.output, *SUFFIXES)
+        lists = [argument[1:] for argument in self.images if argument.startswith("@")]
+        check_apart(self.output, "IMAGES", lists)
+        check_apart(self.output, "--bank", bank_files(self.bank))
+        check_apart(self.output, "--labels", [self.labels] if self.labels else [])
         if self.no_clobber and os.path.lexists(self.output):
             remedy = "take another name, or leave --no-clobber out"
             raise Failure(explain("-o", str(self.output), "exists already", remedy))
@@ -89,7 +101,7 @@ def carry_out(request: Request) -> int:
         )
         filters, _ = resolve(request.bank, request.L)
         found = _find(request)
-    _check_apart(request.output, found.files)
+    _check_apart(request.output, found)
     with Pool(request.workers or 0) as pool:
         return Job(request, how, filters, pool).carry_out(found)
 
@@ -142,16 +154,19 @@ def _find(request: Request) -> Found:
     return found
 
 
-def _check_apart(output: Path, names: list[str]) -> None:
+def _check_apart(output: Path, found: Found) -> None:
     """Refuse an output that would replace what is to be transformed."""
     if not output.exists():
         return
     target = Path(os.path.realpath(output))
-    for name in filter(is_stack, names):
+    for name in filter(is_stack, found.files):
         path = Path(os.path.realpath(stack_and_member(name)[0]))
         if target in (path, *path.parents):
             rule = f"would replace {name}, which is to be transformed"
             raise Failure(explain("-o", str(output), rule, "take another name"))
+    if found.has(output):
+        rule = "would replace a file that is to be transformed"
+        raise Failure(explain("-o", str(output), rule, "take another name"))
 
 
 def _counts_rows(output: Path) -> bool:

@@ -173,7 +173,10 @@ class _ArrayFile:
             read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
                 version, np.lib.format.read_array_header_2_0
             )
-            shape, fortran, dtype = read(file)
+            try:
+                shape, fortran, dtype = read(file)
+            except MemoryError:  # of Python's parser, which is short of it at once
+                raise ImageError("an array whose header cannot be read") from None
             if dtype.hasobject:
                 raise ImageError("an array of Python objects, which may run any code when read")
             order: Literal["F", "C"] = "F" if fortran else "C"

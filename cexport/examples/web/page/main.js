@@ -18,6 +18,7 @@ let discs = [];
 let turning = false;
 let changed = false; // the picture, or the transform
 let running = false;
+let asked = 0; // pictures so far
 let wanted; // the name of the transform that was chosen last
 const transforms = new Map(); // promises of those opened so far, by their names
 let recent = []; // of live pictures: when each was shown, and the milliseconds it took
@@ -54,13 +55,28 @@ function setPicture(next) {
     refresh();
 }
 
-async function openFile(given) {
-    setPicture(await pictureOf(given, given.name));
+// Of several that were asked for, whichever is ready first, the last is shown.
+async function show(opening) {
+    const mine = ++asked;
+    const opened = await opening;
+    if (mine === asked) {
+        setPicture(opened);
+    } else {
+        opened.stop();
+    }
 }
 
-async function openSample() {
+function openFile(given) {
+    return show(pictureOf(given, given.name));
+}
+
+async function sample() {
     const blob = await (await file("picture.png")).blob();
-    setPicture(await pictureOf(blob, "the sample picture"));
+    return pictureOf(blob, "the sample picture");
+}
+
+function openSample() {
+    return show(sample());
 }
 
 async function toggleCamera() {
@@ -72,7 +88,7 @@ async function toggleCamera() {
         await openSample();
         throw new Error("The camera went away; this is the sample picture.");
     });
-    setPicture(await pictureOfCamera(lost));
+    await show(pictureOfCamera(lost));
 }
 
 async function toggleTurning() {
@@ -91,7 +107,15 @@ async function openTransform(name) {
         transforms.set(name, Transform.open(known.transforms.find((each) => each.name === name)));
         transforms.get(name).catch(() => transforms.delete(name));
     }
-    const opened = await transforms.get(name);
+    let opened;
+    try {
+        opened = await transforms.get(name);
+    } catch (error) {
+        if (transform && wanted === name) {
+            at("transform").value = wanted = transform.told.name; // which goes on
+        }
+        throw error;
+    }
     if (wanted !== name) {
         return; // another was chosen meanwhile
     }
@@ -184,8 +208,9 @@ function showTimes(milliseconds, rate = 0) {
 function describe() {
     const { side } = transform.told;
     const { name, width, height } = picture;
+    const cut = width === height ? "" : ", of which the middle square is shown";
     const resized = Math.min(width, height) === side ? "" : `, resized to ${side} × ${side}`;
-    at("status").textContent = `Shown: ${name}, ${width} × ${height} pixels${resized}.`;
+    at("status").textContent = `Shown: ${name}, ${width} × ${height} pixels${cut}${resized}.`;
     at("picture").setAttribute("aria-label", `${name}, ${side} × ${side} pixels in grey`);
     discs.forEach((disc) => disc.describe());
 }
@@ -220,7 +245,7 @@ function save() {
     link.download = `${transform.told.name}.npy`;
     link.href = URL.createObjectURL(npy(result.values, [channels, outHeight, outWidth]));
     link.click();
-    URL.revokeObjectURL(link.href);
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // browsers may begin later
 }
 
 // Controls
