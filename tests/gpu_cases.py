@@ -186,6 +186,8 @@ def in_a_row(S, coefficients):
 
 # Images as they are; then of magnitudes of about 1e-10 and 1e10, and of extreme ones.
 POWERS = {"powers": (0, -40, 27, -110, 100), "leading": (5,)}
+FEW_POWERS = {"powers": (0, 27, -110), "leading": (3,)}
+ONE = {"leading": (1,)}
 ZERO, PERIODIC = {"boundary": "zero"}, {"boundary": "periodic"}
 SMALL = {"block_bytes": 5000}
 MODULI, MEANS, FINE = {"average": False}, {"average": "global"}, {"oversampling": 1}
@@ -197,7 +199,7 @@ CASES = {
     "scale: J=3, kernels larger than maps": Case("symmetric L=4 R=3", 3, (8, 11), leading=(1,)),
     "scale: J=3, zeros beyond": Case("free L=4 R=2", 3, (13, 8), ZERO, leading=(1,)),
     "scale: J=4, periodic": Case("free, strided wavelets", 4, (16, 16), PERIODIC, leading=(1,)),
-    "order 1": Case("symmetric L=4 R=3", 3, (16, 9), {"max_order": 1}),
+    "order 1": Case("symmetric L=4 R=3", 3, (16, 9), {"max_order": 1}, **ONE),
     "periodic": Case("symmetric L=4 R=3", 2, (8, 4), PERIODIC),
     "padded before": Case("free L=4 R=2", 2, (9, 6), {"pre_pad": True}),
     "padded before, zeros beyond": Case("paper shape", 2, (9, 6), {"pre_pad": True}),
@@ -227,46 +229,48 @@ CASES = {
     "tiles: bands, zeros beyond": Case("free L=4 R=2", 1, (140, 5), ZERO, leading=(1,), **SMALL),
     "dtype: float64": Case("symmetric L=4 R=3", 2, (9, 12), dtype="float64", tolerance=1e-14),
     "dtype: float64, many sums": Case(
-        "sixteen orientations", 2, (8, 8), dtype="float64", tolerance=1e-14
+        "sixteen orientations", 2, (8, 8), dtype="float64", tolerance=1e-14, **ONE
     ),
-    "dtype: uint8": Case("symmetric L=4 R=3", 2, (9, 12), dtype="uint8"),
-    "dtype: int32": Case("symmetric L=4 R=3", 2, (9, 12), dtype="int32", tolerance=1e-14),
-    "dtype: bool": Case("symmetric L=4 R=3", 2, (9, 12), dtype="bool"),
-    "dtype: float16": Case("symmetric L=4 R=3", 2, (9, 12), dtype="float16"),
-    "dtype: big-endian": Case("symmetric L=4 R=3", 2, (9, 12), dtype=">f4"),
+    "dtype: uint8": Case("symmetric L=4 R=3", 2, (9, 12), dtype="uint8", **ONE),
+    "dtype: int32": Case("symmetric L=4 R=3", 2, (9, 12), dtype="int32", tolerance=1e-14, **ONE),
+    "dtype: bool": Case("symmetric L=4 R=3", 2, (9, 12), dtype="bool", **ONE),
+    "dtype: float16": Case("symmetric L=4 R=3", 2, (9, 12), dtype="float16", **ONE),
+    "dtype: big-endian": Case("symmetric L=4 R=3", 2, (9, 12), dtype=">f4", **ONE),
     "storage: float16": Case(
-        "symmetric L=4 R=3", 3, (16, 16), {"storage": "float16"}, tolerance=2e-3
+        "symmetric L=4 R=3", 3, (16, 16), {"storage": "float16"}, tolerance=2e-3, **ONE
     ),
     "memory: a few images at a time": Case(
-        "symmetric L=4 R=3", 2, (9, 12), {"memory": 40_000}, leading=(7,), where="device"
+        "symmetric L=4 R=3", 2, (9, 12), {"memory": 20_000}, leading=(5,), where="device"
     ),
     "memory: orientations in rounds": Case(
         "symmetric L=4 R=3", 3, (16, 16), {"memory": 10_000}, leading=(1,), where="device"
     ),
     "batch: one image": Case("symmetric L=4 R=3", 2, (9, 12), leading=()),
-    "batch: two axes": Case("symmetric L=4 R=3", 2, (9, 12), leading=(2, 3)),
-    "batch: in pieces": Case("symmetric L=4 R=3", 2, (9, 12), leading=(3, 3), piece_bytes=8000),
+    "batch: two axes": Case("symmetric L=4 R=3", 1, (9, 12), leading=(2, 3)),
+    "batch: in pieces": Case("symmetric L=4 R=3", 1, (9, 12), leading=(5, 1), piece_bytes=2000),
     "device": Case("symmetric L=4 R=3", 2, (9, 12), leading=(3,), where="device"),
     "device: one image": Case("symmetric L=4 R=3", 2, (9, 12), leading=(), where="device"),
     "device: into an array": Case("symmetric L=4 R=3", 2, (9, 12), leading=(3,), where="out"),
-    "device: two axes": Case("symmetric L=4 R=3", 2, (8, 16), leading=(2, 2), where="strided"),
+    "device: two axes": Case("symmetric L=4 R=3", 1, (8, 16), leading=(2, 2), where="strided"),
     "powers of two": Case("symmetric L=4 R=3", 2, (9, 12), **POWERS),
-    "powers of two: zeros beyond": Case("free L=4 R=2", 2, (9, 12), ZERO, where="device", **POWERS),
+    "powers of two: zeros beyond": Case(
+        "free L=4 R=2", 2, (9, 12), ZERO, where="device", **FEW_POWERS
+    ),
     "powers of two: float64": Case(
         "symmetric L=4 R=3", 1, (9, 12), dtype="float64", powers=(0, -900, 900), leading=(3,)
     ),
     "powers of two: float16": Case(
-        "symmetric L=4 R=3", 3, (16, 16), {"storage": "float16"}, tolerance=2e-3, **POWERS
+        "symmetric L=4 R=3", 2, (9, 12), {"storage": "float16"}, tolerance=2e-3, **FEW_POWERS
     ),
-    "powers of two: cut": Case("symmetric L=4 R=3", 1, (9, 12), stretch=20, **POWERS),
+    "powers of two: cut": Case("symmetric L=4 R=3", 1, (9, 12), stretch=20, **FEW_POWERS),
     "levels": Case("fast-L4", 2, (9, 8), levels=(0, 1e4, 2**20), leading=(3,)),
     "levels: float16, cut": Case(
         "fast-L4",
         2,
         (9, 8),
         {"storage": "float16"},
-        levels=(0, 1e4, 2**20),
-        leading=(3,),
+        levels=(0, 2**20),
+        leading=(2,),
         stretch=20,
         tolerance=2e-3,
     ),
@@ -278,28 +282,30 @@ CASES = {
         poisons=(1e4, np.nan, np.inf, -np.inf),
         leading=(4,),
     ),
-    "boundary: symmetric": Case("free L=4 R=2", 2, (9, 12), SYMMETRIC),
-    "boundary: constant": Case("free L=4 R=2", 2, (9, 12), CONSTANT),
-    "outputs: moduli": Case("free L=4 R=2", 3, (13, 8), MODULI, where="device"),
+    "boundary: symmetric": Case("free L=4 R=2", 2, (9, 12), SYMMETRIC, **ONE),
+    "boundary: constant": Case("free L=4 R=2", 2, (9, 12), CONSTANT, **ONE),
+    "outputs: moduli": Case("free L=4 R=2", 3, (13, 8), MODULI, where="device", **ONE),
     "outputs: moduli, tiles": Case("symmetric L=4 R=3", 2, (41, 9), MODULI, leading=(1,), **SMALL),
     "outputs: moduli, in pieces": Case(
         "free, one tap", 2, (9, 12), MODULI, leading=(3, 1), piece_bytes=9000
     ),
     "outputs: moduli, zeros beyond": Case("free, strided wavelets", 2, (9, 12), MODULI | ZERO),
-    "outputs: moduli, powers of two": Case("free L=4 R=2", 1, (9, 12), MODULI, **POWERS),
+    "outputs: moduli, powers of two": Case("free L=4 R=2", 1, (9, 12), MODULI, **FEW_POWERS),
     "outputs: means": Case("symmetric L=4 R=3", 2, (41, 9), MEANS, leading=(1,)),
     "outputs: means, tiles": Case("symmetric L=4 R=3", 2, (41, 9), MEANS, leading=(1,), **SMALL),
     "outputs: means, bands": Case(
         "free, one tap", 1, (140, 5), MEANS | ZERO, leading=(1,), **SMALL
     ),
-    "outputs: means, into an array": Case("free L=4 R=2", 2, (9, 12), MEANS, where="out"),
+    "outputs: means, into an array": Case("free L=4 R=2", 2, (9, 12), MEANS, where="out", **ONE),
     "outputs: means, float16, cut": Case(
-        "fast-L4", 2, (9, 8), MEANS | {"storage": "float16"}, stretch=20, tolerance=2e-3
+        "fast-L4", 2, (9, 8), MEANS | {"storage": "float16"}, stretch=20, tolerance=2e-3, **ONE
     ),
     "outputs: means, levels": Case("fast-L4", 1, (9, 8), MEANS, levels=(0, 1e4), leading=(2,)),
     "outputs: fine, tiles": Case("wide smoothing", 2, (60, 9), FINE | ZERO, leading=(1,), **SMALL),
-    "outputs: some moduli": Case("free L=4 R=2", 3, (13, 8), MODULI | {"paths": (9, 20, 50)}),
-    "outputs: some means": Case("free L=4 R=2", 3, (13, 8), MEANS | {"paths": (9, 20, 50)}),
+    "outputs: some moduli": Case(
+        "free L=4 R=2", 3, (13, 8), MODULI | {"paths": (9, 20, 50)}, **ONE
+    ),
+    "outputs: some means": Case("free L=4 R=2", 3, (13, 8), MEANS | {"paths": (9, 20, 50)}, **ONE),
     "bank: accurate": Case("accurate", 2, (16, 16), leading=(1,)),
     "bank: paper-tuned": Case("paper-tuned", 2, (17, 12), leading=(1,)),
 }
@@ -343,6 +349,9 @@ def refusals():
 
 def main(path, names):
     """Run cases, or call in wrong ways, and write the results."""
+    from gpu_turns import use_turns
+
+    use_turns()
     if names == "refusals":
         Path(path).write_text(json.dumps(refusals()))
         return

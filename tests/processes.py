@@ -55,23 +55,27 @@ def run_python(code, *arguments, folder=ROOT, without=(), timeout=300, **variabl
 
 
 WORKER = """
-from numba.core.caching import UserProvidedCacheLocator
-from npscatter.backends.cpu import executor, interpreter
-S(x)
+from npscatter.backends.cpu import executor
+executor._worker("float64")
 print(executor._worker("float64")._cache._cache_file.folder)
-print(UserProvidedCacheLocator.get_suitable_cache_subpath(interpreter.__file__))
 """
 
 
-def copy_worker(folder):
+def copy_worker(cache, package=ROOT):
     """Let what takes longest to compile be in a cache on disk already, the bank's kernels not.
 
     Parameters
     ----------
-    folder : Path
+    cache : Path
         What ``NUMBA_CACHE_DIR`` is going to be.
+    package : Path, optional
+        The folder of the package that is going to use it, or of a copy of it.
     """
-    source, name = run_python(SMALL_BANK + WORKER).splitlines()
-    (folder / name).mkdir(parents=True)
-    for path in Path(source).glob("*make_worker*"):
-        shutil.copy(path, folder / name)
+    from numba.core.caching import UserProvidedCacheLocator
+
+    source = Path(run_python(WORKER).strip())
+    used = package / "npscatter" / "backends" / "cpu" / "interpreter.py"
+    folder = cache / UserProvidedCacheLocator.get_suitable_cache_subpath(str(used))
+    folder.mkdir(parents=True)
+    for path in source.glob("*make_worker*"):
+        shutil.copy(path, folder)

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from banks import make_toy_bank  # noqa: E402
+from gpu_turns import use_turns  # noqa: E402
 
 from benchmarks.gpu import measure  # noqa: E402
 from benchmarks.verify import MismatchError  # noqa: E402
@@ -67,6 +68,7 @@ def check_a_wrong_transform():
 
 
 if __name__ == "__main__":
+    use_turns()
     check_run()
     check_a_wrong_transform()
     print("done")

@@ -25,7 +25,7 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-SIDE, EFFORT = 8, Effort(1_000, climbers=4, steps=15)
+SIDE, EFFORT = 8, Effort(300, climbers=3, steps=8)
 # Frequencies searched, fewer than the package's: bounds are certified all the same, and looser.
 COARSE = {1: 20_000, 4: 6_000, 16: 1_000, 64: 500}
 
@@ -65,7 +65,7 @@ def test_no_bound_of_a_toy_bank_is_violated(kind, architecture, J, use_grids, sh
     # So coarse that what is certified is far from what was found.
     use_grids({1: 2_000, 4: 800, 16: 250, 64: 80})
     bank = make_toy_bank(kind, **architecture)
-    outcomes = attack_all(bank, Effort(200, climbers=3, steps=10), J, SIDE)
+    outcomes = attack_all(bank, Effort(200, climbers=2, steps=6), J, SIDE)
     assert {o: found["violations"] for o, found in outcomes.items() if found["violations"]} == {}
 
 

@@ -142,8 +142,9 @@ def test_filters_are_kymatios(J, shape, L):
         ("free", {"L": 2, "R": 1, "psi_stride": 2}),
     ],
 )
-def test_no_order_0_is_larger_than_its_operator(kind, architecture, boundary):
+def test_no_order_0_is_larger_than_its_operator(kind, architecture, boundary, use_grids):
     """S0 is linear, so its exact norm is that of a matrix: images one pixel each."""
+    use_grids()
     bank, shape = make_toy_bank(kind, **architecture), (8, 12)
     pixels = np.eye(96).reshape(96, *shape)
     S0 = Scattering2D(2, shape, 2, bank=bank, boundary=boundary)(pixels)[:, 0].reshape(96, -1)
@@ -191,9 +192,10 @@ def test_padding_is_the_norm_of_the_padding():
     assert Bounds("paper", 2).padding == 1
 
 
-def test_energies_of_photographs_stay_below_their_bounds():
+def test_energies_of_photographs_stay_below_their_bounds(use_grids):
     from tools.measure import test_images
 
+    use_grids()
     images = test_images("photographs", 32).astype(np.float64)
     bounds = Bounds("accurate", 2, shape=(32, 32))
     S = Scattering2D(2, (32, 32), bank=bounds.bank)

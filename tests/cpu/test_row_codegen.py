@@ -79,7 +79,11 @@ def check_row(kernel, weights, taps, columns):
     assert np.isnan(behind[:, -columns % kernel.columns_unrolled :]).all()
 
 
-@pytest.mark.parametrize("name", BANKS)
+@pytest.mark.parametrize(
+    ("name", "registers"),
+    [("accurate", 16), ("paper", 32), ("symmetric L=6 R=4 K=9", 16), ("free L=4 R=2", 32)],
+    indirect=["registers"],
+)
 def test_a_row_is_the_correlation(name, registers):
     bank = bank_of(name)
     for key, kernel, weights in kernels_of(bank):

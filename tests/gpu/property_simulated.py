@@ -7,10 +7,12 @@ path: a process of its own, for Numba decides on import whether it simulates.
 import sys
 
 from cases import random_cases, use_profile
+from gpu_turns import use_turns
 from hypothesis import given
 from tolerances import assert_channels_equal
 
 use_profile(sys.argv[1])
+use_turns()
 
 
 @given(case=random_cases(outputs=True))

@@ -28,6 +28,8 @@ from npscatter.program.outputs import Outputs
 from npscatter.program.plan import ROUNDS, make_plan
 
 HOPPER = Device(227 * 1024, 228 * 1024)
+# Tiles are small.
+SMALL = Device(block_bytes=12_000)
 SHAPES = [
     (1, (2, 3), "kymatio"),
     (1, (300, 7), "zero"),
@@ -96,7 +98,7 @@ def test_every_step_is_launched_once_and_every_channel_written_once(bank):
 
 
 def test_every_cell_of_a_mean_is_summed_once(bank):
-    for layout in layouts(bank, Device(block_bytes=30_000)):
+    for layout in layouts(bank, SMALL):
         if not layout.cells:
             assert layout.starts.tolist() == list(layout.plan.channel_starts)
             continue
@@ -144,7 +146,7 @@ def test_breadth_first_needs_few_launches():
         assert len(lay_out(plan, bank, "float32").launches) == J + max(0, J - 2)
 
 
-@pytest.mark.parametrize("device", [Device(), Device(block_bytes=12_000), HOPPER])
+@pytest.mark.parametrize("device", [Device(), SMALL, HOPPER])
 def test_rings_hold_every_row_until_it_was_read(bank, device):
     """The sweep of a block, row by row, in rings that know which row they hold."""
     for layout in layouts(bank, device):

@@ -40,9 +40,9 @@ SHORT = ["architecture: symmetric L=4 R=3", "architecture: free, strided wavelet
 TILES = ["source_tile", "moduli_tile"]
 
 JOBS = {
-    **{name: {"case": name, "blocks": 4} for name in FREE},
+    **{name: {"case": name, "blocks": 3} for name in FREE},
     **{
-        f"{name} without {line}": {"case": name, "blocks": 3, "removed": line}
+        f"{name} without {line}": {"case": name, "blocks": 2, "removed": line}
         for name in SWEEPS
         for line in BARRIERS
     },
