@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import inspect
 import re
 
 import pytest
@@ -11,7 +12,6 @@ from test_house import ROOT, modules, sources, tree_of
 import cexport
 import npscatter
 from npscatter import features, onnx, plots, sklearn, torch
-from npscatter.bounds import Bounds
 
 DOORS = (features, onnx, plots, sklearn, torch)
 PACKAGES = ("npscatter", "cexport", "tools", "benchmarks")
@@ -26,21 +26,33 @@ MODULES = [
     if not path.is_relative_to(ROOT / "npscatter" / "backends" / "gpu")
     and ">>> " in path.read_text("utf-8")
 ]
+# What an argument, or an attribute, is documented as: its name, others' beside it.
+DOCUMENTED = re.compile(r"^ *((?:\\?\*{0,2}\w+, )*\\?\*{0,2}\w+)(?: :.*)?$", re.MULTILINE)
+
+
+def of_the_interface_page():
+    """Return what the page of the Python interface lists."""
+    found, module = [], None
+    for line in (ROOT / "docs" / "api" / "index.md").read_text("utf-8").splitlines():
+        if "currentmodule::" in line:
+            module = line.split()[-1]
+        elif re.fullmatch(r"   \w+(\.\w+)?", line):
+            *within, name = line.strip().split(".")
+            found.append(getattr(importlib.import_module(".".join([module, *within])), name))
+    return found
+
+
+LISTED = of_the_interface_page()
 PUBLIC = [
+    *LISTED,
+    npscatter.FilterBank.export_taps,
     npscatter.FilterBank.load,
-    npscatter.Scattering2D,
+    npscatter.FilterBank.save,
     npscatter.Scattering2D.filters,
     npscatter.Scattering2D.meta,
-    npscatter.list_banks,
-    npscatter.scatter,
-    Bounds,
-    cexport.LinearClassifier,
+    npscatter.Scattering2D.warmup,
     cexport.LinearClassifier.from_sklearn,
-    cexport.find_fitting,
-    cexport.generate,
-    cexport.report,
-    cexport.simulate_classifier_q15,
-    cexport.simulate_q15,
+    cexport.LinearClassifier.save,
     *(getattr(door, name) for door in DOORS for name in door.__all__ if name != "Meta"),
 ]
 
@@ -59,6 +71,24 @@ def test_examples_show_what_they_give(name):
 @pytest.mark.parametrize("public", PUBLIC, ids=lambda public: public.__qualname__)
 def test_what_is_public_has_an_example(public):
     assert ">>> " in public.__doc__
+
+
+@pytest.mark.parametrize("listed", LISTED, ids=lambda listed: listed.__qualname__)
+def test_what_is_listed_documents_its_arguments(listed):
+    """Those of functions, of classes, and of classes' public methods that have any."""
+    functions = [listed]
+    if isinstance(listed, type):
+        methods = (getattr(listed, name) for name in vars(listed) if not name.startswith("_"))
+        told = [one for one in methods if callable(one) and "Parameters\n" in (one.__doc__ or "")]
+        plain = issubclass(listed, BaseException) or getattr(listed, "_is_protocol", False)
+        functions = told if plain else [listed, *told]
+    for function in functions:
+        names = {
+            name.lstrip("*\\")
+            for row in DOCUMENTED.findall(function.__doc__)
+            for name in row.split(", ")
+        }
+        assert set(inspect.signature(function).parameters) - {"self", "frontend"} <= names, function
 
 
 def defined(tree):

@@ -67,6 +67,7 @@ SLOW = (
     "docs/test_pages.py::test_python_on_a_page_runs[docs/sklearn",
     "docs/test_pages.py::test_python_on_a_page_runs[docs/kymatio",
     "docs/test_pages.py::test_python_on_a_page_runs[docs/large",
+    "docs/test_pages.py::test_python_on_a_page_runs[docs/mistakes",
     "doors/test_dask.py::test_chunks_that_need_more",
     "doors/test_dask.py::test_on_a_cluster",
     "doors/test_dask.py::test_random_chunks",

@@ -28,10 +28,12 @@ NAMED = re.compile(r"`((?:npscatter|cexport|tools|tests|benchmarks|docs)/[\w./-]
 TEST = re.compile(r"`(test_\w+)`")
 # What a page says that is printed.
 SAID = re.compile(r"^print\(.*\)  # (.+)$", re.MULTILINE)
+# All that a block prints, where a block of text comes right behind it; lines may be broken.
+SHOWN = re.compile(r"^```\n\n```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # Pages whose Python needs nothing but what the tests do.
 WITH_PYTHON = ["README.md", "docs/quickstart.md", "docs/kymatio.md", "docs/cpu.md"]
 WITH_PYTHON += ["docs/sklearn.md", "docs/features.md", "docs/onnx.md", "docs/plots.md"]
-WITH_PYTHON += ["docs/large.md", "docs/how-large.md"]
+WITH_PYTHON += ["docs/large.md", "docs/how-large.md", "docs/mistakes.md"]
 # Pages whose Python other tests run, and those whose nobody does: for minutes, and for a GPU.
 RUN_ELSEWHERE = {"docs/torch.md", "docs/recipes.md", "docs/clusters.md", "cexport/GUIDE.md"}
 NOT_RUN = {"docs/bounds.md", "docs/gpu.md"}
@@ -48,15 +50,32 @@ def python_blocks(name):
     return [(text.count("\n", 0, block.start()) + 2, block[1]) for block in blocks]
 
 
+def shown_after(name):
+    """Return the text that a page shows right behind each block of Python, None for none."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    blocks = re.finditer(r"^```python\n.*?(?=^```$)", text, re.DOTALL | re.MULTILINE)
+    shown = [SHOWN.match(text, block.end()) for block in blocks]
+    return [one and one[1].split() for one in shown]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_readme_has_the_two_commands(command):
     assert f"\n    {command}\n" in README.read_text(encoding="utf-8")
 
 
+def source_of(link):
+    """Return the file that a page which is made of a program is made of, or the link itself."""
+    made = re.fullmatch(r"auto_(\w+)/([\w/]+)", link)
+    if not made:
+        return link
+    return f"{made[1]}/GALLERY_HEADER.rst" if made[2] == "index" else f"{made[1]}/{made[2]}.py"
+
+
 @pytest.mark.parametrize("page", pages(WITH_LINKS), ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files(page):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
-    lost = [link for link in links if ":" not in link and not (page.parent / link).exists()]
+    targets = [page.parent / source_of(link) for link in links if ":" not in link]
+    lost = [str(target) for target in targets if not target.exists()]
     assert not lost
 
 
@@ -100,15 +119,20 @@ def test_every_page_with_python_is_known():
 
 @pytest.mark.parametrize("name", WITH_PYTHON)
 def test_python_on_a_page_runs(name, tmp_path, monkeypatch, capsys):
-    """Block after block, as it is read; and prints what a comment behind `print` says."""
+    """Block after block, as it is read; and prints what a comment behind `print` says.
+
+    And what is shown as text right behind the block.
+    """
     monkeypatch.chdir(tmp_path)
     blocks, scope = python_blocks(name), {"__name__": "page"}
     assert blocks
-    for line, block in blocks:
+    for (line, block), shown in zip(blocks, shown_after(name), strict=True):
         code = compile("\n" * (line - 1) + block, str(ROOT / name), "exec")
         exec(code, scope)
-        said = capsys.readouterr().out.splitlines()
+        printed = capsys.readouterr().out
+        said = printed.splitlines()
         assert [text for text in SAID.findall(block) if text not in said] == []
+        assert shown is None or printed.split() == shown, f"{name}:{line}"
     pyplot.close("all")
 
 

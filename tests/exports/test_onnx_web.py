@@ -1,14 +1,22 @@
-"""ONNX models in JavaScript: onnxruntime-web, in Node, by the script on the page docs/onnx.md."""
+"""ONNX models in JavaScript: onnxruntime-web, by the script on the page docs/onnx.md in Node.
+
+And by the page of the gallery in Chromium.
+"""
 
 import json
 import os
 import re
 import shutil
 import sysconfig
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
-from programs import run
+from PIL import Image
+from playwright.sync_api import expect, sync_playwright
+from programs import program, run
 from test_house import ROOT
 
 from npscatter import Scattering2D
@@ -61,3 +69,47 @@ def test_equals_numpy(script, tmp_path, name):
     for one, image in zip(actual.astype(float), images.astype(float), strict=True):
         errors = relative_errors(one, S(image), S.meta()["order"])
         assert max(errors.values()) < 1e-5, errors
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, and says nothing."""
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def address(script, tmp_path):
+    """Return where the page of the gallery is served, with its model and the runtime."""
+    text = (ROOT / "docs" / "gallery" / "elsewhere" / "browser.py").read_text(encoding="utf-8")
+    [page] = re.findall(r'^PAGE = """(.*?)"""', text, re.DOTALL | re.MULTILINE)
+    (tmp_path / "index.html").write_text(page, encoding="utf-8")
+    (tmp_path / "node_modules").symlink_to(script.parent / "node_modules")
+    export(Scattering2D(J=3, shape=(128, 128)), tmp_path / "scattering.onnx")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_the_page_of_the_gallery_draws_the_first_order(address, tmp_path):
+    grey = np.random.default_rng(0).integers(0, 256, (128, 128), np.uint8)
+    Image.fromarray(grey).save(tmp_path / "picture.png")
+    with sync_playwright() as playwright:
+        options = {"executable_path": program("chromium"), "args": ["--no-sandbox"]}
+        browser = playwright.chromium.launch(**options)
+        page = browser.new_page()
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
+        page.set_input_files("input", tmp_path / "picture.png")
+        expect(page.locator("span")).to_have_text(
+            re.compile(r"^217 channels, \d+ ms$"), timeout=60_000
+        )
+        pixels = page.evaluate(
+            "[...document.querySelectorAll('div canvas')].map("
+            "(one) => [...one.getContext('2d').getImageData(0, 0, 16, 16).data])"
+        )
+        browser.close()
+    maps = Scattering2D(J=3, shape=(128, 128))(grey / 255)[1:25].reshape(24, -1)
+    green = np.array(pixels)[:, 1::4]
+    assert np.abs(green - 255 * maps / maps.max(1, keepdims=True)).max() < 1.5
