@@ -271,6 +271,13 @@ class LinearClassifier:
         Path
             Of the file.
 
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If that is no path.
+        OSError
+            If the file cannot be written.
+
         Examples
         --------
         >>> import numpy as np
@@ -282,13 +289,6 @@ class LinearClassifier:
         >>> with TemporaryDirectory() as folder:
         ...     LinearClassifier.load(bright.save(f"{folder}/model")).classes.tolist()
         ['dark', 'bright']
-
-        Raises
-        ------
-        ArgumentError, ArgumentTypeError
-            If that is no path.
-        OSError
-            If the file cannot be written.
         """
         name = _path("path", path)
         if name.suffix != ".npz":
@@ -391,10 +391,12 @@ def _labels(value: Any) -> np.ndarray:
 
 
 def _is_unicode(labels: np.ndarray) -> bool:
+    """Say whether texts can be written in UTF-8, which halves of a character cannot."""
     try:
-        return bool("".join(labels.flat).encode() or True)
+        "".join(labels.flat).encode()
     except UnicodeEncodeError:
         return False
+    return True
 
 
 def _plain(transform: Any) -> Scattering2D:
