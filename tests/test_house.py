@@ -81,11 +81,15 @@ WIDE = {
 # Reading the sources
 
 
+# Folders that are made, besides hidden ones and those of pages that are made of programs.
+GENERATED = {"build", "dist", "runs", "_build"}
+
+
 def sources(folder):
     """Yield the Python files of a folder of the repository."""
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(ROOT).parts
-        if not any(part.startswith(".") or part in ("build", "dist", "runs") for part in parts):
+        if not any(part.startswith((".", "auto_")) or part in GENERATED for part in parts):
             yield path
 
 
